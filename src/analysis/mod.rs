@@ -1,0 +1,3 @@
+//! What is computed from results. Knows tensors, objectives and numbers, never files or figures.
+
+pub mod statistics;

@@ -1,0 +1,257 @@
+//! The command line: clap, the registry of experiments, and the way from arguments to a run.
+
+use crate::device::DeviceChoice;
+use crate::error::{Interrupted, usage};
+use crate::experiment::{Experiment, Flag, Study};
+use crate::experiments::simulate::Simulate;
+use crate::report::{self, Provenance};
+use crate::run_dir::{RunDir, Stored};
+use crate::runner::{self, Job, Options, ProgressMode, Signals};
+use crate::settings::Layers;
+use anyhow::{Context as _, Result, bail};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write as _};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use toml::Value;
+
+/// What the command line needs of an experiment, its types left behind.
+struct Entry {
+    name: &'static str,
+    about: &'static str,
+    flags: &'static [Flag],
+    studies: fn(&Layers) -> Result<Vec<Box<dyn Study>>>,
+}
+
+/// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
+/// in `experiments`, a line here.
+static REGISTRY: [Entry; 1] = [entry::<Simulate>()];
+
+const fn entry<E: Experiment>() -> Entry {
+    Entry { name: E::NAME, about: E::ABOUT, flags: E::FLAGS, studies: |layers| layers.studies::<E>() }
+}
+
+/// Flags that every experiment has.
+#[derive(Args)]
+struct Common {
+    /// Where to train: cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
+    /// Run directory [default: runs/<preset>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// First seed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: Option<u64>,
+    /// Seeds to run: seed, seed + 1, …
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    repeats: Option<u64>,
+    /// Epochs, at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    epochs: Option<u64>,
+    /// report (as the report says) or smoke (tiny) [default: report]
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Settings from a TOML file, such as a run's settings.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any setting, as TOML; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Trials at a time [default: all cores on CPU, 1 on CUDA]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Run finished trials again
+    #[arg(long)]
+    force: bool,
+    /// List the trials and whether each is done, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Progress on standard error: auto is bars on a terminal, lines elsewhere
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    progress: When,
+    /// Nothing but results and errors
+    #[arg(long, short)]
+    quiet: bool,
+    /// Name every trial
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
+    /// The metrics on standard output instead of the table, a line of JSON a study
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The whole command line, also for `--help`.
+#[must_use]
+pub fn command() -> Command {
+    let mut command = Command::new("hw1")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("See how neural networks learn: each experiment trains, measures, writes JSON and draws figures")
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    for entry in &REGISTRY {
+        let own = entry.flags.iter().map(|flag| {
+            let action = if flag.repeatable { ArgAction::Append } else { ArgAction::Set };
+            // Values like -3:3 and -x^2 begin with a hyphen.
+            Arg::new(flag.name)
+                .long(flag.name)
+                .value_name(flag.value_name)
+                .help(flag.help)
+                .action(action)
+                .allow_hyphen_values(true)
+        });
+        command = command.subcommand(Common::augment_args(Command::new(entry.name).about(entry.about).args(own)));
+    }
+    command
+}
+
+/// Runs the process's command line.
+///
+/// # Errors
+/// [`crate::error::Usage`] for what makes no sense, [`Exit`] where clap or a signal has had the
+/// last word, anything else for a failure.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return Err(Exit(u8::try_from(error.exit_code()).unwrap_or(2)).into());
+        }
+    };
+    let Some((name, matches)) = matches.subcommand() else { bail!("no subcommand") };
+    let entry = REGISTRY.iter().find(|entry| entry.name == name).context("a subcommand without an experiment")?;
+    let common = Common::from_arg_matches(matches)?;
+    let layers = layers(entry, &common, matches)?;
+    let studies = (entry.studies)(&layers)?;
+    let run_dir = RunDir::new(common.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(layers.preset())));
+    if common.dry_run { dry_run(&studies, &run_dir, &common) } else { run(&studies, &run_dir, &common, &layers) }
+}
+
+/// The process is to end with this code; all that there is to say has been said.
+#[derive(Debug)]
+pub struct Exit(pub u8);
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "exit code {}", self.0)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+/// The settings that the command line gives, by layer.
+fn layers(entry: &Entry, common: &Common, matches: &ArgMatches) -> Result<Layers> {
+    let mut layers = Layers { preset: common.preset.clone(), sets: common.sets.clone(), ..Layers::default() };
+    if let Some(path) = &common.config {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| usage(format!("cannot read --config {}: {error}", path.display())))?;
+        layers.config = Some((path.clone(), text));
+    }
+    for flag in entry.flags {
+        let name = format!("--{}", flag.name);
+        let mut values = Vec::new();
+        for text in matches.get_many::<String>(flag.name).into_iter().flatten() {
+            values.push((flag.parse)(text).map_err(|error| usage(format!("{name}: {error}")))?);
+        }
+        let value =
+            if flag.repeatable { Value::Array(values) } else { values.pop().unwrap_or(Value::Array(Vec::new())) };
+        if value.as_array().is_none_or(|values| !values.is_empty()) {
+            layers.flags.push((name, flag.setting.to_owned(), value));
+        }
+    }
+    for (key, value) in [("seed", common.seed), ("repeats", common.repeats), ("epochs", common.epochs)] {
+        if let Some(value) = value {
+            let value = Value::Integer(i64::try_from(value).context("a flag's value is too large")?);
+            layers.flags.push((format!("--{key}"), key.to_owned(), value));
+        }
+    }
+    Ok(layers)
+}
+
+fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common) -> Result<()> {
+    let kind = common.device.kind();
+    let mut text = String::new();
+    for study in studies {
+        let mut job = Job::new(study.as_ref(), run_dir);
+        job.due(kind, false)?;
+        for planned in &job.planned {
+            let state = match job.dir.load(study.as_ref(), planned, kind)? {
+                Stored::Record(_) if common.force => "done, would run again",
+                Stored::Record(_) => "done",
+                Stored::Nothing | Stored::WithoutWeights => "due",
+            };
+            text.push_str(&format!("{}  {}  {}  {state}\n", study.folder(), planned.fingerprint, planned.name()));
+        }
+    }
+    print(&text)
+}
+
+fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &Layers) -> Result<()> {
+    let signals = Signals::install()?;
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    // Threads share one queue on a GPU: a second trial there waits for the first.
+    let of_device = if common.device == DeviceChoice::Cpu { cores } else { NonZeroUsize::MIN };
+    let options = Options {
+        jobs: common.jobs.unwrap_or(of_device).get(),
+        force: common.force,
+        choice: common.device,
+        device: common.device.open()?,
+        progress: match common.progress {
+            _ if common.quiet => ProgressMode::Silent,
+            When::Auto => ProgressMode::auto(),
+            When::Always => ProgressMode::Bars,
+            When::Never => ProgressMode::Silent,
+        },
+        verbose: common.verbose,
+    };
+    let provenance = Provenance::now(options.choice, options.jobs, layers.preset());
+    let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir)).collect();
+    let ran = runner::lock(run_dir, &signals, &options).and_then(|lock| {
+        runner::run(&mut jobs, &signals, &options)?;
+        Ok(lock)
+    });
+    let _lock = match ran {
+        Err(error) if error.is::<Interrupted>() => {
+            let done: usize = jobs.iter().map(|job| job.finished.len()).sum();
+            let all: usize = jobs.iter().map(|job| job.planned.len()).sum();
+            eprintln!(
+                "hw1: interrupted; {done} of {all} trials are done and kept, the same command goes on from there"
+            );
+            return Err(Exit(signals.exit_code()).into());
+        }
+        ran => ran?,
+    };
+    let mut failures = Vec::new();
+    for job in &jobs {
+        if job.failures.is_empty() {
+            let (report, metrics) = report::write(job, &provenance)?;
+            print(&if common.json { format!("{metrics}\n") } else { report::table(&report, job) })?;
+        }
+        failures
+            .extend(job.failures.iter().map(|(trial, reason)| format!("{}, {trial}: {reason}", job.study.folder())));
+    }
+    if let Some((last, rest)) = failures.split_last() {
+        for failure in rest {
+            eprintln!("hw1: error: {failure}");
+        }
+        bail!("{last}; the same command runs the failed trials again");
+    }
+    Ok(())
+}
+
+/// To standard output; a reader who has gone away is no error.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
+        _ => Ok(()),
+    }
+}

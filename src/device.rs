@@ -1,0 +1,187 @@
+//! Where tensors live and how libtorch is set up: the choice of device, CUDA opened at run time,
+//! threads, malloc and MKL's instruction set. Knows nothing of models or experiments.
+
+use anyhow::{Result, bail};
+use serde::{Serialize, Serializer};
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use tch::Device;
+
+/// What `--device` asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    #[default]
+    Cpu,
+    /// CUDA device by index.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("unknown device '{text}': use cpu, cuda or cuda:N");
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", index)) if index.bytes().all(|b| b.is_ascii_digit()) => {
+                index.parse().map(Self::Cuda).map_err(|_| unknown())
+            }
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Cpu => write!(f, "cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl Serialize for DeviceChoice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl DeviceChoice {
+    /// "cpu" or "cuda": the part of the device that a trial's fingerprint covers.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda(_) => "cuda",
+        }
+    }
+
+    /// Opens the device for this process.
+    ///
+    /// # Errors
+    /// When CUDA is asked for and its libraries or the device are missing; the message says which
+    /// and what to do. The CPU keeps working after such an error.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(index) => {
+                open_cuda()?;
+                let count = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
+                if count == 0 {
+                    bail!(
+                        "--device {self}: libtorch's CUDA part is here, but no CUDA device answers; \
+                         see whether `nvidia-smi` lists one, or use --device cpu"
+                    );
+                }
+                if index >= count {
+                    bail!("--device {self}: this machine has {count} CUDA device(s), cuda:0 to cuda:{}", count - 1);
+                }
+                Ok(Device::Cuda(index))
+            }
+        }
+    }
+}
+
+/// Sets up this process once, before any other thread starts and before any tensor is made.
+///
+/// One intra-op thread, since trials run side by side; and glibc keeps freed blocks of tensors,
+/// which it would otherwise map and fault in anew at every step (10-40 % of small networks' time).
+pub fn set_up_process() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: plain calls of glibc's mallopt; an unknown parameter is refused, not an error.
+    unsafe {
+        const GIBIBYTE: i32 = 1 << 30;
+        libc::mallopt(libc::M_MMAP_THRESHOLD, GIBIBYTE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, GIBIBYTE);
+        libc::mallopt(libc::M_TOP_PAD, 1 << 26);
+    }
+    tch::set_num_threads(1);
+}
+
+/// Asked by MKL, whose own answer on AMD's processors is 0 and costs them their AVX-512.
+///
+/// `HW1_MKL_NATIVE=0` keeps MKL's own choice, for comparison.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[unsafe(no_mangle)]
+pub extern "C" fn mkl_serv_intel_cpu_true() -> i32 {
+    use std::sync::OnceLock;
+    static ANSWER: OnceLock<i32> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let wanted = std::env::var_os("HW1_MKL_NATIVE").is_none_or(|value| value != "0");
+        i32::from(wanted && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"))
+    })
+}
+
+/// The folder that the running process loaded libtorch_cpu from.
+fn libtorch_folder() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"))?;
+    let path = PathBuf::from(&line[line.find('/')?..]);
+    path.parent().map(PathBuf::from)
+}
+
+/// Loads libtorch_cuda beside libtorch_cpu. The linker drops it, which is good: who trains on the
+/// CPU does not wait for it. It has to come before the first CUDA query, since libtorch remembers
+/// "no CUDA" for ever.
+fn open_cuda() -> Result<()> {
+    const WAY_OUT: &str = "run `scripts/setup --cuda` for the libraries, or use --device cpu";
+    for (variable, value) in [
+        // Full float32 products (convolutions use TF32 by default), and repeatable cuBLAS.
+        ("NVIDIA_TF32_OVERRIDE", "0"),
+        ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
+    ] {
+        if std::env::var_os(variable).is_none() {
+            // SAFETY: called from main before any other thread is started.
+            unsafe { std::env::set_var(variable, value) };
+        }
+    }
+    let Some(folder) = libtorch_folder() else {
+        bail!("--device cuda: cannot tell where libtorch_cpu was loaded from; {WAY_OUT}");
+    };
+    let path = folder.join("libtorch_cuda.so");
+    if !path.exists() {
+        bail!("--device cuda: {} does not exist (a CPU-only libtorch); {WAY_OUT}", path.display());
+    }
+    let c_path = CString::new(path.as_os_str().as_encoded_bytes())?;
+    // SAFETY: a valid C string; dlerror's text is copied before any other dl call.
+    unsafe {
+        if libc::dlopen(c_path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
+            let error = libc::dlerror();
+            let reason =
+                if error.is_null() { "unknown reason".into() } else { CStr::from_ptr(error).to_string_lossy() };
+            bail!("--device cuda: cannot open {}: {reason}; {WAY_OUT}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// The processor's model name, or its architecture where the system does not say.
+#[must_use]
+pub fn cpu_name() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    info.lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_parse_and_print() {
+        for (text, device) in
+            [("cpu", DeviceChoice::Cpu), ("cuda:0", DeviceChoice::Cuda(0)), ("cuda:3", DeviceChoice::Cuda(3))]
+        {
+            assert_eq!(text.parse(), Ok(device));
+            assert_eq!(device.to_string(), text);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        for bad in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0", "cuda:99999999999999999999"] {
+            assert!(bad.parse::<DeviceChoice>().unwrap_err().contains("cuda:N"), "{bad}");
+        }
+    }
+}

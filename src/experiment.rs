@@ -1,0 +1,549 @@
+//! The seam every study hangs on: an [`Experiment`] names its trials, runs one, and reports on
+//! the records; [`Study`] is the same with its types erased, which the runner and the registry
+//! hold. Knows neither the command line nor files.
+
+use crate::error::Interrupted;
+use crate::model::Layout;
+use crate::plot::Figure;
+use anyhow::{Context as _, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tch::{Device, Kind, Tensor};
+
+/// One subcommand. The value is its settings, read from its TOML file.
+pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Subcommand, and TOML file under `experiments/`.
+    const NAME: &'static str;
+    /// One line of `hw1 --help`.
+    const ABOUT: &'static str;
+    /// `include_str!` of the TOML file: every setting with its default, and the presets.
+    const SETTINGS: &'static str;
+    /// Raised when the mathematics changes, so that older records no longer count.
+    const VERSION: u32;
+    /// A setting whose value chooses defaults for others (`[variant.<value>]` in the TOML file)
+    /// and, given as a list, makes a study of each value.
+    const VARIANT: Option<&'static str> = None;
+    /// Flags of its own, beside the common ones.
+    const FLAGS: &'static [Flag] = &[];
+
+    type Trial: Trial;
+    type Record: Record;
+
+    /// Whether the settings make sense, beyond their types.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what would be valid.
+    fn check(&self) -> Result<(), String>;
+
+    /// Folder in the run directory; letters, digits and '-' only.
+    fn folder(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
+    /// What a person calls the trial: unique together with its seed.
+    fn label(&self, trial: &Self::Trial) -> String;
+
+    /// The trials that are due, given the records so far, in the order of tables and figures:
+    /// asked again when those are done, until nothing new is named.
+    fn trials(&self, done: &Records<Self>) -> Result<Vec<Self::Trial>>;
+
+    /// Runs one trial. No `self`: it sees its trial and nothing else.
+    fn run_trial(trial: &Self::Trial, cx: &mut Context) -> Result<Self::Record>;
+
+    /// What the records show together.
+    fn report(&self, done: &Records<Self>) -> Result<Report>;
+}
+
+/// Everything a result depends on, and nothing else; its JSON is what the fingerprint covers.
+pub trait Trial: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    fn seed(&self) -> u64;
+}
+
+/// What one trial measured.
+pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
+    fn measurements(&self) -> &Measurements;
+}
+
+/// A flag that sets a setting, beside the flags all experiments share.
+pub struct Flag {
+    pub name: &'static str,
+    pub value_name: &'static str,
+    /// The setting it gives a value to.
+    pub setting: &'static str,
+    /// May be given more than once; the setting is then a list.
+    pub repeatable: bool,
+    /// Turns the flag's text into a TOML value, for settings that are not text.
+    pub parse: fn(&str) -> Result<toml::Value, String>,
+    pub help: &'static str,
+}
+
+/// Numbers every record has, under the names of settings, CSV and figures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measurements {
+    /// Length of θ.
+    pub parameters: i64,
+    #[serde(with = "numbers::map")]
+    pub scalars: BTreeMap<String, f64>,
+    #[serde(with = "numbers::series")]
+    pub series: BTreeMap<String, Vec<f64>>,
+}
+
+impl Measurements {
+    /// A scalar that the record must have.
+    ///
+    /// # Errors
+    /// When it does not: a record of another version.
+    pub fn scalar(&self, name: &str) -> Result<f64> {
+        self.scalars.get(name).copied().with_context(|| format!("the record has no scalar '{name}'"))
+    }
+
+    /// A series that the record must have.
+    ///
+    /// # Errors
+    /// When it does not: a record of another version.
+    pub fn series(&self, name: &str) -> Result<&[f64]> {
+        self.series.get(name).map(Vec::as_slice).with_context(|| format!("the record has no series '{name}'"))
+    }
+
+    /// How many of its numbers are not finite (null in JSON).
+    #[must_use]
+    pub fn non_finite(&self) -> usize {
+        self.scalars.values().chain(self.series.values().flatten()).filter(|value| !value.is_finite()).count()
+    }
+}
+
+impl Record for Measurements {
+    fn measurements(&self) -> &Measurements {
+        self
+    }
+}
+
+/// The records of a study, in declared order.
+pub struct Records<E: Experiment + ?Sized>(pub Vec<Done<E>>);
+
+/// A finished trial.
+pub struct Done<E: Experiment + ?Sized> {
+    pub label: String,
+    pub trial: E::Trial,
+    pub record: Arc<E::Record>,
+}
+
+/// What a study's records show together.
+#[derive(Default)]
+pub struct Report {
+    /// Columns, then rows, of the table on standard output.
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+    /// Sentences under the table.
+    pub notes: Vec<String>,
+    pub figures: Vec<Figure>,
+    /// Results over all trials, for metrics.json.
+    pub summary: serde_json::Map<String, Value>,
+    pub claims: Vec<Claim>,
+}
+
+/// A sentence of the report held against the records.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Claim {
+    pub id: String,
+    pub statement: String,
+    pub verdict: Verdict,
+    /// The numbers behind the verdict.
+    pub evidence: Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Supported,
+    Refuted,
+    Inconclusive,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Supported => "supported",
+            Self::Refuted => "refuted",
+            Self::Inconclusive => "inconclusive",
+        })
+    }
+}
+
+/// How far a running trial is: written by its thread, read by the one that draws.
+#[derive(Default)]
+pub struct Progress {
+    epoch: AtomicU64,
+    epochs: AtomicU64,
+    loss: AtomicU64,
+}
+
+impl Progress {
+    fn set(&self, epoch: u64, epochs: u64, loss: f64) {
+        self.epoch.store(epoch, Ordering::Relaxed);
+        self.epochs.store(epochs, Ordering::Relaxed);
+        self.loss.store(loss.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Epochs done, epochs at most, and the last loss.
+    #[must_use]
+    pub fn get(&self) -> (u64, u64, f64) {
+        let loss = f64::from_bits(self.loss.load(Ordering::Relaxed));
+        (self.epoch.load(Ordering::Relaxed), self.epochs.load(Ordering::Relaxed), loss)
+    }
+}
+
+/// What a running trial has besides its own description.
+pub struct Context<'a> {
+    pub device: Device,
+    progress: &'a Progress,
+    stop: &'a AtomicBool,
+    weights: Weights,
+}
+
+/// Named tensors to be published with a record: name, dtype, shape and little-endian bytes.
+#[derive(Default)]
+pub struct Weights(pub BTreeMap<String, NamedTensor>);
+
+/// One tensor on its way to a file.
+pub struct NamedTensor {
+    pub kind: Kind,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
+}
+
+impl<'a> Context<'a> {
+    #[must_use]
+    pub fn new(device: Device, progress: &'a Progress, stop: &'a AtomicBool) -> Self {
+        Self { device, progress, stop, weights: Weights::default() }
+    }
+
+    /// To be called once an epoch: shows where the trial is.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when the process is to stop; pass it on.
+    pub fn epoch_done(&self, epochs_done: u64, epochs: u64, loss: f64) -> Result<()> {
+        self.progress.set(epochs_done, epochs, loss);
+        if self.stop.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// Publishes θ with the record, as `<prefix>.fc1.weight` and so on.
+    ///
+    /// # Errors
+    /// Where θ cannot be read from its device.
+    pub fn save_weights(&mut self, prefix: &str, layout: &Layout, theta: &Tensor) -> Result<()> {
+        let theta = theta.f_detach()?.f_to_device(Device::Cpu)?;
+        for (index, slot) in layout.slots.iter().enumerate() {
+            let view = layout.view(&theta, index).f_contiguous()?;
+            let kind = view.f_kind()?;
+            let mut bytes = vec![0; view.numel() * kind.elt_size_in_bytes()];
+            view.f_copy_data_u8(&mut bytes, view.numel())?;
+            let shape = slot.shape.iter().map(|&length| usize::try_from(length)).collect::<Result<_, _>>()?;
+            self.weights.0.insert(format!("{prefix}.{}", slot.name), NamedTensor { kind, shape, bytes });
+        }
+        Ok(())
+    }
+
+    /// What [`Self::save_weights`] gathered.
+    #[must_use]
+    pub fn into_weights(self) -> Weights {
+        self.weights
+    }
+}
+
+/// A record whose type only its own study knows.
+pub type AnyRecord = Arc<dyn Any + Send + Sync>;
+
+/// A trial of some study, with what the runner needs of it.
+#[derive(Clone)]
+pub struct Planned {
+    pub label: String,
+    pub seed: u64,
+    pub fingerprint: Fingerprint,
+    /// The trial as JSON.
+    pub trial: Value,
+}
+
+impl Planned {
+    /// "DNN_1, seed 0".
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}, seed {}", self.label, self.seed)
+    }
+}
+
+/// Names a trial's record: a stable hash of all it depends on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Of a trial (as JSON) of an experiment at a version, on a kind of device.
+    #[must_use]
+    pub fn of(experiment: &str, version: u32, device_kind: &str, trial: &Value) -> Self {
+        let whole = serde_json::json!({
+            "device": device_kind, "experiment": experiment, "trial": trial, "version": version,
+        });
+        let mut canonical = String::new();
+        write_canonical(&whole, &mut canonical);
+        let digest = Sha256::digest(canonical.as_bytes());
+        Self(digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// JSON with sorted keys, whatever order the map type keeps them in.
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            out.push('{');
+            for key in keys {
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write_canonical(&map[key], out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                write_canonical(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+/// Finished trials of a study by fingerprint.
+pub type Finished = BTreeMap<Fingerprint, AnyRecord>;
+
+/// An [`Experiment`] with its settings and without its types: what the runner sees.
+pub trait Study: Send + Sync {
+    /// The subcommand.
+    fn experiment(&self) -> &'static str;
+    fn version(&self) -> u32;
+    fn folder(&self) -> String;
+    /// The resolved settings, as TOML and as JSON.
+    fn settings(&self) -> Result<(String, Value)>;
+    /// All trials due or done, in declared order; those that need records still missing come
+    /// with a later call.
+    fn plan(&self, finished: &Finished, device_kind: &str) -> Result<Vec<Planned>>;
+    fn run(&self, planned: &Planned, cx: &mut Context) -> Result<AnyRecord>;
+    fn encode(&self, record: &AnyRecord) -> Result<Value>;
+    /// # Errors
+    /// Where the JSON is not a record of this experiment.
+    fn decode(&self, record: Value) -> Result<AnyRecord>;
+    fn measurements<'a>(&self, record: &'a AnyRecord) -> Result<&'a Measurements>;
+    /// Over the planned trials that are finished.
+    fn report(&self, planned: &[Planned], finished: &Finished) -> Result<Report>;
+}
+
+impl<E: Experiment> Study for E {
+    fn experiment(&self) -> &'static str {
+        E::NAME
+    }
+
+    fn version(&self) -> u32 {
+        E::VERSION
+    }
+
+    fn folder(&self) -> String {
+        Experiment::folder(self)
+    }
+
+    fn settings(&self) -> Result<(String, Value)> {
+        Ok((toml::to_string(self)?, serde_json::to_value(self)?))
+    }
+
+    fn plan(&self, finished: &Finished, device_kind: &str) -> Result<Vec<Planned>> {
+        let named = |records: &Records<E>| -> Result<Vec<Planned>> {
+            self.trials(records)?
+                .iter()
+                .map(|trial| {
+                    let json = serde_json::to_value(trial)?;
+                    Ok(Planned {
+                        label: self.label(trial),
+                        seed: trial.seed(),
+                        fingerprint: Fingerprint::of(E::NAME, E::VERSION, device_kind, &json),
+                        trial: json,
+                    })
+                })
+                .collect()
+        };
+        // Trials that follow from records are asked for with those records in hand.
+        let mut planned = named(&Records(Vec::new()))?;
+        loop {
+            let known = planned.len();
+            planned = named(&records(&planned, finished)?)?;
+            if planned.len() <= known {
+                return Ok(planned);
+            }
+        }
+    }
+
+    fn run(&self, planned: &Planned, cx: &mut Context) -> Result<AnyRecord> {
+        let trial = E::Trial::deserialize(&planned.trial)?;
+        Ok(Arc::new(E::run_trial(&trial, cx)?))
+    }
+
+    fn encode(&self, record: &AnyRecord) -> Result<Value> {
+        Ok(serde_json::to_value(typed::<E>(record)?.as_ref())?)
+    }
+
+    fn decode(&self, record: Value) -> Result<AnyRecord> {
+        Ok(Arc::new(serde_json::from_value::<E::Record>(record)?))
+    }
+
+    fn measurements<'a>(&self, record: &'a AnyRecord) -> Result<&'a Measurements> {
+        let record = record.downcast_ref::<E::Record>().context("a record of another experiment")?;
+        Ok(record.measurements())
+    }
+
+    fn report(&self, planned: &[Planned], finished: &Finished) -> Result<Report> {
+        Experiment::report(self, &records(planned, finished)?)
+    }
+}
+
+fn typed<E: Experiment>(record: &AnyRecord) -> Result<Arc<E::Record>> {
+    record.clone().downcast().ok().context("a record of another experiment")
+}
+
+fn records<E: Experiment>(planned: &[Planned], finished: &Finished) -> Result<Records<E>> {
+    let mut done = Vec::new();
+    for planned in planned {
+        if let Some(record) = finished.get(&planned.fingerprint) {
+            done.push(Done {
+                label: planned.label.clone(),
+                trial: E::Trial::deserialize(&planned.trial)?,
+                record: typed::<E>(record)?,
+            });
+        }
+    }
+    Ok(Records(done))
+}
+
+/// JSON for measured numbers: whole ones without ".0", those that are not finite as null.
+pub mod numbers {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    /// 2⁵³: whole numbers below are exact in both.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+
+    struct Number(f64);
+
+    impl Serialize for Number {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let value = self.0;
+            if !value.is_finite() {
+                serializer.serialize_none()
+            } else if value.fract() == 0.0 && value.abs() < EXACT && !(value == 0.0 && value.is_sign_negative()) {
+                serializer.serialize_i64(value as i64)
+            } else {
+                serializer.serialize_f64(value)
+            }
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Number {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Ok(Self(Option::deserialize(deserializer)?.unwrap_or(f64::NAN)))
+        }
+    }
+
+    /// For `BTreeMap<String, f64>`.
+    pub mod map {
+        use super::*;
+
+        pub fn serialize<S: Serializer>(map: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(map.iter().map(|(name, &value)| (name, Number(value))))
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+            let map = BTreeMap::<String, Number>::deserialize(deserializer)?;
+            Ok(map.into_iter().map(|(name, value)| (name, value.0)).collect())
+        }
+    }
+
+    /// For `BTreeMap<String, Vec<f64>>`.
+    pub mod series {
+        use super::*;
+
+        struct Series<'a>(&'a [f64]);
+
+        impl Serialize for Series<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(self.0.iter().map(|&value| Number(value)))
+            }
+        }
+
+        pub fn serialize<S: Serializer>(map: &BTreeMap<String, Vec<f64>>, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(map.iter().map(|(name, values)| (name, Series(values))))
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<f64>>, D::Error> {
+            let map = BTreeMap::<String, Vec<Number>>::deserialize(deserializer)?;
+            Ok(map.into_iter().map(|(name, values)| (name, values.into_iter().map(|v| v.0).collect())).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_cover_everything_and_no_order() {
+        let trial: Value = serde_json::from_str(r#"{"b": 1, "a": {"d": 0.001, "c": "x"}}"#).unwrap();
+        let same: Value = serde_json::from_str(r#"{"a": {"c": "x", "d": 1e-3}, "b": 1}"#).unwrap();
+        let base = Fingerprint::of("simulate", 1, "cpu", &trial);
+        assert_eq!(base, Fingerprint::of("simulate", 1, "cpu", &same));
+        let changed: Value = serde_json::from_str(r#"{"a": {"c": "x", "d": 0.002}, "b": 1}"#).unwrap();
+        for other in [
+            Fingerprint::of("simulate", 2, "cpu", &trial),
+            Fingerprint::of("simulate", 1, "cuda", &trial),
+            Fingerprint::of("other", 1, "cpu", &trial),
+            Fingerprint::of("simulate", 1, "cpu", &changed),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn measurements_survive_json_with_null_for_what_is_not_finite() {
+        let measured = Measurements {
+            parameters: 3,
+            scalars: [("epochs_run".into(), 415.0), ("loss".into(), f64::NAN), ("zero".into(), -0.0)].into(),
+            series: [("train_loss".into(), vec![0.1, f64::INFINITY, 2.0])].into(),
+        };
+        let json = serde_json::to_string(&measured).unwrap();
+        assert_eq!(
+            json,
+            r#"{"parameters":3,"scalars":{"epochs_run":415,"loss":null,"zero":-0.0},"series":{"train_loss":[0.1,null,2]}}"#
+        );
+        let back: Measurements = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&back).unwrap(), json);
+        assert_eq!(back.non_finite(), 2);
+    }
+}

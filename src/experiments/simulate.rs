@@ -1,0 +1,638 @@
+//! `hw1 simulate`, task 1-1 of the report: networks of different depth and about equal size learn
+//! a function of one variable by full-batch training.
+
+use crate::analysis::statistics::sign_test;
+use crate::data::functions::{Target, evenly_spaced};
+use crate::experiment::{
+    Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, Verdict,
+};
+use crate::model::Mlp;
+use crate::objective::MeanSquaredError;
+use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
+use crate::train::{Convergence, Ending, OptimizerName, train};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use tch::{Device, Kind, Tensor};
+
+// ---------------------------------------------------------------------------------- settings
+
+/// Settings of one study: one function, its models.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulate {
+    function: Target,
+    /// Lowest and highest x.
+    domain: [f64; 2],
+    train_size: usize,
+    validation_size: usize,
+    models: Vec<NamedModel>,
+    optimizer: OptimizerName,
+    learning_rate: f64,
+    epochs: u64,
+    convergence: f64,
+    patience: u64,
+    seed: u64,
+    repeats: u64,
+}
+
+/// A model with a name to call it by, written `deep = 1-8-8-1`, or `1-8-8-1` to go by its widths.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct NamedModel {
+    name: Option<String>,
+    model: Mlp,
+}
+
+impl TryFrom<String> for NamedModel {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let Some((name, widths)) = text.split_once('=') else {
+            return Ok(Self { name: None, model: text.trim().parse()? });
+        };
+        let name = name.trim();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if name.is_empty() || name.len() > 40 || !name.chars().all(allowed) {
+            return Err(format!(
+                "model name {:?}: use 1 to 40 letters, digits, '_', '-' or '.'",
+                name.chars().take(60).collect::<String>()
+            ));
+        }
+        Ok(Self { name: Some(name.to_owned()), model: widths.trim().parse()? })
+    }
+}
+
+impl From<NamedModel> for String {
+    fn from(named: NamedModel) -> Self {
+        named.name.map_or_else(|| named.model.to_string(), |name| format!("{name} = {}", named.model))
+    }
+}
+
+impl NamedModel {
+    fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.model.to_string())
+    }
+}
+
+/// More points than this do not fit a machine of today.
+const MOST_POINTS: usize = 100_000_000;
+const MOST_REPEATS: u64 = 100_000;
+
+fn check(settings: &Simulate) -> Result<(), String> {
+    let [low, high] = settings.domain;
+    if !(low.is_finite() && high.is_finite() && low < high) {
+        return Err(format!("domain {low}:{high} is empty: the lower end comes first, as in --domain -1:1"));
+    }
+    for (name, size) in [("train_size", settings.train_size), ("validation_size", settings.validation_size)] {
+        if !(2..=MOST_POINTS).contains(&size) {
+            return Err(format!("{name} is {size}; it must be from 2 to {MOST_POINTS}"));
+        }
+    }
+    if settings.models.is_empty() {
+        return Err("models is empty: name at least one, like --model 1-20-30-1".into());
+    }
+    let (mut labels, mut models) = (BTreeSet::new(), BTreeSet::new());
+    for named in &settings.models {
+        let (label, widths) = (named.label(), named.model.widths());
+        if widths.first() != Some(&1) || widths.last() != Some(&1) {
+            return Err(format!(
+                "model '{}' must begin and end with 1: it learns a number from a number, like 1-20-30-1",
+                named.model
+            ));
+        }
+        if !labels.insert(label.clone()) || !models.insert(named.model.clone()) {
+            return Err(format!("model '{label}' is given twice: each needs its own name and widths"));
+        }
+    }
+    if settings.epochs == 0 {
+        return Err("epochs is 0; it must be at least 1".into());
+    }
+    if !(settings.learning_rate > 0.0 && settings.learning_rate.is_finite()) {
+        return Err(format!("learning_rate is {}; it must be above 0", settings.learning_rate));
+    }
+    if !(settings.convergence >= 0.0 && settings.convergence.is_finite()) {
+        return Err(format!("convergence is {}; it must be 0 (never stop) or above", settings.convergence));
+    }
+    if settings.patience == 0 {
+        return Err("patience is 0; it must be at least 1".into());
+    }
+    if !(1..=MOST_REPEATS).contains(&settings.repeats) {
+        return Err(format!("repeats is {}; it must be from 1 to {MOST_REPEATS}", settings.repeats));
+    }
+    if settings.seed.checked_add(settings.repeats).is_none() {
+        return Err(format!("seed is {}: too large for {} repeats", settings.seed, settings.repeats));
+    }
+    for size in [settings.train_size, settings.validation_size] {
+        settings.function.values(&evenly_spaced(settings.domain, size))?;
+    }
+    Ok(())
+}
+
+fn parse_domain(text: &str) -> Result<toml::Value, String> {
+    let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    let (low, high): (f64, f64) =
+        ends.ok_or_else(|| format!("'{text}' is not a domain: write LOW:HIGH, as in -3:3"))?;
+    Ok(toml::Value::Array(vec![low.into(), high.into()]))
+}
+
+fn text(text: &str) -> Result<toml::Value, String> {
+    Ok(text.into())
+}
+
+// ------------------------------------------------------------------------------------- trial
+
+/// One training of one model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    function: Target,
+    domain: [f64; 2],
+    train_size: usize,
+    validation_size: usize,
+    model: Mlp,
+    optimizer: OptimizerName,
+    learning_rate: f64,
+    epochs: u64,
+    convergence: f64,
+    patience: u64,
+    seed: u64,
+}
+
+impl TrialTrait for Trial {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+// ----------------------------------------------------------------------------- record and run
+
+impl Experiment for Simulate {
+    const NAME: &'static str = "simulate";
+    const ABOUT: &'static str = "Deep and shallow networks learn a function of x (task 1-1)";
+    const SETTINGS: &'static str = include_str!("../../experiments/simulate.toml");
+    const VERSION: u32 = 1;
+    const VARIANT: Option<&'static str> = Some("function");
+    const FLAGS: &'static [Flag] = &[
+        Flag {
+            name: "fn",
+            value_name: "FUNCTION",
+            setting: "function",
+            repeatable: true,
+            parse: text,
+            help: "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" \
+                   [default: sin-sq and sign-sin]",
+        },
+        Flag {
+            name: "domain",
+            value_name: "LOW:HIGH",
+            setting: "domain",
+            repeatable: false,
+            parse: parse_domain,
+            help: "Range of x [default: the report's for a named function, -1:1 for an expression]",
+        },
+        Flag {
+            name: "model",
+            value_name: "WIDTHS",
+            setting: "models",
+            repeatable: true,
+            parse: text,
+            help: "A network by its widths, like 1-64-64-1 or deep=1-8-8-8-1; replaces the report's three",
+        },
+    ];
+
+    type Trial = Trial;
+    /// Series `train_loss`, and `prediction` at the evenly spaced validation points.
+    type Record = Measurements;
+
+    fn check(&self) -> Result<(), String> {
+        check(self)
+    }
+
+    fn folder(&self) -> String {
+        match &self.function {
+            Target::Named(named) => format!("simulate-{}", named.name),
+            Target::Expression(expression) => format!("simulate-{}", slug(expression)),
+        }
+    }
+
+    fn label(&self, trial: &Trial) -> String {
+        let named = self.models.iter().find(|named| named.model == trial.model);
+        named.map_or_else(|| trial.model.to_string(), NamedModel::label)
+    }
+
+    fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
+        let of_seed = |seed: u64| {
+            self.models.iter().map(move |named| Trial {
+                function: self.function.clone(),
+                domain: self.domain,
+                train_size: self.train_size,
+                validation_size: self.validation_size,
+                model: named.model.clone(),
+                optimizer: self.optimizer,
+                learning_rate: self.learning_rate,
+                epochs: self.epochs,
+                convergence: self.convergence,
+                patience: self.patience,
+                seed,
+            })
+        };
+        Ok((self.seed..self.seed + self.repeats).flat_map(of_seed).collect())
+    }
+
+    fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
+        let layout = trial.model.layout();
+        // Keyed by the widths: a model starts from the same weights whatever it is called, and
+        // whatever function it learns.
+        let theta = layout.initial(trial.seed, &format!("mlp {}", trial.model), Kind::Float, cx.device);
+        cx.save_weights("initial", &layout, &theta)?;
+
+        let (x, y) = points(&trial.function, trial.domain, trial.train_size, cx.device)?;
+        let mut objective = MeanSquaredError::new(&trial.model, theta, &x, &y);
+        let mut optimizer = trial.optimizer.with_learning_rate(trial.learning_rate);
+        let convergence = Convergence { tolerance: trial.convergence, patience: trial.patience };
+        let training = train(&mut objective, &mut optimizer, trial.epochs, convergence, |epoch, loss| {
+            cx.epoch_done(epoch + 1, trial.epochs, loss)
+        })?;
+
+        let theta = objective.theta();
+        cx.save_weights("final", &layout, theta)?;
+        let (_, train_loss, _) = evaluate(&trial.model, theta, &x, &y)?;
+        let (x, y) = points(&trial.function, trial.domain, trial.validation_size, cx.device)?;
+        let (prediction, validation_loss, maximum_error) = evaluate(&trial.model, theta, &x, &y)?;
+
+        let flag = |is: bool| f64::from(u8::from(is));
+        let scalars = [
+            ("epochs_run", training.train_loss.len() as f64),
+            ("converged", flag(training.ending == Ending::Converged)),
+            ("stopped_on_plateau", flag(training.stopped_on_plateau())),
+            ("diverged", flag(training.ending == Ending::Diverged)),
+            ("final_train_loss", train_loss),
+            ("final_validation_loss", validation_loss),
+            ("maximum_error", maximum_error),
+        ];
+        Ok(Measurements {
+            parameters: layout.parameters(),
+            scalars: scalars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            series: [("train_loss".to_owned(), training.train_loss), ("prediction".to_owned(), prediction)].into(),
+        })
+    }
+
+    fn report(&self, done: &Records<Self>) -> Result<Report> {
+        report(self, done)
+    }
+}
+
+/// `count` evenly spaced x and their y, each [1, count] in float32.
+fn points(function: &Target, domain: [f64; 2], count: usize, device: Device) -> Result<(Tensor, Tensor)> {
+    let x = evenly_spaced(domain, count);
+    let y = function.values(&x).map_err(anyhow::Error::msg)?;
+    let row = |values: &[f64]| -> Result<Tensor> {
+        Ok(Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_to_device(device)?.f_unsqueeze(0)?)
+    };
+    Ok((row(&x)?, row(&y)?))
+}
+
+/// The predictions at `x`, their mean squared error, and the largest error.
+fn evaluate(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> Result<(Vec<f64>, f64, f64)> {
+    let _no_grad = tch::no_grad_guard();
+    let prediction = model.forward(theta, x).f_to_kind(Kind::Double)?;
+    let error = prediction.f_sub(&y.f_to_kind(Kind::Double)?)?;
+    let loss = error.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?;
+    let largest = error.f_abs()?.f_max()?.f_double_value(&[])?;
+    Ok((prediction.f_view(-1)?.f_to_device(Device::Cpu)?.try_into()?, loss, largest))
+}
+
+/// A folder name for an expression: its letters and digits, and a hash of the whole.
+fn slug(expression: &str) -> String {
+    let words: Vec<&str> = expression.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let short: String = words.join("-").to_ascii_lowercase().chars().take(24).collect();
+    let digest = Sha256::digest(expression.as_bytes());
+    let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    if short.is_empty() { hash } else { format!("{}-{hash}", short.trim_end_matches('-')) }
+}
+
+// ------------------------------------------------------------------------------------ report
+
+/// What the report gives for a model: its widths, the epoch of convergence, the loss there.
+struct Reported {
+    function: &'static str,
+    label: &'static str,
+    widths: &'static str,
+    epochs: u32,
+    loss: f64,
+}
+
+const REPORTED: [Reported; 6] = [
+    reported("sin-sq", "DNN_1", "1-10-20-20-20-20-20-20-1", 414, 0.001_236_2),
+    reported("sin-sq", "DNN_2", "1-10-20-30-20-1", 532, 0.001_759_1),
+    reported("sin-sq", "DNN_3", "1-20-30-1", 769, 0.004_319),
+    reported("sign-sin", "NonLinear_DNN_1", "1-5-10-10-10-10-10-5-1", 959, 0.144_835),
+    reported("sign-sin", "NonLinear_DNN_2", "1-10-18-15-4-1", 594, 0.429_038),
+    reported("sign-sin", "NonLinear_DNN_3", "1-190-1", 1958, 0.281_065),
+];
+
+const fn reported(
+    function: &'static str,
+    label: &'static str,
+    widths: &'static str,
+    epochs: u32,
+    loss: f64,
+) -> Reported {
+    Reported { function, label, widths, epochs, loss }
+}
+
+type DoneTrial = Done<Simulate>;
+
+fn report(settings: &Simulate, done: &Records<Simulate>) -> Result<Report> {
+    let done = &done.0;
+    let mut report = Report { claims: claims(settings, done)?, ..Report::default() };
+    fill_table(settings, done, &mut report)?;
+    report.figures = vec![target_figure(settings)?, loss_figure(settings, done)?, prediction_figure(settings, done)?];
+    let models: Vec<_> = settings
+        .models
+        .iter()
+        .map(|named| {
+            let parameters = named.model.layout().parameters();
+            json!({"label": named.label(), "widths": named.model.to_string(), "parameters": parameters})
+        })
+        .collect();
+    report.summary.insert("models".into(), models.into());
+    report.summary.insert("function".into(), settings.function.formula().into());
+    Ok(report)
+}
+
+fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> Result<()> {
+    let beside = done.iter().any(|trial| reported_for(&trial.trial).is_some());
+    let mut columns =
+        vec!["model", "parameters", "seed", "epochs", "ended", "train loss", "validation loss", "max error"];
+    if beside {
+        columns.extend(["reported epochs", "reported loss"]);
+    }
+    report.columns = columns.into_iter().map(str::to_owned).collect();
+    for trial in done {
+        let record = &trial.record;
+        let scalar = |name: &str| record.scalar(name);
+        let mut row = vec![
+            trial.label.clone(),
+            record.parameters.to_string(),
+            trial.trial.seed.to_string(),
+            scalar("epochs_run")?.to_string(),
+            ending(record)?.to_owned(),
+            number(scalar("final_train_loss")?),
+            number(scalar("final_validation_loss")?),
+            number(scalar("maximum_error")?),
+        ];
+        if beside {
+            let reported = reported_for(&trial.trial);
+            row.push(reported.map_or(String::new(), |reported| reported.epochs.to_string()));
+            row.push(reported.map_or(String::new(), |reported| number(reported.loss)));
+        }
+        report.rows.push(row);
+    }
+    let of_plateau = done.iter().filter(|trial| trial.record.scalars.get("stopped_on_plateau") == Some(&1.0)).count();
+    if of_plateau > 0 {
+        report.notes.push(format!(
+            "{of_plateau} of {} trainings stopped on their first plateau, the loss hardly fallen: the report's rule \
+             asks for one quiet epoch only. Try --set patience=100.",
+            done.len()
+        ));
+    }
+    let diverged = done.iter().filter(|trial| trial.record.scalars.get("diverged") == Some(&1.0)).count();
+    if diverged > 0 {
+        report.notes.push(format!("{diverged} of {} trainings diverged: the loss was no longer finite.", done.len()));
+    }
+    if beside && settings.models.len() > 1 {
+        report.notes.push("Reported: the figures of the report, from one training each.".to_owned());
+    }
+    Ok(())
+}
+
+/// What the report gives, where this trial is its training in all but the seed.
+fn reported_for(trial: &Trial) -> Option<&'static Reported> {
+    let widths = trial.model.to_string();
+    let function = trial.function.to_string();
+    REPORTED.iter().find(|reported| reported.function == function && reported.widths == widths)
+}
+
+fn ending(record: &Measurements) -> Result<&'static str> {
+    Ok(if record.scalar("diverged")? == 1.0 {
+        "diverged"
+    } else if record.scalar("stopped_on_plateau")? == 1.0 {
+        "plateau"
+    } else if record.scalar("converged")? == 1.0 {
+        "converged"
+    } else {
+        "last epoch"
+    })
+}
+
+/// Four significant digits.
+fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return "not finite".into();
+    }
+    let exponent = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    if (-5..6).contains(&exponent) {
+        format!("{value:.*}", usize::try_from(3 - exponent).unwrap_or(0))
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+fn target_figure(settings: &Simulate) -> Result<Figure> {
+    let formula = settings.function.formula();
+    let x = evenly_spaced(settings.domain, settings.train_size);
+    let y = settings.function.values(&x).map_err(anyhow::Error::msg)?;
+    let [low, high] = settings.domain;
+    Ok(Figure {
+        name: "target".into(),
+        title: format!("Target function {formula}"),
+        caption: format!(
+            "The function to be learned, {formula}, at the {} training points in [{low}, {high}].",
+            settings.train_size
+        ),
+        columns: 1,
+        panels: vec![Panel {
+            title: String::new(),
+            x: Axis::linear("x"),
+            y: Axis::linear(formula),
+            series: vec![Series {
+                label: String::new(),
+                color: Color::Ink,
+                mark: Mark::Line,
+                points: x.into_iter().zip(y).collect(),
+            }],
+        }],
+    })
+}
+
+fn loss_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> {
+    let mut series = Vec::new();
+    let (mut lowest, mut highest) = (f64::INFINITY, 0f64);
+    for trial in done {
+        let losses = trial.record.series("train_loss")?;
+        for &loss in losses.iter().filter(|loss| loss.is_finite()) {
+            lowest = lowest.min(loss);
+            highest = highest.max(loss);
+        }
+        series.push(curve(
+            settings,
+            trial,
+            losses.iter().enumerate().map(|(epoch, &loss)| (epoch as f64, loss)).collect(),
+        ));
+    }
+    // A log axis shows the end of a steep curve, and would blow up the ripples of a flat one.
+    let label = "training loss (mean squared error)";
+    let y = if highest > 20.0 * lowest { Axis::log(label) } else { Axis::linear(label) };
+    let formula = settings.function.formula();
+    Ok(Figure {
+        name: "training-loss".into(),
+        title: format!("Training loss on {formula}"),
+        caption: format!(
+            "Mean squared error over the {} training points before each epoch's step.",
+            settings.train_size
+        ),
+        columns: 1,
+        panels: vec![Panel { title: String::new(), x: Axis::linear("epoch"), y, series }],
+    })
+}
+
+fn prediction_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> {
+    let formula = settings.function.formula();
+    let x = evenly_spaced(settings.domain, settings.validation_size);
+    let y = settings.function.values(&x).map_err(anyhow::Error::msg)?;
+    let points = |values: &[f64]| x.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>();
+    let mut predictions =
+        vec![Series { label: "ground truth".into(), color: Color::Ink, mark: Mark::Line, points: points(&y) }];
+    let mut errors = Vec::new();
+    // Of several seeds the first: more curves on each other would show less.
+    for trial in done.iter().filter(|trial| trial.trial.seed == settings.seed) {
+        let prediction = trial.record.series("prediction")?;
+        let error: Vec<f64> = prediction.iter().zip(&y).map(|(prediction, truth)| prediction - truth).collect();
+        predictions.push(curve(settings, trial, points(prediction)));
+        errors.push(curve(settings, trial, points(&error)));
+    }
+    let seed = if settings.repeats > 1 { format!(" of seed {}", settings.seed) } else { String::new() };
+    Ok(Figure {
+        name: "predictions".into(),
+        title: format!("Predictions of {formula}"),
+        caption: format!(
+            "The predictions{seed} at the {} validation points beside the function itself, and their error, \
+             prediction minus truth.",
+            settings.validation_size
+        ),
+        columns: 2,
+        panels: vec![
+            Panel {
+                title: "Prediction".into(), x: Axis::linear("x"), y: Axis::linear("f(θ, x)"), series: predictions
+            },
+            Panel {
+                title: "Error".into(),
+                x: Axis::linear("x"),
+                y: Axis::linear(format!("f(θ, x) − {formula}")),
+                series: errors,
+            },
+        ],
+    })
+}
+
+/// A line in its model's colour; only the first seed's is in the legend.
+fn curve(settings: &Simulate, trial: &DoneTrial, points: Vec<(f64, f64)>) -> Series {
+    let index = settings.models.iter().position(|named| named.model == trial.trial.model).unwrap_or(0);
+    let label = if trial.trial.seed == settings.seed { trial.label.clone() } else { String::new() };
+    Series { label, color: Color::Cycle(index), mark: Mark::Line, points }
+}
+
+// ------------------------------------------------------------------------------------ claims
+
+/// The report's order of its models, best first.
+fn claims(settings: &Simulate, done: &[DoneTrial]) -> Result<Vec<Claim>> {
+    let (id, statement, order) = match settings.function.to_string().as_str() {
+        "sin-sq" => (
+            "simulate-sin-sq-depth",
+            "The deeper the model, the lower the loss at convergence.",
+            ["DNN_1", "DNN_2", "DNN_3"],
+        ),
+        "sign-sin" => (
+            "simulate-sign-sin-order",
+            "At about equal parameter count NonLinear_DNN_1 is most accurate, then NonLinear_DNN_3, then \
+             NonLinear_DNN_2.",
+            ["NonLinear_DNN_1", "NonLinear_DNN_3", "NonLinear_DNN_2"],
+        ),
+        _ => return Ok(Vec::new()),
+    };
+    let mut pairs = Vec::new();
+    for pair in order.windows(2) {
+        let (Some(better), Some(worse)) = (losses(done, pair[0])?, losses(done, pair[1])?) else {
+            return Ok(Vec::new());
+        };
+        pairs.push(Comparison::of(pair, &better, &worse));
+    }
+    let verdict = if pairs.iter().all(|pair| pair.p_lower < LEVEL) {
+        Verdict::Supported
+    } else if pairs.iter().any(|pair| pair.p_higher < LEVEL) {
+        Verdict::Refuted
+    } else {
+        Verdict::Inconclusive
+    };
+    let evidence = json!({
+        "test": "exact one-sided sign test over seeds, models paired by seed", "level": LEVEL, "pairs": pairs,
+    });
+    Ok(vec![Claim { id: id.into(), statement: statement.into(), verdict, evidence }])
+}
+
+/// Five seeds that all agree are enough, one never is.
+const LEVEL: f64 = 0.05;
+
+/// Final training losses over seeds, by seed, of the report's model of that name.
+fn losses(done: &[DoneTrial], label: &str) -> Result<Option<Vec<(u64, f64)>>> {
+    let of_model = done.iter().filter(|trial| reported_for(&trial.trial).is_some_and(|r| r.label == label));
+    let losses: Vec<(u64, f64)> = of_model
+        .map(|trial| {
+            let loss = trial.record.scalar("final_train_loss")?;
+            // A training that diverged is worse than any that did not.
+            Ok((trial.trial.seed, if loss.is_finite() { loss } else { f64::INFINITY }))
+        })
+        .collect::<Result<_>>()?;
+    Ok((!losses.is_empty()).then_some(losses))
+}
+
+/// Two models over the seeds that both have.
+#[derive(Serialize)]
+struct Comparison {
+    lower: String,
+    higher: String,
+    /// Seeds where the losses differ.
+    n: usize,
+    /// Seeds where the model said to be better had the lower loss.
+    as_claimed: usize,
+    /// Mean of log₁₀(higher / lower): by how many powers of ten, positive as claimed.
+    mean_log10_ratio: Option<f64>,
+    p_lower: f64,
+    p_higher: f64,
+}
+
+impl Comparison {
+    fn of(names: &[&str], better: &[(u64, f64)], worse: &[(u64, f64)]) -> Self {
+        let pairs: Vec<(f64, f64)> = better
+            .iter()
+            .filter_map(|(seed, loss)| Some((*loss, worse.iter().find(|(other, _)| other == seed)?.1)))
+            .filter(|(a, b)| a != b)
+            .collect();
+        let n = pairs.len();
+        let as_claimed = pairs.iter().filter(|(a, b)| a < b).count();
+        let mean = pairs.iter().map(|(a, b)| (b / a).log10()).sum::<f64>() / n as f64;
+        Self {
+            lower: names[0].into(),
+            higher: names[1].into(),
+            n,
+            as_claimed,
+            mean_log10_ratio: mean.is_finite().then_some(mean),
+            p_lower: sign_test(as_claimed, n),
+            p_higher: sign_test(n - as_claimed, n),
+        }
+    }
+}

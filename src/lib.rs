@@ -1,0 +1,56 @@
+//! hw1: see how neural networks learn. One binary, one subcommand an experiment.
+//!
+//! The map, from the top; each module knows those below it and none above:
+//!
+//! - [`cli`]: clap, the registry, from arguments to a run
+//! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
+//!   [`settings`] the layers of settings; [`experiments`] the studies
+//! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
+//! - [`run_dir`]: every path and every write
+//! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
+//! - [`objective`]: loss and gradient as functions of θ
+//! - [`model`] architectures and the layout of θ; [`data`] what is learned from
+//! - [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes
+//!
+//! A library so that tests and benchmarks see inside; the product is the binary.
+
+pub mod analysis;
+pub mod cli;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod experiment;
+pub mod experiments;
+pub mod model;
+pub mod objective;
+pub mod plot;
+pub mod report;
+pub mod rng;
+pub mod run_dir;
+pub mod runner;
+pub mod settings;
+pub mod train;
+
+use std::process::ExitCode;
+
+/// The whole program: 0, or 1 for a failure, 2 for a usage error, 128 + n for signal n.
+#[must_use]
+pub fn run() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        // A trial's panic becomes its failure; see runner.rs.
+        if std::thread::current().name() != Some(runner::TRIAL_THREAD) {
+            eprintln!("hw1: internal error, please report it: {panic}");
+        }
+    }));
+    device::set_up_process();
+    match cli::main(std::env::args_os()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(exit) = error.downcast_ref::<cli::Exit>() {
+                return ExitCode::from(exit.0);
+            }
+            eprintln!("hw1: error: {}", runner::one_line(&error));
+            ExitCode::from(if error.is::<error::Usage>() { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What training minimises, as a function of one flat θ: the loss and its gradient.
+//!
+//! [`MeanSquaredError`] is the fast way for MLPs on a fixed set of points; the plain way through
+//! autograd is its oracle in the tests. Knows models and data, nothing of optimizers.
+
+use crate::model::Mlp;
+use tch::{Kind, Tensor};
+
+/// Mean squared error of an [`Mlp`] over a whole set of points, and its gradient by an explicit
+/// backward pass into buffers made once.
+///
+/// L(θ) = (1/n) Σᵢ ‖f(θ, xᵢ) - yᵢ‖²; everything feature-major, [features, samples]. θ and ∇L are
+/// flat tensors; their layers' views are made once and share their memory, so an optimizer that
+/// changes θ in place is seen here.
+pub struct MeanSquaredError {
+    theta: Tensor,
+    gradient: Tensor,
+    layers: Vec<Layer>,
+    tiles: Vec<Tile>,
+    points: i64,
+}
+
+/// Activations of one tile take at most this many numbers, so that they stay in the cache: the
+/// measured optimum is flat, and a factor of two to either side changes little.
+const TILE_NUMBERS: i64 = 600_000;
+
+impl MeanSquaredError {
+    /// The loss of `model` over `x` [inputs, n] and `y` [outputs, n], for a `theta` laid out as
+    /// `model.layout()`. Kind and device are those of the tensors, which must agree.
+    #[must_use]
+    pub fn new(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
+        // Equal tiles, their number a function of the problem alone: the sums' order, and so
+        // every bit of the result, depends on nothing else.
+        let points = x.size()[1];
+        let tiles = (points * model.widths().iter().sum::<i64>() + TILE_NUMBERS - 1) / TILE_NUMBERS;
+        let tile = (points + tiles - 1) / tiles;
+        Self::with_tiles_of(tile, model, theta, x, y)
+    }
+
+    fn with_tiles_of(tile: i64, model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
+        let gradient = theta.zeros_like();
+        let points = x.size()[1];
+        let mut tiles = Vec::new();
+        let mut start = 0;
+        while start < points {
+            let samples = tile.min(points - start);
+            tiles.push(Tile::new(model, x.narrow(1, start, samples), y.narrow(1, start, samples)));
+            start += samples;
+        }
+        let layers = Layer::all(model, &theta, &gradient);
+        Self { theta, gradient, layers, tiles, points }
+    }
+
+    /// θ, flat; change it in place.
+    #[must_use]
+    pub fn theta(&self) -> &Tensor {
+        &self.theta
+    }
+
+    /// ∇L, flat, of the last [`Self::loss_and_gradient`].
+    #[must_use]
+    pub fn gradient(&self) -> &Tensor {
+        &self.gradient
+    }
+
+    /// L(θ); ∇L is then in [`Self::gradient`].
+    pub fn loss_and_gradient(&mut self) -> f64 {
+        let _no_grad = tch::no_grad_guard();
+        let points = self.points as f64;
+        let mut sum_of_squares = 0.0;
+        for (index, tile) in self.tiles.iter_mut().enumerate() {
+            sum_of_squares += tile.forward(&self.layers);
+            tile.backward(&mut self.layers, 2.0 / points, index == 0);
+        }
+        sum_of_squares / points
+    }
+}
+
+/// Views of one layer's weights and biases, and of their gradients.
+struct Layer {
+    weight: Tensor,
+    weight_transposed: Tensor,
+    bias_column: Tensor,
+    weight_gradient: Tensor,
+    bias_gradient: Tensor,
+}
+
+impl Layer {
+    fn all(model: &Mlp, theta: &Tensor, gradient: &Tensor) -> Vec<Self> {
+        let layout = model.layout();
+        (0..layout.slots.len())
+            .step_by(2)
+            .map(|slot| Self {
+                weight: layout.view(theta, slot),
+                weight_transposed: layout.view(theta, slot).tr(),
+                bias_column: layout.view(theta, slot + 1).unsqueeze(1),
+                weight_gradient: layout.view(gradient, slot),
+                bias_gradient: layout.view(gradient, slot + 1),
+            })
+            .collect()
+    }
+}
+
+/// A block of samples with room for everything its two passes compute.
+struct Tile {
+    y: Tensor,
+    /// Input of each layer, [width, samples]: x, then the outputs of the layers before it.
+    inputs: Vec<Tensor>,
+    inputs_transposed: Vec<Tensor>,
+    /// Output of each layer, [width, samples], after ReLU; of the last, the residual f(x) - y.
+    outputs: Vec<Tensor>,
+    /// ∂L/∂z of each layer, [width, samples], in two buffers by turns.
+    deltas: Vec<Tensor>,
+}
+
+impl Tile {
+    fn new(model: &Mlp, x: Tensor, y: Tensor) -> Self {
+        let samples = x.size()[1];
+        let room = |width: i64| Tensor::zeros([width, samples], (x.kind(), x.device()));
+        let widths = &model.widths()[1..];
+        let outputs: Vec<Tensor> = widths.iter().map(|&width| room(width)).collect();
+        let widest = widths.iter().copied().max().unwrap_or(1);
+        let turns = [room(widest), room(widest)];
+        let deltas = widths.iter().enumerate().map(|(layer, &width)| turns[layer % 2].narrow(0, 0, width)).collect();
+        let inputs: Vec<Tensor> =
+            std::iter::once(&x).chain(&outputs[..outputs.len() - 1]).map(Tensor::shallow_clone).collect();
+        let inputs_transposed = inputs.iter().map(Tensor::tr).collect();
+        Self { y, inputs, inputs_transposed, outputs, deltas }
+    }
+
+    /// Fills `outputs`; the sum of squared residuals.
+    fn forward(&mut self, layers: &[Layer]) -> f64 {
+        let last = layers.len() - 1;
+        for (index, layer) in layers.iter().enumerate() {
+            let output = &mut self.outputs[index];
+            let _ = layer.bias_column.addmm_out(output, &layer.weight, &self.inputs[index]);
+            let _ = if index < last { output.relu_() } else { output.g_sub_(&self.y) };
+        }
+        let residual = self.outputs[last].view(-1);
+        residual.dot(&residual).double_value(&[])
+    }
+
+    /// Adds this tile's share of ∇L, or sets it where the tile is the first one; the derivative
+    /// of the loss by the outputs is `scale` · residual.
+    fn backward(&mut self, layers: &mut [Layer], scale: f64, first: bool) {
+        let last = layers.len() - 1;
+        self.deltas[last].copy_(&self.outputs[last]);
+        let _ = self.deltas[last].g_mul_scalar_(scale);
+        for (index, layer) in layers.iter_mut().enumerate().rev() {
+            let delta = &self.deltas[index];
+            let input_transposed = &self.inputs_transposed[index];
+            if first {
+                let _ = delta.mm_out(&layer.weight_gradient, input_transposed);
+                let _ = delta.sum_intlist_out(&layer.bias_gradient, 1, false, None::<Kind>);
+            } else {
+                let _ = layer.weight_gradient.addmm_(delta, input_transposed);
+                let _ = layer.bias_gradient.g_add_(&delta.sum_dim_intlist(1, false, None::<Kind>));
+            }
+            if index > 0 {
+                let below = &self.deltas[index - 1];
+                let _ = layer.weight_transposed.mm_out(below, delta);
+                // ReLU's derivative, read off its output.
+                let _ = self.inputs[index].threshold_backward_grad_input(below, below, 0.0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    /// The plain way: autograd over [`Mlp::forward`].
+    fn by_autograd(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> (f64, Tensor) {
+        let theta = theta.copy().set_requires_grad(true);
+        let samples = x.size()[1] as f64;
+        let loss = (model.forward(&theta, x) - y).square().sum(Kind::Double) / samples;
+        let gradient = Tensor::run_backward(&[&loss], &[&theta], false, false).remove(0);
+        (loss.double_value(&[]), gradient)
+    }
+
+    fn problem(widths: &str, samples: i64) -> (Mlp, Tensor, Tensor, Tensor) {
+        let model: Mlp = widths.parse().unwrap();
+        let double = (Kind::Double, Device::Cpu);
+        let (inputs, outputs) = (model.widths()[0], *model.widths().last().unwrap());
+        let x = Tensor::linspace(-2.0, 2.0, inputs * samples, double).view([inputs, samples]);
+        let y = Tensor::linspace(0.0, 9.0, outputs * samples, double).view([outputs, samples]).sin();
+        let theta = model.layout().initial(5, "objective", Kind::Double, Device::Cpu);
+        (model, theta, x, y)
+    }
+
+    fn relative(a: &Tensor, b: &Tensor) -> f64 {
+        (a - b).norm().double_value(&[]) / b.norm().double_value(&[])
+    }
+
+    #[test]
+    fn explicit_gradient_is_autograds_for_every_tile() {
+        for widths in ["1-1", "1-10-20-20-1", "3-7-2", "1-190-1"] {
+            let (model, theta, x, y) = problem(widths, 101);
+            let (loss, gradient) = by_autograd(&model, &theta, &x, &y);
+            for tile in [1, 7, 50, 101, 1000] {
+                let mut objective = MeanSquaredError::with_tiles_of(tile, &model, theta.copy(), &x, &y);
+                // Twice: the buffers hold the first call's numbers then.
+                for _ in 0..2 {
+                    let explicit = objective.loss_and_gradient();
+                    assert!((explicit - loss).abs() <= 1e-13 * loss, "{widths} in tiles of {tile}");
+                    let error = relative(objective.gradient(), &gradient);
+                    assert!(error < 1e-13, "{widths} in tiles of {tile}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradient_is_the_finite_difference_of_the_loss() {
+        let (model, theta, x, y) = problem("1-6-5-1", 40);
+        let mut objective = MeanSquaredError::new(&model, theta.copy(), &x, &y);
+        objective.loss_and_gradient();
+        let gradient: Vec<f64> = objective.gradient().try_into().unwrap();
+        let base: Vec<f64> = theta.try_into().unwrap();
+        let step = 1e-6;
+        for (index, expected) in gradient.iter().enumerate() {
+            let mut loss_at = |shift: f64| {
+                let mut moved = base.clone();
+                moved[index] += shift;
+                objective.theta.copy_(&Tensor::from_slice(&moved));
+                objective.loss_and_gradient()
+            };
+            let difference = (loss_at(step) - loss_at(-step)) / (2.0 * step);
+            assert!((difference - expected).abs() < 1e-7, "θ[{index}]: {difference} against {expected}");
+        }
+    }
+
+    #[test]
+    fn large_problems_are_cut_into_equal_tiles() {
+        let (model, theta, x, y) = problem("1-30-30-1", 100_000);
+        let objective = MeanSquaredError::new(&model, theta, &x, &y);
+        let sizes: Vec<i64> = objective.tiles.iter().map(|tile| tile.y.size()[1]).collect();
+        assert_eq!(sizes.iter().sum::<i64>(), 100_000);
+        assert!(sizes.len() > 5 && sizes.iter().all(|&size| size * 62 <= TILE_NUMBERS), "{sizes:?}");
+        assert!(sizes[0] - sizes[sizes.len() - 1] < sizes.len() as i64, "{sizes:?}");
+    }
+}

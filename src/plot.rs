@@ -1,0 +1,1873 @@
+//! Figures: curves on axes, drawn once and published twice, as SVG (text turned into paths)
+//! and as PNG at 200 dpi. The only user of plotters, behind a small list of panels and series;
+//! it knows slices of numbers, neither tensors nor files.
+
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, ensure};
+use plotters::backend::SVGBackend;
+use plotters::coord::Shift;
+use plotters::drawing::{DrawingArea, IntoDrawingArea};
+use plotters::element::{PathElement, Rectangle, Text};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color as _, FontFamily, FontStyle, FontTransform, RGBColor, TextStyle};
+use resvg::{tiny_skia, usvg};
+
+// ---------------------------------------------------------------------------------------------
+// What a caller describes
+// ---------------------------------------------------------------------------------------------
+
+/// One published picture: a grid of panels under a common title.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// File stem under which the caller saves the picture; not drawn.
+    pub name: String,
+    /// Heading of the whole picture, and the SVG's `<title>`.
+    pub title: String,
+    /// What one sees, in a sentence or two: the SVG's `<desc>`, its alternative text.
+    pub caption: String,
+    /// Panels per row (at least one is assumed).
+    pub columns: usize,
+    /// Row by row, left to right.
+    pub panels: Vec<Panel>,
+}
+
+/// One pair of axes with its curves.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    /// Heading of the panel. Alone in its figure, it shows only where the figure has no title.
+    pub title: String,
+    /// Horizontal axis.
+    pub x: Axis,
+    /// Vertical axis.
+    pub y: Axis,
+    /// In drawing order: the last one lies on top.
+    pub series: Vec<Series>,
+}
+
+/// An axis; its range always follows the data.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Quantity, with its unit where it has one.
+    pub label: String,
+    /// How values map to positions.
+    pub scale: Scale,
+}
+
+/// How values map to positions along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Equal steps for equal differences.
+    Linear,
+    /// Equal steps for equal ratios; values that are not positive have no place and are left out.
+    Log,
+}
+
+/// One curve or cloud of points.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Text in the legend; empty for none.
+    pub label: String,
+    /// Colour of lines and points.
+    pub color: Color,
+    /// What is drawn at and between the points.
+    pub mark: Mark,
+    /// `(x, y)` in data units. A point that its axes cannot show (NaN, infinite, not positive
+    /// on a log axis) interrupts the line.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Colour of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// Entry of the colour-blind-safe palette (Okabe and Ito, 2008), which repeats after six.
+    Cycle(usize),
+    /// Near-black, for the ground truth.
+    Ink,
+}
+
+/// What is drawn at and between the points of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A solid line.
+    Line,
+    /// A dashed line.
+    Dashed,
+    /// A disc at each point.
+    Points,
+    /// A solid line with a disc at each point.
+    LinePoints,
+}
+
+/// Both published forms of a figure; the PNG is a rendering of this very SVG.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// A complete SVG document that needs no font.
+    pub svg: String,
+    /// A complete PNG file, 200 dpi, 8-bit RGB.
+    pub png: Vec<u8>,
+}
+
+impl Axis {
+    /// A linear axis with this label.
+    pub fn linear(label: impl Into<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Linear }
+    }
+
+    /// A base-10 logarithmic axis with this label.
+    pub fn log(label: impl Into<String>) -> Self {
+        Self { label: label.into(), scale: Scale::Log }
+    }
+}
+
+impl Series {
+    /// A solid line in the given colour.
+    pub fn new(label: impl Into<String>, color: Color, points: Vec<(f64, f64)>) -> Self {
+        Self { label: label.into(), color, mark: Mark::Line, points }
+    }
+
+    /// The same series with another mark.
+    #[must_use]
+    pub fn mark(mut self, mark: Mark) -> Self {
+        self.mark = mark;
+        self
+    }
+}
+
+impl Panel {
+    /// A panel without a heading and without series.
+    #[must_use]
+    pub fn new(x: Axis, y: Axis) -> Self {
+        Self { title: String::new(), x, y, series: Vec::new() }
+    }
+
+    /// The same panel with a heading.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// The same panel with one more series, on top of the others.
+    #[must_use]
+    pub fn series(mut self, series: Series) -> Self {
+        self.series.push(series);
+        self
+    }
+}
+
+impl Figure {
+    /// A figure of one column, without panels.
+    pub fn new(name: impl Into<String>, title: impl Into<String>, caption: impl Into<String>) -> Self {
+        Self { name: name.into(), title: title.into(), caption: caption.into(), columns: 1, panels: Vec::new() }
+    }
+
+    /// The same figure with this many panels per row.
+    #[must_use]
+    pub fn columns(mut self, columns: usize) -> Self {
+        self.columns = columns;
+        self
+    }
+
+    /// The same figure with one more panel.
+    #[must_use]
+    pub fn panel(mut self, panel: Panel) -> Self {
+        self.panels.push(panel);
+        self
+    }
+
+    /// Draws the figure once and gives both published forms.
+    ///
+    /// # Errors
+    /// A figure without panels or with more than [`MAX_PANELS`].
+    pub fn render(&self) -> Result<Rendered> {
+        let svg = self.svg()?;
+        let png = rasterize(&svg).with_context(|| format!("figure {:?} as PNG", self.name))?;
+        Ok(Rendered { svg, png })
+    }
+
+    /// The published SVG alone.
+    ///
+    /// # Errors
+    /// As [`Figure::render`].
+    pub fn svg(&self) -> Result<String> {
+        let drawn = self.draw()?;
+        publish(&drawn, &self.title, &self.caption).with_context(|| format!("figure {:?} as SVG", self.name))
+    }
+
+    /// The PNG alone.
+    ///
+    /// # Errors
+    /// As [`Figure::render`].
+    pub fn png(&self) -> Result<Vec<u8>> {
+        Ok(self.render()?.png)
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Looks
+// ---------------------------------------------------------------------------------------------
+
+/// Most panels in one figure; more could not be read, and would not fit in memory as a PNG.
+pub const MAX_PANELS: usize = 64;
+
+// plotters places everything on whole drawing units, so the unit is fine: 12 to a dot of the
+// PNG, which also lets straight lines fall exactly on its dots.
+const INCH: f64 = 2400.0;
+const POINT: f64 = INCH / 72.0;
+const PNG_DPI: f64 = 200.0;
+const CSS_DPI: f64 = 96.0; // SVG user units per inch
+const DOT: f64 = INCH / PNG_DPI;
+const MM: f64 = INCH / 25.4;
+
+const ONE_PANEL: (f64, f64) = (6.4 * INCH, 4.0 * INCH);
+// Beside others a panel is smaller, so that two in a row still fit a page at a readable size.
+const GRID_PANEL: (f64, f64) = (4.8 * INCH, 3.6 * INCH);
+
+const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+const AXIS: RGBColor = RGBColor(0x44, 0x44, 0x44);
+const GRID: RGBColor = RGBColor(0xE4, 0xE4, 0xE4);
+const FRAME: RGBColor = RGBColor(0xCC, 0xCC, 0xCC);
+const FAINT: RGBColor = RGBColor(0x77, 0x77, 0x77);
+const WHITE: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+
+// Okabe and Ito without black (that is `Ink`) and yellow (too pale on white).
+const PALETTE: [RGBColor; 6] = [
+    RGBColor(0x00, 0x72, 0xB2),
+    RGBColor(0xD5, 0x5E, 0x00),
+    RGBColor(0x00, 0x9E, 0x73),
+    RGBColor(0xCC, 0x79, 0xA7),
+    RGBColor(0x56, 0xB4, 0xE9),
+    RGBColor(0xE6, 0x9F, 0x00),
+];
+
+const MARGIN: f64 = 2.0 * MM;
+const GUTTER: f64 = 2.5 * MM; // between columns, on top of their margins
+const GAP: f64 = 1.2 * MM;
+const TICK: f64 = 7.0 * DOT;
+const MINOR_TICK: f64 = 4.0 * DOT;
+const HAIRLINE: u32 = 18;
+const AXIS_LINE: u32 = 24;
+const CURVE: u32 = 37; // 1.5 px of 1/96 inch
+// The SVG backend knows neither dashes nor caps: `STYLE` gives them to lines of these widths.
+const DASHED_CURVE: u32 = 38;
+const DISC: u32 = 116; // diameter
+const STYLE: &str = "polyline{stroke-linejoin:round}\
+    polyline[stroke-width=\"38\"]{stroke-dasharray:132,66}\
+    polyline[stroke-width=\"116\"]{stroke-linecap:round}";
+/// More discs than this are drawn on a coarser grid, to bound the size of the SVG.
+const MAX_DISCS: usize = 5000;
+
+const SAMPLE: f64 = 528.0; // length of a legend's line: three dashes, two gaps
+const LEGEND_PAD: f64 = 1.4 * MM;
+
+/// A way of writing: size in drawing units, weight, colour.
+#[derive(Clone, Copy)]
+struct Type {
+    size: f64,
+    bold: bool,
+    ink: RGBColor,
+}
+
+const TITLE: Type = Type::new(12.0, true, INK);
+const SUBTITLE: Type = Type::new(11.0, true, INK);
+const LABEL: Type = Type::new(10.5, false, INK);
+const TICK_LABEL: Type = Type::new(10.0, false, AXIS);
+const LEGEND: Type = Type::new(10.0, false, INK);
+const NOTE: Type = Type::new(10.5, false, FAINT);
+
+impl Type {
+    const fn new(points: f64, bold: bool, ink: RGBColor) -> Self {
+        Self { size: points * POINT, bold, ink }
+    }
+
+    const fn line(self) -> f64 {
+        1.25 * self.size
+    }
+
+    /// Height of digits and capitals, in `DejaVu` Sans.
+    const fn cap(self) -> f64 {
+        0.729 * self.size
+    }
+
+    /// Height of `count` lines from the first one's capitals to the last one's descenders.
+    fn block(self, count: usize) -> f64 {
+        match count {
+            0 => 0.0,
+            n => self.cap() + 0.236 * self.size + (n - 1) as f64 * self.line(),
+        }
+    }
+}
+
+impl Color {
+    fn rgb(self) -> RGBColor {
+        match self {
+            Self::Cycle(i) => PALETTE[i % PALETTE.len()],
+            Self::Ink => INK,
+        }
+    }
+}
+
+/// What a mark consists of, for the data and for the legend's sample alike.
+enum Part {
+    Stroke(u32),
+    Discs,
+}
+
+impl Mark {
+    fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Line => &[Part::Stroke(CURVE)],
+            Self::Dashed => &[Part::Stroke(DASHED_CURVE)],
+            Self::Points => &[Part::Discs],
+            Self::LinePoints => &[Part::Stroke(CURVE), Part::Discs],
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Scales, ranges and ticks
+// ---------------------------------------------------------------------------------------------
+
+/// Both ends of an axis, in the scale's own coordinate (for `Log`, the exponent of ten).
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Range {
+    lo: f64,
+    hi: f64,
+}
+
+impl Range {
+    /// Where `t` lies, 0 at the low end and 1 at the high end.
+    fn fraction(self, t: f64) -> f64 {
+        (t - self.lo) / (self.hi - self.lo)
+    }
+
+    fn padded(self, share: f64) -> Self {
+        let pad = (self.hi - self.lo) * share;
+        Self { lo: self.lo - pad, hi: self.hi + pad }
+    }
+}
+
+/// Marks along an axis, placed by fraction of its length.
+#[derive(Clone, Debug, Default)]
+struct Ticks {
+    major: Vec<(f64, String)>,
+    minor: Vec<f64>,
+}
+
+impl Scale {
+    /// The scale's own coordinate of a value, if it has a place on the axis.
+    fn place(self, v: f64) -> Option<f64> {
+        // Beyond 1e300, the differences that layout needs would overflow.
+        let t = match self {
+            Self::Linear => v,
+            Self::Log => v.log10(),
+        };
+        (v.is_finite() && t.abs() <= 1e300).then_some(t)
+    }
+
+    /// What an axis without data shows.
+    fn idle(self) -> Range {
+        match self {
+            Self::Linear => Range { lo: 0.0, hi: 1.0 },
+            Self::Log => Range { lo: -1.0, hi: 1.0 },
+        }
+    }
+
+    /// A range that shows `data` with some air, also where all values agree.
+    fn range(self, data: Range, air: f64) -> Range {
+        let span = data.hi - data.lo;
+        let reach = data.lo.abs().max(data.hi.abs());
+        let middle = data.lo / 2.0 + data.hi / 2.0;
+        let half = match self {
+            // Below this, ticks would need more digits than a label can hold.
+            Self::Linear if span > 1e-9 * reach && span > 1e-305 => None,
+            Self::Linear if middle.abs() > 1e-300 => Some(0.1 * middle.abs()),
+            Self::Linear => Some(1.0),
+            Self::Log if span > 1e-9 => None,
+            Self::Log => Some(0.5),
+        };
+        half.map_or_else(|| data.padded(air), |h| Range { lo: middle - h, hi: middle + h })
+    }
+
+    /// Ticks with at most `most` labels (a few more where the scale has no coarser choice).
+    fn ticks(self, range: Range, most: usize) -> Ticks {
+        match self {
+            Self::Linear => linear_ticks(range, range, |v| v, most),
+            Self::Log => log_ticks(range, most),
+        }
+    }
+}
+
+/// The smallest `m * 10^e` with m in {1, 2, 5} that is not below `raw`.
+fn nice_step(raw: f64) -> (i64, i32) {
+    let e = raw.log10().floor() as i32;
+    let mantissa = scaled(1, -e) * raw;
+    for m in [1, 2, 5] {
+        if mantissa <= m as f64 * (1.0 + 1e-9) {
+            return (m, e);
+        }
+    }
+    (1, e + 1)
+}
+
+/// `n * 10^e`, exactly rounded where both factors are exact.
+fn scaled(n: i64, e: i32) -> f64 {
+    let n = n as f64;
+    if e < 0 { n / 10_f64.powi(-e) } else { n * 10_f64.powi(e) }
+}
+
+/// Ticks at equal differences over `values`, placed within `range` through `place`.
+fn linear_ticks(values: Range, range: Range, place: impl Fn(f64) -> f64, most: usize) -> Ticks {
+    let (m, e) = nice_step((values.hi - values.lo) / most.max(1) as f64);
+    let step = scaled(m, e);
+    let first = (values.lo / step - 1e-9).ceil() as i64;
+    let last = (values.hi / step + 1e-9).floor() as i64;
+    let counts: Vec<i64> = (first..=last).map(|k| k * m).collect();
+    let labels = decimal_labels(&counts, e);
+    let major = counts.iter().zip(labels);
+    Ticks { major: major.map(|(&n, label)| (range.fraction(place(scaled(n, e))), label)).collect(), minor: Vec::new() }
+}
+
+/// Decades where there are enough of them, otherwise 1-2-5 positions in plain numbers, otherwise
+/// (less than about half a decade) equal differences.
+fn log_ticks(range: Range, most: usize) -> Ticks {
+    let first = (range.lo - 1e-9).ceil() as i32;
+    let last = (range.hi + 1e-9).floor() as i32;
+    if last - first >= 2 {
+        return decade_ticks(range, first, last, most);
+    }
+    let dense = digit_positions(range, &[1, 2, 5]);
+    if dense.len() < 3 {
+        let values = Range { lo: 10_f64.powf(range.lo), hi: 10_f64.powf(range.hi) };
+        // Beyond the floating-point range there is nothing to subdivide.
+        if values.lo > 1e-290 && values.hi < 1e290 {
+            return linear_ticks(values, range, f64::log10, most);
+        }
+    }
+    let choices = [dense, digit_positions(range, &[1, 3])];
+    let fitting = choices.into_iter().find(|c| c.len() <= most);
+    let chosen = fitting.unwrap_or_else(|| digit_positions(range, &[1]));
+    let plain = chosen.iter().all(|&(_, e)| (-4..=5).contains(&e));
+    let label = |&(digit, e): &(i64, i32)| {
+        if plain { fixed(digit, e) } else { format!("{digit}×{}", power_of_ten(e)) }
+    };
+    let at = |&(digit, e): &(i64, i32)| range.fraction((digit as f64).log10() + f64::from(e));
+    let rest = digit_positions(range, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    Ticks {
+        major: chosen.iter().map(|c| (at(c), label(c))).collect(),
+        minor: rest.iter().filter(|p| !chosen.contains(p)).map(at).collect(),
+    }
+}
+
+fn decade_ticks(range: Range, first: i32, last: i32, most: usize) -> Ticks {
+    let multiples = |stride: i32| (first..=last).filter(move |e| e.rem_euclid(stride) == 0);
+    let strides = [1, 2, 3, 5, 10, 20, 50, 100];
+    let fitting = strides.into_iter().find(|&s| multiples(s).count() <= most);
+    let stride = fitting.unwrap_or(200);
+    let at = |digit: i64, e: i32| range.fraction((digit as f64).log10() + f64::from(e));
+    let minor = if stride == 1 && last - first <= 10 {
+        let digits = digit_positions(range, &[2, 3, 4, 5, 6, 7, 8, 9]);
+        digits.into_iter().map(|(digit, e)| at(digit, e)).collect()
+    } else if last - first <= 40 {
+        let between = (first..=last).filter(|e| e.rem_euclid(stride) != 0);
+        between.map(|e| at(1, e)).collect()
+    } else {
+        Vec::new()
+    };
+    Ticks { major: multiples(stride).map(|e| (at(1, e), power_of_ten(e))).collect(), minor }
+}
+
+/// All `digit * 10^e` within a range of exponents, in order.
+fn digit_positions(range: Range, digits: &[i64]) -> Vec<(i64, i32)> {
+    let (first, last) = (range.lo.floor() as i32, range.hi.ceil() as i32);
+    let all = (first..=last).flat_map(|e| digits.iter().map(move |&d| (d, e)));
+    all.filter(|&(d, e)| {
+        let t = (d as f64).log10() + f64::from(e);
+        range.lo - 1e-9 <= t && t <= range.hi + 1e-9
+    })
+    .collect()
+}
+
+/// Labels of `n * 10^e` for each n, with as many decimals as the step needs; a power of ten is
+/// split off only where plain digits would be long.
+fn decimal_labels(counts: &[i64], e: i32) -> Vec<String> {
+    let largest = counts.iter().map(|n| n.unsigned_abs()).max().unwrap_or(0);
+    let top = e + largest.checked_ilog10().unwrap_or(0) as i32;
+    if (-3..7).contains(&top) && e >= -9 {
+        return counts.iter().map(|&n| fixed(n, e)).collect();
+    }
+    let label = |&n: &i64| match n {
+        0 => "0".to_owned(),
+        n => format!("{}×{}", fixed(n, e - top), power_of_ten(top)),
+    };
+    counts.iter().map(label).collect()
+}
+
+/// `n * 10^e` in plain digits: real minus sign, commas from 10,000 on.
+fn fixed(n: i64, e: i32) -> String {
+    let digits = n.unsigned_abs().to_string();
+    let decimals = e.min(0).unsigned_abs() as usize;
+    let zeros = if n == 0 { 0 } else { e.max(0) as usize };
+    let padded = format!("{digits:0>width$}{}", "0".repeat(zeros), width = decimals + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - decimals);
+    let sign = if n < 0 { "−" } else { "" };
+    let point = if decimals > 0 { "." } else { "" };
+    format!("{sign}{}{point}{fraction}", grouped(whole))
+}
+
+fn grouped(whole: &str) -> String {
+    let mut out = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        let left = whole.len() - i;
+        if whole.len() >= 5 && i > 0 && left.is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn power_of_ten(e: i32) -> String {
+    let raised = e.to_string();
+    let raised = raised.chars().map(|c| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        '4' => '⁴',
+        '5' => '⁵',
+        '6' => '⁶',
+        '7' => '⁷',
+        '8' => '⁸',
+        '9' => '⁹',
+        _ => '⁰',
+    });
+    std::iter::once('1').chain("0".chars()).chain(raised).collect()
+}
+
+/// The densest ticks whose labels keep clear of each other on an axis of this length;
+/// `extent` gives the room that a label takes along the axis.
+fn fitting_ticks(scale: Scale, range: Range, length: f64, densest: usize, extent: impl Fn(&str) -> f64) -> Ticks {
+    let fits = |ticks: &Ticks| {
+        let room: Vec<(f64, f64)> = ticks.major.iter().map(|(at, label)| (at * length, extent(label) / 2.0)).collect();
+        room.windows(2).all(|w| w[1].0 - w[0].0 >= w[0].1 + w[1].1)
+    };
+    let choices = (2..=densest).rev().map(|most| scale.ticks(range, most));
+    let mut fitting = choices.filter(fits);
+    fitting.next().unwrap_or_else(|| scale.ticks(range, 1))
+}
+
+// ---------------------------------------------------------------------------------------------
+// Geometry, in drawing units with y downwards
+// ---------------------------------------------------------------------------------------------
+
+type Pt = (f64, f64);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Rect {
+    x0: f64,
+    y0: f64,
+    x1: f64,
+    y1: f64,
+}
+
+impl Rect {
+    fn width(self) -> f64 {
+        self.x1 - self.x0
+    }
+
+    fn height(self) -> f64 {
+        self.y1 - self.y0
+    }
+
+    fn center(self) -> Pt {
+        (f64::midpoint(self.x0, self.x1), f64::midpoint(self.y0, self.y1))
+    }
+
+    fn grown(self, by: f64) -> Self {
+        Self { x0: self.x0 - by, y0: self.y0 - by, x1: self.x1 + by, y1: self.y1 + by }
+    }
+
+    fn contains(self, (x, y): Pt) -> bool {
+        (self.x0..=self.x1).contains(&x) && (self.y0..=self.y1).contains(&y)
+    }
+
+    /// The part of a segment inside (Liang and Barsky, 1984).
+    fn clip(self, a: Pt, b: Pt) -> Option<(Pt, Pt)> {
+        let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+        let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
+        let sides = [(-dx, a.0 - self.x0), (dx, self.x1 - a.0), (-dy, a.1 - self.y0), (dy, self.y1 - a.1)];
+        for (p, q) in sides {
+            if p == 0.0 {
+                if q < 0.0 {
+                    return None;
+                }
+            } else if p < 0.0 {
+                enter = enter.max(q / p);
+            } else {
+                leave = leave.min(q / p);
+            }
+        }
+        let at = |t: f64| (a.0 + t * dx, a.1 + t * dy);
+        (enter <= leave).then(|| (at(enter), at(leave)))
+    }
+}
+
+/// The parts of a polyline inside `area`.
+fn clipped(run: &[Pt], area: Rect) -> Vec<Vec<Pt>> {
+    let mut pieces: Vec<Vec<Pt>> = Vec::new();
+    for pair in run.windows(2) {
+        let Some((a, b)) = area.clip(pair[0], pair[1]) else {
+            continue;
+        };
+        match pieces.last_mut() {
+            Some(piece) if piece.last() == Some(&a) => piece.push(b),
+            _ => pieces.push(vec![a, b]),
+        }
+    }
+    pieces
+}
+
+/// Fewer points for the same picture: of the points that follow each other within a column of
+/// the given width, only the first, the lowest, the highest and the last, in their order.
+fn thinned(run: &[Pt], column: f64) -> Vec<Pt> {
+    let mut out = Vec::new();
+    for group in run.chunk_by(|a, b| (a.0 / column).floor() == (b.0 / column).floor()) {
+        let by_y = |&i: &usize, &j: &usize| group[i].1.total_cmp(&group[j].1);
+        let low = (0..group.len()).min_by(by_y).unwrap_or(0);
+        let high = (0..group.len()).max_by(by_y).unwrap_or(0);
+        let mut kept = [0, low, high, group.len() - 1];
+        kept.sort_unstable();
+        let mut previous = None;
+        for i in kept {
+            if previous != Some(i) {
+                out.push(group[i]);
+            }
+            previous = Some(i);
+        }
+    }
+    out
+}
+
+/// On whole units, without repeated points and without those on a straight way.
+fn rounded(run: &[Pt]) -> Vec<(i32, i32)> {
+    let mut out: Vec<(i32, i32)> = Vec::with_capacity(run.len());
+    for &p in run {
+        let p = whole(p);
+        if out.last() == Some(&p) {
+            continue;
+        }
+        if let [.., a, b] = out[..] {
+            let (ux, uy) = (i64::from(b.0 - a.0), i64::from(b.1 - a.1));
+            let (vx, vy) = (i64::from(p.0 - b.0), i64::from(p.1 - b.1));
+            if ux * vy == uy * vx && ux * vx + uy * vy > 0 {
+                out.pop();
+            }
+        }
+        out.push(p);
+    }
+    out
+}
+
+fn whole((x, y): Pt) -> (i32, i32) {
+    (x.round() as i32, y.round() as i32)
+}
+
+/// One point per grid cell, in the finest grid that leaves at most `MAX_DISCS`.
+fn sparse(points: &[Pt]) -> Vec<Pt> {
+    let mut cell = DOT;
+    loop {
+        let mut seen = std::collections::HashSet::new();
+        let key = |p: &Pt| ((p.0 / cell).floor() as i64, (p.1 / cell).floor() as i64);
+        let kept: Vec<Pt> = points.iter().copied().filter(|p| seen.insert(key(p))).collect();
+        if kept.len() <= MAX_DISCS || cell > INCH {
+            return kept;
+        }
+        cell *= 1.25;
+    }
+}
+
+/// The nearest position at which a line of this width fills whole dots of the PNG.
+fn on_dots(at: f64, width: u32) -> f64 {
+    let half = f64::from(width) / 2.0;
+    ((at - half) / DOT).round() * DOT + half
+}
+
+// ---------------------------------------------------------------------------------------------
+// Text
+// ---------------------------------------------------------------------------------------------
+
+const FAMILY: &str = "DejaVu Sans";
+const ELLIPSIS: char = '…';
+/// Longer texts would be cut by the layout anyway; this bounds the work.
+const MAX_CHARS: usize = 300;
+
+fn fonts() -> &'static Arc<usvg::fontdb::Database> {
+    static FONTS: OnceLock<Arc<usvg::fontdb::Database>> = OnceLock::new();
+    FONTS.get_or_init(|| {
+        let mut db = usvg::fontdb::Database::new();
+        for face in [dejavu::sans::regular(), dejavu::sans::bold()] {
+            db.load_font_source(usvg::fontdb::Source::Binary(Arc::new(face)));
+        }
+        db.set_sans_serif_family(FAMILY);
+        Arc::new(db)
+    })
+}
+
+fn options() -> usvg::Options<'static> {
+    usvg::Options {
+        font_family: FAMILY.to_owned(),
+        fontdb: Arc::clone(fonts()),
+        style_sheet: Some(STYLE.to_owned()),
+        ..usvg::Options::default()
+    }
+}
+
+/// On one line and without the characters that XML 1.0 forbids.
+fn clean(text: &str) -> String {
+    let allowed = |c: &char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
+    let spaced = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    spaced.chars().filter(allowed).collect()
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in clean(text).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Advance width in drawing units, as the renderer itself lays the text out.
+fn text_width(text: &str, style: Type) -> f64 {
+    let weight = if style.bold { "bold" } else { "normal" };
+    let svg = format!(
+        "<svg xmlns='http://www.w3.org/2000/svg'><text font-family='{FAMILY}' \
+         font-size='{}' font-weight='{weight}'>{}</text></svg>",
+        style.size,
+        escaped(text)
+    );
+    let tree = usvg::Tree::from_str(&svg, &options());
+    let nodes = tree.as_ref().map_or(&[][..], |t| t.root().children());
+    match nodes.first() {
+        Some(usvg::Node::Text(text)) => f64::from(text.bounding_box().width()),
+        _ => 0.0,
+    }
+}
+
+/// The whole text if it fits, otherwise its beginning and an ellipsis.
+fn shortened(text: &str, style: Type, room: f64) -> String {
+    let chars: Vec<char> = text.chars().take(MAX_CHARS + 1).collect();
+    if chars.len() <= MAX_CHARS && text_width(text, style) <= room {
+        return text.to_owned();
+    }
+    let cut = |n: usize| chars[..n].iter().chain([&ELLIPSIS]).collect::<String>();
+    let lengths: Vec<usize> = (0..chars.len().min(MAX_CHARS)).collect();
+    let fitting = lengths.partition_point(|&n| text_width(&cut(n), style) <= room);
+    cut(fitting.saturating_sub(1))
+}
+
+/// Lines of at most `room`, broken between words; what exceeds `most` lines is cut.
+fn wrapped(text: &str, style: Type, room: f64, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let text: String = clean(text).chars().take(2 * MAX_CHARS).collect();
+    for word in text.split(' ').filter(|w| !w.is_empty()) {
+        let full = lines.len() == most;
+        match lines.last_mut() {
+            Some(line) if full || text_width(&format!("{line} {word}"), style) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|l| shortened(l, style, room)).collect()
+}
+
+// ---------------------------------------------------------------------------------------------
+// Canvas: the few things drawn, through plotters
+// ---------------------------------------------------------------------------------------------
+
+struct Canvas<'a> {
+    area: DrawingArea<SVGBackend<'a>, Shift>,
+}
+
+impl Canvas<'_> {
+    fn fill(&self, r: Rect, color: RGBColor, alpha: f64) -> Result<()> {
+        let corners = [whole((r.x0, r.y0)), whole((r.x1, r.y1))];
+        let style = color.mix(alpha).filled();
+        Ok(self.area.draw(&Rectangle::new(corners, style))?)
+    }
+
+    fn line(&self, points: &[Pt], color: RGBColor, width: u32) -> Result<()> {
+        let path = PathElement::new(rounded(points), color.stroke_width(width));
+        Ok(self.area.draw(&path)?)
+    }
+
+    /// A line of one unit with round ends: the same look as a circle, in a tenth of the bytes.
+    fn disc(&self, at: Pt, color: RGBColor) -> Result<()> {
+        self.line(&[at, (at.0 + 1.0, at.1)], color, DISC)
+    }
+
+    /// Text on a baseline through `at`.
+    fn text(&self, text: &str, style: Type, at: Pt, anchor: HPos) -> Result<()> {
+        self.write(text, style, (at.0, at.1 - 0.76 * style.size), anchor, FontTransform::None)
+    }
+
+    /// Text that reads upwards, centered on `at`, with its baseline to the right of the letters.
+    fn text_upwards(&self, text: &str, style: Type, at: Pt) -> Result<()> {
+        let origin = (at.0 - 0.76 * style.size, at.1);
+        self.write(text, style, origin, HPos::Center, FontTransform::Rotate270)
+    }
+
+    /// The backend writes the baseline 0.76 em below (before rotation) an origin "at the top",
+    /// and divides sizes by 1.24.
+    fn write(&self, text: &str, style: Type, origin: Pt, anchor: HPos, transform: FontTransform) -> Result<()> {
+        let weight = if style.bold { FontStyle::Bold } else { FontStyle::Normal };
+        let font = (FontFamily::Name(FAMILY), style.size * 1.24, weight);
+        let style = TextStyle::from(font).color(&style.ink).transform(transform).pos(Pos::new(anchor, VPos::Top));
+        Ok(self.area.draw(&Text::new(clean(text), whole(origin), style))?)
+    }
+
+    /// One run of a series inside `area`.
+    fn stroke(&self, run: &[Pt], area: Rect, color: RGBColor, width: u32) -> Result<()> {
+        // A line of no length has no ink: a lone point shows as a dot.
+        let (first, rest) = (whole(run[0]), &run[1..]);
+        if rest.iter().all(|&p| whole(p) == first) {
+            return if area.contains(run[0]) { self.disc(run[0], color) } else { Ok(()) };
+        }
+        let pieces = clipped(&thinned(run, 2.0 * DOT), area);
+        pieces.iter().try_for_each(|p| self.line(p, color, width))
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Layout
+// ---------------------------------------------------------------------------------------------
+
+/// Where a panel's legend goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Nowhere,
+    Inside(Rect),
+    Right,
+    Below,
+}
+
+/// A panel being laid out: its cell is given, its plot area and ticks follow.
+struct Plan<'a> {
+    panel: &'a Panel,
+    cell: Rect,
+    plot: Rect,
+    heading: Vec<String>,
+    heading_type: Type,
+    x_label: Vec<String>,
+    y_label: Vec<String>,
+    x: Range,
+    y: Range,
+    x_ticks: Ticks,
+    y_ticks: Ticks,
+    empty: bool,
+    legend: LegendBox<'a>,
+    place: Place,
+}
+
+impl<'a> Plan<'a> {
+    fn new(panel: &'a Panel, heading: &str, heading_type: Type, cell: Rect) -> Self {
+        let bounds = data_bounds(panel);
+        let range = |scale: Scale, data: Option<Range>, air: f64| data.map_or(scale.idle(), |d| scale.range(d, air));
+        let room = cell.width() - 2.0 * MARGIN;
+        Self {
+            panel,
+            cell,
+            plot: cell,
+            heading: wrapped(heading, heading_type, room, 3),
+            heading_type,
+            x_label: wrapped(&panel.x.label, LABEL, 0.75 * cell.width(), 2),
+            y_label: Vec::new(), // once the height is known
+            x: range(panel.x.scale, bounds.map(|b| b.0), 0.025),
+            y: range(panel.y.scale, bounds.map(|b| b.1), 0.05),
+            x_ticks: Ticks::default(),
+            y_ticks: Ticks::default(),
+            empty: bounds.is_none(),
+            legend: LegendBox::new(panel, cell),
+            place: Place::Nowhere,
+        }
+    }
+
+    fn top(&self) -> f64 {
+        let heading = self.heading_type.block(self.heading.len());
+        MARGIN + heading + if heading > 0.0 { 2.0 * GAP } else { 0.0 }
+    }
+
+    /// From the plot's lower edge to the end of the axis label.
+    fn below_plot(&self) -> f64 {
+        let label = LABEL.block(self.x_label.len());
+        let label = if label > 0.0 { label + 1.5 * GAP } else { 0.0 };
+        TICK + GAP + TICK_LABEL.cap() + label
+    }
+
+    fn bottom(&self) -> f64 {
+        let legend = match self.place {
+            Place::Below => self.legend.rows(self.cell).height + GAP,
+            _ => 0.0,
+        };
+        self.below_plot() + legend + MARGIN
+    }
+
+    fn left(&self) -> f64 {
+        let label = LABEL.block(self.y_label.len());
+        let label = if label > 0.0 { label + 1.5 * GAP } else { 0.0 };
+        MARGIN + label + self.y_labels_reach()
+    }
+
+    /// From the plot's left edge to the far end of the widest tick label.
+    fn y_labels_reach(&self) -> f64 {
+        let labels = self.y_ticks.major.iter();
+        let widths = labels.map(|(_, t)| text_width(t, TICK_LABEL));
+        widths.fold(0.0, f64::max) + GAP + TICK
+    }
+
+    /// Right margin, given the left one: room for the last label's overhang and for the legend.
+    fn right(&self, left: f64) -> f64 {
+        let legend = match self.place {
+            Place::Right => self.legend.column().width + GAP,
+            _ => 0.0,
+        };
+        let width = self.cell.width() - left - MARGIN - legend;
+        let overhang = self
+            .ticks_along_x(width)
+            .major
+            .iter()
+            .fold(0.0, |o, (at, t)| f64::max(o, text_width(t, TICK_LABEL) / 2.0 - (1.0 - at) * width));
+        MARGIN + legend.max(overhang)
+    }
+
+    fn ticks_along_x(&self, width: f64) -> Ticks {
+        let scale = self.panel.x.scale;
+        fitting_ticks(scale, self.x, width, 8, |t| text_width(t, TICK_LABEL) + 1.4 * TICK_LABEL.size)
+    }
+
+    fn ticks_along_y(&self, height: f64) -> Ticks {
+        let scale = self.panel.y.scale;
+        fitting_ticks(scale, self.y, height, 7, |_| 2.0 * TICK_LABEL.size)
+    }
+
+    /// The drawable stretches of a series, in drawing units.
+    fn runs(&self, series: &Series) -> Vec<Vec<Pt>> {
+        let mut runs = vec![Vec::new()];
+        for &(x, y) in &series.points {
+            let place = self.panel.x.scale.place(x).zip(self.panel.y.scale.place(y));
+            match (place, runs.last_mut()) {
+                (Some((x, y)), Some(run)) => run.push(self.project(x, y)),
+                _ => runs.push(Vec::new()),
+            }
+        }
+        runs.retain(|r| !r.is_empty());
+        runs
+    }
+
+    fn project(&self, x: f64, y: f64) -> Pt {
+        let (x, y) = (self.x.fraction(x), self.y.fraction(y));
+        (self.plot.x0 + x * self.plot.width(), self.plot.y1 - y * self.plot.height())
+    }
+
+    /// In the first corner or edge where it covers no data, otherwise outside.
+    fn find_place(&self) -> Place {
+        if self.legend.entries.is_empty() {
+            return Place::Nowhere;
+        }
+        let size = self.legend.column();
+        let (width, height) = (size.width, size.height);
+        let small = width <= 0.6 * self.plot.width() && height <= 0.6 * self.plot.height();
+        let runs: Vec<Vec<Pt>> = self.panel.series.iter().flat_map(|s| self.runs(s)).collect();
+        let free = |r: &Rect| {
+            let guarded = r.grown(f64::from(DISC));
+            !runs.iter().any(|run| touches(run, guarded))
+        };
+        let spots = inner_spots(self.plot, width, height);
+        if let Some(spot) = spots.into_iter().find(|s| small && free(s)) {
+            return Place::Inside(spot);
+        }
+        if width <= 0.33 * self.cell.width() && height <= self.plot.height() { Place::Right } else { Place::Below }
+    }
+
+    fn is_outside(&self) -> bool {
+        matches!(self.place, Place::Right | Place::Below)
+    }
+}
+
+/// Whether a polyline, or a lone point, reaches into a box.
+fn touches(run: &[Pt], area: Rect) -> bool {
+    let mut pairs = run.windows(2);
+    run.iter().any(|&p| area.contains(p)) || pairs.any(|w| area.clip(w[0], w[1]).is_some())
+}
+
+/// Where a box of this size may stand in a plot, best first.
+fn inner_spots(plot: Rect, width: f64, height: f64) -> Vec<Rect> {
+    let inner = plot.grown(-1.5 * GAP);
+    let (right, left) = (inner.x1 - width, inner.x0);
+    let (top, bottom) = (inner.y0, inner.y1 - height);
+    let (middle_x, middle_y) = (f64::midpoint(left, right), f64::midpoint(top, bottom));
+    let corners = [
+        (right, top),
+        (left, top),
+        (right, bottom),
+        (left, bottom),
+        (middle_x, top),
+        (middle_x, bottom),
+        (right, middle_y),
+        (left, middle_y),
+    ];
+    let spot = |(x0, y0)| Rect { x0, y0, x1: x0 + width, y1: y0 + height };
+    corners.into_iter().map(spot).collect()
+}
+
+/// The ranges of all points that both axes can show.
+fn data_bounds(panel: &Panel) -> Option<(Range, Range)> {
+    let points = panel.series.iter().flat_map(|s| &s.points);
+    let placed = points.filter_map(|&(x, y)| panel.x.scale.place(x).zip(panel.y.scale.place(y)));
+    placed.fold(None, |bounds, (x, y)| {
+        let (bx, by) = bounds.unwrap_or((Range { lo: x, hi: x }, Range { lo: y, hi: y }));
+        let widen = |r: Range, t: f64| Range { lo: r.lo.min(t), hi: r.hi.max(t) };
+        Some((widen(bx, x), widen(by, y)))
+    })
+}
+
+/// Legend entries and the room they take.
+struct LegendBox<'a> {
+    entries: Vec<Entry<'a>>,
+}
+
+struct Entry<'a> {
+    series: &'a Series,
+    label: String,
+    width: f64,
+}
+
+/// How the entries of a legend stand.
+struct Arrangement {
+    /// Left edges of the columns; entries follow each other row by row.
+    columns: Vec<f64>,
+    shown: usize,
+    width: f64,
+    height: f64,
+}
+
+impl<'a> LegendBox<'a> {
+    const ROW: f64 = 1.4 * LEGEND.size;
+    const COLUMN_GAP: f64 = 4.0 * GAP;
+
+    fn new(panel: &'a Panel, cell: Rect) -> Self {
+        let mut entries: Vec<Entry> = Vec::new();
+        for series in panel.series.iter().filter(|s| !clean(&s.label).is_empty()) {
+            let label = shortened(&clean(&series.label), LEGEND, 0.55 * cell.width());
+            let twin = |e: &Entry| e.label == label && e.series.color == series.color && e.series.mark == series.mark;
+            if !entries.iter().any(twin) {
+                let width = text_width(&label, LEGEND);
+                entries.push(Entry { series, label, width });
+            }
+        }
+        Self { entries }
+    }
+
+    /// All entries under each other.
+    fn column(&self) -> Arrangement {
+        Arrangement {
+            columns: vec![0.0],
+            shown: self.entries.len(),
+            width: self.widths(1).iter().sum::<f64>() + 2.0 * LEGEND_PAD,
+            height: self.entries.len() as f64 * Self::ROW + LEGEND_PAD,
+        }
+    }
+
+    /// In as few rows as the cell's width allows, and at most two fifths of its height.
+    fn rows(&self, cell: Rect) -> Arrangement {
+        let count = self.entries.len().max(1);
+        let total = |columns: usize| {
+            let gaps = (columns - 1) as f64 * Self::COLUMN_GAP;
+            self.widths(columns).iter().sum::<f64>() + gaps
+        };
+        let fits = |columns: &usize| total(*columns) <= cell.width() - 2.0 * MARGIN;
+        let most = (1..=count.min(12)).rev().find(fits).unwrap_or(1);
+        // Four entries stand better in two rows of two than of three and one.
+        let balanced = count.div_ceil(count.div_ceil(most));
+        let columns = if fits(&balanced) { balanced } else { most };
+        let most_rows = ((0.4 * cell.height() / Self::ROW) as usize).max(1);
+        let shown = self.entries.len().min(columns * most_rows);
+        let edges = self.widths(columns).into_iter().scan(0.0, |x, width| {
+            let left = *x;
+            *x += width + Self::COLUMN_GAP;
+            Some(left)
+        });
+        Arrangement {
+            columns: edges.collect(),
+            shown,
+            width: total(columns),
+            height: shown.div_ceil(columns) as f64 * Self::ROW,
+        }
+    }
+
+    /// Widths of so many columns, filled row by row.
+    fn widths(&self, columns: usize) -> Vec<f64> {
+        let mut widths = vec![0.0_f64; columns];
+        for (i, entry) in self.entries.iter().enumerate() {
+            let width = &mut widths[i % columns];
+            *width = width.max(SAMPLE + 1.5 * GAP + entry.width);
+        }
+        widths
+    }
+}
+
+impl Figure {
+    /// Everything through plotters; gives its SVG, in drawing units.
+    fn draw(&self) -> Result<String> {
+        ensure!(!self.panels.is_empty(), "figure {:?} has no panel", self.name);
+        ensure!(
+            self.panels.len() <= MAX_PANELS,
+            "figure {:?} has {} panels; at most {MAX_PANELS} fit",
+            self.name,
+            self.panels.len()
+        );
+        let (header, mut plans, columns) = self.plan();
+        arrange(&mut plans, columns);
+        while settle_legends(&mut plans) {
+            arrange(&mut plans, columns);
+        }
+
+        let ends = plans.iter().map(|p| (p.cell.x1, p.cell.y1));
+        let (x1, y1) = ends.fold((0.0, 0.0), |r: Pt, e| (r.0.max(e.0), r.1.max(e.1)));
+        let whole_area = Rect { x1, y1, ..Rect::default() };
+        let size = whole((whole_area.x1, whole_area.y1));
+        let mut svg = String::new();
+        {
+            let backend = SVGBackend::with_string(&mut svg, (size.0 as u32, size.1 as u32));
+            let canvas = Canvas { area: backend.into_drawing_area() };
+            canvas.fill(whole_area, WHITE, 1.0)?;
+            let center = whole_area.center().0;
+            draw_lines(&canvas, &header, TITLE, center, MARGIN)?;
+            for plan in &plans {
+                plan.draw(&canvas)?;
+            }
+            canvas.area.present()?;
+        }
+        Ok(svg)
+    }
+
+    /// Cells for all panels; the heading of a lone panel is the figure's title, several panels
+    /// get it above them as a header.
+    fn plan(&self) -> (Vec<String>, Vec<Plan<'_>>, usize) {
+        let columns = self.columns.clamp(1, self.panels.len());
+        let lone = self.panels.len() == 1;
+        let (width, height) = if columns == 1 { ONE_PANEL } else { GRID_PANEL };
+        let header = if lone {
+            Vec::new()
+        } else {
+            let room = columns as f64 * width - 2.0 * MARGIN;
+            wrapped(&self.title, TITLE, room, 3)
+        };
+        let header_height = match TITLE.block(header.len()) {
+            h if h > 0.0 => ((h + MARGIN + GAP) / (DOT * 10.0)).ceil() * DOT * 10.0,
+            _ => 0.0,
+        };
+        let cell = |i: usize| {
+            let (column, row) = (i % columns, i / columns);
+            let gutter = |inner: bool| if inner { GUTTER / 2.0 } else { 0.0 };
+            let y0 = row as f64 * height + header_height;
+            Rect {
+                x0: column as f64 * width + gutter(column > 0),
+                y0,
+                x1: (column + 1) as f64 * width - gutter(column + 1 < columns),
+                y1: y0 + height,
+            }
+        };
+        let style = if lone { TITLE } else { SUBTITLE };
+        let titled = lone && !clean(&self.title).is_empty();
+        let plans = self.panels.iter().enumerate().map(|(i, panel)| {
+            let heading = if titled { &self.title } else { &panel.title };
+            Plan::new(panel, heading, style, cell(i))
+        });
+        (header, plans.collect(), columns)
+    }
+}
+
+/// Gives each panel its plot area and ticks. Panels of a row share top and bottom, panels of a
+/// column share left and right, so that all axes line up.
+fn arrange(plans: &mut [Plan], columns: usize) {
+    for row in plans.chunks_mut(columns) {
+        let top = row.iter().map(Plan::top).fold(0.0, f64::max);
+        let bottom = row.iter().map(Plan::bottom).fold(0.0, f64::max);
+        for plan in row {
+            plan.plot.y0 = on_dots(plan.cell.y0 + top, AXIS_LINE);
+            plan.plot.y1 = on_dots(plan.cell.y1 - bottom, AXIS_LINE);
+            plan.y_ticks = plan.ticks_along_y(plan.plot.height());
+            plan.y_label = wrapped(&plan.panel.y.label, LABEL, plan.plot.height(), 2);
+        }
+    }
+    for column in 0..columns {
+        let own = || (column..plans.len()).step_by(columns);
+        let left = own().map(|i| plans[i].left()).fold(0.0, f64::max);
+        let right = own().map(|i| plans[i].right(left)).fold(0.0, f64::max);
+        for i in own() {
+            let plan = &mut plans[i];
+            plan.plot.x0 = on_dots(plan.cell.x0 + left, AXIS_LINE);
+            plan.plot.x1 = on_dots(plan.cell.x1 - right, AXIS_LINE);
+            plan.x_ticks = plan.ticks_along_x(plan.plot.width());
+        }
+    }
+}
+
+/// Places the legends; true if one just moved outside, so that its panel needs another layout.
+/// None moves back inside, so this ends.
+fn settle_legends(plans: &mut [Plan]) -> bool {
+    let mut moved = false;
+    for plan in plans.iter_mut().filter(|p| !p.is_outside()) {
+        plan.place = plan.find_place();
+        moved |= plan.is_outside();
+    }
+    moved
+}
+
+// ---------------------------------------------------------------------------------------------
+// Drawing a panel
+// ---------------------------------------------------------------------------------------------
+
+/// Lines of text under each other, centered, starting at `top`.
+fn draw_lines(canvas: &Canvas, lines: &[String], style: Type, x: f64, top: f64) -> Result<()> {
+    let mut baseline = top + style.cap();
+    for line in lines {
+        canvas.text(line, style, (x, baseline), HPos::Center)?;
+        baseline += style.line();
+    }
+    Ok(())
+}
+
+impl Plan<'_> {
+    fn draw(&self, canvas: &Canvas) -> Result<()> {
+        self.draw_grid(canvas)?;
+        for series in &self.panel.series {
+            self.draw_series(canvas, series)?;
+        }
+        self.draw_axes(canvas)?;
+        self.draw_labels(canvas)?;
+        if self.empty {
+            let (x, y) = self.plot.center();
+            canvas.text("no finite data", NOTE, (x, y), HPos::Center)?;
+        }
+        self.draw_legend(canvas)
+    }
+
+    fn across(&self, fraction: f64, width: u32) -> f64 {
+        on_dots(self.plot.x0 + fraction * self.plot.width(), width)
+    }
+
+    fn up(&self, fraction: f64, width: u32) -> f64 {
+        on_dots(self.plot.y1 - fraction * self.plot.height(), width)
+    }
+
+    fn draw_grid(&self, canvas: &Canvas) -> Result<()> {
+        let plot = self.plot;
+        for (at, _) in &self.x_ticks.major {
+            let x = self.across(*at, HAIRLINE);
+            canvas.line(&[(x, plot.y0), (x, plot.y1)], GRID, HAIRLINE)?;
+        }
+        for (at, _) in &self.y_ticks.major {
+            let y = self.up(*at, HAIRLINE);
+            canvas.line(&[(plot.x0, y), (plot.x1, y)], GRID, HAIRLINE)?;
+        }
+        Ok(())
+    }
+
+    fn draw_series(&self, canvas: &Canvas, series: &Series) -> Result<()> {
+        let runs = self.runs(series);
+        let color = series.color.rgb();
+        for part in series.mark.parts() {
+            match part {
+                Part::Stroke(width) => {
+                    for run in &runs {
+                        canvas.stroke(run, self.plot, color, *width)?;
+                    }
+                }
+                Part::Discs => {
+                    let points = runs.iter().flatten().copied();
+                    let inside: Vec<Pt> = points.filter(|&p| self.plot.contains(p)).collect();
+                    for p in sparse(&inside) {
+                        canvas.disc(p, color)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_axes(&self, canvas: &Canvas) -> Result<()> {
+        let plot = self.plot;
+        let corner = [(plot.x0, plot.y0), (plot.x0, plot.y1), (plot.x1, plot.y1)];
+        canvas.line(&corner, AXIS, AXIS_LINE)?;
+        let minor = |at: &f64| (*at, MINOR_TICK, HAIRLINE);
+        let major = |(at, _): &(f64, String)| (*at, TICK, AXIS_LINE);
+        let x_ticks = self.x_ticks.minor.iter().map(minor);
+        for (at, length, width) in x_ticks.chain(self.x_ticks.major.iter().map(major)) {
+            let x = self.across(at, width);
+            canvas.line(&[(x, plot.y1), (x, plot.y1 + length)], AXIS, width)?;
+        }
+        let y_ticks = self.y_ticks.minor.iter().map(minor);
+        for (at, length, width) in y_ticks.chain(self.y_ticks.major.iter().map(major)) {
+            let y = self.up(at, width);
+            canvas.line(&[(plot.x0, y), (plot.x0 - length, y)], AXIS, width)?;
+        }
+        Ok(())
+    }
+
+    fn draw_labels(&self, canvas: &Canvas) -> Result<()> {
+        let (plot, cell) = (self.plot, self.cell);
+        let baseline = plot.y1 + TICK + GAP + TICK_LABEL.cap();
+        for (at, label) in &self.x_ticks.major {
+            let x = plot.x0 + at * plot.width();
+            canvas.text(label, TICK_LABEL, (x, baseline), HPos::Center)?;
+        }
+        for (at, label) in &self.y_ticks.major {
+            let y = plot.y1 - at * plot.height() + TICK_LABEL.cap() / 2.0;
+            canvas.text(label, TICK_LABEL, (plot.x0 - TICK - GAP, y), HPos::Right)?;
+        }
+        let (x, y) = plot.center();
+        draw_lines(canvas, &self.x_label, LABEL, x, baseline + 1.5 * GAP)?;
+        let label_end = plot.x0 - self.y_labels_reach() - 1.5 * GAP;
+        for (i, line) in self.y_label.iter().enumerate() {
+            let behind = (self.y_label.len() - 1 - i) as f64 * LABEL.line();
+            let baseline = label_end - 0.236 * LABEL.size - behind;
+            canvas.text_upwards(line, LABEL, (baseline, y))?;
+        }
+        let widths = self.heading.iter().map(|l| text_width(l, self.heading_type));
+        let half = widths.fold(0.0, f64::max) / 2.0 + MARGIN;
+        let x = x.min(cell.x1 - half).max(cell.x0 + half);
+        let top = plot.y0 - 2.0 * GAP - self.heading_type.block(self.heading.len());
+        draw_lines(canvas, &self.heading, self.heading_type, x, top)
+    }
+
+    fn draw_legend(&self, canvas: &Canvas) -> Result<()> {
+        let (plot, cell) = (self.plot, self.cell);
+        match self.place {
+            Place::Nowhere => Ok(()),
+            Place::Inside(spot) => {
+                canvas.fill(spot, WHITE, 0.9)?;
+                let Rect { x0, y0, x1, y1 } = spot;
+                let frame = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)];
+                let frame = frame.map(|(x, y)| (on_dots(x, HAIRLINE), on_dots(y, HAIRLINE)));
+                canvas.line(&frame, FRAME, HAIRLINE)?;
+                let top = y0 + LEGEND_PAD / 2.0;
+                self.draw_entries(canvas, &self.legend.column(), (x0 + LEGEND_PAD, top))
+            }
+            Place::Right => {
+                let origin = (plot.x1 + GAP + LEGEND_PAD, plot.y0);
+                self.draw_entries(canvas, &self.legend.column(), origin)
+            }
+            Place::Below => {
+                let legend = self.legend.rows(cell);
+                let farthest = cell.x1 - MARGIN - legend.width;
+                let x = (plot.center().0 - legend.width / 2.0).min(farthest);
+                let top = plot.y1 + self.below_plot() + GAP;
+                self.draw_entries(canvas, &legend, (x.max(cell.x0 + MARGIN), top))
+            }
+        }
+    }
+
+    fn draw_entries(&self, canvas: &Canvas, arranged: &Arrangement, origin: Pt) -> Result<()> {
+        let hidden = self.legend.entries.len() - arranged.shown;
+        for (i, entry) in self.legend.entries.iter().take(arranged.shown).enumerate() {
+            let columns = arranged.columns.len();
+            let (column, row) = (i % columns, i / columns);
+            let x = origin.0 + arranged.columns[column];
+            let y = origin.1 + (row as f64 + 0.5) * LegendBox::ROW;
+            let text_at = (x + SAMPLE + 1.5 * GAP, y + LEGEND.cap() / 2.0);
+            if hidden > 0 && i + 1 == arranged.shown {
+                let rest = format!("{ELLIPSIS} and {} more", hidden + 1);
+                canvas.text(&rest, LEGEND, text_at, HPos::Left)?;
+            } else {
+                draw_sample(canvas, entry.series, (x, y))?;
+                canvas.text(&entry.label, LEGEND, text_at, HPos::Left)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn draw_sample(canvas: &Canvas, series: &Series, (x, y): Pt) -> Result<()> {
+    let color = series.color.rgb();
+    for part in series.mark.parts() {
+        match part {
+            Part::Stroke(width) => canvas.line(&[(x, y), (x + SAMPLE, y)], color, *width)?,
+            Part::Discs => canvas.disc((x + SAMPLE / 2.0, y), color)?,
+        }
+    }
+    Ok(())
+}
+
+// ---------------------------------------------------------------------------------------------
+// Publication
+// ---------------------------------------------------------------------------------------------
+
+/// Turns plotters' SVG into one that needs no font, in user units of 1/96 inch, with a title and
+/// a description for those who do not see it.
+fn publish(drawn: &str, title: &str, caption: &str) -> Result<String> {
+    let tree = usvg::Tree::from_str(drawn, &options()).context("reading plotters' SVG")?;
+    let written = tree.to_string(&usvg::WriteOptions {
+        preserve_text: false,
+        coordinates_precision: 0,
+        transforms_precision: 4,
+        indent: usvg::Indent::Spaces(0),
+        ..usvg::WriteOptions::default()
+    });
+    let body = written
+        .split_once("<svg ")
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .context("usvg wrote no <svg> element")?
+        .1;
+    let body = merged(body);
+    let size = tree.size();
+    let (w, h) = (f64::from(size.width()), f64::from(size.height()));
+    let (width, height) = (w * CSS_DPI / INCH, h * CSS_DPI / INCH);
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {w} {h}\" role=\"img\">\n<title>{}</title>\n<desc>{}</desc>{body}",
+        escaped(title),
+        escaped(caption)
+    ))
+}
+
+/// Joins neighbouring paths that differ in their outline alone, as grid lines and discs do.
+/// Opaque ones look the same together; others would lose the overlap.
+fn merged(body: &str) -> String {
+    let mut lines: Vec<(&str, Option<String>)> = Vec::new();
+    for line in body.lines() {
+        let path = line
+            .strip_suffix("\"/>")
+            .and_then(|l| l.split_once(" d=\""))
+            .filter(|(head, _)| head.starts_with("<path") && !head.contains("opacity"));
+        match (path, lines.last_mut()) {
+            (Some((head, outline)), Some((previous, Some(joined)))) if head == *previous => {
+                joined.push(' ');
+                joined.push_str(outline);
+            }
+            (Some((head, outline)), _) => lines.push((head, Some(outline.to_owned()))),
+            (None, _) => lines.push((line, None)),
+        }
+    }
+    let written = lines.into_iter().map(|(line, outline)| match outline {
+        Some(outline) => format!("{line} d=\"{outline}\"/>\n"),
+        None => format!("{line}\n"),
+    });
+    written.collect()
+}
+
+pub fn rasterize(svg: &str) -> Result<Vec<u8>> {
+    let tree = usvg::Tree::from_str(svg, &options()).context("reading the published SVG")?;
+    let scale = PNG_DPI / CSS_DPI;
+    let pixels = |user: f32| (f64::from(user) * scale).round() as u32;
+    let (width, height) = (pixels(tree.size().width()), pixels(tree.size().height()));
+    let mut pixmap = tiny_skia::Pixmap::new(width, height).context("picture too large")?;
+    let scale = scale as f32;
+    resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixmap.as_mut());
+    // The background is opaque, so alpha carries nothing.
+    let rgb: Vec<u8> = pixmap.data().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
+    encode_png(width, height, &rgb)
+}
+
+fn encode_png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::High);
+    let per_meter = (PNG_DPI / 0.0254).round() as u32;
+    encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: per_meter, yppu: per_meter, unit: png::Unit::Meter }));
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(rgb)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(f: impl Fn(f64) -> f64, a: f64, b: f64, n: u32) -> Vec<(f64, f64)> {
+        let xs = (0..=n).map(|i| a + (b - a) * f64::from(i) / f64::from(n));
+        xs.map(|x| (x, f(x))).collect()
+    }
+
+    fn panel(x: Axis, y: Axis, points: Vec<(f64, f64)>) -> Panel {
+        Panel::new(x, y).series(Series::new("", Color::Cycle(0), points))
+    }
+
+    fn linear(points: Vec<(f64, f64)>) -> Panel {
+        panel(Axis::linear("x"), Axis::linear("y"), points)
+    }
+
+    fn figure(panel: Panel) -> Figure {
+        Figure::new("test", "Title", "Caption").panel(panel)
+    }
+
+    /// A panel after layout.
+    fn laid_out<T>(figure: &Figure, look: impl Fn(&Plan) -> T) -> T {
+        let (_, mut plans, columns) = figure.plan();
+        arrange(&mut plans, columns);
+        while settle_legends(&mut plans) {
+            arrange(&mut plans, columns);
+        }
+        look(&plans[0])
+    }
+
+    fn labels(scale: Scale, lo: f64, hi: f64, most: usize) -> Vec<String> {
+        let ticks = scale.ticks(Range { lo, hi }, most);
+        ticks.major.into_iter().map(|(_, label)| label).collect()
+    }
+
+    #[test]
+    fn linear_ticks_stand_at_one_two_five() {
+        let all = |lo, hi, most| labels(Scale::Linear, lo, hi, most);
+        assert_eq!(all(0.0, 1000.0, 5), ["0", "200", "400", "600", "800", "1000"]);
+        assert_eq!(all(-2.1, 2.1, 5), ["−2", "−1", "0", "1", "2"]);
+        assert_eq!(all(0.0, 1.0, 2), ["0.0", "0.5", "1.0"]);
+        assert_eq!(all(0.0, 21_000.0, 5), ["0", "5000", "10,000", "15,000", "20,000"]);
+        assert_eq!(all(-1.2e6, 0.0, 3), ["−1,000,000", "−500,000", "0"]);
+        assert_eq!(all(0.0, 2.1e30, 3), ["0", "1×10³⁰", "2×10³⁰"]);
+        assert_eq!(all(0.0, 1.1e-300, 3), ["0", "0.5×10⁻³⁰⁰", "1.0×10⁻³⁰⁰"]);
+        assert_eq!(all(0.0, 0.0021, 3), ["0.000", "0.001", "0.002"]);
+    }
+
+    #[test]
+    fn linear_ticks_stand_where_their_labels_say() {
+        let range = Range { lo: -0.31, hi: 0.77 };
+        let ticks = Scale::Linear.ticks(range, 8);
+        assert!(ticks.major.len() >= 3);
+        for (at, label) in ticks.major {
+            let value: f64 = label.replace('−', "-").parse().unwrap();
+            assert!((range.fraction(value) - at).abs() < 1e-12, "{label}");
+        }
+    }
+
+    #[test]
+    fn log_ticks_are_decades_over_a_wide_range() {
+        assert_eq!(labels(Scale::Log, -3.2, 0.4, 7), ["10⁻³", "10⁻²", "10⁻¹", "10⁰"]);
+        assert_eq!(labels(Scale::Log, -6.0, 6.0, 4), ["10⁻⁵", "10⁰", "10⁵"]);
+        assert_eq!(labels(Scale::Log, -300.0, 300.0, 7).len(), 7);
+        let minor = Scale::Log.ticks(Range { lo: 0.0, hi: 2.0 }, 7).minor;
+        assert_eq!(minor.len(), 16);
+    }
+
+    #[test]
+    fn log_ticks_are_plain_numbers_over_a_narrow_range() {
+        assert_eq!(labels(Scale::Log, -1.8, -0.6, 7), ["0.02", "0.05", "0.1", "0.2"]);
+        assert_eq!(labels(Scale::Log, -8.8, -7.9, 7), ["2×10⁻⁹", "5×10⁻⁹", "1×10⁻⁸"]);
+        for lo in [-3.0, -0.5, 0.31, 4.9] {
+            for width in [0.02, 0.2, 0.5, 1.0, 1.4, 2.0, 3.0] {
+                let found = labels(Scale::Log, lo, lo + width, 7);
+                assert!(found.len() >= 3, "{lo} {width}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tick_labels_keep_clear_of_each_other() {
+        for hi in [1e-7, 0.3, 7.0, 1e4, 98_765.0, 3e6, 2e9] {
+            let figure = figure(linear(line(|x| x, 0.0, hi, 9)));
+            laid_out(&figure, |plan| {
+                let mut end = f64::NEG_INFINITY;
+                for (at, label) in &plan.x_ticks.major {
+                    let half = text_width(label, TICK_LABEL) / 2.0;
+                    let x = plan.plot.x0 + at * plan.plot.width();
+                    assert!(x - half > end && x + half <= plan.cell.x1, "{label}");
+                    end = x + half;
+                }
+                assert!(plan.x_ticks.major.len() >= 3);
+            });
+        }
+    }
+
+    #[test]
+    fn unplaceable_points_split_the_line() {
+        let ys = [1.0, 2.0, f64::NAN, 3.0, 0.0, -1.0, 4.0, f64::INFINITY, 5.0, 6.0];
+        let series = Series::epochs("", Color::Ink, &ys);
+        let figure = figure(Panel::new(Axis::linear("x"), Axis::log("y")).series(series));
+        let lengths = laid_out(&figure, |plan| {
+            let runs = plan.runs(&plan.panel.series[0]);
+            runs.iter().map(Vec::len).collect::<Vec<_>>()
+        });
+        assert_eq!(lengths, [2, 1, 1, 2]);
+    }
+
+    #[test]
+    fn thinning_keeps_extremes_and_ends() {
+        let mut run: Vec<Pt> = (0..20_000).map(|i| (f64::from(i) * 0.7, f64::from(i % 97))).collect();
+        run[777].1 = 5000.0;
+        run[12_345].1 = -4000.0;
+        let thin = thinned(&run, 24.0);
+        assert!(thin.len() < 2500, "{}", thin.len());
+        for p in [run[0], run[777], run[12_345], run[19_999]] {
+            assert!(thin.contains(&p));
+        }
+        assert!(thin.windows(2).all(|w| w[0].0 <= w[1].0));
+        assert_eq!(thinned(&[], 24.0), []);
+    }
+
+    #[test]
+    fn clipping_cuts_at_the_border() {
+        let area = Rect { x0: 0.0, y0: 0.0, x1: 10.0, y1: 10.0 };
+        let run = [(-5.0, 5.0), (5.0, 5.0), (5.0, 15.0), (7.0, 15.0), (7.0, 5.0)];
+        let pieces = clipped(&run, area);
+        assert_eq!(pieces, [vec![(0.0, 5.0), (5.0, 5.0), (5.0, 10.0)], vec![(7.0, 10.0), (7.0, 5.0)]]);
+        assert_eq!(area.clip((-1.0, -1.0), (-1.0, 20.0)), None);
+    }
+
+    #[test]
+    fn rounding_drops_repeated_and_straight_points() {
+        let run = [(0.0, 0.0), (0.2, 0.1), (1.0, 1.0), (2.0, 2.0), (2.0, 5.0), (2.0, 3.0)];
+        assert_eq!(rounded(&run), [(0, 0), (2, 2), (2, 5), (2, 3)]);
+    }
+
+    #[test]
+    fn hostile_texts_stay_text() {
+        let nasty = "</title><script>alert('1')</script> & \"\u{0}\u{7}\u{ffff}\n]]>";
+        let mut series = Series::new(nasty, Color::Ink, line(|x| x, 0.0, 1.0, 4));
+        series.label.push_str(&"word ".repeat(9000));
+        let panel = Panel::new(Axis::linear(nasty), Axis::log(nasty)).series(series);
+        let figure = Figure::new(nasty, nasty, nasty).panel(panel);
+        let rendered = figure.render().unwrap();
+        let document = usvg::roxmltree::Document::parse(&rendered.svg).unwrap();
+        let named = |name: &str| document.descendants().filter(|n| n.has_tag_name(name)).count();
+        assert_eq!((named("script"), named("title"), named("desc")), (0, 1, 1));
+        let title = document.root_element().first_element_child().unwrap();
+        assert_eq!(title.text(), Some("</title><script>alert('1')</script> & \" ]]>"));
+    }
+
+    #[test]
+    fn the_same_figure_gives_the_same_bytes() {
+        let figure = figure(linear(line(f64::sin, 0.0, 9.0, 500)));
+        let (a, b) = (figure.render().unwrap(), figure.clone().render().unwrap());
+        assert_eq!(a.svg, b.svg);
+        assert_eq!(a.png, b.png);
+        assert_eq!(figure.svg().unwrap(), a.svg);
+    }
+
+    /// Width, height, RGB bytes and dots per metre.
+    fn decoded(bytes: &[u8]) -> (u32, u32, Vec<u8>, u32) {
+        let decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+        let mut reader = decoder.read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut pixels).unwrap();
+        let dims = reader.info().pixel_dims.unwrap();
+        assert!(matches!(dims.unit, png::Unit::Meter) && dims.xppu == dims.yppu);
+        (frame.width, frame.height, pixels, dims.xppu)
+    }
+
+    #[test]
+    fn pictures_have_the_promised_size_and_resolution() {
+        let one = linear(line(|x| x, 0.0, 1.0, 4));
+        let (width, height, _, dots) = decoded(&figure(one.clone()).png().unwrap());
+        assert_eq!((width, height, dots), (1280, 800, 7874));
+        let two = figure(one.clone()).panel(one).columns(2);
+        let (width, height, ..) = decoded(&two.png().unwrap());
+        assert_eq!(width, 1920);
+        assert!((720..900).contains(&height));
+    }
+
+    #[test]
+    fn nothing_is_cut_at_the_edges() {
+        let long = "a label long enough to need more room than there is ".repeat(9);
+        let series = |i| {
+            let points = line(|x| x * 1e5, 0.0, 123_456.0, 4);
+            Series::new(format!("{i} {long}"), Color::Cycle(i), points)
+        };
+        let axes = Panel::new(Axis::linear(&*long), Axis::linear(&*long)).title(&*long);
+        let crowded = (0..50).map(series).fold(axes, Panel::series);
+        for columns in [1, 2] {
+            let figure = Figure::new("", &*long, "").columns(columns);
+            let figure = (0..columns).fold(figure, |f, _| f.panel(crowded.clone()));
+            let (width, height, pixels, _) = decoded(&figure.png().unwrap());
+            for (i, rgb) in (0_u32..).zip(pixels.chunks(3)) {
+                let (x, y) = (i % width, i / width);
+                let edge = x.min(y).min(width - 1 - x).min(height - 1 - y) < 4;
+                assert!(!edge || rgb == [255; 3], "ink at {x}, {y}");
+            }
+        }
+    }
+
+    fn labelled(points: Vec<(f64, f64)>) -> Panel {
+        Panel::new(Axis::linear("x"), Axis::linear("y"))
+            .series(Series::new("first", Color::Cycle(0), points.clone()))
+            .series(Series::new("second", Color::Cycle(1), points).mark(Mark::Dashed))
+    }
+
+    #[test]
+    fn legend_takes_a_free_corner() {
+        let rising = figure(labelled(line(|x| x, 0.0, 1.0, 50)));
+        laid_out(&rising, |plan| {
+            let Place::Inside(spot) = plan.place else {
+                panic!("{:?}", plan.place);
+            };
+            assert!(spot.x1 < plan.plot.center().0, "top left");
+            let run = &plan.runs(&plan.panel.series[0])[0];
+            assert!(!touches(run, spot));
+        });
+    }
+
+    #[test]
+    fn legend_leaves_a_full_plot() {
+        let dense = line(|x| (40.0 * x).sin(), 0.0, 9.0, 9000);
+        let figure = figure(labelled(dense));
+        laid_out(&figure, |plan| {
+            assert_eq!(plan.place, Place::Right);
+            let width = plan.legend.column().width;
+            assert!(plan.plot.x1 + width <= plan.cell.x1);
+        });
+    }
+
+    #[test]
+    fn no_legend_without_labels() {
+        let figure = figure(linear(line(|x| x, 0.0, 1.0, 4)));
+        laid_out(&figure, |plan| assert_eq!(plan.place, Place::Nowhere));
+    }
+
+    #[test]
+    fn degenerate_data_are_drawn() {
+        let points: Vec<Vec<(f64, f64)>> = vec![
+            vec![],
+            vec![(f64::NAN, 1.0), (1.0, f64::INFINITY), (f64::NEG_INFINITY, f64::NAN)],
+            vec![(0.0, 0.0)],
+            vec![(3.0, 5.0), (3.0, 5.0)],
+            line(|_| 1e30, 0.0, 1.0, 3),
+            line(|x| x * 1e30, -1.0, 1.0, 3),
+            line(|x| x * 1e-300, -1.0, 1.0, 3),
+            line(|x| 10_f64.powf(x), -300.0, 300.0, 60),
+            line(|x| -1e4 - x, 0.0, 1.0, 3),
+            line(|x| 1e15 + x, 0.0, 4.0, 4),
+            vec![(0.0, f64::MAX), (1.0, -f64::MAX), (2.0, f64::MIN_POSITIVE)],
+            vec![(5e-324, 5e-324), (1e-320, 1e-320)],
+            vec![(1e300, -1e300), (-1e300, 1e300)],
+            vec![(1e-310, 1.0), (1e308, 2.0)],
+        ];
+        for points in points {
+            for scale in [Scale::Linear, Scale::Log] {
+                for mark in [Mark::Line, Mark::Dashed, Mark::Points, Mark::LinePoints] {
+                    let axis = || Axis { label: "v".into(), scale };
+                    let series = Series::new("s", Color::Ink, points.clone()).mark(mark);
+                    let figure = figure(Panel::new(axis(), axis()).series(series));
+                    let svg = figure.svg().unwrap();
+                    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{points:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn equal_values_get_a_range_around_them() {
+        for value in [0.0, 5.0, -3.0, 1e30, 1e-300, 1e-310, 1e300] {
+            let point = Range { lo: value, hi: value };
+            let range = Scale::Linear.range(point, 0.05);
+            assert!(range.lo < value && value < range.hi, "{value} {range:?}");
+        }
+        let range = Scale::Log.range(Range { lo: 2.0, hi: 2.0 }, 0.05);
+        assert_eq!(range, Range { lo: 1.5, hi: 2.5 });
+    }
+
+    #[test]
+    fn no_panel_and_too_many_panels_are_errors() {
+        let none = Figure::new("none", "", "");
+        assert!(none.render().unwrap_err().to_string().contains("no panel"));
+        let many = (0..=MAX_PANELS).fold(none, |f, _| f.panel(linear(vec![])));
+        assert!(many.svg().is_err());
+    }
+
+    #[test]
+    fn long_series_make_a_small_svg() {
+        let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
+        let panel = (0..3).fold(Panel::new(Axis::linear("epoch"), Axis::log("loss")), |p, s| {
+            let values: Vec<f64> = (0..20_000).map(|i| 0.1 + noise(i + s * 99_991)).collect();
+            p.series(Series::epochs(format!("run {s}"), Color::Cycle(s as usize), &values))
+        });
+        let svg = figure(panel).svg().unwrap();
+        assert!(svg.len() < 250_000, "{}", svg.len());
+    }
+
+    #[test]
+    fn the_published_svg_needs_no_font() {
+        let drawn = figure(labelled(line(|x| x, 0.0, 1.0, 4)));
+        assert!(drawn.draw().unwrap().contains("<text"));
+        let svg = drawn.svg().unwrap();
+        assert!(!svg.contains("<text") && !svg.contains("font"));
+        assert!(svg.starts_with("<svg ") && svg.contains("role=\"img\""));
+        assert!(svg.contains("<title>Title</title>\n<desc>Caption</desc>"));
+    }
+
+    #[test]
+    fn publishing_changes_no_pixel_visibly() {
+        let figure = figure(labelled(line(f64::sin, 0.0, 9.0, 300)));
+        let drawn = usvg::Tree::from_str(&figure.draw().unwrap(), &options()).unwrap();
+        let mut pixmap = tiny_skia::Pixmap::new(1280, 800).unwrap();
+        let scale = tiny_skia::Transform::from_scale(1.0 / 12.0, 1.0 / 12.0);
+        resvg::render(&drawn, scale, &mut pixmap.as_mut());
+        let (_, _, published, _) = decoded(&figure.png().unwrap());
+        let direct = pixmap.data().chunks(4).flat_map(|p| &p[..3]);
+        let worst = published.iter().zip(direct).map(|(a, b)| a.abs_diff(*b)).max();
+        // Outlines are rounded to a twelfth of a dot, which shows in the antialiasing only.
+        assert!(worst < Some(48), "{worst:?}");
+    }
+
+    #[test]
+    fn mathematical_signs_have_glyphs() {
+        for style in [LABEL, TITLE] {
+            for sign in "θ∇π²‖∈±α−×⁻⁰¹²³⁴⁵⁶⁷⁸⁹…√≤≥→ℝ".chars() {
+                let weight = if style.bold { "bold" } else { "normal" };
+                let svg = format!(
+                    "<svg xmlns='http://www.w3.org/2000/svg'><text font-weight='{weight}' \
+                     font-family='{FAMILY}'>{sign}</text></svg>"
+                );
+                let tree = usvg::Tree::from_str(&svg, &options()).unwrap();
+                let Some(usvg::Node::Text(text)) = tree.root().children().first() else {
+                    panic!("{sign} gave no text");
+                };
+                let glyphs = text.layouted().iter().flat_map(|s| &s.positioned_glyphs);
+                assert!(glyphs.map(|g| g.id.0).all(|id| id != 0), "{sign}");
+            }
+        }
+    }
+
+    #[test]
+    fn style_sheet_knows_its_widths() {
+        for width in [DASHED_CURVE, DISC] {
+            assert!(STYLE.contains(&format!("[stroke-width=\"{width}\"]")));
+        }
+        let series = Series::new("", Color::Ink, line(|x| x, 0.0, 1.0, 4)).mark(Mark::Dashed);
+        let panel = Panel::new(Axis::linear(""), Axis::linear("")).series(series);
+        assert!(figure(panel).svg().unwrap().contains("stroke-dasharray"));
+    }
+
+    #[test]
+    fn neighbouring_paths_are_joined_if_opaque() {
+        let body = "<path a=\"1\" d=\"M 0 0\"/>\n<path a=\"1\" d=\"M 1 1\"/>\n<g>\n</svg>";
+        assert_eq!(merged(body), "<path a=\"1\" d=\"M 0 0 M 1 1\"/>\n<g>\n</svg>\n");
+        let glass = "<path opacity=\".5\" d=\"A\"/>\n<path opacity=\".5\" d=\"B\"/>\n";
+        assert_eq!(merged(glass), glass);
+    }
+
+    #[test]
+    fn long_titles_wrap_and_long_words_are_shortened() {
+        let room = 3.0 * INCH;
+        let lines = wrapped(&"several words ".repeat(20), TITLE, room, 3);
+        assert_eq!(lines.len(), 3);
+        assert!(lines[2].ends_with(ELLIPSIS));
+        for line in lines.iter().chain(&wrapped(&"x".repeat(999), TITLE, room, 3)) {
+            assert!(text_width(line, TITLE) <= room, "{line}");
+        }
+        assert_eq!(wrapped("short", TITLE, room, 3), ["short"]);
+    }
+}

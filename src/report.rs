@@ -1,0 +1,184 @@
+//! What a study leaves for people and programs: settings.toml, metrics.json, metrics.csv, the
+//! figures, and the table on standard output. Reads records only, so it never retrains.
+
+use crate::device::{DeviceChoice, cpu_name};
+use crate::experiment::Report;
+use crate::plot::{Figure, rasterize};
+use crate::run_dir::StudyDir;
+use crate::runner::Job;
+use anyhow::{Context as _, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::time::{Instant, SystemTime};
+
+const METRICS_SCHEMA: u32 = 1;
+
+/// Where numbers come from: what ran, when and on what.
+#[derive(Clone, Serialize)]
+pub struct Provenance {
+    version: &'static str,
+    commit: &'static str,
+    libtorch: &'static str,
+    device: DeviceChoice,
+    cpu: String,
+    jobs: usize,
+    preset: String,
+    /// Data set and its SHA-256; null where points are computed.
+    data: Option<Value>,
+    command: Vec<String>,
+    start: String,
+    #[serde(skip)]
+    begin: Instant,
+}
+
+impl Provenance {
+    /// Of this process, starting now.
+    #[must_use]
+    pub fn now(device: DeviceChoice, jobs: usize, preset: &str) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: env!("HW1_COMMIT"),
+            libtorch: env!("HW1_LIBTORCH"),
+            device,
+            cpu: cpu_name(),
+            jobs,
+            preset: preset.to_owned(),
+            data: None,
+            command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            start: timestamp(),
+            begin: Instant::now(),
+        }
+    }
+
+    fn complete(&self) -> Result<Value> {
+        let mut value = serde_json::to_value(self)?;
+        value["end"] = timestamp().into();
+        value["seconds"] = self.begin.elapsed().as_secs_f64().into();
+        Ok(value)
+    }
+}
+
+fn timestamp() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// Writes all that `job`'s records show; returns the report and the contents of metrics.json.
+///
+/// # Errors
+/// Where a file cannot be written, or a record lacks what the report needs.
+pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
+    let report = job.study.report(&job.planned, &job.finished)?;
+    let (settings_toml, settings) = job.study.settings()?;
+    let name = job.study.experiment();
+    let header = format!("# Resolved settings. Repeat this run: hw1 {name} --config settings.toml\n");
+    job.dir.write("settings.toml", (header + &settings_toml).as_bytes())?;
+
+    let metrics = json!({
+        "schema": METRICS_SCHEMA,
+        "experiment": name,
+        "settings": settings,
+        "provenance": provenance.complete()?,
+        "trials": trials(job)?,
+        "summary": report.summary,
+        "claims": report.claims,
+    });
+    let mut bytes = serde_json::to_vec(&metrics)?;
+    bytes.push(b'\n');
+    job.dir.write("metrics.json", &bytes)?;
+    job.dir.write("metrics.csv", &csv(job)?)?;
+    draw(&report.figures, &job.dir)?;
+    Ok((report, metrics))
+}
+
+fn trials(job: &Job) -> Result<Vec<Value>> {
+    let mut trials = Vec::new();
+    for planned in &job.planned {
+        if let Some(record) = job.finished.get(&planned.fingerprint) {
+            let measurements = job.study.measurements(record)?;
+            let mut trial = serde_json::to_value(measurements)?;
+            trial["label"] = planned.label.as_str().into();
+            trial["seed"] = planned.seed.into();
+            trial["fingerprint"] = planned.fingerprint.as_str().into();
+            trial["non_finite"] = measurements.non_finite().into();
+            trials.push(trial);
+        }
+    }
+    Ok(trials)
+}
+
+/// Every number in long form; scalars have no step, series count theirs from 0.
+fn csv(job: &Job) -> Result<Vec<u8>> {
+    let experiment = job.study.experiment();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["experiment", "trial", "seed", "step", "metric", "value"])?;
+    for planned in &job.planned {
+        let Some(record) = job.finished.get(&planned.fingerprint) else { continue };
+        let measurements = job.study.measurements(record)?;
+        let seed = planned.seed.to_string();
+        let mut row = |step: &str, metric: &str, value: f64| {
+            let value = if value.is_finite() { value.to_string() } else { String::new() };
+            writer.write_record([experiment, &planned.label, &seed, step, metric, &value])
+        };
+        row("", "parameters", measurements.parameters as f64)?;
+        for (metric, &value) in &measurements.scalars {
+            row("", metric, value)?;
+        }
+        for (metric, values) in &measurements.series {
+            for (step, &value) in values.iter().enumerate() {
+                row(&step.to_string(), metric, value)?;
+            }
+        }
+    }
+    writer.into_inner().context("cannot finish the CSV text")
+}
+
+/// Writes each figure as SVG and PNG; one that has not changed is left as it stands.
+fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
+    std::thread::scope(|scope| {
+        let draw_one = |figure: &Figure| -> Result<()> {
+            let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
+            let svg = figure.svg()?;
+            let png_path = dir.root().join(&png_name);
+            let standing = std::fs::read_to_string(dir.root().join(&svg_name)).is_ok_and(|old| old == svg);
+            if standing && png_path.exists() {
+                return Ok(());
+            }
+            // The PNG first: an SVG that stands says that its PNG does too.
+            dir.write(&png_name, &rasterize(&svg)?)?;
+            dir.write(&svg_name, svg.as_bytes())
+        };
+        let drawing: Vec<_> = figures.iter().map(|figure| scope.spawn(move || draw_one(figure))).collect();
+        drawing.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(_) => anyhow::bail!("drawing a figure failed"),
+        })
+    })
+}
+
+/// The table a person reads, with its heading, notes and claims.
+#[must_use]
+pub fn table(report: &Report, job: &Job) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(&report.columns);
+    for row in &report.rows {
+        table.add_row(row);
+    }
+    // Words to the left, numbers to the right.
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let numeric = report
+            .rows
+            .iter()
+            .all(|row| row.get(index).is_some_and(|cell| cell.is_empty() || cell.parse::<f64>().is_ok()));
+        column.set_cell_alignment(if numeric { CellAlignment::Right } else { CellAlignment::Left });
+    }
+    let mut text = format!("{}\n{}\n", job.study.folder(), table.trim_fmt());
+    for note in &report.notes {
+        text.push_str(&format!("{note}\n"));
+    }
+    for claim in &report.claims {
+        text.push_str(&format!("Claim {}: {}\n", claim.verdict, claim.statement));
+    }
+    text.push_str(&format!("Figures: {}\n", job.dir.figures().display()));
+    text
+}

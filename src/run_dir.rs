@@ -1,0 +1,321 @@
+//! The run directory: every path, every write. A file appears whole or not at all; a trial's
+//! record appears last, so its existence means that the trial is done.
+
+use crate::experiment::{AnyRecord, Fingerprint, Planned, Study, Weights};
+use anyhow::{Context as _, Result, bail, ensure};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use tch::Kind;
+
+/// Files on their way to their names; left over only where a process was killed.
+const TEMPORARY: &str = ".hw1-";
+
+/// `--out`: one folder of it for each study.
+pub struct RunDir {
+    root: PathBuf,
+}
+
+/// Held while a process works in a run directory; the system lets go when the process ends.
+pub struct Lock {
+    _file: File,
+}
+
+impl RunDir {
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    #[must_use]
+    pub fn study(&self, folder: &str) -> StudyDir {
+        StudyDir { root: self.root.join(folder) }
+    }
+
+    /// Makes the directory and takes its lock; `None` while another process holds it.
+    ///
+    /// # Errors
+    /// Where the directory cannot be made or written.
+    pub fn try_lock(&self) -> Result<Option<Lock>> {
+        create_folder(&self.root)?;
+        let path = self.root.join(".lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {}; choose another folder with --out", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}; choose another folder with --out", path.display()))
+            }
+        }
+    }
+}
+
+/// The folder of one study in a run directory.
+#[derive(Clone)]
+pub struct StudyDir {
+    root: PathBuf,
+}
+
+/// What `trials/<fingerprint>.json` holds.
+#[derive(Serialize, Deserialize)]
+struct RecordFile {
+    schema: u32,
+    experiment: String,
+    version: u32,
+    device: String,
+    trial: Value,
+    /// SHA-256 of `trials/<fingerprint>.safetensors`, null where the trial saves no weights.
+    weights_sha256: Option<String>,
+    record: Value,
+}
+
+const RECORD_SCHEMA: u32 = 1;
+
+/// What is on disk for a trial.
+pub enum Stored {
+    Nothing,
+    Record(AnyRecord),
+    /// The record stands but its weights are missing or not its own.
+    WithoutWeights,
+}
+
+impl StudyDir {
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    #[must_use]
+    pub fn figures(&self) -> PathBuf {
+        self.root.join("figures")
+    }
+
+    fn trials(&self) -> PathBuf {
+        self.root.join("trials")
+    }
+
+    fn record(&self, fingerprint: &Fingerprint) -> PathBuf {
+        self.trials().join(format!("{fingerprint}.json"))
+    }
+
+    fn weights(&self, fingerprint: &Fingerprint) -> PathBuf {
+        self.trials().join(format!("{fingerprint}.safetensors"))
+    }
+
+    /// Makes the folders, and takes away what a killed process left unfinished. For the holder
+    /// of the run directory's lock.
+    ///
+    /// # Errors
+    /// Where they cannot be made.
+    pub fn prepare(&self) -> Result<()> {
+        for folder in [self.root.clone(), self.trials(), self.figures()] {
+            create_folder(&folder)?;
+            for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The record of a trial, if it is done.
+    ///
+    /// # Errors
+    /// Where there is a file of its name that is not its record.
+    pub fn load(&self, study: &dyn Study, planned: &Planned, device_kind: &str) -> Result<Stored> {
+        let path = self.record(&planned.fingerprint);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Stored::Nothing),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let (file, record) = parse_record(study, &bytes)
+            .and_then(|(file, record)| {
+                ensure!(
+                    Fingerprint::of(&file.experiment, file.version, &file.device, &file.trial) == planned.fingerprint
+                        && (file.experiment.as_str(), file.version, file.device.as_str())
+                            == (study.experiment(), study.version(), device_kind)
+                        && file.trial == planned.trial,
+                    "it belongs to another trial"
+                );
+                Ok((file, record))
+            })
+            .with_context(|| {
+                format!(
+                    "{} is not the record of {}: move it away, or run again with --force to replace it",
+                    path.display(),
+                    planned.name()
+                )
+            })?;
+        if let Some(expected) = file.weights_sha256 {
+            let weights = self.weights(&planned.fingerprint);
+            match fs::read(&weights) {
+                Ok(bytes) if sha256(&bytes) == expected => {}
+                Ok(_) => return Ok(Stored::WithoutWeights),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Stored::WithoutWeights),
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", weights.display())),
+            }
+        }
+        Ok(Stored::Record(record))
+    }
+
+    /// Publishes a finished trial: its weights, then its record.
+    ///
+    /// # Errors
+    /// Where a file cannot be written; nothing half-written stays.
+    pub fn publish(
+        &self,
+        study: &dyn Study,
+        planned: &Planned,
+        device_kind: &str,
+        record: &AnyRecord,
+        weights: &Weights,
+    ) -> Result<()> {
+        let weights_sha256 = if weights.0.is_empty() {
+            None
+        } else {
+            let bytes = encode_weights(weights)?;
+            write_atomically(&self.weights(&planned.fingerprint), &bytes)?;
+            Some(sha256(&bytes))
+        };
+        let file = RecordFile {
+            schema: RECORD_SCHEMA,
+            experiment: study.experiment().to_owned(),
+            version: study.version(),
+            device: device_kind.to_owned(),
+            trial: planned.trial.clone(),
+            weights_sha256,
+            record: study.encode(record)?,
+        };
+        let mut bytes = serde_json::to_vec(&file)?;
+        bytes.push(b'\n');
+        write_atomically(&self.record(&planned.fingerprint), &bytes)
+    }
+
+    /// Adds a line to `log.jsonl`, in one write.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn log(&self, entry: &Value) -> Result<()> {
+        let path = self.root.join("log.jsonl");
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(&line))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes a file of the study's folder whole.
+    ///
+    /// # Errors
+    /// Where it cannot be written; what stood there before still stands then.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        write_atomically(&self.root.join(name), bytes)
+    }
+}
+
+fn parse_record(study: &dyn Study, bytes: &[u8]) -> Result<(RecordFile, AnyRecord)> {
+    let mut file: RecordFile = serde_json::from_slice(bytes)?;
+    if file.schema != RECORD_SCHEMA {
+        bail!("its schema is {}, this program's {RECORD_SCHEMA}", file.schema);
+    }
+    let record = study.decode(file.record.take())?;
+    Ok((file, record))
+}
+
+/// Tensors in the safetensors format, names in sorted order: equal weights give equal bytes.
+fn encode_weights(weights: &Weights) -> Result<Vec<u8>> {
+    let mut views = Vec::new();
+    for (name, tensor) in &weights.0 {
+        let dtype = match tensor.kind {
+            Kind::Float => Dtype::F32,
+            Kind::Double => Dtype::F64,
+            other => bail!("weights of kind {other:?} have no place in a weights file"),
+        };
+        views.push((name, TensorView::new(dtype, tensor.shape.clone(), &tensor.bytes)?));
+    }
+    Ok(safetensors::serialize(views, None)?)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path)
+        .with_context(|| format!("cannot create the folder {}; choose another with --out", path.display()))
+}
+
+/// Writes beside `path`, syncs, renames: whoever looks sees the old file or the whole new one.
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().context("a file needs a folder")?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // Less the umask, as any new file; tempfile's own default lets nobody else read.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let write = || -> std::io::Result<()> {
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_what_stood_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+
+        // A folder in the file's place cannot be replaced.
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        let error = write_atomically(&taken, b"x").unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn one_process_at_a_time_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let run_dir = RunDir::new(folder.path().join("a/b"));
+        let lock = run_dir.try_lock().unwrap();
+        assert!(lock.is_some());
+        assert!(run_dir.try_lock().unwrap().is_none());
+        drop(lock);
+        assert!(run_dir.try_lock().unwrap().is_some());
+    }
+}

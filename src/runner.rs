@@ -1,0 +1,543 @@
+//! Runs what is due: one pool of workers over the trials of every study, a whole trial each.
+//! Knows the erased [`Study`], never a concrete experiment; the only user of indicatif.
+
+use crate::device::{DeviceChoice, cpu_name};
+use crate::error::Interrupted;
+use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Study};
+use crate::run_dir::{Lock, RunDir, Stored, StudyDir};
+use anyhow::{Context as _, Result};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use std::collections::{BTreeSet, VecDeque};
+use std::io::IsTerminal as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+use tch::Device;
+
+/// How to run.
+pub struct Options {
+    /// Trials at a time.
+    pub jobs: usize,
+    /// Run finished trials again.
+    pub force: bool,
+    pub choice: DeviceChoice,
+    pub device: Device,
+    pub progress: ProgressMode,
+    pub verbose: bool,
+}
+
+/// What is shown on standard error while trials run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressMode {
+    Bars,
+    Lines,
+    Silent,
+}
+
+impl ProgressMode {
+    /// Bars on a terminal, plain lines elsewhere.
+    #[must_use]
+    pub fn auto() -> Self {
+        if std::io::stderr().is_terminal() { Self::Bars } else { Self::Lines }
+    }
+}
+
+/// The process's wish to stop: set by SIGINT and SIGTERM; the second such signal ends it at once.
+#[derive(Clone, Default)]
+pub struct Signals {
+    stop: Arc<AtomicBool>,
+    number: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// # Errors
+    /// Where the handlers cannot be installed.
+    pub fn install() -> Result<Self> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        use signal_hook::flag;
+        let signals = Self::default();
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag still unset.
+            flag::register_conditional_shutdown(signal, 128 + signal, signals.stop.clone())?;
+            flag::register(signal, signals.stop.clone())?;
+            flag::register_usize(signal, signals.number.clone(), signal as usize)?;
+        }
+        Ok(signals)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// 130 after SIGINT, 143 after SIGTERM.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        u8::try_from(128 + self.number.load(Ordering::Relaxed)).unwrap_or(130)
+    }
+}
+
+/// A study with its place on disk and how far it is.
+pub struct Job<'a> {
+    pub study: &'a dyn Study,
+    pub dir: StudyDir,
+    /// All trials named so far, in declared order.
+    pub planned: Vec<Planned>,
+    pub finished: Finished,
+    /// Trials that were done before this call.
+    pub reused: usize,
+    /// Names of trials that failed, and why.
+    pub failures: Vec<(String, String)>,
+    seen: BTreeSet<Fingerprint>,
+    running: usize,
+}
+
+impl<'a> Job<'a> {
+    #[must_use]
+    pub fn new(study: &'a dyn Study, run_dir: &RunDir) -> Self {
+        Self {
+            study,
+            dir: run_dir.study(&study.folder()),
+            planned: Vec::new(),
+            finished: Finished::new(),
+            reused: 0,
+            failures: Vec::new(),
+            seen: BTreeSet::new(),
+            running: 0,
+        }
+    }
+
+    /// Names the trials that are due now, after loading what is done already.
+    ///
+    /// # Errors
+    /// Where a record cannot be read or is not what its name says.
+    pub fn due(&mut self, device_kind: &str, force: bool) -> Result<Vec<Planned>> {
+        let mut due = Vec::new();
+        loop {
+            self.planned = self.study.plan(&self.finished, device_kind)?;
+            let mut loaded = false;
+            for planned in &self.planned {
+                if !self.seen.insert(planned.fingerprint.clone()) {
+                    continue;
+                }
+                let stored = if force { Stored::Nothing } else { self.dir.load(self.study, planned, device_kind)? };
+                if let Stored::Record(record) = stored {
+                    self.finished.insert(planned.fingerprint.clone(), record);
+                    self.reused += 1;
+                    loaded = true;
+                } else {
+                    due.push(planned.clone());
+                }
+            }
+            // What was loaded may name further trials.
+            if !loaded {
+                return Ok(due);
+            }
+        }
+    }
+}
+
+/// Waits for the run directory's lock.
+///
+/// # Errors
+/// Where it cannot be made, or when the process is to stop.
+pub fn lock(run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<Lock> {
+    let mut told = false;
+    loop {
+        if let Some(lock) = run_dir.try_lock()? {
+            return Ok(lock);
+        }
+        if !told && options.progress != ProgressMode::Silent {
+            eprintln!("hw1: another hw1 works in {}; waiting for it", run_dir.root().display());
+            told = true;
+        }
+        if signals.stopped() {
+            return Err(Interrupted.into());
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Runs every trial that is due, of all jobs together.
+///
+/// A trial that fails or panics is noted in its job's `failures` and log; the others go on.
+///
+/// # Errors
+/// When records cannot be read or written, and [`Interrupted`] on a signal; what was finished
+/// until then is kept in any case.
+pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()> {
+    let kind = options.choice.kind();
+    let queue = Queue::default();
+    for (index, job) in jobs.iter_mut().enumerate() {
+        job.dir.prepare()?;
+        enqueue(index, job, &queue, options)?;
+    }
+    let mut display = Display::new(options);
+    for job in jobs.iter() {
+        display.reused(job, options.verbose);
+    }
+    if jobs.iter().all(|job| job.running == 0) {
+        return Ok(());
+    }
+
+    let shared: Vec<(&dyn Study, StudyDir)> = jobs.iter().map(|job| (job.study, job.dir.clone())).collect();
+    thread::scope(|scope| {
+        let (sender, receiver) = channel();
+        for slot in 0..options.jobs {
+            let worker =
+                Worker { slot, kind, queue: &queue, shared: &shared, signals, options, events: sender.clone() };
+            thread::Builder::new()
+                .name(TRIAL_THREAD.into())
+                .spawn_scoped(scope, move || worker.work())
+                .context("cannot start a thread")
+                .inspect_err(|_| queue.close())?;
+        }
+        drop(sender);
+        let result = attend(jobs, &receiver, &queue, &mut display, signals, options);
+        // Also on an error: the scope waits for the workers.
+        queue.close();
+        if result.is_err() {
+            signals.stop.store(true, Ordering::Relaxed);
+        }
+        drop(receiver);
+        display.clear();
+        result
+    })
+}
+
+/// The name of worker threads: a panic there is a failed trial, not a bug report on the screen.
+pub const TRIAL_THREAD: &str = "hw1 trial";
+
+/// Puts a job's due trials into the queue.
+fn enqueue(index: usize, job: &mut Job, queue: &Queue, options: &Options) -> Result<()> {
+    let due = job.due(options.choice.kind(), options.force)?;
+    job.running += due.len();
+    queue.push(due.into_iter().map(|planned| (index, planned)));
+    Ok(())
+}
+
+/// Takes in what the workers report until all is done.
+fn attend(
+    jobs: &mut [Job],
+    events: &Receiver<Event>,
+    queue: &Queue,
+    display: &mut Display,
+    signals: &Signals,
+    options: &Options,
+) -> Result<()> {
+    while jobs.iter().any(|job| job.running > 0) {
+        let event = match events.recv_timeout(Duration::from_millis(100)) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => {
+                display.tick();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        match event {
+            Event::Started { slot, job, planned, progress } => {
+                display.started(slot, &jobs[job].study.folder(), &planned, progress);
+            }
+            Event::Ended { slot, job, planned, seconds, end } => {
+                let job_index = job;
+                let job = &mut jobs[job_index];
+                job.running -= 1;
+                display.ended(slot, seconds, &end);
+                match end {
+                    End::Done(record) => {
+                        job.finished.insert(planned.fingerprint, record);
+                    }
+                    End::Failed(reason) => job.failures.push((planned.name(), reason)),
+                    End::CannotWrite(error) => return Err(error),
+                    End::Interrupted => {}
+                }
+                if job.running == 0 && job.failures.is_empty() && !signals.stopped() {
+                    enqueue(job_index, job, queue, options)?;
+                }
+            }
+        }
+        if signals.stopped() {
+            // Those that run see it themselves; those that wait are not begun.
+            for (index, _) in queue.drain() {
+                jobs[index].running -= 1;
+            }
+        }
+    }
+    if signals.stopped() { Err(Interrupted.into()) } else { Ok(()) }
+}
+
+/// Trials waiting for a worker, each with the index of its job.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<(VecDeque<(usize, Planned)>, bool)>,
+    changed: Condvar,
+}
+
+impl Queue {
+    /// A poisoned lock is one a panicking thread held; its state is a queue all the same.
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<(usize, Planned)>, bool)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, trials: impl Iterator<Item = (usize, Planned)>) {
+        self.lock().0.extend(trials);
+        self.changed.notify_all();
+    }
+
+    fn drain(&self) -> VecDeque<(usize, Planned)> {
+        std::mem::take(&mut self.lock().0)
+    }
+
+    fn close(&self) {
+        self.lock().1 = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a trial; `None` when the queue is closed.
+    fn pop(&self) -> Option<(usize, Planned)> {
+        let mut state = self.lock();
+        loop {
+            if state.1 {
+                return None;
+            }
+            if let Some(next) = state.0.pop_front() {
+                return Some(next);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+enum Event {
+    Started { slot: usize, job: usize, planned: Planned, progress: Arc<Progress> },
+    Ended { slot: usize, job: usize, planned: Planned, seconds: f64, end: End },
+}
+
+/// How a trial ended.
+enum End {
+    Done(AnyRecord),
+    Failed(String),
+    Interrupted,
+    /// The trial is done but the run directory takes no more files.
+    CannotWrite(anyhow::Error),
+}
+
+struct Worker<'a> {
+    slot: usize,
+    kind: &'static str,
+    queue: &'a Queue,
+    shared: &'a [(&'a dyn Study, StudyDir)],
+    signals: &'a Signals,
+    options: &'a Options,
+    events: Sender<Event>,
+}
+
+impl Worker<'_> {
+    fn work(self) {
+        let slot = self.slot;
+        while let Some((job, planned)) = self.queue.pop() {
+            let progress = Arc::new(Progress::default());
+            let started = Event::Started { slot, job, planned: planned.clone(), progress: progress.clone() };
+            let _ = self.events.send(started);
+            let begin = Instant::now();
+            let end = self.run(job, &planned, &progress);
+            let seconds = begin.elapsed().as_secs_f64();
+            // Nobody listens any more once the run has failed.
+            let _ = self.events.send(Event::Ended { slot, job, planned, seconds, end });
+        }
+    }
+
+    fn run(&self, job: usize, planned: &Planned, progress: &Progress) -> End {
+        let (study, dir) = &self.shared[job];
+        let begin = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let mut cx = Context::new(self.options.device, progress, &self.signals.stop);
+            let record = study.run(planned, &mut cx)?;
+            Ok((record, cx.into_weights()))
+        }));
+        let result = result.unwrap_or_else(|panic| Err(anyhow::anyhow!(panic_message(panic.as_ref()))));
+        let seconds = begin.elapsed().as_secs_f64();
+        let log = |event: &str, reason: Option<&str>| {
+            dir.log(&json!({
+                "time": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+                "event": event, "reason": reason, "seconds": seconds,
+                "label": planned.label, "seed": planned.seed, "fingerprint": planned.fingerprint,
+                "device": self.options.choice, "cpu": cpu_name(), "jobs": self.options.jobs,
+                "libtorch": env!("HW1_LIBTORCH"), "version": env!("CARGO_PKG_VERSION"), "commit": env!("HW1_COMMIT"),
+            }))
+        };
+        let end = match result {
+            Ok((record, weights)) => {
+                let published = dir.publish(*study, planned, self.kind, &record, &weights);
+                published.and_then(|()| log("done", None)).map(|()| End::Done(record))
+            }
+            Err(error) if error.is::<Interrupted>() => log("interrupted", None).map(|()| End::Interrupted),
+            Err(error) => {
+                let reason = one_line(&error);
+                log("failed", Some(&reason)).map(|()| End::Failed(reason))
+            }
+        };
+        end.unwrap_or_else(End::CannotWrite)
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+/// An error and its causes on one line. libtorch's errors carry a C++ backtrace: each cause is
+/// cut at its first line, written as such or, within quotes, as \n.
+#[must_use]
+pub fn one_line(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(|cause| {
+        let text = cause.to_string();
+        let first = text.trim_start().lines().next().unwrap_or_default();
+        first.split("\\n").next().unwrap_or_default().to_owned()
+    });
+    let mut line = String::new();
+    for cause in causes {
+        // Some errors already print what caused them.
+        if !line.ends_with(&cause) {
+            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
+        }
+    }
+    line
+}
+
+/// A trial that runs now.
+struct Running {
+    name: String,
+    progress: Arc<Progress>,
+    begin: Instant,
+}
+
+impl Running {
+    /// "epoch 1200 of 20000, loss 1.23e-2, 14 s left"; nothing before the first epoch.
+    fn state(&self) -> Option<String> {
+        let (epoch, epochs, loss) = self.progress.get();
+        if epoch == 0 || epochs == 0 {
+            return None;
+        }
+        let seconds = self.begin.elapsed().as_secs_f64() / epoch as f64 * epochs.saturating_sub(epoch) as f64;
+        let left = humantime::format_duration(Duration::from_secs(seconds.min(1e9) as u64));
+        Some(format!("epoch {epoch} of {epochs}, loss {loss:.2e}, at most {left} left"))
+    }
+}
+
+/// Standard error while trials run.
+struct Display {
+    mode: ProgressMode,
+    slots: Vec<Option<Running>>,
+    bars: Vec<ProgressBar>,
+    multi: Option<MultiProgress>,
+    last_heartbeat: Instant,
+}
+
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+impl Display {
+    fn new(options: &Options) -> Self {
+        let multi = (options.progress == ProgressMode::Bars).then(|| {
+            // Drawn even where indicatif would see no terminal: `--progress always`.
+            let terminal = Box::new(console::Term::stderr());
+            MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(terminal, 10))
+        });
+        Self {
+            mode: options.progress,
+            slots: (0..options.jobs).map(|_| None).collect(),
+            bars: Vec::new(),
+            multi,
+            last_heartbeat: Instant::now(),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match (&self.multi, self.mode) {
+            (Some(multi), _) => {
+                let _ = multi.println(text);
+            }
+            (None, ProgressMode::Silent) => {}
+            (None, _) => eprintln!("{text}"),
+        }
+    }
+
+    fn reused(&self, job: &Job, verbose: bool) {
+        if job.reused > 0 {
+            let (folder, reused, all) = (job.study.folder(), job.reused, job.planned.len());
+            self.line(&format!("{folder}: {reused} of {all} trials were done before and are reused"));
+        }
+        if verbose {
+            for planned in &job.planned {
+                let state = if job.finished.contains_key(&planned.fingerprint) { "reused" } else { "due" };
+                self.line(&format!("{}: {} {} {state}", job.study.folder(), planned.name(), planned.fingerprint));
+            }
+        }
+    }
+
+    fn started(&mut self, slot: usize, folder: &str, planned: &Planned, progress: Arc<Progress>) {
+        let name = format!("{folder}: {}", planned.name());
+        match &self.multi {
+            Some(multi) => {
+                while self.bars.len() <= slot {
+                    let bar = multi.add(ProgressBar::new(0));
+                    if let Ok(style) = ProgressStyle::with_template("{prefix}  {bar:24} {pos}/{len}  {msg}  {eta} left")
+                    {
+                        bar.set_style(style.progress_chars("━╸─"));
+                    }
+                    self.bars.push(bar);
+                }
+                let bar = &self.bars[slot];
+                bar.reset();
+                bar.set_length(0);
+                bar.set_prefix(name.clone());
+                bar.set_message("");
+            }
+            None => self.line(&format!("{name}: started")),
+        }
+        self.slots[slot] = Some(Running { name, progress, begin: Instant::now() });
+    }
+
+    fn ended(&mut self, slot: usize, seconds: f64, end: &End) {
+        let Some(running) = self.slots[slot].take() else { return };
+        let name = running.name;
+        let text = match end {
+            End::Done(_) => format!("{name}: done in {seconds:.1} s"),
+            End::Failed(reason) => format!("{name}: failed: {reason}"),
+            End::Interrupted => format!("{name}: interrupted"),
+            End::CannotWrite(_) => format!("{name}: could not be saved"),
+        };
+        if let Some(bar) = self.bars.get(slot) {
+            bar.set_message("");
+        }
+        self.line(&text);
+    }
+
+    fn tick(&mut self) {
+        for (slot, bar) in self.bars.iter().enumerate() {
+            if let Some(running) = &self.slots[slot] {
+                let (epoch, epochs, loss) = running.progress.get();
+                bar.set_length(epochs);
+                bar.set_position(epoch);
+                bar.set_message(if epoch > 0 { format!("loss {loss:.2e}") } else { String::new() });
+            }
+        }
+        if self.mode == ProgressMode::Lines && self.last_heartbeat.elapsed() >= HEARTBEAT {
+            self.last_heartbeat = Instant::now();
+            for running in self.slots.iter().flatten() {
+                if let Some(state) = running.state() {
+                    eprintln!("{}: {state}", running.name);
+                }
+            }
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(multi) = &self.multi {
+            let _ = multi.clear();
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Layers of settings, later wins: the experiment's own TOML ← `--preset` ← `--config` ← flags
+//! ← `--set`. An unknown key, preset or type is refused, naming the valid ones. Knows TOML
+//! tables and experiments' types, nothing of clap.
+//!
+//! An experiment's TOML file holds a default for every key at its top; `[variant.<value>]` has
+//! defaults that come with a value of the experiment's variant key (`'*'` for any other value),
+//! `[preset.<name>]` and `[preset.<name>.variant.<value>]` change them for a preset.
+
+use crate::error::usage;
+use crate::experiment::{Experiment, Study};
+use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use toml::{Table, Value};
+
+/// The preset that needs no naming.
+pub const DEFAULT_PRESET: &str = "report";
+
+/// What the command line and files say, beside an experiment's own TOML.
+#[derive(Default)]
+pub struct Layers {
+    pub preset: Option<String>,
+    /// `--config`, with its contents.
+    pub config: Option<(PathBuf, String)>,
+    /// Settings by flags, each with the flag's name for error messages.
+    pub flags: Vec<(String, String, Value)>,
+    /// `--set key=value`, as written.
+    pub sets: Vec<String>,
+}
+
+impl Layers {
+    #[must_use]
+    pub fn preset(&self) -> &str {
+        self.preset.as_deref().unwrap_or(DEFAULT_PRESET)
+    }
+
+    /// The studies that an experiment becomes: one, or one for each value of its variant key.
+    ///
+    /// # Errors
+    /// [`crate::error::Usage`] for anything that is not a setting of `E`.
+    pub fn studies<E: Experiment>(&self) -> Result<Vec<Box<dyn Study>>> {
+        let base = Base::of::<E>()?;
+        let overrides = self.overrides::<E>(&base)?;
+        let Some(key) = E::VARIANT else {
+            return Ok(vec![Box::new(study::<E>(base.defaults(None, self.preset()), overrides)?)]);
+        };
+        let chosen = overrides.get(key).or_else(|| base.top.get(key)).cloned();
+        let values = match chosen {
+            Some(Value::Array(values)) => values,
+            Some(value) => vec![value],
+            None => Vec::new(),
+        };
+        let mut studies: Vec<Box<dyn Study>> = Vec::new();
+        let mut folders = BTreeSet::new();
+        for value in values {
+            let Some(text) = value.as_str() else {
+                return Err(usage(format!("setting '{key}': {value} is not text")));
+            };
+            let mut overrides = overrides.clone();
+            overrides.insert(key.to_owned(), value.clone());
+            let study = study::<E>(base.defaults(Some(text), self.preset()), overrides)?;
+            if folders.insert(Experiment::folder(&study)) {
+                studies.push(Box::new(study));
+            }
+        }
+        if studies.is_empty() {
+            return Err(usage(format!("setting '{key}' is empty: it needs at least one value")));
+        }
+        Ok(studies)
+    }
+
+    /// All layers above the experiment's TOML as one table, checked for unknown keys.
+    fn overrides<E: Experiment>(&self, base: &Base) -> Result<Table> {
+        let preset = self.preset();
+        if preset != DEFAULT_PRESET && !base.presets.contains_key(preset) {
+            let mut names: Vec<&str> = base.presets.keys().map(String::as_str).collect();
+            names.insert(0, DEFAULT_PRESET);
+            return Err(usage(format!("unknown preset '{preset}' of {}: use {}", E::NAME, names.join(" or "))));
+        }
+        let mut table = Table::new();
+        let mut insert = |key: &str, value: Value, source: &str| -> Result<()> {
+            if !base.keys.contains(key) {
+                let keys: Vec<&str> = base.keys.iter().map(String::as_str).collect();
+                let keys = keys.join(", ");
+                return Err(usage(format!("{source}: {} has no setting '{key}'; it has {keys}", E::NAME)));
+            }
+            table.insert(key.to_owned(), value);
+            Ok(())
+        };
+        if let Some((path, text)) = &self.config {
+            let source = format!("--config {}", path.display());
+            let config: Table = text
+                .parse()
+                .map_err(|error: toml::de::Error| usage(format!("{source}: {}", one_line(error.message()))))?;
+            for (key, value) in config {
+                insert(&key, value, &source)?;
+            }
+        }
+        for (flag, key, value) in &self.flags {
+            insert(key, value.clone(), flag)?;
+        }
+        for assignment in &self.sets {
+            let Some((key, text)) = assignment.split_once('=') else {
+                return Err(usage(format!("--set {assignment}: write --set key=value")));
+            };
+            insert(key.trim(), parse_value(text.trim()), &format!("--set {assignment}"))?;
+        }
+        Ok(table)
+    }
+}
+
+/// An experiment's own TOML file, taken apart.
+struct Base {
+    top: Table,
+    variants: Table,
+    presets: Table,
+    keys: BTreeSet<String>,
+}
+
+impl Base {
+    fn of<E: Experiment>() -> Result<Self> {
+        let mut top: Table =
+            E::SETTINGS.parse().with_context(|| format!("the built-in settings of {} do not parse", E::NAME))?;
+        let variants = take_table(&mut top, "variant");
+        let presets = take_table(&mut top, "preset");
+        let in_variants = variants.values().filter_map(Value::as_table).flat_map(Table::keys);
+        let keys = top.keys().chain(in_variants).cloned().collect();
+        Ok(Self { top, variants, presets, keys })
+    }
+
+    /// The defaults for a value of the variant key under a preset.
+    fn defaults(&self, variant: Option<&str>, preset: &str) -> Table {
+        let mut table = self.top.clone();
+        let mut of_preset = self.presets.get(preset).and_then(Value::as_table).cloned().unwrap_or_default();
+        let preset_variants = take_table(&mut of_preset, "variant");
+        table.extend(chosen(&self.variants, variant));
+        table.extend(of_preset);
+        table.extend(chosen(&preset_variants, variant));
+        table
+    }
+}
+
+fn take_table(table: &mut Table, key: &str) -> Table {
+    match table.remove(key) {
+        Some(Value::Table(inner)) => inner,
+        _ => Table::new(),
+    }
+}
+
+fn chosen(variants: &Table, variant: Option<&str>) -> Table {
+    let table = variant.and_then(|name| variants.get(name).or_else(|| variants.get("*")));
+    table.and_then(Value::as_table).cloned().unwrap_or_default()
+}
+
+/// Settings of their own type, checked.
+fn study<E: Experiment>(mut defaults: Table, overrides: Table) -> Result<E> {
+    defaults.extend(overrides);
+    let experiment: E = defaults.try_into().map_err(|error: toml::de::Error| {
+        usage(format!("settings of {}: {}", E::NAME, one_line(&error.to_string())))
+    })?;
+    experiment.check().map_err(usage)?;
+    Ok(experiment)
+}
+
+/// A value as TOML would read it, or the bare text.
+fn parse_value(text: &str) -> Value {
+    let table: Option<Table> = (!text.contains('\n')).then(|| format!("value = {text}").parse().ok()).flatten();
+    table.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{Context, Measurements, Records, Report, Trial};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Toy {
+        kind: String,
+        epochs: u64,
+        rate: f64,
+        size: u64,
+    }
+
+    #[derive(Clone, Serialize, Deserialize)]
+    struct NoTrial;
+
+    impl Trial for NoTrial {
+        fn seed(&self) -> u64 {
+            0
+        }
+    }
+
+    impl Experiment for Toy {
+        const NAME: &'static str = "toy";
+        const ABOUT: &'static str = "";
+        const SETTINGS: &'static str = "
+            kind = ['a', 'b']
+            epochs = 10
+            rate = 0.5
+            [variant.a]
+            size = 1
+            [variant.b]
+            size = 2
+            epochs = 20
+            [variant.'*']
+            size = 3
+            [preset.smoke]
+            epochs = 5
+            [preset.smoke.variant.b]
+            size = 7
+        ";
+        const VERSION: u32 = 1;
+        const VARIANT: Option<&'static str> = Some("kind");
+        type Trial = NoTrial;
+        type Record = Measurements;
+
+        fn check(&self) -> Result<(), String> {
+            if self.epochs == 0 { Err("epochs is 0".into()) } else { Ok(()) }
+        }
+        fn folder(&self) -> String {
+            self.kind.clone()
+        }
+        fn label(&self, _: &NoTrial) -> String {
+            String::new()
+        }
+        fn trials(&self, _: &Records<Self>) -> Result<Vec<NoTrial>> {
+            Ok(Vec::new())
+        }
+        fn run_trial(_: &NoTrial, _: &mut Context) -> Result<Measurements> {
+            Ok(Measurements::default())
+        }
+        fn report(&self, _: &Records<Self>) -> Result<Report> {
+            Ok(Report::default())
+        }
+    }
+
+    fn resolved(layers: &Layers) -> Vec<Toy> {
+        let studies = layers.studies::<Toy>().unwrap();
+        studies.iter().map(|study| toml::from_str(&study.settings().unwrap().0).unwrap()).collect()
+    }
+
+    fn toy(kind: &str, epochs: u64, rate: f64, size: u64) -> Toy {
+        Toy { kind: kind.into(), epochs, rate, size }
+    }
+
+    fn error(layers: &Layers) -> String {
+        let error = layers.studies::<Toy>().err().expect("an error");
+        assert!(error.is::<crate::error::Usage>(), "{error:#}");
+        format!("{error:#}")
+    }
+
+    #[test]
+    fn every_value_of_the_variant_key_is_a_study() {
+        assert_eq!(resolved(&Layers::default()), [toy("a", 10, 0.5, 1), toy("b", 20, 0.5, 2)]);
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let mut layers = Layers { preset: Some("smoke".into()), ..Layers::default() };
+        assert_eq!(resolved(&layers), [toy("a", 5, 0.5, 1), toy("b", 5, 0.5, 7)]);
+        layers.config = Some(("c.toml".into(), "epochs = 6\nrate = 1\nkind = 'b'".into()));
+        assert_eq!(resolved(&layers), [toy("b", 6, 1.0, 7)]);
+        layers.flags.push(("--epochs".into(), "epochs".into(), Value::Integer(8)));
+        assert_eq!(resolved(&layers), [toy("b", 8, 1.0, 7)]);
+        layers.sets = vec!["epochs=9".into(), "kind=other".into(), "rate = 2e-3".into()];
+        assert_eq!(resolved(&layers), [toy("other", 9, 0.002, 3)]);
+    }
+
+    #[test]
+    fn resolved_settings_repeat_the_study() {
+        let layers = Layers { sets: vec!["kind=b".into(), "rate=0.25".into()], ..Layers::default() };
+        let text = layers.studies::<Toy>().unwrap()[0].settings().unwrap().0;
+        let again = Layers { config: Some(("settings.toml".into(), text)), ..Layers::default() };
+        assert_eq!(resolved(&again), resolved(&layers));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_the_way_out() {
+        let set = |text: &str| Layers { sets: vec![text.into()], ..Layers::default() };
+        assert!(error(&set("epoch=3")).contains("no setting 'epoch'; it has epochs, kind, rate, size"));
+        assert!(error(&set("epochs")).contains("key=value"));
+        let wrong_type = error(&set("epochs=many"));
+        assert!(wrong_type.contains("epochs") && wrong_type.contains("many"), "{wrong_type}");
+        assert!(error(&set("epochs=0")).contains("epochs is 0"));
+        assert!(error(&set("epochs=-3")).contains("-3"));
+        assert!(error(&set("kind=[]")).contains("at least one"));
+        let preset = Layers { preset: Some("paper".into()), ..Layers::default() };
+        assert!(error(&preset).contains("unknown preset 'paper' of toy: use report or smoke"));
+        let config = |text: &str| Layers { config: Some(("c.toml".into(), text.into())), ..Layers::default() };
+        assert!(error(&config("epochs = [")).starts_with("--config c.toml: "));
+        assert!(error(&config("colour = 1")).contains("no setting 'colour'"));
+    }
+
+    #[test]
+    fn values_are_toml_or_bare_text() {
+        assert_eq!(parse_value("3"), Value::Integer(3));
+        assert_eq!(parse_value("1e-3"), Value::Float(1e-3));
+        assert_eq!(parse_value("true"), Value::Boolean(true));
+        assert_eq!(parse_value("[-1, 2.5]"), Value::Array(vec![Value::Integer(-1), Value::Float(2.5)]));
+        assert_eq!(parse_value("sin-sq"), Value::String("sin-sq".into()));
+        assert_eq!(parse_value("1\nseed = 2"), Value::String("1\nseed = 2".into()));
+    }
+}

@@ -1,0 +1,323 @@
+//! Training on one flat θ: the loop over epochs, the optimizers, the rule that ends a training.
+//! Knows objectives and tensors, nothing of experiments, files or progress bars.
+
+use crate::objective::MeanSquaredError;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// The optimizers by their names in the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerName {
+    Adam,
+    Sgd,
+}
+
+impl OptimizerName {
+    /// The optimizer with PyTorch's defaults for all but the learning rate.
+    #[must_use]
+    pub fn with_learning_rate(self, learning_rate: f64) -> Optimizer {
+        match self {
+            Self::Adam => Optimizer::adam(learning_rate),
+            Self::Sgd => Optimizer::sgd(learning_rate, 0.0),
+        }
+    }
+}
+
+/// An optimizer with its state: flat tensors beside θ, changed in place.
+pub struct Optimizer {
+    rule: Rule,
+    learning_rate: f64,
+    weight_decay: f64,
+}
+
+enum Rule {
+    Adam { step: i32, moments: Option<Moments> },
+    Sgd { momentum: f64, velocity: Option<Tensor> },
+}
+
+/// Adam's running means, and room for one step's denominator.
+struct Moments {
+    mean: Tensor,
+    mean_of_squares: Tensor,
+    denominator: Tensor,
+}
+
+// torch.optim.Adam's defaults.
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+impl Optimizer {
+    /// Adam (Kingma & Ba 2015) with β = (0.9, 0.999), ε = 1e-8, as `torch.optim.Adam`.
+    #[must_use]
+    pub fn adam(learning_rate: f64) -> Self {
+        Self { rule: Rule::Adam { step: 0, moments: None }, learning_rate, weight_decay: 0.0 }
+    }
+
+    /// Stochastic gradient descent with heavy-ball momentum, as `torch.optim.SGD`.
+    #[must_use]
+    pub fn sgd(learning_rate: f64, momentum: f64) -> Self {
+        Self { rule: Rule::Sgd { momentum, velocity: None }, learning_rate, weight_decay: 0.0 }
+    }
+
+    /// Adds `weight_decay` · θ to every gradient (L2 regularisation, as both of PyTorch's do).
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// One step on `theta`, in place. `gradient` serves as scratch space and is lost.
+    pub fn step(&mut self, theta: &Tensor, gradient: &Tensor) {
+        let _no_grad = tch::no_grad_guard();
+        let (mut theta, mut gradient) = (theta.shallow_clone(), gradient.shallow_clone());
+        if self.weight_decay != 0.0 {
+            let _ = gradient.g_add_(&(&theta * self.weight_decay));
+        }
+        match &mut self.rule {
+            Rule::Adam { step, moments } => {
+                *step += 1;
+                let moments = moments.get_or_insert_with(|| Moments {
+                    mean: theta.zeros_like(),
+                    mean_of_squares: theta.zeros_like(),
+                    denominator: theta.zeros_like(),
+                });
+                moments.step(*step, self.learning_rate, &mut theta, &mut gradient);
+            }
+            Rule::Sgd { momentum, velocity } => {
+                let direction = if *momentum == 0.0 {
+                    &mut gradient
+                } else if let Some(velocity) = velocity {
+                    let _ = velocity.g_mul_scalar_(*momentum);
+                    let _ = velocity.g_add_(&gradient);
+                    velocity
+                } else {
+                    // PyTorch's first step takes the gradient itself.
+                    velocity.insert(gradient.copy())
+                };
+                let _ = theta.g_sub_(&(&*direction * self.learning_rate));
+            }
+        }
+    }
+}
+
+impl Moments {
+    /// m ← m + (1-β₁)(g - m); v ← β₂v + (1-β₂)g²; θ ← θ - η/(1-β₁ᵗ) · m / (√v/√(1-β₂ᵗ) + ε).
+    ///
+    /// tch's `addcmul_` and `addcdiv_` take no factor, so the factors are multiplied into g and
+    /// into the denominator: eight operations in place, whatever the number of layers.
+    fn step(&mut self, step: i32, learning_rate: f64, theta: &mut Tensor, gradient: &mut Tensor) {
+        let _ = self.mean.lerp_(gradient, 1.0 - BETA_1);
+        let _ = gradient.g_mul_scalar_((1.0 - BETA_2).sqrt());
+        let _ = self.mean_of_squares.g_mul_scalar_(BETA_2);
+        let _ = self.mean_of_squares.addcmul_(gradient, gradient);
+
+        let step_size = learning_rate / (1.0 - BETA_1.powi(step));
+        let root_of_correction = (1.0 - BETA_2.powi(step)).sqrt();
+        let _ = self.mean_of_squares.sqrt_out(&self.denominator);
+        let _ = self.denominator.g_mul_scalar_(-1.0 / (root_of_correction * step_size));
+        let _ = self.denominator.g_add_scalar_(-EPSILON / step_size);
+        let _ = theta.addcdiv_(&self.mean, &self.denominator);
+    }
+}
+
+/// When a full-batch training counts as converged: the loss changed by less than `tolerance`
+/// from one epoch to the next, `patience` epochs in a row. A tolerance of 0 never stops.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Convergence {
+    pub tolerance: f64,
+    pub patience: u64,
+}
+
+/// Why a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Converged,
+    LastEpoch,
+    /// The loss was no longer a finite number.
+    Diverged,
+}
+
+/// What a training left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// One loss an epoch, taken before that epoch's step: the first belongs to the initial θ.
+    pub train_loss: Vec<f64>,
+    pub ending: Ending,
+}
+
+impl Training {
+    /// Whether it converged while the loss had fallen by less than a tenth.
+    #[must_use]
+    pub fn stopped_on_plateau(&self) -> bool {
+        match (self.ending, self.train_loss.first(), self.train_loss.last()) {
+            (Ending::Converged, Some(first), Some(last)) => *last > 0.9 * first,
+            _ => false,
+        }
+    }
+}
+
+/// Trains for at most `epochs` full-batch steps; `observe(epoch, loss)` sees each epoch, counted
+/// from 0, after its step and ends the training with an error of its own.
+///
+/// # Errors
+/// Only those of `observe`.
+pub fn train(
+    objective: &mut MeanSquaredError,
+    optimizer: &mut Optimizer,
+    epochs: u64,
+    convergence: Convergence,
+    mut observe: impl FnMut(u64, f64) -> Result<()>,
+) -> Result<Training> {
+    let mut training = Training { train_loss: Vec::new(), ending: Ending::LastEpoch };
+    let mut quiet_epochs = 0;
+    for epoch in 0..epochs {
+        let loss = objective.loss_and_gradient();
+        let change = training.train_loss.last().map(|before| (loss - before).abs());
+        training.train_loss.push(loss);
+        if !loss.is_finite() {
+            training.ending = Ending::Diverged;
+            break;
+        }
+        optimizer.step(objective.theta(), objective.gradient());
+        observe(epoch, loss)?;
+        quiet_epochs = if change.is_some_and(|change| change < convergence.tolerance) { quiet_epochs + 1 } else { 0 };
+        if quiet_epochs >= convergence.patience {
+            training.ending = Ending::Converged;
+            break;
+        }
+    }
+    Ok(training)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    /// f(θ, x) = θ₀x + θ₁ on two points: a quadratic with a known minimum.
+    fn line(initial: [f64; 2], y: [f64; 2]) -> MeanSquaredError {
+        let x = Tensor::from_slice(&[-1.0, 1.0]).view([1, 2]);
+        let y = Tensor::from_slice(&y).view([1, 2]);
+        MeanSquaredError::new(&"1-1".parse().unwrap(), Tensor::from_slice(&initial), &x, &y)
+    }
+
+    const NEVER: Convergence = Convergence { tolerance: 0.0, patience: 1 };
+
+    #[test]
+    fn gradient_descent_contracts_a_quadratic_as_the_closed_form_says() {
+        // L = (θ₁-θ₀-y₀)²/2 + (θ₀+θ₁-y₁)²/2, Hessian 2I: each step multiplies the error by 1-2η.
+        let mut objective = line([3.0, -1.0], [1.0, 2.0]);
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 20, NEVER, |_, _| Ok(())).unwrap();
+        assert_eq!(training.ending, Ending::LastEpoch);
+        assert_eq!(training.train_loss.len(), 20);
+        for (epoch, loss) in training.train_loss.iter().enumerate() {
+            let expected = training.train_loss[0] * 0.8f64.powi(2 * epoch as i32);
+            assert!((loss - expected).abs() < 1e-14, "epoch {epoch}: {loss} against {expected}");
+        }
+    }
+
+    #[test]
+    fn the_first_loss_belongs_to_the_initial_weights() {
+        let mut objective = line([0.0, 0.0], [1.0, 3.0]);
+        let training = train(&mut objective, &mut Optimizer::adam(0.1), 1, NEVER, |_, _| Ok(())).unwrap();
+        assert_eq!(training.train_loss, [5.0]);
+    }
+
+    #[test]
+    fn convergence_waits_for_patience_epochs_in_a_row() {
+        // At the minimum already: every change is 0.
+        for patience in [1, 4] {
+            let mut objective = line([0.5, 1.5], [1.0, 2.0]);
+            let rule = Convergence { tolerance: 1e-5, patience };
+            let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, rule, |_, _| Ok(())).unwrap();
+            assert_eq!(training.ending, Ending::Converged);
+            assert_eq!(training.train_loss.len() as u64, 1 + patience);
+        }
+        // A tolerance of 0 never stops, not even there.
+        let mut objective = line([0.5, 1.5], [1.0, 2.0]);
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 30, NEVER, |_, _| Ok(())).unwrap();
+        assert_eq!((training.ending, training.train_loss.len()), (Ending::LastEpoch, 30));
+    }
+
+    #[test]
+    fn a_quiet_epoch_between_loud_ones_does_not_count() {
+        // Momentum overshoots: the loss turns round, quiet at the top of its swing.
+        let losses = |patience| {
+            let mut objective = line([3.0, -1.0], [1.0, 2.0]);
+            let rule = Convergence { tolerance: 0.02, patience };
+            train(&mut objective, &mut Optimizer::sgd(0.05, 0.9), 500, rule, |_, _| Ok(())).unwrap().train_loss.len()
+        };
+        assert!(losses(1) < losses(5), "{} and {}", losses(1), losses(5));
+    }
+
+    #[test]
+    fn divergence_ends_a_training_and_keeps_its_finite_losses() {
+        let mut objective = line([3.0, -1.0], [1.0, 2.0]);
+        let training = train(&mut objective, &mut Optimizer::sgd(1e6, 0.0), 1000, NEVER, |_, _| Ok(())).unwrap();
+        assert_eq!(training.ending, Ending::Diverged);
+        let (last, before) = training.train_loss.split_last().unwrap();
+        assert!(!last.is_finite() && !before.is_empty() && before.iter().all(|loss| loss.is_finite()));
+    }
+
+    #[test]
+    fn a_plateau_is_convergence_with_the_loss_hardly_fallen() {
+        let ended = |losses: &[f64], ending| Training { train_loss: losses.to_vec(), ending };
+        assert!(ended(&[1.0, 0.95], Ending::Converged).stopped_on_plateau());
+        assert!(!ended(&[1.0, 0.5], Ending::Converged).stopped_on_plateau());
+        assert!(!ended(&[1.0, 0.95], Ending::LastEpoch).stopped_on_plateau());
+    }
+
+    #[test]
+    fn an_error_of_the_observer_ends_the_training() {
+        let mut objective = line([3.0, -1.0], [1.0, 2.0]);
+        let result = train(&mut objective, &mut Optimizer::adam(0.1), 10, NEVER, |epoch, _| {
+            anyhow::ensure!(epoch < 3, "enough");
+            Ok(())
+        });
+        assert_eq!(result.unwrap_err().to_string(), "enough");
+    }
+
+    /// tests/goldens/optimizers.json, made by tests/goldens/make.py with torch.optim.
+    #[derive(Deserialize)]
+    struct OptimizerGolden {
+        optimizer: OptimizerName,
+        learning_rate: f64,
+        momentum: f64,
+        weight_decay: f64,
+        initial: Vec<f64>,
+        r#final: Vec<f64>,
+    }
+
+    #[test]
+    fn optimizers_agree_with_torch_optim_after_50_steps() {
+        let goldens: Vec<OptimizerGolden> =
+            serde_json::from_str(include_str!("../tests/goldens/optimizers.json")).unwrap();
+        assert_eq!(goldens.len(), 5);
+        for golden in goldens {
+            let theta = Tensor::from_slice(&golden.initial);
+            let mut optimizer = match golden.optimizer {
+                OptimizerName::Adam => Optimizer::adam(golden.learning_rate),
+                OptimizerName::Sgd => Optimizer::sgd(golden.learning_rate, golden.momentum),
+            }
+            .weight_decay(golden.weight_decay);
+            let scale = Tensor::linspace(0.1, 3.0, theta.numel() as i64, (Kind::Double, Device::Cpu));
+            for step in 0..50 {
+                // The gradient of the script: not that of any potential, and never settling.
+                let gradient = (&theta * &scale + f64::from(step)).sin() * &scale;
+                optimizer.step(&theta, &gradient);
+            }
+            let expected = Tensor::from_slice(&golden.r#final);
+            let error = (&theta - &expected).abs().max().double_value(&[]);
+            assert!(
+                error < 1e-6,
+                "{:?} momentum {} weight decay {}: {error}",
+                golden.optimizer,
+                golden.momentum,
+                golden.weight_decay
+            );
+        }
+    }
+}

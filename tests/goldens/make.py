@@ -1,0 +1,97 @@
+"""Golden numbers from PyTorch, for the tests. Writes the JSON files beside this script.
+
+    python tests/goldens/make.py        (torch 2.11 and numpy; any venv outside the repository)
+
+Initial weights come from a formula that both sides compute exactly, so that no weights are stored.
+"""
+import json
+import os
+
+import numpy as np
+import torch
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+torch.set_num_threads(1)
+
+
+def write(name, value):
+    with open(os.path.join(HERE, name), "w") as file:
+        json.dump(value, file, separators=(",", ":"))
+        file.write("\n")
+
+
+def knuth(count):
+    """Scrambled but exact: Knuth's multiplicative hash of 1 … count, scaled into [-1, 1)."""
+    return [((i * 2654435761) % 2**32) / 2**31 - 1 for i in range(1, count + 1)]
+
+
+def optimizers():
+    """50 steps in float64 along a gradient that is no potential's and never settles."""
+    size = 7
+    settings = [
+        ("adam", 1e-3, 0.0, 0.0),
+        ("adam", 3e-2, 0.0, 0.1),
+        ("sgd", 1e-2, 0.0, 0.0),
+        ("sgd", 1e-2, 0.9, 0.0),
+        ("sgd", 1e-2, 0.5, 0.1),
+    ]
+    goldens = []
+    for name, learning_rate, momentum, weight_decay in settings:
+        initial = knuth(size)
+        theta = torch.nn.Parameter(torch.tensor(initial, dtype=torch.float64))
+        scale = torch.linspace(0.1, 3.0, size, dtype=torch.float64)
+        if name == "adam":
+            optimizer = torch.optim.Adam([theta], lr=learning_rate, weight_decay=weight_decay)
+        else:
+            optimizer = torch.optim.SGD([theta], lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+        for step in range(50):
+            theta.grad = ((theta * scale + step).sin() * scale).detach()
+            optimizer.step()
+        goldens.append({
+            "optimizer": name, "learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay,
+            "initial": initial, "final": theta.tolist(),
+        })
+    write("optimizers.json", goldens)
+
+
+SIMULATE = [
+    ("sin-sq", (-2, 2), 4000, ["1-10-20-20-20-20-20-20-1", "1-10-20-30-20-1", "1-20-30-1"]),
+    ("sign-sin", (-1, 1), 6000, ["1-5-10-10-10-10-10-5-1", "1-10-18-15-4-1", "1-190-1"]),
+]
+TARGETS = {"sin-sq": lambda x: np.sin(x) + x**2, "sign-sin": lambda x: np.sign(np.sin(5 * np.pi * x))}
+
+
+def simulate():
+    """The report's models from given initial weights: the losses of the first 100 epochs."""
+    goldens = []
+    for function, domain, points, models in SIMULATE:
+        grid = np.linspace(*domain, points)
+        x = torch.tensor(grid, dtype=torch.float32).reshape(-1, 1)
+        y = torch.tensor(TARGETS[function](grid), dtype=torch.float32).reshape(-1, 1)
+        for text in models:
+            widths = [int(width) for width in text.split("-")]
+            layers = []
+            for inputs, outputs in zip(widths, widths[1:]):
+                layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
+            model = torch.nn.Sequential(*layers[:-1])
+            numbers = iter(knuth(sum(p.numel() for p in model.parameters())))
+            with torch.no_grad():
+                for layer in layers[::2]:
+                    for parameter in (layer.weight, layer.bias):
+                        values = [next(numbers) / layer.in_features**0.5 for _ in range(parameter.numel())]
+                        parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
+            optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+            losses = []
+            for _ in range(100):
+                optimizer.zero_grad()
+                loss = torch.nn.MSELoss()(model(x), y)
+                loss.backward()
+                optimizer.step()
+                losses.append(float(f"{loss.item():.7g}"))
+            goldens.append({"function": function, "model": text, "train_loss": losses})
+    write("simulate.json", goldens)
+
+
+if __name__ == "__main__":
+    optimizers()
+    simulate()
