@@ -21,8 +21,10 @@ struct Entry {
     name: &'static str,
     about: &'static str,
     flags: &'static [Flag],
-    studies: fn(&Layers) -> Result<Vec<Box<dyn Study>>>,
+    studies: fn(&Layers) -> Result<Studies>,
 }
+
+type Studies = Vec<Box<dyn Study>>;
 
 /// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
 /// in `experiments`, a line here.

@@ -126,10 +126,10 @@ impl Record for Measurements {
 }
 
 /// The records of a study, in declared order.
-pub struct Records<E: Experiment + ?Sized>(pub Vec<Done<E>>);
+pub struct Records<E: Experiment>(pub Vec<Done<E>>);
 
 /// A finished trial.
-pub struct Done<E: Experiment + ?Sized> {
+pub struct Done<E: Experiment> {
     pub label: String,
     pub trial: E::Trial,
     pub record: Arc<E::Record>,

@@ -99,7 +99,6 @@ impl Mlp {
     ///
     /// Feature-major, the transpose of PyTorch's: on narrow networks its long contiguous rows
     /// make every kernel 2-4 times as fast. Differentiable in `theta`.
-    #[must_use]
     pub fn forward(&self, theta: &Tensor, x: &Tensor) -> Tensor {
         let layout = self.layout();
         let last = self.widths.len() - 2;
@@ -157,7 +156,6 @@ impl Layout {
     }
 
     /// Slice `index` of `theta` in its own shape, sharing memory.
-    #[must_use]
     pub fn view(&self, theta: &Tensor, index: usize) -> Tensor {
         let slot = &self.slots[index];
         theta.narrow(0, slot.offset, slot.len()).view(slot.shape.as_slice())
@@ -167,7 +165,6 @@ impl Layout {
     /// in ±1/√fan_in (Kaiming uniform with a = √5).
     ///
     /// `trial` names what shares its starting point: see [`Rng::keyed`].
-    #[must_use]
     pub fn initial(&self, seed: u64, trial: &str, kind: Kind, device: Device) -> Tensor {
         let mut rng = Rng::keyed(seed, trial, Purpose::InitialWeights, 0);
         let mut values = Vec::new();

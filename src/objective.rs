@@ -52,13 +52,11 @@ impl MeanSquaredError {
     }
 
     /// θ, flat; change it in place.
-    #[must_use]
     pub fn theta(&self) -> &Tensor {
         &self.theta
     }
 
     /// ∇L, flat, of the last [`Self::loss_and_gradient`].
-    #[must_use]
     pub fn gradient(&self) -> &Tensor {
         &self.gradient
     }

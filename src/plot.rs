@@ -1531,6 +1531,12 @@ mod tests {
         ticks.major.into_iter().map(|(_, label)| label).collect()
     }
 
+    /// A line whose x is the position in `values`, counted from one.
+    fn by_epoch(label: impl Into<String>, color: Color, values: &[f64]) -> Series {
+        let points = (1_u32..).zip(values).map(|(epoch, &value)| (f64::from(epoch), value));
+        Series::new(label, color, points.collect())
+    }
+
     #[test]
     fn linear_ticks_stand_at_one_two_five() {
         let all = |lo, hi, most| labels(Scale::Linear, lo, hi, most);
@@ -1596,7 +1602,7 @@ mod tests {
     #[test]
     fn unplaceable_points_split_the_line() {
         let ys = [1.0, 2.0, f64::NAN, 3.0, 0.0, -1.0, 4.0, f64::INFINITY, 5.0, 6.0];
-        let series = Series::epochs("", Color::Ink, &ys);
+        let series = by_epoch("", Color::Ink, &ys);
         let figure = figure(Panel::new(Axis::linear("x"), Axis::log("y")).series(series));
         let lengths = laid_out(&figure, |plan| {
             let runs = plan.runs(&plan.panel.series[0]);
@@ -1792,7 +1798,7 @@ mod tests {
         let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
         let panel = (0..3).fold(Panel::new(Axis::linear("epoch"), Axis::log("loss")), |p, s| {
             let values: Vec<f64> = (0..20_000).map(|i| 0.1 + noise(i + s * 99_991)).collect();
-            p.series(Series::epochs(format!("run {s}"), Color::Cycle(s as usize), &values))
+            p.series(by_epoch(format!("run {s}"), Color::Cycle(s as usize), &values))
         });
         let svg = figure(panel).svg().unwrap();
         assert!(svg.len() < 250_000, "{}", svg.len());

@@ -532,7 +532,7 @@ fn prediction_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> 
             Panel {
                 title: "Error".into(),
                 x: Axis::linear("x"),
-                y: Axis::linear(format!("f(θ, x) − {formula}")),
+                y: Axis::linear("prediction − truth"),
                 series: errors,
             },
         ],
