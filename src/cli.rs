@@ -44,13 +44,13 @@ struct Common {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// First seed
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Seeds to run: seed, seed + 1, …
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     repeats: Option<u64>,
     /// Epochs, at most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     epochs: Option<u64>,
     /// report (as the report says) or smoke (tiny) [default: report]
     #[arg(long, value_name = "NAME")]
@@ -62,7 +62,7 @@ struct Common {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Trials at a time [default: all cores on CPU, 1 on CUDA]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     jobs: Option<NonZeroUsize>,
     /// Run finished trials again
     #[arg(long)]
@@ -232,10 +232,11 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &L
         ran => ran?,
     };
     let mut failures = Vec::new();
-    for job in &jobs {
+    for (index, job) in jobs.iter().enumerate() {
         if job.failures.is_empty() {
             let (report, metrics) = report::write(job, &provenance)?;
-            print(&if common.json { format!("{metrics}\n") } else { report::table(&report, job) })?;
+            let gap = if index > 0 { "\n" } else { "" };
+            print(&if common.json { format!("{metrics}\n") } else { format!("{gap}{}", report::table(&report, job)) })?;
         }
         failures
             .extend(job.failures.iter().map(|(trial, reason)| format!("{}, {trial}: {reason}", job.study.folder())));

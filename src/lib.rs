@@ -14,6 +14,8 @@
 //!
 //! A library so that tests and benchmarks see inside; the product is the binary.
 
+#![warn(clippy::unwrap_used, clippy::expect_used)] // bad input never panics
+
 pub mod analysis;
 pub mod cli;
 pub mod data;

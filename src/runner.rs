@@ -413,6 +413,7 @@ struct Running {
     name: String,
     progress: Arc<Progress>,
     begin: Instant,
+    bar: Option<ProgressBar>,
 }
 
 impl Running {
@@ -432,10 +433,12 @@ impl Running {
 struct Display {
     mode: ProgressMode,
     slots: Vec<Option<Running>>,
-    bars: Vec<ProgressBar>,
     multi: Option<MultiProgress>,
     last_heartbeat: Instant,
 }
+
+/// A running trial, from its first epoch on.
+const BAR: &str = "{prefix}  {bar:24} {pos}/{len}  {msg}  at most {eta} left";
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
@@ -449,7 +452,6 @@ impl Display {
         Self {
             mode: options.progress,
             slots: (0..options.jobs).map(|_| None).collect(),
-            bars: Vec::new(),
             multi,
             last_heartbeat: Instant::now(),
         }
@@ -480,25 +482,18 @@ impl Display {
 
     fn started(&mut self, slot: usize, folder: &str, planned: &Planned, progress: Arc<Progress>) {
         let name = format!("{folder}: {}", planned.name());
-        match &self.multi {
-            Some(multi) => {
-                while self.bars.len() <= slot {
-                    let bar = multi.add(ProgressBar::new(0));
-                    if let Ok(style) = ProgressStyle::with_template("{prefix}  {bar:24} {pos}/{len}  {msg}  {eta} left")
-                    {
-                        bar.set_style(style.progress_chars("━╸─"));
-                    }
-                    self.bars.push(bar);
-                }
-                let bar = &self.bars[slot];
-                bar.reset();
-                bar.set_length(0);
-                bar.set_prefix(name.clone());
-                bar.set_message("");
+        let bar = self.multi.as_ref().map(|multi| {
+            let bar = multi.add(ProgressBar::new(0));
+            if let Ok(style) = ProgressStyle::with_template("{prefix}  …") {
+                bar.set_style(style);
             }
-            None => self.line(&format!("{name}: started")),
+            bar.set_prefix(name.clone());
+            bar
+        });
+        if bar.is_none() {
+            self.line(&format!("{name}: started"));
         }
-        self.slots[slot] = Some(Running { name, progress, begin: Instant::now() });
+        self.slots[slot] = Some(Running { name, progress, begin: Instant::now(), bar });
     }
 
     fn ended(&mut self, slot: usize, seconds: f64, end: &End) {
@@ -510,19 +505,24 @@ impl Display {
             End::Interrupted => format!("{name}: interrupted"),
             End::CannotWrite(_) => format!("{name}: could not be saved"),
         };
-        if let Some(bar) = self.bars.get(slot) {
-            bar.set_message("");
+        if let Some(bar) = running.bar {
+            bar.finish_and_clear();
         }
         self.line(&text);
     }
 
     fn tick(&mut self) {
-        for (slot, bar) in self.bars.iter().enumerate() {
-            if let Some(running) = &self.slots[slot] {
-                let (epoch, epochs, loss) = running.progress.get();
+        for running in self.slots.iter().flatten() {
+            let (epoch, epochs, loss) = running.progress.get();
+            if let Some(bar) = running.bar.as_ref().filter(|_| epoch > 0) {
+                if bar.length() == Some(0)
+                    && let Ok(style) = ProgressStyle::with_template(BAR)
+                {
+                    bar.set_style(style.progress_chars("━╸─"));
+                }
                 bar.set_length(epochs);
                 bar.set_position(epoch);
-                bar.set_message(if epoch > 0 { format!("loss {loss:.2e}") } else { String::new() });
+                bar.set_message(format!("loss {loss:.2e}"));
             }
         }
         if self.mode == ProgressMode::Lines && self.last_heartbeat.elapsed() >= HEARTBEAT {

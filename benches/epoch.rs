@@ -1,0 +1,72 @@
+//! Milliseconds of one full-batch epoch (loss, gradient, Adam step) of the report's models on one
+//! core: the product's explicit gradient beside plain autograd, interleaved.
+//!
+//!     cargo bench --bench epoch [MODEL…]
+
+use hw1::data::functions::{Target, evenly_spaced};
+use hw1::model::Mlp;
+use hw1::objective::MeanSquaredError;
+use hw1::train::OptimizerName;
+use std::time::Instant;
+use tch::{Device, Kind, Tensor};
+
+const WORKLOADS: [(&str, &str, usize); 6] = [
+    ("dnn1", "1-10-20-20-20-20-20-20-1", 4000),
+    ("dnn2", "1-10-20-30-20-1", 4000),
+    ("dnn3", "1-20-30-1", 4000),
+    ("nl1", "1-5-10-10-10-10-10-5-1", 6000),
+    ("nl2", "1-10-18-15-4-1", 6000),
+    ("nl3", "1-190-1", 6000),
+];
+const ROUNDS: usize = 15;
+const EPOCHS: usize = 60;
+
+fn milliseconds(mut epoch: impl FnMut()) -> f64 {
+    let begin = Instant::now();
+    (0..EPOCHS).for_each(|_| epoch());
+    begin.elapsed().as_secs_f64() * 1e3 / EPOCHS as f64
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    hw1::device::set_up_process();
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    println!("{:6} {:>9} {:>9} {:>6}", "model", "explicit", "autograd", "ratio");
+    for (name, widths, points) in WORKLOADS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| word == name) {
+            continue;
+        }
+        let model: Mlp = widths.parse().expect("widths");
+        let target: Target = "sin-sq".parse().expect("a function");
+        let grid = evenly_spaced([-2.0, 2.0], points);
+        let row = |values: &[f64]| Tensor::from_slice(values).to_kind(Kind::Float).unsqueeze(0);
+        let (x, y) = (row(&grid), row(&target.values(&grid).expect("finite")));
+        let initial = || model.layout().initial(0, "bench", Kind::Float, Device::Cpu);
+
+        let mut objective = MeanSquaredError::new(&model, initial(), &x, &y);
+        let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
+        let mut explicit = || {
+            objective.loss_and_gradient();
+            adam.step(objective.theta(), objective.gradient());
+        };
+        let theta = initial().set_requires_grad(true);
+        let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
+        let mut autograd = || {
+            let loss = (model.forward(&theta, &x) - &y).square().mean(Kind::Float);
+            let gradient = Tensor::run_backward(&[&loss], &[&theta], false, false).remove(0);
+            loss.double_value(&[]);
+            adam.step(&theta, &gradient);
+        };
+        let (mut ours, mut plain) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(milliseconds(&mut explicit));
+            plain.push(milliseconds(&mut autograd));
+        }
+        let (ours, plain) = (median(ours), median(plain));
+        println!("{name:6} {ours:9.4} {plain:9.4} {:6.2}", plain / ours);
+    }
+}

@@ -1,0 +1,148 @@
+//! The house's rules, read off the sources: imports point down only, and each outside concern has
+//! one home.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each module may use. A module that is not here, or uses what is not, fails.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("main", &["run"]),
+    ("lib", &["cli", "device", "error", "runner"]),
+    ("cli", &["device", "error", "experiment", "experiments", "report", "run_dir", "runner", "settings"]),
+    ("settings", &["error", "experiment"]),
+    ("report", &["device", "experiment", "plot", "run_dir", "runner"]),
+    ("runner", &["device", "error", "experiment", "run_dir"]),
+    ("experiments", &["analysis", "data", "experiment", "model", "objective", "plot", "train"]),
+    ("experiment", &["error", "model", "plot"]),
+    ("run_dir", &["experiment"]),
+    ("train", &["objective"]),
+    ("analysis", &["objective", "model"]),
+    ("objective", &["data", "model"]),
+    ("model", &["rng"]),
+    ("data", &["rng"]),
+    ("plot", &[]),
+    ("rng", &[]),
+    ("device", &[]),
+    ("error", &[]),
+];
+
+/// Crates with one home each.
+const HOMES: &[(&str, &[&str])] = &[
+    ("clap", &["cli"]),
+    ("plotters", &["plot"]),
+    ("resvg", &["plot"]),
+    ("indicatif", &["runner"]),
+    ("signal_hook", &["runner"]),
+    ("tempfile", &["run_dir"]),
+    ("rand_chacha", &["rng"]),
+    ("nanoexpr", &["data"]),
+    ("comfy_table", &["report"]),
+];
+
+/// Source text by module, without its tests.
+fn sources() -> BTreeMap<String, String> {
+    fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { collect(&path, files) } else { files.push(path) }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    let mut sources = BTreeMap::new();
+    for file in files {
+        let relative = file.strip_prefix(&root).unwrap().with_extension("");
+        let module = relative.components().next().unwrap().as_os_str().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let code: String =
+            code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+        sources.entry(module).or_insert_with(String::new).push_str(&code);
+    }
+    sources
+}
+
+/// The names that follow `prefix` in the code: `crate::a::B` and `crate::{a, b::C}` give a and b.
+fn names_after(code: &str, prefix: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    code.match_indices(prefix)
+        .flat_map(|(at, _)| {
+            let rest = &code[at + prefix.len()..];
+            match rest.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap().split(',').map(|item| word(item.trim())).collect(),
+                None => vec![word(rest)],
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn imports_point_down_only() {
+    let rules: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
+    for (module, code) in sources() {
+        let allowed =
+            rules.get(module.as_str()).unwrap_or_else(|| panic!("src/{module}: name it and its imports here"));
+        let prefix = if module == "main" { "hw1::" } else { "crate::" };
+        let mut used = names_after(&code, prefix);
+        if module == "lib" {
+            used = rules.keys().filter(|name| code.contains(&format!("{name}::"))).map(ToString::to_string).collect();
+        }
+        for name in used {
+            assert!(allowed.contains(&name.as_str()), "src/{module} may not use {name}");
+        }
+    }
+}
+
+#[test]
+fn the_rules_have_no_circle() {
+    // Depth of a module: one more than the deepest it uses; a circle would never end.
+    fn depth(module: &str, rules: &BTreeMap<&str, &[&str]>, path: &mut Vec<String>) -> usize {
+        assert!(!path.contains(&module.to_owned()), "a circle: {path:?} {module}");
+        path.push(module.to_owned());
+        let below = rules
+            .get(module)
+            .map_or(0, |uses| uses.iter().map(|name| depth(name, rules, path)).max().map_or(0, |deepest| deepest + 1));
+        path.pop();
+        below
+    }
+    let rules: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
+    for module in rules.keys() {
+        depth(module, &rules, &mut Vec::new());
+    }
+}
+
+#[test]
+fn each_outside_concern_has_one_home() {
+    for (module, code) in sources() {
+        for (library, homes) in HOMES {
+            let used = code.contains(&format!("{library}::"));
+            assert!(!used || homes.contains(&module.as_str()), "src/{module} uses {library}, whose home is {homes:?}");
+        }
+    }
+}
+
+#[test]
+fn experiments_do_not_know_each_other() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/experiments");
+    for entry in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains("experiments::") && !text.contains("super::"), "{text:.60}");
+    }
+}
+
+#[test]
+fn every_file_opens_with_its_purpose() {
+    fn check(folder: &Path) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                check(&path);
+            } else {
+                assert!(fs::read_to_string(&path).unwrap().starts_with("//! "), "{}", path.display());
+            }
+        }
+    }
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+}

@@ -1,0 +1,70 @@
+//! Every command of the README is one the binary takes.
+
+mod common;
+
+use common::Dir;
+
+/// The words of a shell line: quotes group, a # begins a comment.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
+    for c in line.chars() {
+        match c {
+            '"' => (quoted, begun) = (!quoted, true),
+            '#' if !quoted && !begun => break,
+            ' ' if !quoted => {
+                if begun {
+                    words.push(std::mem::take(&mut word));
+                }
+                begun = false;
+            }
+            _ => {
+                word.push(c);
+                begun = true;
+            }
+        }
+    }
+    if begun {
+        words.push(word);
+    }
+    words
+}
+
+#[test]
+fn every_command_runs() {
+    let readme = include_str!("../README.md");
+    let lines = readme.lines().filter_map(|line| line.strip_prefix("    scripts/hw1 "));
+    let inline = readme.split('`').filter_map(|code| code.strip_prefix("scripts/hw1 "));
+    let mut commands = 0;
+    for command in lines.chain(inline) {
+        let dir = Dir::new();
+        let words = words(command);
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        if arguments == ["--help"] || arguments.contains(&"--help") {
+            dir.succeed(&arguments);
+        } else if arguments.contains(&"--device") {
+            // Its parsing at least: most machines have no CUDA.
+            dir.succeed(&[&arguments[..], &["--dry-run"]].concat());
+        } else {
+            if !arguments.contains(&"--preset") {
+                arguments.extend(["--preset", "smoke"]);
+            }
+            dir.succeed(&arguments);
+        }
+        commands += 1;
+    }
+    assert!(commands >= 8, "only {commands} commands found");
+}
+
+#[test]
+fn every_file_it_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = include_str!("../README.md");
+    let named = readme.split(['`', '(', ')', ' ', '\n', ',']).filter(|word| {
+        ["src/", "tests/", "scripts/", "experiments/", "docs/"].iter().any(|folder| word.starts_with(folder))
+            && !word.contains(['<', '*'])
+    });
+    for path in named {
+        let path = path.trim_end_matches([';', ':', '.']);
+        assert!(root.join(path).exists(), "README names {path}");
+    }
+}
