@@ -16,6 +16,7 @@ pub struct MeanSquaredError {
     theta: Tensor,
     gradient: Tensor,
     layers: Vec<Layer>,
+    rooms: Vec<Room>,
     tiles: Vec<Tile>,
     points: i64,
 }
@@ -40,15 +41,22 @@ impl MeanSquaredError {
     fn with_tiles_of(tile: i64, model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
         let gradient = theta.zeros_like();
         let points = x.size()[1];
+        // All tiles but the last are equal and take turns in one room.
+        let mut rooms = vec![Room::new(model, tile.min(points), &theta)];
+        if points % tile != 0 && points > tile {
+            rooms.push(Room::new(model, points % tile, &theta));
+        }
         let mut tiles = Vec::new();
         let mut start = 0;
         while start < points {
             let samples = tile.min(points - start);
-            tiles.push(Tile::new(model, x.narrow(1, start, samples), y.narrow(1, start, samples)));
+            let room = usize::from(rooms.len() > 1 && samples < tile);
+            let x = x.narrow(1, start, samples);
+            tiles.push(Tile { x_transposed: x.tr(), x, y: y.narrow(1, start, samples), room });
             start += samples;
         }
         let layers = Layer::all(model, &theta, &gradient);
-        Self { theta, gradient, layers, tiles, points }
+        Self { theta, gradient, layers, rooms, tiles, points }
     }
 
     /// θ, flat; change it in place.
@@ -66,9 +74,10 @@ impl MeanSquaredError {
         let _no_grad = tch::no_grad_guard();
         let points = self.points as f64;
         let mut sum_of_squares = 0.0;
-        for (index, tile) in self.tiles.iter_mut().enumerate() {
-            sum_of_squares += tile.forward(&self.layers);
-            tile.backward(&mut self.layers, 2.0 / points, index == 0);
+        for (index, tile) in self.tiles.iter().enumerate() {
+            let room = &mut self.rooms[tile.room];
+            sum_of_squares += room.forward(tile, &self.layers);
+            room.backward(tile, &mut self.layers, 2.0 / points, index == 0);
         }
         sum_of_squares / points
     }
@@ -99,54 +108,59 @@ impl Layer {
     }
 }
 
-/// A block of samples with room for everything its two passes compute.
+/// A block of samples.
 struct Tile {
+    x: Tensor,
+    x_transposed: Tensor,
     y: Tensor,
-    /// Input of each layer, [width, samples]: x, then the outputs of the layers before it.
-    inputs: Vec<Tensor>,
-    inputs_transposed: Vec<Tensor>,
+    /// Index of the room it is computed in.
+    room: usize,
+}
+
+/// Space for all that the two passes over a tile compute.
+struct Room {
     /// Output of each layer, [width, samples], after ReLU; of the last, the residual f(x) - y.
     outputs: Vec<Tensor>,
+    outputs_transposed: Vec<Tensor>,
     /// ∂L/∂z of each layer, [width, samples], in two buffers by turns.
     deltas: Vec<Tensor>,
 }
 
-impl Tile {
-    fn new(model: &Mlp, x: Tensor, y: Tensor) -> Self {
-        let samples = x.size()[1];
-        let room = |width: i64| Tensor::zeros([width, samples], (x.kind(), x.device()));
+impl Room {
+    /// For tiles of so many samples, of the kind and on the device of `theta`.
+    fn new(model: &Mlp, samples: i64, theta: &Tensor) -> Self {
+        let space = |width: i64| Tensor::zeros([width, samples], (theta.kind(), theta.device()));
         let widths = &model.widths()[1..];
-        let outputs: Vec<Tensor> = widths.iter().map(|&width| room(width)).collect();
+        let outputs: Vec<Tensor> = widths.iter().map(|&width| space(width)).collect();
+        let outputs_transposed = outputs.iter().map(Tensor::tr).collect();
         let widest = widths.iter().copied().max().unwrap_or(1);
-        let turns = [room(widest), room(widest)];
+        let turns = [space(widest), space(widest)];
         let deltas = widths.iter().enumerate().map(|(layer, &width)| turns[layer % 2].narrow(0, 0, width)).collect();
-        let inputs: Vec<Tensor> =
-            std::iter::once(&x).chain(&outputs[..outputs.len() - 1]).map(Tensor::shallow_clone).collect();
-        let inputs_transposed = inputs.iter().map(Tensor::tr).collect();
-        Self { y, inputs, inputs_transposed, outputs, deltas }
+        Self { outputs, outputs_transposed, deltas }
     }
 
     /// Fills `outputs`; the sum of squared residuals.
-    fn forward(&mut self, layers: &[Layer]) -> f64 {
+    fn forward(&mut self, tile: &Tile, layers: &[Layer]) -> f64 {
         let last = layers.len() - 1;
         for (index, layer) in layers.iter().enumerate() {
-            let output = &mut self.outputs[index];
-            let _ = layer.bias_column.addmm_out(output, &layer.weight, &self.inputs[index]);
-            let _ = if index < last { output.relu_() } else { output.g_sub_(&self.y) };
+            let (before, here) = self.outputs.split_at_mut(index);
+            let (input, output) = (before.last().unwrap_or(&tile.x), &mut here[0]);
+            let _ = layer.bias_column.addmm_out(output, &layer.weight, input);
+            let _ = if index < last { output.relu_() } else { output.g_sub_(&tile.y) };
         }
         let residual = self.outputs[last].view(-1);
         residual.dot(&residual).double_value(&[])
     }
 
-    /// Adds this tile's share of ∇L, or sets it where the tile is the first one; the derivative
+    /// Adds the tile's share of ∇L, or sets it where the tile is the first one; the derivative
     /// of the loss by the outputs is `scale` · residual.
-    fn backward(&mut self, layers: &mut [Layer], scale: f64, first: bool) {
+    fn backward(&mut self, tile: &Tile, layers: &mut [Layer], scale: f64, first: bool) {
         let last = layers.len() - 1;
         self.deltas[last].copy_(&self.outputs[last]);
         let _ = self.deltas[last].g_mul_scalar_(scale);
         for (index, layer) in layers.iter_mut().enumerate().rev() {
             let delta = &self.deltas[index];
-            let input_transposed = &self.inputs_transposed[index];
+            let input_transposed = if index == 0 { &tile.x_transposed } else { &self.outputs_transposed[index - 1] };
             if first {
                 let _ = delta.mm_out(&layer.weight_gradient, input_transposed);
                 let _ = delta.sum_intlist_out(&layer.bias_gradient, 1, false, None::<Kind>);
@@ -158,7 +172,7 @@ impl Tile {
                 let below = &self.deltas[index - 1];
                 let _ = layer.weight_transposed.mm_out(below, delta);
                 // ReLU's derivative, read off its output.
-                let _ = self.inputs[index].threshold_backward_grad_input(below, below, 0.0);
+                let _ = self.outputs[index - 1].threshold_backward_grad_input(below, below, 0.0);
             }
         }
     }

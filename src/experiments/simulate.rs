@@ -77,9 +77,9 @@ impl NamedModel {
     }
 }
 
-/// More points than this do not fit a machine of today.
-const MOST_POINTS: usize = 100_000_000;
-const MOST_REPEATS: u64 = 100_000;
+/// Beyond these, a slip of the pen is more likely than a wish.
+const MOST_POINTS: usize = 10_000_000;
+const MOST_REPEATS: u64 = 10_000;
 
 fn check(settings: &Simulate) -> Result<(), String> {
     let [low, high] = settings.domain;
@@ -297,8 +297,11 @@ fn points(function: &Target, domain: [f64; 2], count: usize, device: Device) -> 
 
 /// The predictions at `x`, their mean squared error, and the largest error.
 fn evaluate(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> Result<(Vec<f64>, f64, f64)> {
+    /// Points at a time: the activations of all of them at once may not fit in memory.
+    const BLOCK: i64 = 16_384;
     let _no_grad = tch::no_grad_guard();
-    let prediction = model.forward(theta, x).f_to_kind(Kind::Double)?;
+    let blocks: Vec<Tensor> = x.f_split(BLOCK, 1)?.iter().map(|block| model.forward(theta, block)).collect();
+    let prediction = Tensor::f_cat(&blocks, 1)?.f_to_kind(Kind::Double)?;
     let error = prediction.f_sub(&y.f_to_kind(Kind::Double)?)?;
     let loss = error.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?;
     let largest = error.f_abs()?.f_max()?.f_double_value(&[])?;
