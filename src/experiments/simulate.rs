@@ -458,17 +458,17 @@ fn target_figure(settings: &Simulate) -> Result<Figure> {
             settings.train_size
         ),
         columns: 1,
-        panels: vec![Panel {
-            title: String::new(),
-            x: Axis::linear("x"),
-            y: Axis::linear(formula),
-            series: vec![Series {
+        panels: vec![Panel::plot(
+            "",
+            Axis::linear("x"),
+            Axis::linear(formula),
+            vec![Series {
                 label: String::new(),
                 color: Color::Ink,
                 mark: Mark::Line,
                 points: x.into_iter().zip(y).collect(),
             }],
-        }],
+        )],
     })
 }
 
@@ -499,7 +499,7 @@ fn loss_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> {
             settings.train_size
         ),
         columns: 1,
-        panels: vec![Panel { title: String::new(), x: Axis::linear("epoch"), y, series }],
+        panels: vec![Panel::plot("", Axis::linear("epoch"), y, series)],
     })
 }
 
@@ -529,15 +529,8 @@ fn prediction_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> 
         ),
         columns: 2,
         panels: vec![
-            Panel {
-                title: "Prediction".into(), x: Axis::linear("x"), y: Axis::linear("f(θ, x)"), series: predictions
-            },
-            Panel {
-                title: "Error".into(),
-                x: Axis::linear("x"),
-                y: Axis::linear("prediction − truth"),
-                series: errors,
-            },
+            Panel::plot("Prediction", Axis::linear("x"), Axis::linear("f(θ, x)"), predictions),
+            Panel::plot("Error", Axis::linear("x"), Axis::linear("prediction − truth"), errors),
         ],
     })
 }
