@@ -5,7 +5,7 @@
 
 use hw1::data::functions::{Target, evenly_spaced};
 use hw1::model::Mlp;
-use hw1::objective::MeanSquaredError;
+use hw1::objective::{MeanSquaredError, Objective};
 use hw1::train::OptimizerName;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};

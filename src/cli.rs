@@ -1,17 +1,17 @@
 //! The command line: clap, the registry of experiments, and the way from arguments to a run.
 
 use crate::device::DeviceChoice;
-use crate::error::{Interrupted, usage};
+use crate::error::{Interrupted, one_line, say, usage};
 use crate::experiment::{Experiment, Flag, Study};
 use crate::experiments::simulate::Simulate;
 use crate::report::{self, Provenance};
-use crate::run_dir::{RunDir, Stored};
+use crate::run_dir::RunDir;
 use crate::runner::{self, Job, Options, ProgressMode, Signals};
 use crate::settings::Layers;
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use toml::Value;
@@ -62,8 +62,8 @@ struct Common {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Trials at a time [default: all cores on CPU, 1 on CUDA]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    jobs: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
     /// Run finished trials again
     #[arg(long)]
     force: bool,
@@ -110,7 +110,8 @@ pub fn command() -> Command {
                 .action(action)
                 .allow_hyphen_values(true)
         });
-        command = command.subcommand(Common::augment_args(Command::new(entry.name).about(entry.about).args(own)));
+        // Last, as augment_args brings the text of Common's own comment.
+        command = command.subcommand(Common::augment_args(Command::new(entry.name).args(own)).about(entry.about));
     }
     command
 }
@@ -134,7 +135,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     let layers = layers(entry, &common, matches)?;
     let studies = (entry.studies)(&layers)?;
     let run_dir = RunDir::new(common.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(layers.preset())));
-    if common.dry_run { dry_run(&studies, &run_dir, &common) } else { run(&studies, &run_dir, &common, &layers) }
+    if common.dry_run {
+        dry_run(&studies, &run_dir, &common, &layers)
+    } else {
+        run(&studies, &run_dir, &common, &layers)
+    }
 }
 
 /// The process is to end with this code; all that there is to say has been said.
@@ -149,13 +154,18 @@ impl std::fmt::Display for Exit {
 
 impl std::error::Error for Exit {}
 
+/// Bytes read of a settings file; what is longer is none.
+const LONGEST_CONFIG: u64 = 1 << 20;
+
 /// The settings that the command line gives, by layer.
 fn layers(entry: &Entry, common: &Common, matches: &ArgMatches) -> Result<Layers> {
     let mut layers = Layers { preset: common.preset.clone(), sets: common.sets.clone(), ..Layers::default() };
     if let Some(path) = &common.config {
-        let text = std::fs::read_to_string(path)
+        let mut text = String::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(LONGEST_CONFIG).read_to_string(&mut text))
             .map_err(|error| usage(format!("cannot read --config {}: {error}", path.display())))?;
-        layers.config = Some((path.clone(), text));
+        layers.read_config(path.clone(), &text)?;
     }
     for flag in entry.flags {
         let name = format!("--{}", flag.name);
@@ -178,17 +188,18 @@ fn layers(entry: &Entry, common: &Common, matches: &ArgMatches) -> Result<Layers
     Ok(layers)
 }
 
-fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common) -> Result<()> {
+fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &Layers) -> Result<()> {
     let kind = common.device.kind();
     let mut text = String::new();
     for study in studies {
-        let mut job = Job::new(study.as_ref(), run_dir);
+        let mut job = Job::new(study.as_ref(), run_dir, layers.preset());
         job.due(kind, false)?;
         for planned in &job.planned {
-            let state = match job.dir.load(study.as_ref(), planned, kind)? {
-                Stored::Record(_) if common.force => "done, would run again",
-                Stored::Record(_) => "done",
-                Stored::Nothing | Stored::WithoutWeights => "due",
+            let done = job.finished.contains_key(&planned.fingerprint);
+            let state = match (done, common.force) {
+                (true, true) => "done, would run again",
+                (true, false) => "done",
+                (false, _) => "due",
             };
             text.push_str(&format!("{}  {}  {}  {state}\n", study.folder(), planned.fingerprint, planned.name()));
         }
@@ -202,7 +213,7 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &L
     // Threads share one queue on a GPU: a second trial there waits for the first.
     let of_device = if common.device == DeviceChoice::Cpu { cores } else { NonZeroUsize::MIN };
     let options = Options {
-        jobs: common.jobs.unwrap_or(of_device).get(),
+        jobs: common.jobs.map_or(of_device.get(), usize::from),
         force: common.force,
         choice: common.device,
         device: common.device.open()?,
@@ -215,7 +226,7 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &L
         verbose: common.verbose,
     };
     let provenance = Provenance::now(options.choice, options.jobs, layers.preset());
-    let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir)).collect();
+    let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, layers.preset())).collect();
     let ran = runner::lock(run_dir, &signals, &options).and_then(|lock| {
         runner::run(&mut jobs, &signals, &options)?;
         Ok(lock)
@@ -224,9 +235,9 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &L
         Err(error) if error.is::<Interrupted>() => {
             let done: usize = jobs.iter().map(|job| job.finished.len()).sum();
             let all: usize = jobs.iter().map(|job| job.planned.len()).sum();
-            eprintln!(
+            say(&format!(
                 "hw1: interrupted; {done} of {all} trials are done and kept, the same command goes on from there"
-            );
+            ));
             return Err(Exit(signals.exit_code()).into());
         }
         ran => ran?,
@@ -234,18 +245,22 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &L
     let mut failures = Vec::new();
     for (index, job) in jobs.iter().enumerate() {
         if job.failures.is_empty() {
-            let (report, metrics) = report::write(job, &provenance)?;
-            let gap = if index > 0 { "\n" } else { "" };
-            print(&if common.json { format!("{metrics}\n") } else { format!("{gap}{}", report::table(&report, job)) })?;
+            match report::write(job, &provenance) {
+                Ok((_, metrics)) if common.json => print(&format!("{metrics}\n"))?,
+                Ok((report, _)) => {
+                    print(&format!("{}{}", if index > 0 { "\n" } else { "" }, report::table(&report, job)))?;
+                }
+                Err(error) => failures.push(format!("{}: {}", job.study.folder(), one_line(&error))),
+            }
         }
         failures
             .extend(job.failures.iter().map(|(trial, reason)| format!("{}, {trial}: {reason}", job.study.folder())));
     }
     if let Some((last, rest)) = failures.split_last() {
         for failure in rest {
-            eprintln!("hw1: error: {failure}");
+            say(&format!("hw1: error: {failure}"));
         }
-        bail!("{last}; the same command runs the failed trials again");
+        bail!("{last}; the same command goes on with what is missing");
     }
     Ok(())
 }

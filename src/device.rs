@@ -101,9 +101,20 @@ pub fn set_up_process() {
     tch::set_num_threads(1);
 }
 
+/// Whether MKL is told to use all instruction sets ("native") or left to its own choice.
+#[must_use]
+pub fn mkl_choice() -> &'static str {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if mkl_serv_intel_cpu_true() == 1 {
+        return "native";
+    }
+    "default"
+}
+
 /// Asked by MKL, whose own answer on AMD's processors is 0 and costs them their AVX-512.
 ///
-/// `HW1_MKL_NATIVE=0` keeps MKL's own choice, for comparison.
+/// `HW1_MKL_NATIVE=0` leaves the choice to MKL, for comparison. Results agree up to rounding, so
+/// which it was stands in provenance and logs.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[unsafe(no_mangle)]
 pub extern "C" fn mkl_serv_intel_cpu_true() -> i32 {

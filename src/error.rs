@@ -1,6 +1,8 @@
-//! The two kinds of error that decide the exit code; everything else is a failure (1).
+//! The two kinds of error that decide the exit code (everything else is a failure, 1), and how
+//! errors and progress are told on standard error.
 
 use std::fmt;
+use std::io::Write as _;
 
 /// What was asked for makes no sense: exit code 2.
 #[derive(Debug)]
@@ -30,3 +32,47 @@ impl fmt::Display for Interrupted {
 }
 
 impl std::error::Error for Interrupted {}
+
+/// A line on standard error. Whoever read it may have gone away: that is no reason to stop.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// An error and its causes on one line.
+#[must_use]
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // libtorch's errors carry a C++ backtrace from their second line on.
+        let text = if cause.is::<tch::TchError>() { text.lines().next().unwrap_or_default() } else { &text };
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Some errors already print what caused them.
+        if line.is_empty() {
+            line = text;
+        } else if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn an_error_is_one_line_whatever_is_in_it() {
+        let error = usage("function \"sin(\nx\": unexpected end").context("settings");
+        assert_eq!(one_line(&error), "settings: function \"sin( x\": unexpected end");
+    }
+
+    #[test]
+    fn libtorchs_backtraces_are_cut() {
+        let result = tch::Tensor::zeros([2], (tch::Kind::Float, tch::Device::Cpu)).f_view([3]);
+        let line = one_line(&result.map(drop).map_err(anyhow::Error::from).context("a view").unwrap_err());
+        assert!(line.starts_with("a view: ") && line.contains("invalid for input of size 2"), "{line}");
+        assert!(!line.contains("frame #"), "{line}");
+    }
+}

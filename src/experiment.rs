@@ -5,7 +5,8 @@
 use crate::error::Interrupted;
 use crate::model::Layout;
 use crate::plot::Figure;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
+use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,8 +51,9 @@ pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What a person calls the trial: unique together with its seed.
     fn label(&self, trial: &Self::Trial) -> String;
 
-    /// The trials that are due, given the records so far, in the order of tables and figures:
-    /// asked again when those are done, until nothing new is named.
+    /// All trials, done or not, as far as the records so far let them be named, in the order of
+    /// tables and figures. Asked again with each new record; a later answer may add trials, never
+    /// drop one.
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Self::Trial>>;
 
     /// Runs one trial. No `self`: it sees its trial and nothing else.
@@ -130,6 +132,8 @@ pub struct Records<E: Experiment>(pub Vec<Done<E>>);
 
 /// A finished trial.
 pub struct Done<E: Experiment> {
+    /// For trials that build on this one.
+    pub fingerprint: Fingerprint,
     pub label: String,
     pub trial: E::Trial,
     pub record: Arc<E::Record>,
@@ -155,6 +159,8 @@ pub struct Claim {
     pub id: String,
     pub statement: String,
     pub verdict: Verdict,
+    /// The numbers behind the verdict in words: "A below B in 8 of 10 seeds (p = 0.055)".
+    pub detail: String,
     /// The numbers behind the verdict.
     pub evidence: Value,
 }
@@ -174,6 +180,51 @@ impl fmt::Display for Verdict {
             Self::Refuted => "refuted",
             Self::Inconclusive => "inconclusive",
         })
+    }
+}
+
+/// Checks of settings that every training has, for [`Experiment::check`].
+pub mod check {
+    /// Beyond this a slip of the pen is more likely than a wish.
+    const MOST_REPEATS: u64 = 10_000;
+
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
+        if epochs == 0 {
+            return Err("epochs is 0; it must be at least 1".into());
+        }
+        if !(learning_rate > 0.0 && learning_rate.is_finite()) {
+            return Err(format!("learning_rate is {learning_rate}; it must be above 0"));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn seeds(seed: u64, repeats: u64) -> Result<(), String> {
+        if !(1..=MOST_REPEATS).contains(&repeats) {
+            return Err(format!("repeats is {repeats}; it must be from 1 to {MOST_REPEATS}"));
+        }
+        // Settings files hold signed numbers.
+        if seed > i64::MAX as u64 - repeats {
+            return Err(format!("seed is {seed}: too large for {repeats} repeats"));
+        }
+        Ok(())
+    }
+}
+
+/// A measured number as a table cell: four significant digits.
+#[must_use]
+pub fn cell(value: f64) -> String {
+    if !value.is_finite() {
+        return "not finite".into();
+    }
+    let exponent = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    if (-5..6).contains(&exponent) {
+        format!("{value:.*}", usize::try_from(3 - exponent).unwrap_or(0))
+    } else {
+        format!("{value:.3e}")
     }
 }
 
@@ -205,8 +256,13 @@ pub struct Context<'a> {
     pub device: Device,
     progress: &'a Progress,
     stop: &'a AtomicBool,
+    /// Reads the published weights of a finished trial of the same study.
+    read_weights: &'a WeightsReader<'a>,
     weights: Weights,
 }
+
+/// The bytes of a trial's weights file, checked against its record.
+pub type WeightsReader<'a> = dyn Fn(&Fingerprint) -> Result<Vec<u8>> + Sync + 'a;
 
 /// Named tensors to be published with a record: name, dtype, shape and little-endian bytes.
 #[derive(Default)]
@@ -221,8 +277,13 @@ pub struct NamedTensor {
 
 impl<'a> Context<'a> {
     #[must_use]
-    pub fn new(device: Device, progress: &'a Progress, stop: &'a AtomicBool) -> Self {
-        Self { device, progress, stop, weights: Weights::default() }
+    pub fn new(
+        device: Device,
+        progress: &'a Progress,
+        stop: &'a AtomicBool,
+        read_weights: &'a WeightsReader<'a>,
+    ) -> Self {
+        Self { device, progress, stop, read_weights, weights: Weights::default() }
     }
 
     /// To be called once an epoch: shows where the trial is.
@@ -231,7 +292,42 @@ impl<'a> Context<'a> {
     /// [`Interrupted`] when the process is to stop; pass it on.
     pub fn epoch_done(&self, epochs_done: u64, epochs: u64, loss: f64) -> Result<()> {
         self.progress.set(epochs_done, epochs, loss);
+        self.check_stop()
+    }
+
+    /// To be called within long epochs.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when the process is to stop; pass it on.
+    pub fn check_stop(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// θ as a finished trial of this study saved it with [`Self::save_weights`].
+    ///
+    /// # Errors
+    /// Where that trial has no such weights, or they do not fit the layout.
+    pub fn saved_weights(&self, trial: &Fingerprint, prefix: &str, layout: &Layout) -> Result<Tensor> {
+        let bytes = (self.read_weights)(trial)?;
+        let file = SafeTensors::deserialize(&bytes).with_context(|| format!("the weights of trial {trial}"))?;
+        let mut slices = Vec::new();
+        for slot in &layout.slots {
+            let name = format!("{prefix}.{}", slot.name);
+            let view = file.tensor(&name).with_context(|| format!("{name} in the weights of trial {trial}"))?;
+            let kind = match view.dtype() {
+                Dtype::F32 => Kind::Float,
+                Dtype::F64 => Kind::Double,
+                other => bail!("{name} of trial {trial} is of type {other:?}"),
+            };
+            ensure!(
+                view.shape().iter().map(|&n| n as i64).eq(slot.shape.iter().copied()),
+                "{name} of trial {trial} has shape {:?}, not {:?}",
+                view.shape(),
+                slot.shape
+            );
+            slices.push(Tensor::f_from_data_size(view.data(), &[slot.len()], kind)?);
+        }
+        Ok(Tensor::f_cat(&slices, 0)?.f_to_device(self.device)?)
     }
 
     /// Publishes θ with the record, as `<prefix>.fc1.weight` and so on.
@@ -280,7 +376,9 @@ impl Planned {
 }
 
 /// Names a trial's record: a stable hash of all it depends on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+///
+/// A trial that builds on another names it by fingerprint, so that its own covers it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
@@ -330,6 +428,10 @@ fn write_canonical(value: &Value, out: &mut String) {
                 out.push(',');
             }
             out.push(']');
+        }
+        // In a form of our own: how a JSON library prints 0.00001 differs between its versions.
+        Value::Number(number) if number.is_f64() => {
+            out.push_str(&format!("{:e}", number.as_f64().unwrap_or(f64::NAN)));
         }
         scalar => out.push_str(&scalar.to_string()),
     }
@@ -394,9 +496,12 @@ impl<E: Experiment> Study for E {
         // Trials that follow from records are asked for with those records in hand.
         let mut planned = named(&Records(Vec::new()))?;
         loop {
-            let known = planned.len();
-            planned = named(&records(&planned, finished)?)?;
-            if planned.len() <= known {
+            let before = planned;
+            planned = named(&records(&before, finished)?)?;
+            if let Some(dropped) = before.iter().find(|old| !planned.iter().any(|p| p.fingerprint == old.fingerprint)) {
+                bail!("{} no longer names its trial {}", E::NAME, dropped.name());
+            }
+            if planned.len() == before.len() {
                 return Ok(planned);
             }
         }
@@ -434,6 +539,7 @@ fn records<E: Experiment>(planned: &[Planned], finished: &Finished) -> Result<Re
     for planned in planned {
         if let Some(record) = finished.get(&planned.fingerprint) {
             done.push(Done {
+                fingerprint: planned.fingerprint.clone(),
                 label: planned.label.clone(),
                 trial: E::Trial::deserialize(&planned.trial)?,
                 record: typed::<E>(record)?,
@@ -527,6 +633,21 @@ mod tests {
             Fingerprint::of("simulate", 1, "cpu", &changed),
         ] {
             assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn cells_have_four_significant_digits() {
+        for (value, text) in [
+            (0.0, "0.000"),
+            (0.001_236_2, "0.001236"),
+            (-12.345_6, "-12.35"),
+            (123_456.0, "123456"),
+            (1.5e-7, "1.500e-7"),
+            (2.5e9, "2.500e9"),
+            (f64::NAN, "not finite"),
+        ] {
+            assert_eq!(cell(value), text);
         }
     }
 

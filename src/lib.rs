@@ -41,7 +41,7 @@ pub fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         // A trial's panic becomes its failure; see runner.rs.
         if std::thread::current().name() != Some(runner::TRIAL_THREAD) {
-            eprintln!("hw1: internal error, please report it: {panic}");
+            error::say(&format!("hw1: internal error, please report it: {panic}"));
         }
     }));
     device::set_up_process();
@@ -51,7 +51,7 @@ pub fn run() -> ExitCode {
             if let Some(exit) = error.downcast_ref::<cli::Exit>() {
                 return ExitCode::from(exit.0);
             }
-            eprintln!("hw1: error: {}", runner::one_line(&error));
+            error::say(&format!("hw1: error: {}", error::one_line(&error)));
             ExitCode::from(if error.is::<error::Usage>() { 2 } else { 1 })
         }
     }

@@ -16,7 +16,7 @@ pub struct Mlp {
 }
 
 /// More parameters than this are a slip of the pen, not a network for this tool.
-const MOST_PARAMETERS: i64 = 100_000_000;
+const MOST_PARAMETERS: i64 = 10_000_000;
 
 impl FromStr for Mlp {
     type Err = String;
@@ -45,7 +45,7 @@ impl FromStr for Mlp {
             .try_fold(0i64, |sum, pair| pair[0].checked_add(1)?.checked_mul(pair[1])?.checked_add(sum));
         match parameters {
             Some(count) if count <= MOST_PARAMETERS => Ok(Self { widths }),
-            _ => Err(explain("more than 100 million parameters")),
+            _ => Err(explain("more than 10 million parameters")),
         }
     }
 }
@@ -201,8 +201,8 @@ mod tests {
             ("1-x-1", "'x' is not a width"),
             ("1-+5-1", "'+5' is not a width"),
             ("1-0-1", "width of 0"),
-            ("1-99999999999-1", "100 million"),
-            ("1-9223372036854775807-9223372036854775807", "100 million"),
+            ("1-99999999999-1", "10 million"),
+            ("1-9223372036854775807-9223372036854775807", "10 million"),
             ("1-99999999999999999999-1", "is not a width"),
         ] {
             let error = bad.parse::<Mlp>().unwrap_err();

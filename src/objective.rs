@@ -6,6 +6,18 @@
 use crate::model::Mlp;
 use tch::{Kind, Tensor};
 
+/// A loss of one flat θ that training can follow.
+pub trait Objective {
+    /// θ, flat; change it in place.
+    fn theta(&self) -> &Tensor;
+
+    /// ∇L, flat, of the last [`Self::loss_and_gradient`].
+    fn gradient(&self) -> &Tensor;
+
+    /// L(θ); ∇L is then in [`Self::gradient`].
+    fn loss_and_gradient(&mut self) -> f64;
+}
+
 /// Mean squared error of an [`Mlp`] over a whole set of points, and its gradient by an explicit
 /// backward pass into buffers made once.
 ///
@@ -21,8 +33,9 @@ pub struct MeanSquaredError {
     points: i64,
 }
 
-/// Activations of one tile take at most this many numbers, so that they stay in the cache: the
-/// measured optimum is flat, and a factor of two to either side changes little.
+/// Activations of one tile take at most this many numbers, so that they stay in the cache and the
+/// memory does not grow with the points. The measured optimum is flat: a factor of two to either
+/// side changes little.
 const TILE_NUMBERS: i64 = 600_000;
 
 impl MeanSquaredError {
@@ -58,19 +71,18 @@ impl MeanSquaredError {
         let layers = Layer::all(model, &theta, &gradient);
         Self { theta, gradient, layers, rooms, tiles, points }
     }
+}
 
-    /// θ, flat; change it in place.
-    pub fn theta(&self) -> &Tensor {
+impl Objective for MeanSquaredError {
+    fn theta(&self) -> &Tensor {
         &self.theta
     }
 
-    /// ∇L, flat, of the last [`Self::loss_and_gradient`].
-    pub fn gradient(&self) -> &Tensor {
+    fn gradient(&self) -> &Tensor {
         &self.gradient
     }
 
-    /// L(θ); ∇L is then in [`Self::gradient`].
-    pub fn loss_and_gradient(&mut self) -> f64 {
+    fn loss_and_gradient(&mut self) -> f64 {
         let _no_grad = tch::no_grad_guard();
         let points = self.points as f64;
         let mut sum_of_squares = 0.0;

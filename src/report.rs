@@ -1,7 +1,7 @@
 //! What a study leaves for people and programs: settings.toml, metrics.json, metrics.csv, the
 //! figures, and the table on standard output. Reads records only, so it never retrains.
 
-use crate::device::{DeviceChoice, cpu_name};
+use crate::device::{DeviceChoice, cpu_name, mkl_choice};
 use crate::experiment::Report;
 use crate::plot::{Figure, rasterize};
 use crate::run_dir::StudyDir;
@@ -22,6 +22,7 @@ pub struct Provenance {
     libtorch: &'static str,
     device: DeviceChoice,
     cpu: String,
+    mkl: &'static str,
     jobs: usize,
     preset: String,
     /// Data set and its SHA-256; null where points are computed.
@@ -42,6 +43,7 @@ impl Provenance {
             libtorch: env!("HW1_LIBTORCH"),
             device,
             cpu: cpu_name(),
+            mkl: mkl_choice(),
             jobs,
             preset: preset.to_owned(),
             data: None,
@@ -69,18 +71,19 @@ fn timestamp() -> String {
 /// Where a file cannot be written, or a record lacks what the report needs.
 pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
     let report = job.study.report(&job.planned, &job.finished)?;
-    let (settings_toml, settings) = job.study.settings()?;
-    let name = job.study.experiment();
-    let header = format!("# Resolved settings. Repeat this run: hw1 {name} --config settings.toml\n");
-    job.dir.write("settings.toml", (header + &settings_toml).as_bytes())?;
+    let (_, settings) = job.study.settings()?;
 
+    let figures: Vec<Value> = (report.figures.iter())
+        .map(|figure| json!({"name": figure.name, "title": figure.title, "caption": figure.caption}))
+        .collect();
     let metrics = json!({
         "schema": METRICS_SCHEMA,
-        "experiment": name,
+        "experiment": job.study.experiment(),
         "settings": settings,
         "provenance": provenance.complete()?,
         "trials": trials(job)?,
         "summary": report.summary,
+        "figures": figures,
         "claims": report.claims,
     });
     let mut bytes = serde_json::to_vec(&metrics)?;
@@ -177,7 +180,7 @@ pub fn table(report: &Report, job: &Job) -> String {
         text.push_str(&format!("{note}\n"));
     }
     for claim in &report.claims {
-        text.push_str(&format!("Claim {}: {}\n", claim.verdict, claim.statement));
+        text.push_str(&format!("Claim {}: {} {}\n", claim.verdict, claim.statement, claim.detail));
     }
     text.push_str(&format!("Figures: {}\n", job.dir.figures().display()));
     text

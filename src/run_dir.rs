@@ -2,7 +2,7 @@
 //! record appears last, so its existence means that the trial is done.
 
 use crate::experiment::{AnyRecord, Fingerprint, Planned, Study, Weights};
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,38 @@ struct RecordFile {
 
 const RECORD_SCHEMA: u32 = 1;
 
+/// A finished trial as bytes.
+pub struct Encoded {
+    record: Vec<u8>,
+    weights: Option<Vec<u8>>,
+}
+
+impl Encoded {
+    /// # Errors
+    /// Where the record or the weights have no form on disk.
+    pub fn new(
+        study: &dyn Study,
+        planned: &Planned,
+        device_kind: &str,
+        record: &AnyRecord,
+        weights: &Weights,
+    ) -> Result<Self> {
+        let weights = if weights.0.is_empty() { None } else { Some(encode_weights(weights)?) };
+        let file = RecordFile {
+            schema: RECORD_SCHEMA,
+            experiment: study.experiment().to_owned(),
+            version: study.version(),
+            device: device_kind.to_owned(),
+            trial: planned.trial.clone(),
+            weights_sha256: weights.as_deref().map(sha256),
+            record: study.encode(record)?,
+        };
+        let mut record = serde_json::to_vec(&file)?;
+        record.push(b'\n');
+        Ok(Self { record, weights })
+    }
+}
+
 /// What is on disk for a trial.
 pub enum Stored {
     Nothing,
@@ -159,7 +191,7 @@ impl StudyDir {
             })
             .with_context(|| {
                 format!(
-                    "{} is not the record of {}: move it away, or run again with --force to replace it",
+                    "{} is not the record of {}: move it away, or run all trials again with --force",
                     path.display(),
                     planned.name()
                 )
@@ -176,37 +208,37 @@ impl StudyDir {
         Ok(Stored::Record(record))
     }
 
+    /// The weights file of a finished trial.
+    ///
+    /// # Errors
+    /// Where there is none, or it is not the one its record names.
+    pub fn read_weights(&self, fingerprint: &Fingerprint) -> Result<Vec<u8>> {
+        #[derive(Deserialize)]
+        struct Names {
+            weights_sha256: Option<String>,
+        }
+        let record = self.record(fingerprint);
+        let text = fs::read(&record).with_context(|| format!("cannot read {}", record.display()))?;
+        let names: Names = serde_json::from_slice(&text).with_context(|| record.display().to_string())?;
+        let path = self.weights(fingerprint);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(
+            names.weights_sha256.as_deref() == Some(sha256(&bytes).as_str()),
+            "{} is not what its record names; run again with --force",
+            path.display()
+        );
+        Ok(bytes)
+    }
+
     /// Publishes a finished trial: its weights, then its record.
     ///
     /// # Errors
     /// Where a file cannot be written; nothing half-written stays.
-    pub fn publish(
-        &self,
-        study: &dyn Study,
-        planned: &Planned,
-        device_kind: &str,
-        record: &AnyRecord,
-        weights: &Weights,
-    ) -> Result<()> {
-        let weights_sha256 = if weights.0.is_empty() {
-            None
-        } else {
-            let bytes = encode_weights(weights)?;
-            write_atomically(&self.weights(&planned.fingerprint), &bytes)?;
-            Some(sha256(&bytes))
-        };
-        let file = RecordFile {
-            schema: RECORD_SCHEMA,
-            experiment: study.experiment().to_owned(),
-            version: study.version(),
-            device: device_kind.to_owned(),
-            trial: planned.trial.clone(),
-            weights_sha256,
-            record: study.encode(record)?,
-        };
-        let mut bytes = serde_json::to_vec(&file)?;
-        bytes.push(b'\n');
-        write_atomically(&self.record(&planned.fingerprint), &bytes)
+    pub fn publish(&self, fingerprint: &Fingerprint, encoded: &Encoded) -> Result<()> {
+        if let Some(weights) = &encoded.weights {
+            write_atomically(&self.weights(fingerprint), weights)?;
+        }
+        write_atomically(&self.record(fingerprint), &encoded.record)
     }
 
     /// Adds a line to `log.jsonl`, in one write.
@@ -284,7 +316,17 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         file.persist(path)?;
         File::open(folder)?.sync_all()
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    write().map_err(|error| {
+        // The kind alone: tempfile's own text names a path that nobody asked for.
+        let kind = error.kind();
+        let way_out = match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "; free some space, or choose another folder with --out"
+            }
+            _ => "",
+        };
+        anyhow!("cannot write {}: {kind}{way_out}", path.display())
+    })
 }
 
 #[cfg(test)]

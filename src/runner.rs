@@ -1,10 +1,10 @@
 //! Runs what is due: one pool of workers over the trials of every study, a whole trial each.
 //! Knows the erased [`Study`], never a concrete experiment; the only user of indicatif.
 
-use crate::device::{DeviceChoice, cpu_name};
-use crate::error::Interrupted;
+use crate::device::{DeviceChoice, cpu_name, mkl_choice};
+use crate::error::{Interrupted, one_line, say};
 use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Study};
-use crate::run_dir::{Lock, RunDir, Stored, StudyDir};
+use crate::run_dir::{Encoded, Lock, RunDir, Stored, StudyDir};
 use anyhow::{Context as _, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -83,6 +83,7 @@ impl Signals {
 /// A study with its place on disk and how far it is.
 pub struct Job<'a> {
     pub study: &'a dyn Study,
+    preset: &'a str,
     pub dir: StudyDir,
     /// All trials named so far, in declared order.
     pub planned: Vec<Planned>,
@@ -97,9 +98,10 @@ pub struct Job<'a> {
 
 impl<'a> Job<'a> {
     #[must_use]
-    pub fn new(study: &'a dyn Study, run_dir: &RunDir) -> Self {
+    pub fn new(study: &'a dyn Study, run_dir: &RunDir, preset: &'a str) -> Self {
         Self {
             study,
+            preset,
             dir: run_dir.study(&study.folder()),
             planned: Vec::new(),
             finished: Finished::new(),
@@ -108,6 +110,14 @@ impl<'a> Job<'a> {
             seen: BTreeSet::new(),
             running: 0,
         }
+    }
+
+    /// Writes `settings.toml` before the first trial, so that a folder always says what it is.
+    fn write_settings(&self) -> Result<()> {
+        let (settings, _) = self.study.settings()?;
+        let header =
+            format!("# Resolved settings. Repeat this run: hw1 {} --config settings.toml\n", self.study.experiment());
+        self.dir.write("settings.toml", format!("{header}preset = \"{}\"\n{settings}", self.preset).as_bytes())
     }
 
     /// Names the trials that are due now, after loading what is done already.
@@ -151,7 +161,7 @@ pub fn lock(run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<Lo
             return Ok(lock);
         }
         if !told && options.progress != ProgressMode::Silent {
-            eprintln!("hw1: another hw1 works in {}; waiting for it", run_dir.root().display());
+            say(&format!("hw1: another hw1 works in {}; waiting for it", run_dir.root().display()));
             told = true;
         }
         if signals.stopped() {
@@ -173,6 +183,7 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
     let queue = Queue::default();
     for (index, job) in jobs.iter_mut().enumerate() {
         job.dir.prepare()?;
+        job.write_settings()?;
         enqueue(index, job, &queue, options)?;
     }
     let mut display = Display::new(options);
@@ -185,6 +196,8 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
 
     let shared: Vec<(&dyn Study, StudyDir)> = jobs.iter().map(|job| (job.study, job.dir.clone())).collect();
     thread::scope(|scope| {
+        // The scope waits for the workers: however it is left, they must find the queue closed.
+        let _closing = CloseOnDrop(&queue);
         let (sender, receiver) = channel();
         for slot in 0..options.jobs {
             let worker =
@@ -192,17 +205,13 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
             thread::Builder::new()
                 .name(TRIAL_THREAD.into())
                 .spawn_scoped(scope, move || worker.work())
-                .context("cannot start a thread")
-                .inspect_err(|_| queue.close())?;
+                .context("cannot start a thread; try fewer with --jobs")?;
         }
         drop(sender);
         let result = attend(jobs, &receiver, &queue, &mut display, signals, options);
-        // Also on an error: the scope waits for the workers.
-        queue.close();
         if result.is_err() {
             signals.stop.store(true, Ordering::Relaxed);
         }
-        drop(receiver);
         display.clear();
         result
     })
@@ -228,7 +237,12 @@ fn attend(
     signals: &Signals,
     options: &Options,
 ) -> Result<()> {
+    let mut told = false;
     while jobs.iter().any(|job| job.running > 0) {
+        if signals.stopped() && !told {
+            display.line("hw1: stopping at the end of this epoch; a second signal stops at once");
+            told = true;
+        }
         let event = match events.recv_timeout(Duration::from_millis(100)) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => {
@@ -246,6 +260,7 @@ fn attend(
                 let job = &mut jobs[job_index];
                 job.running -= 1;
                 display.ended(slot, seconds, &end);
+                let done = matches!(end, End::Done(_));
                 match end {
                     End::Done(record) => {
                         job.finished.insert(planned.fingerprint, record);
@@ -254,7 +269,8 @@ fn attend(
                     End::CannotWrite(error) => return Err(error),
                     End::Interrupted => {}
                 }
-                if job.running == 0 && job.failures.is_empty() && !signals.stopped() {
+                // Its record may name further trials.
+                if done && !signals.stopped() {
                     enqueue(job_index, job, queue, options)?;
                 }
             }
@@ -311,6 +327,15 @@ impl Queue {
     }
 }
 
+/// Closes a queue when it goes out of scope.
+struct CloseOnDrop<'a>(&'a Queue);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 enum Event {
     Started { slot: usize, job: usize, planned: Planned, progress: Arc<Progress> },
     Ended { slot: usize, job: usize, planned: Planned, seconds: f64, end: End },
@@ -343,7 +368,13 @@ impl Worker<'_> {
             let started = Event::Started { slot, job, planned: planned.clone(), progress: progress.clone() };
             let _ = self.events.send(started);
             let begin = Instant::now();
-            let end = self.run(job, &planned, &progress);
+            let end = if self.signals.stopped() {
+                End::Interrupted
+            } else {
+                // Whatever goes wrong in a trial, its end is told: nobody waits for ever.
+                catch_unwind(AssertUnwindSafe(|| self.run(job, &planned, &progress)))
+                    .unwrap_or_else(|panic| End::Failed(panic_message(panic.as_ref())))
+            };
             let seconds = begin.elapsed().as_secs_f64();
             // Nobody listens any more once the run has failed.
             let _ = self.events.send(Event::Ended { slot, job, planned, seconds, end });
@@ -353,10 +384,12 @@ impl Worker<'_> {
     fn run(&self, job: usize, planned: &Planned, progress: &Progress) -> End {
         let (study, dir) = &self.shared[job];
         let begin = Instant::now();
+        let read_weights = |fingerprint: &Fingerprint| dir.read_weights(fingerprint);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut cx = Context::new(self.options.device, progress, &self.signals.stop);
+            let mut cx = Context::new(self.options.device, progress, &self.signals.stop, &read_weights);
             let record = study.run(planned, &mut cx)?;
-            Ok((record, cx.into_weights()))
+            let encoded = Encoded::new(*study, planned, self.kind, &record, &cx.into_weights())?;
+            Ok((record, encoded))
         }));
         let result = result.unwrap_or_else(|panic| Err(anyhow::anyhow!(panic_message(panic.as_ref()))));
         let seconds = begin.elapsed().as_secs_f64();
@@ -365,13 +398,13 @@ impl Worker<'_> {
                 "time": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
                 "event": event, "reason": reason, "seconds": seconds,
                 "label": planned.label, "seed": planned.seed, "fingerprint": planned.fingerprint,
-                "device": self.options.choice, "cpu": cpu_name(), "jobs": self.options.jobs,
+                "device": self.options.choice, "cpu": cpu_name(), "mkl": mkl_choice(), "jobs": self.options.jobs,
                 "libtorch": env!("HW1_LIBTORCH"), "version": env!("CARGO_PKG_VERSION"), "commit": env!("HW1_COMMIT"),
             }))
         };
         let end = match result {
-            Ok((record, weights)) => {
-                let published = dir.publish(*study, planned, self.kind, &record, &weights);
+            Ok((record, encoded)) => {
+                let published = dir.publish(&planned.fingerprint, &encoded);
                 published.and_then(|()| log("done", None)).map(|()| End::Done(record))
             }
             Err(error) if error.is::<Interrupted>() => log("interrupted", None).map(|()| End::Interrupted),
@@ -386,26 +419,8 @@ impl Worker<'_> {
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without a message").to_owned()
-}
-
-/// An error and its causes on one line. libtorch's errors carry a C++ backtrace: each cause is
-/// cut at its first line, written as such or, within quotes, as \n.
-#[must_use]
-pub fn one_line(error: &anyhow::Error) -> String {
-    let causes = error.chain().map(|cause| {
-        let text = cause.to_string();
-        let first = text.trim_start().lines().next().unwrap_or_default();
-        first.split("\\n").next().unwrap_or_default().to_owned()
-    });
-    let mut line = String::new();
-    for cause in causes {
-        // Some errors already print what caused them.
-        if !line.ends_with(&cause) {
-            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
-        }
-    }
-    line
+    // An unwrapped error of libtorch is quoted, its backtrace after an escaped line break.
+    text.unwrap_or("a panic without a message").split("\\n").next().unwrap_or_default().to_owned()
 }
 
 /// A trial that runs now.
@@ -463,7 +478,7 @@ impl Display {
                 let _ = multi.println(text);
             }
             (None, ProgressMode::Silent) => {}
-            (None, _) => eprintln!("{text}"),
+            (None, _) => say(text),
         }
     }
 
@@ -529,7 +544,7 @@ impl Display {
             self.last_heartbeat = Instant::now();
             for running in self.slots.iter().flatten() {
                 if let Some(state) = running.state() {
-                    eprintln!("{}: {state}", running.name);
+                    say(&format!("{}: {state}", running.name));
                 }
             }
         }

@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
+/// The key of a settings file that names its preset.
+const PRESET: &str = "preset";
+
 /// The preset that needs no naming.
 pub const DEFAULT_PRESET: &str = "report";
 
@@ -20,8 +23,8 @@ pub const DEFAULT_PRESET: &str = "report";
 #[derive(Default)]
 pub struct Layers {
     pub preset: Option<String>,
-    /// `--config`, with its contents.
-    pub config: Option<(PathBuf, String)>,
+    /// `--config`, parsed; its `preset`, if any, holds where `--preset` is not given.
+    pub config: Option<(PathBuf, Table)>,
     /// Settings by flags, each with the flag's name for error messages.
     pub flags: Vec<(String, String, Value)>,
     /// `--set key=value`, as written.
@@ -29,9 +32,22 @@ pub struct Layers {
 }
 
 impl Layers {
+    /// Takes in a file for `--config`.
+    ///
+    /// # Errors
+    /// [`crate::error::Usage`] where it is not TOML.
+    pub fn read_config(&mut self, path: PathBuf, text: &str) -> Result<()> {
+        let table = text
+            .parse()
+            .map_err(|error: toml::de::Error| usage(format!("--config {}: {}", path.display(), error.message())))?;
+        self.config = Some((path, table));
+        Ok(())
+    }
+
     #[must_use]
     pub fn preset(&self) -> &str {
-        self.preset.as_deref().unwrap_or(DEFAULT_PRESET)
+        let in_config = || self.config.as_ref()?.1.get(PRESET)?.as_str();
+        self.preset.as_deref().or_else(in_config).unwrap_or(DEFAULT_PRESET)
     }
 
     /// The studies that an experiment becomes: one, or one for each value of its variant key.
@@ -44,7 +60,7 @@ impl Layers {
         let Some(key) = E::VARIANT else {
             return Ok(vec![Box::new(study::<E>(base.defaults(None, self.preset()), overrides)?)]);
         };
-        let chosen = overrides.get(key).or_else(|| base.top.get(key)).cloned();
+        let chosen = overrides.get(key).cloned().or_else(|| base.defaults(None, self.preset()).remove(key));
         let values = match chosen {
             Some(Value::Array(values)) => values,
             Some(value) => vec![value],
@@ -87,13 +103,9 @@ impl Layers {
             table.insert(key.to_owned(), value);
             Ok(())
         };
-        if let Some((path, text)) = &self.config {
-            let source = format!("--config {}", path.display());
-            let config: Table = text
-                .parse()
-                .map_err(|error: toml::de::Error| usage(format!("{source}: {}", one_line(error.message()))))?;
-            for (key, value) in config {
-                insert(&key, value, &source)?;
+        if let Some((path, config)) = &self.config {
+            for (key, value) in config.iter().filter(|(key, _)| *key != PRESET) {
+                insert(key, value.clone(), &format!("--config {}", path.display()))?;
             }
         }
         for (flag, key, value) in &self.flags {
@@ -154,9 +166,10 @@ fn chosen(variants: &Table, variant: Option<&str>) -> Table {
 
 /// Settings of their own type, checked.
 fn study<E: Experiment>(mut defaults: Table, overrides: Table) -> Result<E> {
+    let examples = defaults.clone();
     defaults.extend(overrides);
     let experiment: E = defaults.try_into().map_err(|error: toml::de::Error| {
-        usage(format!("settings of {}: {}", E::NAME, one_line(&error.to_string())))
+        usage(format!("settings of {}: {}{}", E::NAME, plain(error.message()), example(&error, &examples)))
     })?;
     experiment.check().map_err(usage)?;
     Ok(experiment)
@@ -168,8 +181,25 @@ fn parse_value(text: &str) -> Value {
     table.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// serde's message without the names of Rust's types.
+fn plain(message: &str) -> String {
+    [("usize", "a whole number"), ("u64", "a whole number"), ("f64", "a number"), ("a sequence", "a list")]
+        .iter()
+        .fold(message.to_owned(), |text, (rust, words)| {
+            text.replace(&format!("expected {rust}"), &format!("expected {words}"))
+        })
+}
+
+/// Which key an error is about and what it could look like, where the error says.
+fn example(error: &toml::de::Error, examples: &Table) -> String {
+    // Other errors are our own sentences and say all there is to say.
+    if !["invalid", "unknown variant"].iter().any(|start| error.message().starts_with(start)) {
+        return String::new();
+    }
+    let text = error.to_string();
+    let key = text.split("in `").nth(1).and_then(|rest| rest.split(['`', '.', '[']).next());
+    let value = key.and_then(|key| Some((key, examples.get(key)?)));
+    value.map(|(key, value)| format!(" for '{key}'; its default is {value}")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -210,6 +240,8 @@ mod tests {
             epochs = 20
             [variant.'*']
             size = 3
+            [preset.only-b]
+            kind = 'b'
             [preset.smoke]
             epochs = 5
             [preset.smoke.variant.b]
@@ -261,10 +293,16 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_may_choose_the_variant() {
+        let layers = Layers { preset: Some("only-b".into()), ..Layers::default() };
+        assert_eq!(resolved(&layers), [toy("b", 20, 0.5, 2)]);
+    }
+
+    #[test]
     fn later_layers_win() {
         let mut layers = Layers { preset: Some("smoke".into()), ..Layers::default() };
         assert_eq!(resolved(&layers), [toy("a", 5, 0.5, 1), toy("b", 5, 0.5, 7)]);
-        layers.config = Some(("c.toml".into(), "epochs = 6\nrate = 1\nkind = 'b'".into()));
+        layers.read_config("c.toml".into(), "epochs = 6\nrate = 1\nkind = 'b'").unwrap();
         assert_eq!(resolved(&layers), [toy("b", 6, 1.0, 7)]);
         layers.flags.push(("--epochs".into(), "epochs".into(), Value::Integer(8)));
         assert_eq!(resolved(&layers), [toy("b", 8, 1.0, 7)]);
@@ -276,8 +314,12 @@ mod tests {
     fn resolved_settings_repeat_the_study() {
         let layers = Layers { sets: vec!["kind=b".into(), "rate=0.25".into()], ..Layers::default() };
         let text = layers.studies::<Toy>().unwrap()[0].settings().unwrap().0;
-        let again = Layers { config: Some(("settings.toml".into(), text)), ..Layers::default() };
+        let mut again = Layers::default();
+        again.read_config("settings.toml".into(), &format!("preset = 'smoke'\n{text}")).unwrap();
         assert_eq!(resolved(&again), resolved(&layers));
+        assert_eq!(again.preset(), "smoke");
+        again.preset = Some("report".into());
+        assert_eq!(again.preset(), "report");
     }
 
     #[test]
@@ -286,15 +328,17 @@ mod tests {
         assert!(error(&set("epoch=3")).contains("no setting 'epoch'; it has epochs, kind, rate, size"));
         assert!(error(&set("epochs")).contains("key=value"));
         let wrong_type = error(&set("epochs=many"));
-        assert!(wrong_type.contains("epochs") && wrong_type.contains("many"), "{wrong_type}");
+        assert!(wrong_type.contains("many") && wrong_type.contains("'epochs'; its default is 10"), "{wrong_type}");
         assert!(error(&set("epochs=0")).contains("epochs is 0"));
         assert!(error(&set("epochs=-3")).contains("-3"));
         assert!(error(&set("kind=[]")).contains("at least one"));
         let preset = Layers { preset: Some("paper".into()), ..Layers::default() };
-        assert!(error(&preset).contains("unknown preset 'paper' of toy: use report or smoke"));
-        let config = |text: &str| Layers { config: Some(("c.toml".into(), text.into())), ..Layers::default() };
-        assert!(error(&config("epochs = [")).starts_with("--config c.toml: "));
-        assert!(error(&config("colour = 1")).contains("no setting 'colour'"));
+        assert!(error(&preset).contains("unknown preset 'paper' of toy: use report or only-b or smoke"));
+        let mut config = Layers::default();
+        let broken = config.read_config("c.toml".into(), "epochs = [").unwrap_err();
+        assert!(broken.is::<crate::error::Usage>() && broken.to_string().starts_with("--config c.toml: "), "{broken}");
+        config.read_config("c.toml".into(), "colour = 1").unwrap();
+        assert!(error(&config).contains("no setting 'colour'"));
     }
 
     #[test]

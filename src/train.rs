@@ -1,9 +1,10 @@
 //! Training on one flat θ: the loop over epochs, the optimizers, the rule that ends a training.
 //! Knows objectives and tensors, nothing of experiments, files or progress bars.
 
-use crate::objective::MeanSquaredError;
+use crate::objective::Objective;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use tch::Tensor;
 
 /// The optimizers by their names in the settings.
@@ -136,6 +137,8 @@ pub struct Convergence {
 pub enum Ending {
     Converged,
     LastEpoch,
+    /// The observer ended it.
+    Observer,
     /// The loss was no longer a finite number.
     Diverged,
 }
@@ -159,17 +162,27 @@ impl Training {
     }
 }
 
-/// Trains for at most `epochs` full-batch steps; `observe(epoch, loss)` sees each epoch, counted
-/// from 0, after its step and ends the training with an error of its own.
+/// What an observer of a full-batch training sees of an epoch, before its step: loss and gradient
+/// belong to this θ.
+pub struct Epoch<'a> {
+    /// Counted from 0.
+    pub epoch: u64,
+    pub loss: f64,
+    pub theta: &'a Tensor,
+    pub gradient: &'a Tensor,
+}
+
+/// Trains for at most `epochs` full-batch steps. `observe` sees each epoch before its step and
+/// may end the training there, θ as it saw it.
 ///
 /// # Errors
 /// Only those of `observe`.
 pub fn train(
-    objective: &mut MeanSquaredError,
+    objective: &mut impl Objective,
     optimizer: &mut Optimizer,
     epochs: u64,
     convergence: Convergence,
-    mut observe: impl FnMut(u64, f64) -> Result<()>,
+    mut observe: impl FnMut(&Epoch) -> Result<ControlFlow<()>>,
 ) -> Result<Training> {
     let mut training = Training { train_loss: Vec::new(), ending: Ending::LastEpoch };
     let mut quiet_epochs = 0;
@@ -181,8 +194,12 @@ pub fn train(
             training.ending = Ending::Diverged;
             break;
         }
-        optimizer.step(objective.theta(), objective.gradient());
-        observe(epoch, loss)?;
+        let (theta, gradient) = (objective.theta(), objective.gradient());
+        if observe(&Epoch { epoch, loss, theta, gradient })?.is_break() {
+            training.ending = Ending::Observer;
+            break;
+        }
+        optimizer.step(theta, gradient);
         quiet_epochs = if change.is_some_and(|change| change < convergence.tolerance) { quiet_epochs + 1 } else { 0 };
         if quiet_epochs >= convergence.patience {
             training.ending = Ending::Converged;
@@ -195,6 +212,7 @@ pub fn train(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::MeanSquaredError;
     use tch::{Device, Kind};
 
     /// f(θ, x) = θ₀x + θ₁ on two points: a quadratic with a known minimum.
@@ -204,13 +222,17 @@ mod tests {
         MeanSquaredError::new(&"1-1".parse().unwrap(), Tensor::from_slice(&initial), &x, &y)
     }
 
+    fn go_on(_: &Epoch) -> Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
+    }
+
     const NEVER: Convergence = Convergence { tolerance: 0.0, patience: 1 };
 
     #[test]
     fn gradient_descent_contracts_a_quadratic_as_the_closed_form_says() {
         // L = (θ₁-θ₀-y₀)²/2 + (θ₀+θ₁-y₁)²/2, Hessian 2I: each step multiplies the error by 1-2η.
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 20, NEVER, |_, _| Ok(())).unwrap();
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 20, NEVER, go_on).unwrap();
         assert_eq!(training.ending, Ending::LastEpoch);
         assert_eq!(training.train_loss.len(), 20);
         for (epoch, loss) in training.train_loss.iter().enumerate() {
@@ -222,7 +244,7 @@ mod tests {
     #[test]
     fn the_first_loss_belongs_to_the_initial_weights() {
         let mut objective = line([0.0, 0.0], [1.0, 3.0]);
-        let training = train(&mut objective, &mut Optimizer::adam(0.1), 1, NEVER, |_, _| Ok(())).unwrap();
+        let training = train(&mut objective, &mut Optimizer::adam(0.1), 1, NEVER, go_on).unwrap();
         assert_eq!(training.train_loss, [5.0]);
     }
 
@@ -232,13 +254,13 @@ mod tests {
         for patience in [1, 4] {
             let mut objective = line([0.5, 1.5], [1.0, 2.0]);
             let rule = Convergence { tolerance: 1e-5, patience };
-            let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, rule, |_, _| Ok(())).unwrap();
+            let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, rule, go_on).unwrap();
             assert_eq!(training.ending, Ending::Converged);
             assert_eq!(training.train_loss.len() as u64, 1 + patience);
         }
         // A tolerance of 0 never stops, not even there.
         let mut objective = line([0.5, 1.5], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 30, NEVER, |_, _| Ok(())).unwrap();
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 30, NEVER, go_on).unwrap();
         assert_eq!((training.ending, training.train_loss.len()), (Ending::LastEpoch, 30));
     }
 
@@ -248,7 +270,7 @@ mod tests {
         let losses = |patience| {
             let mut objective = line([3.0, -1.0], [1.0, 2.0]);
             let rule = Convergence { tolerance: 0.02, patience };
-            train(&mut objective, &mut Optimizer::sgd(0.05, 0.9), 500, rule, |_, _| Ok(())).unwrap().train_loss.len()
+            train(&mut objective, &mut Optimizer::sgd(0.05, 0.9), 500, rule, go_on).unwrap().train_loss.len()
         };
         assert!(losses(1) < losses(5), "{} and {}", losses(1), losses(5));
     }
@@ -256,7 +278,7 @@ mod tests {
     #[test]
     fn divergence_ends_a_training_and_keeps_its_finite_losses() {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(1e6, 0.0), 1000, NEVER, |_, _| Ok(())).unwrap();
+        let training = train(&mut objective, &mut Optimizer::sgd(1e6, 0.0), 1000, NEVER, go_on).unwrap();
         assert_eq!(training.ending, Ending::Diverged);
         let (last, before) = training.train_loss.split_last().unwrap();
         assert!(!last.is_finite() && !before.is_empty() && before.iter().all(|loss| loss.is_finite()));
@@ -273,11 +295,29 @@ mod tests {
     #[test]
     fn an_error_of_the_observer_ends_the_training() {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let result = train(&mut objective, &mut Optimizer::adam(0.1), 10, NEVER, |epoch, _| {
-            anyhow::ensure!(epoch < 3, "enough");
-            Ok(())
+        let result = train(&mut objective, &mut Optimizer::adam(0.1), 10, NEVER, |now| {
+            anyhow::ensure!(now.epoch < 3, "enough");
+            Ok(ControlFlow::Continue(()))
         });
         assert_eq!(result.unwrap_err().to_string(), "enough");
+    }
+
+    #[test]
+    fn the_observer_sees_loss_and_gradient_at_one_theta_and_may_end_there() {
+        let mut objective = line([3.0, -1.0], [1.0, 2.0]);
+        let mut last = Vec::new();
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, NEVER, |now| {
+            let theta: Vec<f64> = now.theta.try_into()?;
+            // Hessian 2I: L = ‖θ - θ*‖² + L*, ∇L = 2(θ - θ*), θ* = (1/2, 3/2), L* = 0.
+            let (a, b) = (theta[0] - 0.5, theta[1] - 1.5);
+            assert!((now.loss - (a * a + b * b)).abs() < 1e-13);
+            let norm = now.gradient.norm().double_value(&[]);
+            assert!((norm - 2.0 * (a * a + b * b).sqrt()).abs() < 1e-13);
+            last = theta;
+            Ok(if norm < 1e-3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        });
+        assert_eq!(training.unwrap().ending, Ending::Observer);
+        assert_eq!(Vec::<f64>::try_from(objective.theta()).unwrap(), last);
     }
 
     /// tests/goldens/optimizers.json, made by tests/goldens/make.py with torch.optim.

@@ -15,7 +15,11 @@ fn usage_error(arguments: &[&str], words: &[&str]) {
 #[test]
 fn functions() {
     usage_error(&["--fn", "sin-cube"], &["sin-cube", "sin-sq, sign-sin"]);
+    usage_error(&["--fn", "sin_sq"], &["did you mean sin-sq"]);
+    usage_error(&["--fn", "2x"], &["unexpected token", "2*x"]);
+    usage_error(&["--fn", "relu(x)"], &["unknown function", "tanh"]);
     usage_error(&["--fn", "sin("], &["sin(", "unexpected end", "expression in x"]);
+    usage_error(&["--fn", "sin(\nx"], &["sin(", "unclosed parenthesis", "expression in x"]);
     usage_error(&["--fn", ""], &["empty"]);
     usage_error(&["--fn", "../../etc"], &["../../etc"]);
     usage_error(&["--fn", "1/x", "--domain", "0:1"], &["'1/x' is not finite at x = 0", "division by zero"]);
@@ -25,9 +29,12 @@ fn functions() {
 
 #[test]
 fn domains() {
-    usage_error(&["--domain", "3:-3"], &["domain 3:-3 is empty", "lower end"]);
-    usage_error(&["--domain", "1:1"], &["domain 1:1 is empty"]);
+    usage_error(&["--domain", "3:-3"], &["domain 3:-3 is no range", "lower first"]);
+    usage_error(&["--domain", "1:1"], &["domain 1:1 is no range"]);
     usage_error(&["--domain", "0:inf"], &["domain 0:inf"]);
+    usage_error(&["--domain", "-1e308:1e308"], &["no range"]);
+    usage_error(&["--fn", "x", "--domain", "0:1e300"], &["too large for float32"]);
+    usage_error(&["--fn", "1e39*x"], &["'1e39*x' is too large for float32 at x = -1"]);
     usage_error(&["--domain", "0"], &["--domain", "LOW:HIGH"]);
     usage_error(&["--domain", "a:b"], &["'a:b' is not a domain"]);
 }
@@ -38,7 +45,7 @@ fn models() {
     usage_error(&["--model", "1-5-3"], &["1-5-3", "begin and end with 1"]);
     usage_error(&["--model", "1-0-1"], &["width of 0"]);
     usage_error(&["--model", "big"], &["'big' is not a width"]);
-    usage_error(&["--model", "1-999999999-1"], &["100 million"]);
+    usage_error(&["--model", "1-999999999-1"], &["10 million"]);
     usage_error(&["--model", "../x=1-5-1"], &["model name", "letters"]);
     usage_error(&["--model", "1-5-1", "--model", "1-5-1"], &["given twice"]);
     usage_error(&["--model", "a=1-5-1", "--model", "a=1-6-1"], &["'a' is given twice"]);
@@ -47,8 +54,11 @@ fn models() {
 #[test]
 fn settings() {
     usage_error(&["--set", "epoch=3"], &["no setting 'epoch'", "epochs", "learning_rate"]);
-    usage_error(&["--set", "epochs=many"], &["epochs", "many"]);
+    usage_error(&["--set", "epochs=many"], &["many", "'epochs'; its default is"]);
+    usage_error(&["--set", "domain=-3:3"], &["'domain'; its default is ["]);
+    usage_error(&["--set", "train_size=0.5"], &["a whole number", "'train_size'; its default is"]);
     usage_error(&["--set", "epochs"], &["key=value"]);
+    usage_error(&["--seed", "9223372036854775807", "--repeats", "2"], &["seed is 9223372036854775807"]);
     usage_error(&["--epochs", "0"], &["epochs is 0"]);
     usage_error(&["--repeats", "0"], &["repeats is 0"]);
     usage_error(&["--set", "learning_rate=-1"], &["learning_rate is -1"]);
@@ -67,6 +77,7 @@ fn what_clap_refuses() {
     for (arguments, word) in [
         (&["simulate", "--device", "gpu"][..], "cpu, cuda or cuda:N"),
         (&["simulate", "--jobs", "0"], "--jobs"),
+        (&["simulate", "--jobs", "100000"], "--jobs"),
         (&["simulate", "--epochs", "-3"], "--epochs"),
         (&["simulate", "--colour", "red"], "--colour"),
         (&["simulat"], "simulate"),

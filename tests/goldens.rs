@@ -40,7 +40,8 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
         let mut objective = MeanSquaredError::new(&golden.model, initial(&golden.model), &row(&x), &row(&y));
         let never = Convergence { tolerance: 0.0, patience: 1 };
         let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
-        let training = train(&mut objective, &mut adam, 100, never, |_, _| Ok(())).unwrap();
+        let training =
+            train(&mut objective, &mut adam, 100, never, |_| Ok(std::ops::ControlFlow::Continue(()))).unwrap();
         for (epoch, (ours, theirs)) in training.train_loss.iter().zip(&golden.train_loss).enumerate() {
             let error = (ours - theirs).abs() / theirs;
             assert!(error < 1e-4, "{}, epoch {epoch}: {ours} against {theirs}", golden.model);

@@ -25,7 +25,11 @@ const LONG: [&str; 12] = [
 const TRIALS: &str = "runs/report/simulate-sin-sq/trials";
 
 fn start(dir: &Dir) -> Child {
-    dir.command(&LONG).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    start_with(dir, &[])
+}
+
+fn start_with(dir: &Dir, more: &[&str]) -> Child {
+    dir.command(&[&LONG[..], more].concat()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn signal(child: &Child, signal: i32) {
@@ -80,7 +84,7 @@ fn killed_at_any_moment_and_called_again() {
 fn sigint_and_sigterm_stop_in_order_and_say_how_to_go_on() {
     for (number, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
         let dir = Dir::new();
-        let child = start(&dir);
+        let child = start_with(&dir, &["--jobs", "2"]);
         wait_for_records(&dir, 1);
         signal(&child, number);
         let output = child.wait_with_output().unwrap();

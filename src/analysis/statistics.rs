@@ -1,5 +1,62 @@
 //! Tests over repeated trials.
 
+use serde::Serialize;
+use std::fmt;
+
+/// Verdicts are given at this level: five seeds that all agree are enough, one never is.
+pub const LEVEL: f64 = 0.05;
+
+/// Two kinds of trial, one said to have the lower loss, over the seeds that both have.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PairedComparison {
+    pub better: String,
+    pub worse: String,
+    /// Seeds where the losses differ.
+    pub n: usize,
+    /// Seeds where the one said to be better is.
+    pub as_claimed: usize,
+    /// Mean of log₁₀(worse / better): by how many powers of ten, positive as claimed. `None` where
+    /// it is no number.
+    pub mean_log10_ratio: Option<f64>,
+    /// Probability of so many seeds or more as claimed, were both equally good.
+    pub p_as_claimed: f64,
+    /// The same for the opposite.
+    pub p_opposite: f64,
+}
+
+impl PairedComparison {
+    /// Compares losses by an exact sign test; `better` and `worse` are names with (seed, loss).
+    /// A loss that is not finite is worse than any that is.
+    #[must_use]
+    pub fn of_losses(better: (&str, &[(u64, f64)]), worse: (&str, &[(u64, f64)])) -> Self {
+        let finite = |loss: f64| if loss.is_finite() { loss } else { f64::INFINITY };
+        let pairs: Vec<(f64, f64)> = (better.1.iter())
+            .filter_map(|(seed, loss)| Some((*loss, worse.1.iter().find(|(other, _)| other == seed)?.1)))
+            .map(|(a, b)| (finite(a), finite(b)))
+            .filter(|(a, b)| a != b)
+            .collect();
+        let n = pairs.len();
+        let as_claimed = pairs.iter().filter(|(a, b)| a < b).count();
+        let mean = pairs.iter().map(|(a, b)| (b / a).log10()).sum::<f64>() / n as f64;
+        Self {
+            better: better.0.to_owned(),
+            worse: worse.0.to_owned(),
+            n,
+            as_claimed,
+            mean_log10_ratio: mean.is_finite().then_some(mean),
+            p_as_claimed: sign_test(as_claimed, n),
+            p_opposite: sign_test(n - as_claimed, n),
+        }
+    }
+}
+
+impl fmt::Display for PairedComparison {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { better, worse, n, as_claimed, p_as_claimed, .. } = self;
+        write!(f, "{better} below {worse} in {as_claimed} of {n} (p = {p_as_claimed:.2})")
+    }
+}
+
 /// One-sided p-value of the exact sign test: the probability of at least `wins` heads in `n`
 /// tosses of a fair coin. Ties are left out of both before (Dixon & Mood 1946).
 #[must_use]
@@ -19,6 +76,18 @@ pub fn sign_test(wins: usize, n: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comparisons_pair_by_seed_and_leave_ties_out() {
+        let better = [(0, 1.0), (1, 1.0), (2, 5.0), (3, 2.0), (4, 1.0)];
+        let worse = [(4, f64::NAN), (3, 2.0), (2, 0.5), (1, 10.0), (9, 7.0)];
+        let found = PairedComparison::of_losses(("a", &better), ("b", &worse));
+        // Seed 1 as claimed, 2 the opposite, 3 a tie, 4 as claimed (diverged); 0 and 9 have no pair.
+        assert_eq!((found.n, found.as_claimed, found.mean_log10_ratio), (3, 2, None));
+        assert_eq!((found.p_as_claimed, found.p_opposite), (0.5, 7.0 / 8.0));
+        let found = PairedComparison::of_losses(("a", &better[..3]), ("b", &worse[..4]));
+        assert_eq!((found.n, found.mean_log10_ratio), (2, Some(0.0)));
+    }
 
     #[test]
     fn sign_test_counts_coin_tosses() {

@@ -72,13 +72,25 @@ impl FromStr for Target {
         if text.is_empty() {
             return Err(explain("it is empty"));
         }
+        let similar = text.to_ascii_lowercase().replace(['_', ' '], "-");
+        if let Some(named) = NAMED.iter().find(|named| named.name == similar) {
+            return Err(explain(&format!("did you mean {}?", named.name)));
+        }
         match evaluate(text, 0.5) {
             // Undefined at 0.5 need not mean undefined on its domain: `values` says where it is.
-            Err(error) if !is_about_values(error.kind) => Err(explain(&format!(
-                "{} at '{}'",
-                error.kind.description(),
-                text.get(error.span.start..error.span.end).unwrap_or(text)
-            ))),
+            Err(error) if !is_about_values(error.kind) => {
+                let text = ascii(text);
+                let place = match text.get(error.span.start..error.span.end) {
+                    Some(place) if !place.is_empty() => format!(" at '{place}'"),
+                    _ => String::new(),
+                };
+                let hint = match error.kind {
+                    ErrorKind::UnknownFunction => format!(" (there are {FUNCTIONS})"),
+                    ErrorKind::UnexpectedToken => " (products as 2*x, arguments as sin(x))".to_owned(),
+                    _ => String::new(),
+                };
+                Err(explain(&format!("{}{place}{hint}", error.kind.description())))
+            }
             _ => Ok(Self::Expression(text.to_owned())),
         }
     }
@@ -125,7 +137,11 @@ impl Target {
     pub fn values(&self, xs: &[f64]) -> Result<Vec<f64>, String> {
         xs.iter()
             .map(|&x| {
-                let undefined = |why: &str| format!("function '{self}' is not finite at x = {x}{why}");
+                let undefined = |why: &str| {
+                    format!(
+                        "function '{self}' is not finite at x = {x}{why}; choose where it is with --domain LOW:HIGH"
+                    )
+                };
                 let value = match self {
                     Self::Named(named) => (named.function)(x),
                     Self::Expression(text) => {
@@ -138,6 +154,17 @@ impl Target {
     }
 }
 
+/// What an expression may call, for error messages.
+const FUNCTIONS: &str = "sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, exp, log, log2, log10, sqrt, cbrt, abs, \
+                         sign, floor, ceil, round, min, max, pow";
+
+/// The expression as the parser wants it: people write x² and π.
+fn ascii(expression: &str) -> String {
+    [("²", "^2"), ("³", "^3"), ("π", "pi"), ("−", "-"), ("·", "*"), ("×", "*")]
+        .iter()
+        .fold(expression.to_owned(), |text, (symbol, plain)| text.replace(symbol, plain))
+}
+
 fn evaluate(expression: &str, x: f64) -> Result<f64, nanoexpr::Error> {
     // In numerical work `log` is the natural logarithm; nanoexpr's own is a calculator's.
     let natural_log = Functions(|name: &str, arguments: &[f64]| match (name, arguments) {
@@ -145,7 +172,7 @@ fn evaluate(expression: &str, x: f64) -> Result<f64, nanoexpr::Error> {
         ("log", [_]) => Some(Err(ErrorKind::Domain)),
         _ => None,
     });
-    nanoexpr::evaluate_with(expression, &([("x", x)], (natural_log, Math)))
+    nanoexpr::evaluate_with(&ascii(expression), &([("x", x)], (natural_log, Math)))
 }
 
 /// Whether an error comes from the value of x rather than from the expression's text.
@@ -187,6 +214,8 @@ mod tests {
             ("2+3*x^2", 29.0),
             ("--x", 3.0),
             ("-x*-x", 9.0),
+            ("-x²", -9.0),
+            ("x³ − 2·x", 21.0),
         ] {
             assert_eq!(at(expression, 3.0), expected, "{expression}");
         }
@@ -209,6 +238,7 @@ mod tests {
             ("sign(-x)", -1.0),
             ("max(x, 1)", 1.0),
             ("pi*x", PI * x),
+            ("sin(5*π*x)", (5.0 * PI * x).sin()),
             ("e^x", x.exp()),
             ("exp(-x^2)*sin(9*x)", (-x * x).exp() * (9.0 * x).sin()),
         ] {
@@ -234,7 +264,8 @@ mod tests {
             ("2*y", "unknown variable at 'y'"),
             ("foo(x)", "unknown function at 'foo"),
             ("sin(x, x)", "wrong number of arguments"),
-            ("x x", "unexpected token"),
+            ("x x", "unexpected token at 'x' (products as 2*x"),
+            ("Sin-Sq", "did you mean sin-sq?"),
             ("x $ 2", "unexpected character at '$'"),
         ] {
             let error = bad.parse::<Target>().unwrap_err();

@@ -1,0 +1,206 @@
+//! The runner on a small study of its own: trials that build on others, fail, panic or cannot be
+//! saved; none of them stops the rest or is waited for.
+
+use anyhow::{Result, bail};
+use hw1::device::DeviceChoice;
+use hw1::experiment::{
+    Context, Experiment, Fingerprint, Measurements, Record, Records, Report, Study, Trial as TrialTrait,
+};
+use hw1::model::Mlp;
+use hw1::run_dir::RunDir;
+use hw1::runner::{Job, Options, ProgressMode, Signals, run};
+use serde::{Deserialize, Serialize, Serializer};
+use tch::{Device, Kind};
+
+#[derive(Serialize, Deserialize)]
+struct Toy {
+    /// What each trial of the first stage does.
+    behaviours: Vec<Behaviour>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum Behaviour {
+    Succeed,
+    Fail,
+    Panic,
+    /// Its record panics on its way to JSON.
+    PanicInRecord,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+enum ToyTrial {
+    First {
+        seed: u64,
+        behaviour: Behaviour,
+    },
+    /// Reads the weights of a first one.
+    Second {
+        seed: u64,
+        parent: Fingerprint,
+    },
+}
+
+impl TrialTrait for ToyTrial {
+    fn seed(&self) -> u64 {
+        match self {
+            Self::First { seed, .. } | Self::Second { seed, .. } => *seed,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ToyRecord {
+    measurements: Measurements,
+    #[serde(default)]
+    panics: bool,
+}
+
+impl Serialize for ToyRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert!(!self.panics, "no way into JSON");
+        #[derive(Serialize)]
+        struct Plain<'a> {
+            measurements: &'a Measurements,
+        }
+        Plain { measurements: &self.measurements }.serialize(serializer)
+    }
+}
+
+impl Record for ToyRecord {
+    fn measurements(&self) -> &Measurements {
+        &self.measurements
+    }
+}
+
+fn model() -> Mlp {
+    "1-3-1".parse().unwrap()
+}
+
+impl Experiment for Toy {
+    const NAME: &'static str = "toy";
+    const ABOUT: &'static str = "";
+    const SETTINGS: &'static str = "";
+    const VERSION: u32 = 1;
+    type Trial = ToyTrial;
+    type Record = ToyRecord;
+
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn label(&self, trial: &ToyTrial) -> String {
+        match trial {
+            ToyTrial::First { .. } => "first".into(),
+            ToyTrial::Second { .. } => "second".into(),
+        }
+    }
+
+    fn trials(&self, done: &Records<Self>) -> Result<Vec<ToyTrial>> {
+        let first = (0..).zip(&self.behaviours).map(|(seed, &behaviour)| ToyTrial::First { seed, behaviour });
+        let second = done.0.iter().filter_map(|done| match &done.trial {
+            ToyTrial::First { seed, .. } => Some(ToyTrial::Second { seed: *seed, parent: done.fingerprint.clone() }),
+            ToyTrial::Second { .. } => None,
+        });
+        Ok(first.chain(second).collect())
+    }
+
+    fn run_trial(trial: &ToyTrial, cx: &mut Context) -> Result<ToyRecord> {
+        let layout = model().layout();
+        let mut measurements = Measurements { parameters: layout.parameters(), ..Measurements::default() };
+        let mut panics = false;
+        match trial {
+            ToyTrial::First { seed, behaviour } => {
+                match behaviour {
+                    Behaviour::Succeed => {}
+                    Behaviour::Fail => bail!("a failure of its own"),
+                    Behaviour::Panic => panic!("a panic of its own"),
+                    Behaviour::PanicInRecord => panics = true,
+                }
+                let theta = layout.initial(*seed, "toy", Kind::Float, cx.device);
+                cx.save_weights("final", &layout, &theta)?;
+            }
+            ToyTrial::Second { seed, parent } => {
+                let theta = cx.saved_weights(parent, "final", &layout)?;
+                let same = theta == layout.initial(*seed, "toy", Kind::Float, cx.device);
+                measurements.scalars.insert("same".into(), f64::from(u8::from(same)));
+                assert!(cx.saved_weights(parent, "initial", &layout).is_err());
+            }
+        }
+        Ok(ToyRecord { measurements, panics })
+    }
+
+    fn report(&self, _: &Records<Self>) -> Result<Report> {
+        Ok(Report::default())
+    }
+}
+
+fn options(jobs: usize) -> Options {
+    Options {
+        jobs,
+        force: false,
+        choice: DeviceChoice::Cpu,
+        device: Device::Cpu,
+        progress: ProgressMode::Silent,
+        verbose: false,
+    }
+}
+
+/// Runs a study; how many trials were reused and finished, and the failures.
+fn run_toy(toy: &Toy, folder: &std::path::Path, jobs: usize) -> (usize, usize, Vec<(String, String)>) {
+    let run_dir = RunDir::new(folder.to_owned());
+    let mut job = [Job::new(toy as &dyn Study, &run_dir, "report")];
+    run(&mut job, &Signals::default(), &options(jobs)).unwrap();
+    let [job] = job;
+    for record in job.finished.values() {
+        let same = Study::measurements(toy, record).unwrap().scalars.get("same");
+        assert!(same.is_none_or(|&same| same == 1.0), "the parent's weights came back changed");
+    }
+    (job.reused, job.finished.len(), job.failures)
+}
+
+#[test]
+fn trials_build_on_the_weights_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut toy = Toy { behaviours: vec![Behaviour::Succeed; 3] };
+    assert_eq!(run_toy(&toy, folder.path(), 2), (0, 6, vec![]));
+    assert_eq!(run_toy(&toy, folder.path(), 2), (6, 6, vec![]));
+    toy.behaviours.push(Behaviour::Succeed);
+    assert_eq!(run_toy(&toy, folder.path(), 2), (6, 8, vec![]));
+}
+
+#[test]
+fn failures_and_panics_are_told_and_stop_nobody_else() {
+    for jobs in [1, 2, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let toy = Toy {
+            behaviours: vec![
+                Behaviour::Panic,
+                Behaviour::Succeed,
+                Behaviour::Fail,
+                Behaviour::PanicInRecord,
+                Behaviour::Succeed,
+            ],
+        };
+        // Both successes and what builds on them; the others again with every call.
+        for reused in [0, 4] {
+            let (again, finished, mut failures) = run_toy(&toy, folder.path(), jobs);
+            assert_eq!((again, finished), (reused, 4));
+            failures.sort();
+            let expected = ["a panic of its own", "a failure of its own", "no way into JSON"];
+            let expected: Vec<(String, String)> =
+                [0, 2, 3].iter().zip(expected).map(|(seed, why)| (format!("first, seed {seed}"), why.into())).collect();
+            assert_eq!(failures, expected);
+        }
+        let log = std::fs::read_to_string(folder.path().join("toy/log.jsonl")).unwrap();
+        assert_eq!(log.matches("\"event\":\"failed\"").count(), 6);
+        assert!(log.contains("\"reason\":\"a panic of its own\""), "{log}");
+    }
+}
+
+#[test]
+fn settings_stand_before_the_first_trial_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    run_toy(&Toy { behaviours: vec![Behaviour::Fail] }, folder.path(), 1);
+    let settings = std::fs::read_to_string(folder.path().join("toy/settings.toml")).unwrap();
+    assert!(settings.contains("preset = \"report\"") && settings.contains("Fail"), "{settings}");
+}
