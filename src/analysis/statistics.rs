@@ -53,7 +53,7 @@ impl PairedComparison {
 impl fmt::Display for PairedComparison {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { better, worse, n, as_claimed, p_as_claimed, .. } = self;
-        write!(f, "{better} below {worse} in {as_claimed} of {n} (p = {p_as_claimed:.2})")
+        write!(f, "{better} below {worse} in {as_claimed} of {n} (p = {p_as_claimed:.3})")
     }
 }
 
