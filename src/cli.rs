@@ -1,8 +1,13 @@
 //! The command line: clap, the registry of experiments, and the way from arguments to a run.
 
+use crate::data::fetch::{default_mirrors, fetch};
+use crate::data::mnist;
 use crate::device::DeviceChoice;
 use crate::error::{Interrupted, one_line, say, usage};
 use crate::experiment::{Experiment, Flag, Study};
+use crate::experiments::mnist_cnn::MnistCnn;
+use crate::experiments::params_sweep::ParamsSweep;
+use crate::experiments::random_labels::RandomLabels;
 use crate::experiments::simulate::Simulate;
 use crate::report::{self, Provenance};
 use crate::run_dir::RunDir;
@@ -28,7 +33,8 @@ type Studies = Vec<Box<dyn Study>>;
 
 /// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
 /// in `experiments`, a line here.
-static REGISTRY: [Entry; 1] = [entry::<Simulate>()];
+static REGISTRY: [Entry; 4] =
+    [entry::<Simulate>(), entry::<MnistCnn>(), entry::<RandomLabels>(), entry::<ParamsSweep>()];
 
 const fn entry<E: Experiment>() -> Entry {
     Entry { name: E::NAME, about: E::ABOUT, flags: E::FLAGS, studies: |layers| layers.studies::<E>() }
@@ -55,6 +61,9 @@ struct Common {
     /// report (as the report says) or smoke (tiny) [default: report]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
+    /// Folder with MNIST's files, for studies on digits [default: HW1_DATA_DIR, else the cache]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Settings from a TOML file, such as a run's settings.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -99,6 +108,25 @@ pub fn command() -> Command {
         .about("See how neural networks learn: each experiment trains, measures, writes JSON and draws figures")
         .subcommand_required(true)
         .arg_required_else_help(true);
+    let folder = Arg::new("data-dir")
+        .long("data-dir")
+        .value_name("DIR")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("MNIST's folder [default: HW1_DATA_DIR, else the cache]");
+    let mirror = Arg::new("mirror")
+        .long("mirror")
+        .value_name("URL")
+        .action(ArgAction::Append)
+        .help("Where to fetch from instead of the usual places; may be repeated");
+    command = command.subcommand(
+        Command::new("data")
+            .about("Fetch, check or find MNIST")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(Command::new("fetch").about("Download what is missing").arg(folder.clone()).arg(mirror))
+            .subcommand(Command::new("verify").about("Check all four files").arg(folder.clone()))
+            .subcommand(Command::new("path").about("Print the folder in use").arg(folder)),
+    );
     for entry in &REGISTRY {
         let own = entry.flags.iter().map(|flag| {
             let action = if flag.repeatable { ArgAction::Append } else { ArgAction::Set };
@@ -130,6 +158,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         }
     };
     let Some((name, matches)) = matches.subcommand() else { bail!("no subcommand") };
+    if name == "data" {
+        return data(matches);
+    }
     let entry = REGISTRY.iter().find(|entry| entry.name == name).context("a subcommand without an experiment")?;
     let common = Common::from_arg_matches(matches)?;
     let layers = layers(entry, &common, matches)?;
@@ -156,6 +187,48 @@ impl std::error::Error for Exit {}
 
 /// Bytes read of a settings file; what is longer is none.
 const LONGEST_CONFIG: u64 = 1 << 20;
+
+/// `hw1 data fetch|verify|path`.
+fn data(matches: &ArgMatches) -> Result<()> {
+    let Some((name, matches)) = matches.subcommand() else { bail!("no subcommand") };
+    let named = matches.get_one::<PathBuf>("data-dir").map(PathBuf::as_path);
+    match name {
+        "fetch" => {
+            let mirrors: Vec<String> = matches.get_many("mirror").into_iter().flatten().cloned().collect();
+            let mirrors = if mirrors.is_empty() { default_mirrors() } else { mirrors };
+            let folder = mnist::fetch_folder(named)?;
+            let signals = Signals::install()?;
+            let fetched = runner::with_download_bar(|progress| fetch(&folder, &mirrors, signals.flag(), progress));
+            match fetched {
+                Err(error) if error.is::<Interrupted>() => {
+                    say("hw1: interrupted; what was fetched is kept, the same command goes on from there");
+                    Err(Exit(signals.exit_code()).into())
+                }
+                fetched => fetched.and_then(|()| print(&format!("{}\n", folder.display()))),
+            }
+        }
+        "verify" => {
+            let folder = found(named)?;
+            let checks = mnist::verify(&folder);
+            for check in &checks {
+                let path = check.path.as_ref().map_or(check.name.to_owned(), |path| path.display().to_string());
+                print(&format!("{path}: {}\n", check.problem.as_deref().unwrap_or("ok")))?;
+            }
+            let bad = checks.iter().filter(|check| check.problem.is_some()).count();
+            if bad > 0 {
+                bail!("{bad} of {} files in {} are not MNIST's", checks.len(), folder.display());
+            }
+            Ok(())
+        }
+        _ => print(&format!("{}\n", found(named)?.display())),
+    }
+}
+
+/// MNIST's folder, or how to get one.
+fn found(named: Option<&std::path::Path>) -> Result<PathBuf> {
+    mnist::find(named)?
+        .context("MNIST is not on this machine: fetch it with `hw1 data fetch`, or name its folder with --data-dir")
+}
 
 /// The settings that the command line gives, by layer.
 fn layers(entry: &Entry, common: &Common, matches: &ArgMatches) -> Result<Layers> {
@@ -224,6 +297,7 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &L
             When::Never => ProgressMode::Silent,
         },
         verbose: common.verbose,
+        data_dir: common.data_dir.clone(),
     };
     let provenance = Provenance::now(options.choice, options.jobs, layers.preset());
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, layers.preset())).collect();

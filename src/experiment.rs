@@ -2,6 +2,7 @@
 //! the records; [`Study`] is the same with its types erased, which the runner and the registry
 //! hold. Knows neither the command line nor files.
 
+use crate::data::batches::{DataSpec, Images};
 use crate::error::Interrupted;
 use crate::model::Layout;
 use crate::plot::Figure;
@@ -42,6 +43,11 @@ pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// # Errors
     /// A sentence that names the setting and what would be valid.
     fn check(&self) -> Result<(), String>;
+
+    /// The images it trains on; `None` where it needs none.
+    fn data(&self) -> Option<DataSpec> {
+        None
+    }
 
     /// Folder in the run directory; letters, digits and '-' only.
     fn folder(&self) -> String {
@@ -85,6 +91,26 @@ pub struct Flag {
     pub parse: fn(&str) -> Result<toml::Value, String>,
     pub help: &'static str,
 }
+
+impl Flag {
+    /// For settings that are text.
+    ///
+    /// # Errors
+    /// None; the signature is that of [`Flag::parse`].
+    pub fn text(text: &str) -> Result<toml::Value, String> {
+        Ok(text.into())
+    }
+}
+
+/// `--dataset`, of every study on digits.
+pub const DATASET_FLAG: Flag = Flag {
+    name: "dataset",
+    value_name: "NAME",
+    setting: "dataset",
+    repeatable: false,
+    parse: Flag::text,
+    help: "mnist, or synthetic: digits drawn by hw1 itself [default: mnist; synthetic in the smoke preset]",
+};
 
 /// Numbers every record has, under the names of settings, CSV and figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -202,6 +228,12 @@ pub mod check {
 
     /// # Errors
     /// Names the setting and what would be valid.
+    pub fn batch_size(batch_size: u32) -> Result<(), String> {
+        if batch_size == 0 { Err("batch_size is 0; it must be at least 1".into()) } else { Ok(()) }
+    }
+
+    /// # Errors
+    /// Names the setting and what would be valid.
     pub fn seeds(seed: u64, repeats: u64) -> Result<(), String> {
         if !(1..=MOST_REPEATS).contains(&repeats) {
             return Err(format!("repeats is {repeats}; it must be from 1 to {MOST_REPEATS}"));
@@ -258,6 +290,7 @@ pub struct Context<'a> {
     stop: &'a AtomicBool,
     /// Reads the published weights of a finished trial of the same study.
     read_weights: &'a WeightsReader<'a>,
+    images: Option<Images>,
     weights: Weights,
 }
 
@@ -282,8 +315,17 @@ impl<'a> Context<'a> {
         progress: &'a Progress,
         stop: &'a AtomicBool,
         read_weights: &'a WeightsReader<'a>,
+        images: Option<Images>,
     ) -> Self {
-        Self { device, progress, stop, read_weights, weights: Weights::default() }
+        Self { device, progress, stop, read_weights, images, weights: Weights::default() }
+    }
+
+    /// The images that [`Experiment::data`] asked for, on the trial's device.
+    ///
+    /// # Errors
+    /// Where it asked for none.
+    pub fn images(&self) -> Result<&Images> {
+        self.images.as_ref().context("the study named no data set")
     }
 
     /// To be called once an epoch: shows where the trial is.
@@ -382,12 +424,15 @@ impl Planned {
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// Of a trial (as JSON) of an experiment at a version, on a kind of device.
+    /// Of a trial (as JSON) of an experiment at a version, on a kind of device and a data set.
     #[must_use]
-    pub fn of(experiment: &str, version: u32, device_kind: &str, trial: &Value) -> Self {
-        let whole = serde_json::json!({
+    pub fn of(experiment: &str, version: u32, device_kind: &str, data: Option<&str>, trial: &Value) -> Self {
+        let mut whole = serde_json::json!({
             "device": device_kind, "experiment": experiment, "trial": trial, "version": version,
         });
+        if let Some(data) = data {
+            whole["data"] = data.into();
+        }
         let mut canonical = String::new();
         write_canonical(&whole, &mut canonical);
         let digest = Sha256::digest(canonical.as_bytes());
@@ -446,6 +491,7 @@ pub trait Study: Send + Sync {
     fn experiment(&self) -> &'static str;
     fn version(&self) -> u32;
     fn folder(&self) -> String;
+    fn data(&self) -> Option<DataSpec>;
     /// The resolved settings, as TOML and as JSON.
     fn settings(&self) -> Result<(String, Value)>;
     /// All trials due or done, in declared order; those that need records still missing come
@@ -474,11 +520,16 @@ impl<E: Experiment> Study for E {
         Experiment::folder(self)
     }
 
+    fn data(&self) -> Option<DataSpec> {
+        Experiment::data(self)
+    }
+
     fn settings(&self) -> Result<(String, Value)> {
         Ok((toml::to_string(self)?, serde_json::to_value(self)?))
     }
 
     fn plan(&self, finished: &Finished, device_kind: &str) -> Result<Vec<Planned>> {
+        let data = Experiment::data(self).map(|spec| spec.identity());
         let named = |records: &Records<E>| -> Result<Vec<Planned>> {
             self.trials(records)?
                 .iter()
@@ -487,7 +538,7 @@ impl<E: Experiment> Study for E {
                     Ok(Planned {
                         label: self.label(trial),
                         seed: trial.seed(),
-                        fingerprint: Fingerprint::of(E::NAME, E::VERSION, device_kind, &json),
+                        fingerprint: Fingerprint::of(E::NAME, E::VERSION, device_kind, data.as_deref(), &json),
                         trial: json,
                     })
                 })
@@ -623,14 +674,15 @@ mod tests {
     fn fingerprints_cover_everything_and_no_order() {
         let trial: Value = serde_json::from_str(r#"{"b": 1, "a": {"d": 0.001, "c": "x"}}"#).unwrap();
         let same: Value = serde_json::from_str(r#"{"a": {"c": "x", "d": 1e-3}, "b": 1}"#).unwrap();
-        let base = Fingerprint::of("simulate", 1, "cpu", &trial);
-        assert_eq!(base, Fingerprint::of("simulate", 1, "cpu", &same));
+        let base = Fingerprint::of("simulate", 1, "cpu", None, &trial);
+        assert_eq!(base, Fingerprint::of("simulate", 1, "cpu", None, &same));
         let changed: Value = serde_json::from_str(r#"{"a": {"c": "x", "d": 0.002}, "b": 1}"#).unwrap();
         for other in [
-            Fingerprint::of("simulate", 2, "cpu", &trial),
-            Fingerprint::of("simulate", 1, "cuda", &trial),
-            Fingerprint::of("other", 1, "cpu", &trial),
-            Fingerprint::of("simulate", 1, "cpu", &changed),
+            Fingerprint::of("simulate", 2, "cpu", None, &trial),
+            Fingerprint::of("simulate", 1, "cuda", None, &trial),
+            Fingerprint::of("simulate", 1, "cpu", Some("mnist"), &trial),
+            Fingerprint::of("other", 1, "cpu", None, &trial),
+            Fingerprint::of("simulate", 1, "cpu", None, &changed),
         ] {
             assert_ne!(base, other);
         }

@@ -6,23 +6,26 @@
 //! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
 //!   [`settings`] the layers of settings; [`experiments`] the studies
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
+//! - [`classify`]: what the studies on digits share
 //! - [`run_dir`]: every path and every write
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ
 //! - [`model`] architectures and the layout of θ; [`data`] what is learned from
-//! - [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes
+//! - [`files`] whole writes; [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes
 //!
 //! A library so that tests and benchmarks see inside; the product is the binary.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)] // bad input never panics
 
 pub mod analysis;
+pub mod classify;
 pub mod cli;
 pub mod data;
 pub mod device;
 pub mod error;
 pub mod experiment;
 pub mod experiments;
+pub mod files;
 pub mod model;
 pub mod objective;
 pub mod plot;

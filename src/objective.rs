@@ -1,9 +1,11 @@
 //! What training minimises, as a function of one flat θ: the loss and its gradient.
 //!
 //! [`MeanSquaredError`] is the fast way for MLPs on a fixed set of points; the plain way through
-//! autograd is its oracle in the tests. Knows models and data, nothing of optimizers.
+//! autograd is its oracle in the tests. [`CrossEntropy`] is for classifiers in mini-batches. Knows
+//! models and data, nothing of optimizers.
 
-use crate::model::Mlp;
+use crate::data::batches::Samples;
+use crate::model::{Classifier, Layout, Mlp};
 use tch::{Kind, Tensor};
 
 /// A loss of one flat θ that training can follow.
@@ -92,6 +94,117 @@ impl Objective for MeanSquaredError {
             room.backward(tile, &mut self.layers, 2.0 / points, index == 0);
         }
         sum_of_squares / points
+    }
+}
+
+/// Cross entropy of a classifier over mini-batches.
+pub struct CrossEntropy {
+    model: Classifier,
+    layout: Layout,
+    theta: Tensor,
+    /// θ's slices: leaves of the graph that share its memory. One gradient for each is far cheaper
+    /// than one for θ, which would be padded to full length for every slice.
+    leaves: Vec<Tensor>,
+}
+
+/// Sums over some samples, as tensors on the device: read once an epoch, not once a batch.
+pub struct BatchSums {
+    /// Sum of the samples' losses.
+    pub loss: Tensor,
+    /// How many were classified right.
+    pub correct: Tensor,
+}
+
+/// Means over a set of samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    pub loss: f64,
+    /// In 0…1.
+    pub accuracy: f64,
+}
+
+impl CrossEntropy {
+    #[must_use]
+    pub fn new(model: &Classifier, theta: Tensor) -> Self {
+        let layout = model.layout();
+        let leaves = layout.views(&theta).iter().map(|view| view.detach().set_requires_grad(true)).collect();
+        Self { model: model.clone(), layout, theta, leaves }
+    }
+
+    /// θ, flat; change it in place.
+    pub fn theta(&self) -> &Tensor {
+        &self.theta
+    }
+
+    /// The gradient, flat, of the mean cross entropy over a batch `x` [n, 784], `labels` [n]; and
+    /// the batch's sums, without a graph.
+    pub fn gradient(&self, x: &Tensor, labels: &Tensor) -> (Tensor, BatchSums) {
+        let logits = self.model.logits(&self.leaves, x);
+        let loss = logits.cross_entropy_for_logits(labels);
+        let gradients = Tensor::run_backward(&[&loss], &self.leaves, false, false);
+        let _no_grad = tch::no_grad_guard();
+        let flat: Vec<Tensor> = gradients.iter().map(|gradient| gradient.reshape(-1)).collect();
+        let samples = labels.size()[0] as f64;
+        let sums = BatchSums { loss: loss.detach() * samples, correct: correct(&logits, labels) };
+        (Tensor::cat(&flat, 0), sums)
+    }
+
+    /// Loss and accuracy over all of `samples`.
+    ///
+    /// In blocks small enough for the cache: 88 ms against 308 ms for 10000 images.
+    #[must_use]
+    pub fn evaluate(&self, samples: &Samples) -> Accuracy {
+        let _no_grad = tch::no_grad_guard();
+        let slices = self.layout.views(&self.theta);
+        let mut sums: Option<BatchSums> = None;
+        for_blocks(samples, |x, labels| {
+            let logits = self.model.logits(&slices, x);
+            let log_p = logits.log_softmax(-1, Kind::Float);
+            let loss = -log_p.gather(1, &labels.unsqueeze(1), false).sum(Kind::Double);
+            let correct = correct(&logits, labels);
+            sums = Some(match sums.take() {
+                None => BatchSums { loss, correct },
+                Some(sums) => BatchSums { loss: sums.loss + loss, correct: sums.correct + correct },
+            });
+        });
+        sums.map_or(Accuracy { loss: f64::NAN, accuracy: f64::NAN }, |sums| sums.means(samples.len()))
+    }
+
+    /// Probabilities [n, 10] of each class for all of `samples`.
+    pub fn probabilities(&self, samples: &Samples) -> Tensor {
+        let _no_grad = tch::no_grad_guard();
+        let slices = self.layout.views(&self.theta);
+        let mut blocks = Vec::new();
+        for_blocks(samples, |x, _| blocks.push(self.model.logits(&slices, x).softmax(-1, Kind::Float)));
+        Tensor::cat(&blocks, 0)
+    }
+}
+
+/// Samples at a time in an evaluation.
+const BLOCK: i64 = 100;
+
+fn for_blocks(samples: &Samples, mut visit: impl FnMut(&Tensor, &Tensor)) {
+    let n = samples.len();
+    let mut start = 0;
+    while start < n {
+        let size = BLOCK.min(n - start);
+        visit(&samples.images.narrow(0, start, size), &samples.labels.narrow(0, start, size));
+        start += size;
+    }
+}
+
+fn correct(logits: &Tensor, labels: &Tensor) -> Tensor {
+    logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Int64)
+}
+
+impl BatchSums {
+    /// The means over `n` samples: waits for the device.
+    #[must_use]
+    pub fn means(&self, n: i64) -> Accuracy {
+        Accuracy {
+            loss: self.loss.double_value(&[]) / n as f64,
+            accuracy: self.correct.int64_value(&[]) as f64 / n as f64,
+        }
     }
 }
 
@@ -264,5 +377,37 @@ mod tests {
         assert_eq!(sizes.iter().sum::<i64>(), 100_000);
         assert!(sizes.len() > 5 && sizes.iter().all(|&size| size * 62 <= TILE_NUMBERS), "{sizes:?}");
         assert!(sizes[0] - sizes[sizes.len() - 1] < sizes.len() as i64, "{sizes:?}");
+    }
+
+    #[test]
+    fn cross_entropy_is_the_textbooks() {
+        let model: Classifier = "784-3-10".parse().unwrap();
+        let theta = model.layout().initial(2, "entropy", Kind::Float, Device::Cpu);
+        let objective = CrossEntropy::new(&model, theta.copy());
+        let x = Tensor::linspace(-1.0, 1.0, 130 * 784, (Kind::Float, Device::Cpu)).cos().view([130, 784]);
+        let labels = Tensor::arange(130, (Kind::Int64, Device::Cpu)).remainder(10);
+        // -log softmax by hand, in f64, sample by sample.
+        let slices = model.layout().views(&theta);
+        let logits: Vec<f64> = model.logits(&slices, &x).view(-1).to_kind(Kind::Double).try_into().unwrap();
+        let (mut loss, mut right) = (0.0, 0);
+        for (sample, logits) in logits.chunks_exact(10).enumerate() {
+            let sum: f64 = logits.iter().map(|z| z.exp()).sum();
+            loss += sum.ln() - logits[sample % 10];
+            right += usize::from(logits.iter().all(|z| *z <= logits[sample % 10]));
+        }
+        let samples = Samples { images: x.shallow_clone(), labels: labels.shallow_clone() };
+        let found = objective.evaluate(&samples);
+        assert!((found.loss - loss / 130.0).abs() < 1e-6, "{} against {}", found.loss, loss / 130.0);
+        assert_eq!(found.accuracy, right as f64 / 130.0);
+        let (gradient, sums) = objective.gradient(&x, &labels);
+        assert!((sums.means(130).loss - found.loss).abs() < 1e-6);
+        assert_eq!(sums.means(130).accuracy, found.accuracy);
+        let p: Vec<f64> = objective.probabilities(&samples).sum(Kind::Double).view(-1).try_into().unwrap();
+        assert!((p[0] - 130.0).abs() < 1e-3);
+        // The gradient of θ as one leaf.
+        let whole = theta.copy().set_requires_grad(true);
+        let logits = model.logits(&model.layout().views(&whole), &x);
+        let expected = Tensor::run_backward(&[logits.cross_entropy_for_logits(&labels)], &[&whole], false, false);
+        assert!(relative(&gradient, &expected[0]) < 1e-6);
     }
 }

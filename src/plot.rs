@@ -176,6 +176,12 @@ impl Series {
         Self { label: label.into(), color, mark: Mark::Band, points: points.collect() }
     }
 
+    /// A line over epochs, one value each; the first is epoch `first`.
+    pub fn over_epochs(label: impl Into<String>, color: Color, first: u32, values: &[f64]) -> Self {
+        let points = (first..).zip(values).map(|(epoch, &value)| (f64::from(epoch), value));
+        Self::new(label, color, points.collect())
+    }
+
     /// The same series with another mark.
     #[must_use]
     pub fn mark(mut self, mark: Mark) -> Self {

@@ -1,6 +1,7 @@
 //! What a study leaves for people and programs: settings.toml, metrics.json, metrics.csv, the
 //! figures, and the table on standard output. Reads records only, so it never retrains.
 
+use crate::data::batches::DataSpec;
 use crate::device::{DeviceChoice, cpu_name, mkl_choice};
 use crate::experiment::Report;
 use crate::plot::{Figure, rasterize};
@@ -25,8 +26,6 @@ pub struct Provenance {
     mkl: &'static str,
     jobs: usize,
     preset: String,
-    /// Data set and its SHA-256; null where points are computed.
-    data: Option<Value>,
     command: Vec<String>,
     start: String,
     #[serde(skip)]
@@ -46,15 +45,16 @@ impl Provenance {
             mkl: mkl_choice(),
             jobs,
             preset: preset.to_owned(),
-            data: None,
             command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
             start: timestamp(),
             begin: Instant::now(),
         }
     }
 
-    fn complete(&self) -> Result<Value> {
+    /// Of a study that is done now; `data` is null where points are computed.
+    fn complete(&self, data: Option<&DataSpec>) -> Result<Value> {
         let mut value = serde_json::to_value(self)?;
+        value["data"] = json!(data.map(|spec| json!({"name": spec.title(), "identity": spec.identity()})));
         value["end"] = timestamp().into();
         value["seconds"] = self.begin.elapsed().as_secs_f64().into();
         Ok(value)
@@ -80,7 +80,7 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
         "schema": METRICS_SCHEMA,
         "experiment": job.study.experiment(),
         "settings": settings,
-        "provenance": provenance.complete()?,
+        "provenance": provenance.complete(job.study.data().as_ref())?,
         "trials": trials(job)?,
         "summary": report.summary,
         "figures": figures,
@@ -175,7 +175,8 @@ pub fn table(report: &Report, job: &Job) -> String {
             .all(|row| row.get(index).is_some_and(|cell| cell.is_empty() || cell.parse::<f64>().is_ok()));
         column.set_cell_alignment(if numeric { CellAlignment::Right } else { CellAlignment::Left });
     }
-    let mut text = format!("{}\n{}\n", job.study.folder(), table.trim_fmt());
+    let data = job.study.data().map_or(String::new(), |spec| format!(", {}", spec.title()));
+    let mut text = format!("{}{data}\n{}\n", job.study.folder(), table.trim_fmt());
     for note in &report.notes {
         text.push_str(&format!("{note}\n"));
     }

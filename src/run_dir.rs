@@ -2,6 +2,7 @@
 //! record appears last, so its existence means that the trial is done.
 
 use crate::experiment::{AnyRecord, Fingerprint, Planned, Study, Weights};
+use crate::files;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -12,9 +13,6 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use tch::Kind;
-
-/// Files on their way to their names; left over only where a process was killed.
-const TEMPORARY: &str = ".hw1-";
 
 /// `--out`: one folder of it for each study.
 pub struct RunDir {
@@ -78,6 +76,9 @@ struct RecordFile {
     experiment: String,
     version: u32,
     device: String,
+    /// Identity of the data set, where the study has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
     trial: Value,
     /// SHA-256 of `trials/<fingerprint>.safetensors`, null where the trial saves no weights.
     weights_sha256: Option<String>,
@@ -108,6 +109,7 @@ impl Encoded {
             experiment: study.experiment().to_owned(),
             version: study.version(),
             device: device_kind.to_owned(),
+            data: study.data().map(|spec| spec.identity()),
             trial: planned.trial.clone(),
             weights_sha256: weights.as_deref().map(sha256),
             record: study.encode(record)?,
@@ -157,12 +159,7 @@ impl StudyDir {
     pub fn prepare(&self) -> Result<()> {
         for folder in [self.root.clone(), self.trials(), self.figures()] {
             create_folder(&folder)?;
-            for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-                let entry = entry?;
-                if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                    let _ = fs::remove_file(entry.path());
-                }
-            }
+            files::remove_leftovers(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         }
         Ok(())
     }
@@ -181,7 +178,8 @@ impl StudyDir {
         let (file, record) = parse_record(study, &bytes)
             .and_then(|(file, record)| {
                 ensure!(
-                    Fingerprint::of(&file.experiment, file.version, &file.device, &file.trial) == planned.fingerprint
+                    Fingerprint::of(&file.experiment, file.version, &file.device, file.data.as_deref(), &file.trial)
+                        == planned.fingerprint
                         && (file.experiment.as_str(), file.version, file.device.as_str())
                             == (study.experiment(), study.version(), device_kind)
                         && file.trial == planned.trial,
@@ -298,25 +296,9 @@ fn create_folder(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot create the folder {}; choose another with --out", path.display()))
 }
 
-/// Writes beside `path`, syncs, renames: whoever looks sees the old file or the whole new one.
+/// [`files::write_atomically`] with an error that says what to do.
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().context("a file needs a folder")?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // Less the umask, as any new file; tempfile's own default lets nobody else read.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let write = || -> std::io::Result<()> {
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| {
+    files::write_atomically(path, bytes).map_err(|error| {
         // The kind alone: tempfile's own text names a path that nobody asked for.
         let kind = error.kind();
         let way_out = match kind {
@@ -332,23 +314,6 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_failed_write_leaves_what_stood_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        write_atomically(&path, b"one").unwrap();
-        write_atomically(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-
-        // A folder in the file's place cannot be replaced.
-        let taken = folder.path().join("taken");
-        fs::create_dir(&taken).unwrap();
-        let error = write_atomically(&taken, b"x").unwrap_err();
-        assert!(error.to_string().contains("taken"), "{error}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
 
     #[test]
     fn one_process_at_a_time_holds_the_lock() {

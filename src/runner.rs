@@ -1,6 +1,8 @@
 //! Runs what is due: one pool of workers over the trials of every study, a whole trial each.
 //! Knows the erased [`Study`], never a concrete experiment; the only user of indicatif.
 
+use crate::data::batches::{DataSpec, Images};
+use crate::data::fetch;
 use crate::device::{DeviceChoice, cpu_name, mkl_choice};
 use crate::error::{Interrupted, one_line, say};
 use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Study};
@@ -8,9 +10,10 @@ use crate::run_dir::{Encoded, Lock, RunDir, Stored, StudyDir};
 use anyhow::{Context as _, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IsTerminal as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,6 +31,8 @@ pub struct Options {
     pub device: Device,
     pub progress: ProgressMode,
     pub verbose: bool,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// What is shown on standard error while trials run.
@@ -67,6 +72,12 @@ impl Signals {
             flag::register_usize(signal, signals.number.clone(), signal as usize)?;
         }
         Ok(signals)
+    }
+
+    /// Set once a signal has come.
+    #[must_use]
+    pub fn flag(&self) -> &AtomicBool {
+        &self.stop
     }
 
     fn stopped(&self) -> bool {
@@ -194,7 +205,7 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
         return Ok(());
     }
 
-    let shared: Vec<(&dyn Study, StudyDir)> = jobs.iter().map(|job| (job.study, job.dir.clone())).collect();
+    let shared = share(jobs, options)?;
     thread::scope(|scope| {
         // The scope waits for the workers: however it is left, they must find the queue closed.
         let _closing = CloseOnDrop(&queue);
@@ -215,6 +226,38 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
         display.clear();
         result
     })
+}
+
+/// What workers need of a job.
+struct Shared<'a> {
+    study: &'a dyn Study,
+    dir: StudyDir,
+    images: Option<Arc<Mutex<Images>>>,
+}
+
+/// Loads, before the first trial, each data set that trials are due on, once and onto the device.
+fn share<'a>(jobs: &[Job<'a>], options: &Options) -> Result<Vec<Shared<'a>>> {
+    let mut loaded: BTreeMap<DataSpec, Arc<Mutex<Images>>> = BTreeMap::new();
+    let mut shared = Vec::new();
+    for job in jobs {
+        let images = match job.study.data().filter(|_| job.running > 0) {
+            None => None,
+            Some(spec) => Some(match loaded.get(&spec) {
+                Some(images) => images.clone(),
+                None => {
+                    let images = spec.load(options.data_dir.as_deref())?.on(options.device);
+                    loaded.entry(spec).or_insert(Arc::new(Mutex::new(images))).clone()
+                }
+            }),
+        };
+        shared.push(Shared { study: job.study, dir: job.dir.clone(), images });
+    }
+    Ok(shared)
+}
+
+/// A poisoned lock is one a panicking thread held; the images never change.
+fn lock_images(images: &Mutex<Images>) -> MutexGuard<'_, Images> {
+    images.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The name of worker threads: a panic there is a failed trial, not a bug report on the screen.
@@ -354,7 +397,7 @@ struct Worker<'a> {
     slot: usize,
     kind: &'static str,
     queue: &'a Queue,
-    shared: &'a [(&'a dyn Study, StudyDir)],
+    shared: &'a [Shared<'a>],
     signals: &'a Signals,
     options: &'a Options,
     events: Sender<Event>,
@@ -382,11 +425,13 @@ impl Worker<'_> {
     }
 
     fn run(&self, job: usize, planned: &Planned, progress: &Progress) -> End {
-        let (study, dir) = &self.shared[job];
+        let Shared { study, dir, images } = &self.shared[job];
         let begin = Instant::now();
         let read_weights = |fingerprint: &Fingerprint| dir.read_weights(fingerprint);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut cx = Context::new(self.options.device, progress, &self.signals.stop, &read_weights);
+            // Shares the memory; tensors may be sent to a thread, not used by two at once.
+            let images = images.as_ref().map(|images| lock_images(images).on(self.options.device));
+            let mut cx = Context::new(self.options.device, progress, &self.signals.stop, &read_weights, images);
             let record = study.run(planned, &mut cx)?;
             let encoded = Encoded::new(*study, planned, self.kind, &record, &cx.into_weights())?;
             Ok((record, encoded))
@@ -421,6 +466,35 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     // An unwrapped error of libtorch is quoted, its backtrace after an escaped line break.
     text.unwrap_or("a panic without a message").split("\\n").next().unwrap_or_default().to_owned()
+}
+
+/// Runs a download with a progress bar, or lines off a terminal.
+///
+/// # Errors
+/// Those of the download.
+pub fn with_download_bar(download: impl FnOnce(&mut dyn FnMut(fetch::Event)) -> Result<()>) -> Result<()> {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{prefix}  {bar:24} {bytes}/{total_bytes}  {eta} left") {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    let line = |text: String| if bar.is_hidden() { say(&text) } else { bar.println(text) };
+    let result = download(&mut |event| match event {
+        fetch::Event::Waiting => line("another hw1 fetches into this folder; waiting for it".into()),
+        fetch::Event::Present { file } => line(format!("{file}: already here")),
+        fetch::Event::Started { file, url } => {
+            bar.reset();
+            bar.set_prefix(file.to_owned());
+            line(format!("{file}: from {url}"));
+        }
+        fetch::Event::Progress { bytes, total, .. } => {
+            bar.set_length(total.unwrap_or(0));
+            bar.set_position(bytes);
+        }
+        fetch::Event::Failed { file, reason } => line(format!("{file}: {reason}")),
+        fetch::Event::Finished { file } => line(format!("{file}: done")),
+    });
+    bar.finish_and_clear();
+    result
 }
 
 /// A trial that runs now.

@@ -1,7 +1,8 @@
 //! Training on one flat θ: the loop over epochs, the optimizers, the rule that ends a training.
 //! Knows objectives and tensors, nothing of experiments, files or progress bars.
 
-use crate::objective::Objective;
+use crate::data::batches::{Samples, order};
+use crate::objective::{Accuracy, BatchSums, CrossEntropy, Objective};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -209,6 +210,86 @@ pub fn train(
     Ok(training)
 }
 
+/// How a training in mini-batches goes through its samples.
+pub struct MiniBatches<'a> {
+    pub samples: &'a Samples,
+    pub batch_size: i64,
+    /// Seed and name of the trial that key each epoch's permutation; `None` keeps the order.
+    pub shuffle: Option<(u64, &'a str)>,
+}
+
+/// One epoch of steps: means over its samples while training. `observe` is called after every
+/// batch, and ends the epoch with an error of its own.
+///
+/// # Errors
+/// Only those of `observe`.
+pub fn train_epoch(
+    objective: &CrossEntropy,
+    optimizer: &mut Optimizer,
+    batches: &MiniBatches,
+    epoch: u64,
+    mut observe: impl FnMut() -> Result<()>,
+) -> Result<Accuracy> {
+    let samples = batches.samples;
+    let order = Tensor::from_slice(&order(samples.len(), batches.shuffle, epoch)).to_device(samples.labels.device());
+    let mut total: Option<BatchSums> = None;
+    for index in order.split(batches.batch_size, 0) {
+        let x = samples.images.index_select(0, &index);
+        let labels = samples.labels.index_select(0, &index);
+        let (gradient, sums) = objective.gradient(&x, &labels);
+        optimizer.step(objective.theta(), &gradient);
+        total = Some(match total.take() {
+            None => sums,
+            Some(total) => BatchSums { loss: total.loss + sums.loss, correct: total.correct + sums.correct },
+        });
+        observe()?;
+    }
+    Ok(total.map_or(Accuracy { loss: f64::NAN, accuracy: f64::NAN }, |total| total.means(samples.len())))
+}
+
+/// What a classifier's training measured, one number an epoch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Curves {
+    /// Mean over the epoch's samples while training.
+    pub train_loss: Vec<f64>,
+    pub train_accuracy: Vec<f64>,
+    /// After the epoch, over the whole test set.
+    pub test_loss: Vec<f64>,
+    pub test_accuracy: Vec<f64>,
+    /// The loss was no longer a finite number, and the training ended.
+    pub diverged: bool,
+}
+
+/// Trains a classifier epoch by epoch. `observe` is called after every batch with `None`, and
+/// after every epoch with the epochs done and the curves so far.
+///
+/// # Errors
+/// Only those of `observe`.
+pub fn train_classifier(
+    objective: &CrossEntropy,
+    optimizer: &mut Optimizer,
+    batches: &MiniBatches,
+    test: &Samples,
+    epochs: u64,
+    mut observe: impl FnMut(Option<(u64, &Curves)>) -> Result<()>,
+) -> Result<Curves> {
+    let mut curves = Curves::default();
+    for epoch in 0..epochs {
+        let train = train_epoch(objective, optimizer, batches, epoch, || observe(None))?;
+        let tested = objective.evaluate(test);
+        curves.train_loss.push(train.loss);
+        curves.train_accuracy.push(train.accuracy);
+        curves.test_loss.push(tested.loss);
+        curves.test_accuracy.push(tested.accuracy);
+        observe(Some((epoch + 1, &curves)))?;
+        if !train.loss.is_finite() {
+            curves.diverged = true;
+            break;
+        }
+    }
+    Ok(curves)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,5 +440,37 @@ mod tests {
                 golden.weight_decay
             );
         }
+    }
+
+    #[test]
+    fn an_epoch_of_mini_batches_is_its_batches_one_by_one() {
+        use crate::data::batches::{DataSpec, DatasetName};
+        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 70, test_size: 1 };
+        let samples = spec.load(None).unwrap().train;
+        let model: crate::model::Classifier = "784-5-10".parse().unwrap();
+        let initial = || model.layout().initial(0, "epoch", Kind::Float, Device::Cpu);
+        let (ours, by_hand) = (CrossEntropy::new(&model, initial()), CrossEntropy::new(&model, initial()));
+        let batches = MiniBatches { samples: &samples, batch_size: 32, shuffle: Some((3, "epoch")) };
+        let mut count = 0;
+        let mean = train_epoch(&ours, &mut Optimizer::adam(1e-2), &batches, 5, || {
+            count += 1;
+            Ok(())
+        });
+        assert_eq!(count, 3);
+
+        let mut adam = Optimizer::adam(1e-2);
+        let (mut loss, mut right) = (0.0, 0.0);
+        for batch in order(70, Some((3, "epoch")), 5).chunks(32) {
+            let index = Tensor::from_slice(batch);
+            let (x, labels) = (samples.images.index_select(0, &index), samples.labels.index_select(0, &index));
+            let (gradient, sums) = by_hand.gradient(&x, &labels);
+            adam.step(by_hand.theta(), &gradient);
+            let n = batch.len() as f64;
+            loss += sums.means(batch.len() as i64).loss * n;
+            right += sums.means(batch.len() as i64).accuracy * n;
+        }
+        let mean = mean.unwrap();
+        assert!((mean.loss - loss / 70.0).abs() < 1e-6 && (mean.accuracy - right / 70.0).abs() < 1e-12);
+        assert_eq!(ours.theta(), by_hand.theta());
     }
 }

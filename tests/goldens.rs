@@ -1,8 +1,8 @@
 //! Whole trainings against PyTorch's, from tests/goldens/make.py.
 
 use hw1::data::functions::{Target, evenly_spaced};
-use hw1::model::Mlp;
-use hw1::objective::MeanSquaredError;
+use hw1::model::{Classifier, Layout, Mlp};
+use hw1::objective::{CrossEntropy, MeanSquaredError};
 use hw1::train::{Convergence, OptimizerName, train};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
@@ -14,13 +14,17 @@ struct Golden {
     train_loss: Vec<f64>,
 }
 
-/// The script's initial weights: Knuth's multiplicative hash, scaled by 1/√fan_in.
-fn initial(model: &Mlp) -> Tensor {
+/// The script's `knuth`: number `index`, from 1, in [-1, 1).
+fn knuth(index: u64) -> f64 {
+    (index * 2_654_435_761 % (1 << 32)) as f64 / 2f64.powi(31) - 1.0
+}
+
+/// The script's initial weights, scaled by 1/√fan_in.
+fn initial(layout: &Layout) -> Tensor {
     let mut values = Vec::new();
-    for slot in model.layout().slots {
+    for slot in &layout.slots {
         for _ in 0..slot.len() {
-            let hash = (values.len() as u64 + 1) * 2_654_435_761 % (1 << 32);
-            values.push((hash as f64 / 2f64.powi(31) - 1.0) / (slot.fan_in as f64).sqrt());
+            values.push(knuth(values.len() as u64 + 1) / (slot.fan_in as f64).sqrt());
         }
     }
     Tensor::from_slice(&values).to_kind(Kind::Float)
@@ -37,7 +41,7 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
         let x = evenly_spaced(domain, points);
         let y = golden.function.values(&x).unwrap();
         let row = |values: &[f64]| Tensor::from_slice(values).to_kind(Kind::Float).unsqueeze(0);
-        let mut objective = MeanSquaredError::new(&golden.model, initial(&golden.model), &row(&x), &row(&y));
+        let mut objective = MeanSquaredError::new(&golden.model, initial(&golden.model.layout()), &row(&x), &row(&y));
         let never = Convergence { tolerance: 0.0, patience: 1 };
         let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
         let training =
@@ -45,6 +49,36 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
         for (epoch, (ours, theirs)) in training.train_loss.iter().zip(&golden.train_loss).enumerate() {
             let error = (ours - theirs).abs() / theirs;
             assert!(error < 1e-4, "{}, epoch {epoch}: {ours} against {theirs}", golden.model);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ClassifierGolden {
+    model: Classifier,
+    batch_size: i64,
+    loss: Vec<f64>,
+}
+
+#[test]
+fn batch_losses_of_every_classifier_are_pytorchs() {
+    tch::set_num_threads(1);
+    let goldens: Vec<ClassifierGolden> = serde_json::from_str(include_str!("goldens/classifiers.json")).unwrap();
+    assert_eq!(goldens.len(), 4);
+    for golden in goldens {
+        let samples = golden.batch_size * golden.loss.len() as i64;
+        let pixels: Vec<f64> = (1..=samples as u64 * 784).map(knuth).collect();
+        let images = Tensor::from_slice(&pixels).to_kind(Kind::Float).view([samples, 784]);
+        let labels = (Tensor::arange(samples, (Kind::Int64, tch::Device::Cpu)) * 7).remainder(10);
+        let objective = CrossEntropy::new(&golden.model, initial(&golden.model.layout()));
+        let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
+        for (batch, theirs) in golden.loss.iter().enumerate() {
+            let start = batch as i64 * golden.batch_size;
+            let (x, y) = (images.narrow(0, start, golden.batch_size), labels.narrow(0, start, golden.batch_size));
+            let (gradient, sums) = objective.gradient(&x, &y);
+            adam.step(objective.theta(), &gradient);
+            let ours = sums.means(golden.batch_size).loss;
+            assert!((ours - theirs).abs() < 1e-4 * theirs, "{}, batch {batch}: {ours} against {theirs}", golden.model);
         }
     }
 }

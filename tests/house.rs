@@ -9,21 +9,23 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["cli", "device", "error", "runner"]),
-    ("cli", &["device", "error", "experiment", "experiments", "report", "run_dir", "runner", "settings"]),
+    ("cli", &["data", "device", "error", "experiment", "experiments", "report", "run_dir", "runner", "settings"]),
     ("settings", &["error", "experiment"]),
-    ("report", &["device", "experiment", "plot", "run_dir", "runner"]),
-    ("runner", &["device", "error", "experiment", "run_dir"]),
-    ("experiments", &["analysis", "data", "experiment", "model", "objective", "plot", "train"]),
-    ("experiment", &["error", "model", "plot"]),
-    ("run_dir", &["experiment"]),
-    ("train", &["objective"]),
+    ("report", &["data", "device", "experiment", "plot", "run_dir", "runner"]),
+    ("runner", &["data", "device", "error", "experiment", "run_dir"]),
+    ("classify", &["data", "error", "experiment", "model", "objective", "plot", "train"]),
+    ("experiments", &["analysis", "classify", "data", "experiment", "model", "objective", "plot", "train"]),
+    ("experiment", &["data", "error", "model", "plot"]),
+    ("run_dir", &["experiment", "files"]),
+    ("train", &["data", "objective"]),
     ("analysis", &["objective", "model"]),
     ("objective", &["data", "model"]),
     ("model", &["rng"]),
-    ("data", &["rng"]),
+    ("data", &["error", "files", "rng"]),
     ("plot", &[]),
     ("rng", &[]),
     ("device", &[]),
+    ("files", &[]),
     ("error", &[]),
 ];
 
@@ -34,7 +36,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("resvg", &["plot"]),
     ("indicatif", &["runner"]),
     ("signal_hook", &["runner"]),
-    ("tempfile", &["run_dir"]),
+    ("tempfile", &["files"]),
+    ("ureq", &["data"]),
+    ("flate2", &["data"]),
     ("rand_chacha", &["rng"]),
     ("nanoexpr", &["data"]),
     ("comfy_table", &["report"]),
@@ -48,7 +52,9 @@ const HOMES: &[(&str, &[&str])] = &[
 
 /// The code itself: no tests, no comments.
 fn without_tests(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let end =
+        ["#[cfg(test)]\nmod tests", "#[cfg(test)]\npub(crate) mod tests"].iter().find_map(|start| text.find(start));
+    let code = &text[..end.unwrap_or(text.len())];
     code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }
 

@@ -142,6 +142,7 @@ fn options(jobs: usize) -> Options {
         device: Device::Cpu,
         progress: ProgressMode::Silent,
         verbose: false,
+        data_dir: None,
     }
 }
 

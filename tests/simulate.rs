@@ -310,7 +310,7 @@ fn progress_goes_to_standard_error_and_quiet_is_quiet() {
 fn help_lists_what_works() {
     let dir = Dir::new();
     let help = dir.succeed(&["--help"]).stdout();
-    assert!(help.contains("simulate") && !help.contains("mnist-cnn"), "{help}");
+    assert!(help.contains("simulate") && !help.contains("pca-weights"), "{help}");
     assert!(help.contains("Deep and shallow networks learn a function"), "{help}");
     let help = dir.succeed(&["simulate", "--help"]).stdout();
     for flag in [

@@ -73,6 +73,31 @@ pub fn sign_test(wins: usize, n: usize) -> f64 {
     tail.min(1.0)
 }
 
+/// Spearman's rank correlation of pairs, ties at their mean rank; `None` where it is undefined
+/// (fewer than two pairs, a value that is no number, no variation).
+#[must_use]
+pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
+    if pairs.len() < 2 || pairs.iter().any(|(x, y)| x.is_nan() || y.is_nan()) {
+        return None;
+    }
+    let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let (x, y) = (ranks(&x), ranks(&y));
+    let mean = (pairs.len() as f64 + 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
+    let correlation = product(&x, &y) / (product(&x, &x) * product(&y, &y)).sqrt();
+    correlation.is_finite().then_some(correlation)
+}
+
+/// Ranks from 1, ties at their mean.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let rank = |value: &f64| {
+        let below = values.iter().filter(|other| *other < value).count();
+        let equal = values.iter().filter(|other| *other == value).count();
+        below as f64 + (equal as f64 + 1.0) / 2.0
+    };
+    values.iter().map(rank).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +112,19 @@ mod tests {
         assert_eq!((found.p_as_claimed, found.p_opposite), (0.5, 7.0 / 8.0));
         let found = PairedComparison::of_losses(("a", &better[..3]), ("b", &worse[..4]));
         assert_eq!((found.n, found.mean_log10_ratio), (2, Some(0.0)));
+    }
+
+    #[test]
+    fn spearman_is_scipys() {
+        let pairs = |y: &[f64]| (1..).map(f64::from).zip(y.iter().copied()).collect::<Vec<_>>();
+        assert_eq!(spearman(&pairs(&[1.0, 8.0, 27.0])), Some(1.0));
+        assert_eq!(spearman(&pairs(&[3.0, 2.0, -1.0])), Some(-1.0));
+        // scipy.stats.spearmanr([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]).statistic, with a tie
+        let tied = spearman(&pairs(&[5.0, 6.0, 7.0, 8.0, 7.0])).unwrap();
+        assert!((tied - 0.820_782_681_668_123_4).abs() < 1e-12, "{tied}");
+        assert_eq!(spearman(&pairs(&[1.0, 1.0])), None);
+        assert_eq!(spearman(&pairs(&[1.0])), None);
+        assert_eq!(spearman(&pairs(&[1.0, f64::NAN])), None);
     }
 
     #[test]

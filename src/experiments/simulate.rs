@@ -6,7 +6,7 @@ use crate::data::functions::{Target, evenly_spaced};
 use crate::experiment::{
     Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, Verdict, cell, check,
 };
-use crate::model::Mlp;
+use crate::model::{Mlp, Named};
 use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::train::{Convergence, Ending, OptimizerName, train};
@@ -14,7 +14,6 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
@@ -29,7 +28,7 @@ pub struct Simulate {
     domain: [f64; 2],
     train_size: usize,
     validation_size: usize,
-    models: Vec<NamedModel>,
+    models: Vec<Named<Mlp>>,
     optimizer: OptimizerName,
     learning_rate: f64,
     epochs: u64,
@@ -37,45 +36,6 @@ pub struct Simulate {
     patience: u64,
     seed: u64,
     repeats: u64,
-}
-
-/// A model with a name to call it by, written `deep = 1-8-8-1`, or `1-8-8-1` to go by its widths.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-struct NamedModel {
-    name: Option<String>,
-    model: Mlp,
-}
-
-impl TryFrom<String> for NamedModel {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let Some((name, widths)) = text.split_once('=') else {
-            return Ok(Self { name: None, model: text.trim().parse()? });
-        };
-        let name = name.trim();
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-        if name.is_empty() || name.len() > 40 || !name.chars().all(allowed) {
-            return Err(format!(
-                "model name {:?}: use 1 to 40 letters, digits, '_', '-' or '.'",
-                name.chars().take(60).collect::<String>()
-            ));
-        }
-        Ok(Self { name: Some(name.to_owned()), model: widths.trim().parse()? })
-    }
-}
-
-impl From<NamedModel> for String {
-    fn from(named: NamedModel) -> Self {
-        named.name.map_or_else(|| named.model.to_string(), |name| format!("{name} = {}", named.model))
-    }
-}
-
-impl NamedModel {
-    fn label(&self) -> String {
-        self.name.clone().unwrap_or_else(|| self.model.to_string())
-    }
 }
 
 /// Beyond these, a slip of the pen is more likely than a wish.
@@ -93,20 +53,14 @@ fn check_settings(settings: &Simulate) -> Result<(), String> {
             return Err(format!("{name} is {size}; it must be from 2 to {MOST_POINTS}"));
         }
     }
-    if settings.models.is_empty() {
-        return Err("models is empty: name at least one, like --model 1-20-30-1".into());
-    }
-    let (mut labels, mut models) = (BTreeSet::new(), BTreeSet::new());
+    Named::check(&settings.models)?;
     for named in &settings.models {
-        let (label, widths) = (named.label(), named.model.widths());
+        let widths = named.model.widths();
         if widths.first() != Some(&1) || widths.last() != Some(&1) {
             return Err(format!(
                 "model '{}' must begin and end with 1: it learns a number from a number, like 1-20-30-1",
                 named.model
             ));
-        }
-        if !labels.insert(label.clone()) || !models.insert(named.model.clone()) {
-            return Err(format!("model '{label}' is given twice: each needs its own name and widths"));
         }
     }
     check::training(settings.epochs, settings.learning_rate)?;
@@ -134,10 +88,6 @@ fn parse_domain(text: &str) -> Result<toml::Value, String> {
     let (low, high): (f64, f64) =
         ends.ok_or_else(|| format!("'{text}' is not a domain: write LOW:HIGH, as in -3:3"))?;
     Ok(toml::Value::Array(vec![low.into(), high.into()]))
-}
-
-fn text(text: &str) -> Result<toml::Value, String> {
-    Ok(text.into())
 }
 
 // ------------------------------------------------------------------------------------- trial
@@ -179,7 +129,7 @@ impl Experiment for Simulate {
             value_name: "FUNCTION",
             setting: "function",
             repeatable: true,
-            parse: text,
+            parse: Flag::text,
             help: "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" \
                    [default: sin-sq and sign-sin]",
         },
@@ -196,7 +146,7 @@ impl Experiment for Simulate {
             value_name: "WIDTHS",
             setting: "models",
             repeatable: true,
-            parse: text,
+            parse: Flag::text,
             help: "A network by its widths, like 1-64-64-1 or deep=1-8-8-8-1; replaces the report's three",
         },
     ];
@@ -217,8 +167,7 @@ impl Experiment for Simulate {
     }
 
     fn label(&self, trial: &Trial) -> String {
-        let named = self.models.iter().find(|named| named.model == trial.model);
-        named.map_or_else(|| trial.model.to_string(), NamedModel::label)
+        Named::find(&self.models, &trial.model).0
     }
 
     fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
@@ -529,7 +478,7 @@ fn prediction_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> 
 
 /// A line in its model's colour; only the first seed's is in the legend.
 fn curve(settings: &Simulate, trial: &DoneTrial, points: Vec<(f64, f64)>) -> Series {
-    let index = settings.models.iter().position(|named| named.model == trial.trial.model).unwrap_or(0);
+    let (_, index) = Named::find(&settings.models, &trial.trial.model);
     // The colours repeat after six; a dash keeps the next six apart.
     let mark = if (index / 6).is_multiple_of(2) { Mark::Line } else { Mark::Dashed };
     let label = match (trial.trial.seed == settings.seed, points.iter().any(|(_, y)| y.is_finite())) {

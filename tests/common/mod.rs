@@ -85,6 +85,10 @@ fn name(path: &Path) -> String {
 pub struct Ran(Output);
 
 impl Ran {
+    pub fn new(output: Output) -> Self {
+        Self(output)
+    }
+
     pub fn code(&self) -> i32 {
         self.0.status.code().unwrap_or(-1)
     }

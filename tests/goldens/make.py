@@ -92,6 +92,62 @@ def simulate():
     write("simulate.json", goldens)
 
 
+CLASSIFIERS = {
+    "conv5-conv15-128-10": ([5, 15], [128]),
+    "conv16-conv32-128-10": ([16, 32], [128]),
+    "conv32-conv64-256-128-10": ([32, 64], [256, 128]),
+    "784-128-64-10": ([], [128, 64]),
+}
+BATCHES, BATCH_SIZE = 12, 16
+
+
+class Classifier(torch.nn.Module):
+    def __init__(self, channels, hidden):
+        super().__init__()
+        inputs, self.convolutions = 1, torch.nn.ModuleList()
+        for outputs in channels:
+            self.convolutions.append(torch.nn.Conv2d(inputs, outputs, 3, padding=1))
+            inputs = outputs
+        side = 28 >> len(channels)
+        widths = [inputs * side * side, *hidden, 10]
+        self.linears = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+
+    def forward(self, x):
+        for convolution in self.convolutions:
+            x = torch.nn.functional.max_pool2d(torch.relu(convolution(x)), 2)
+        x = x.flatten(1)
+        for linear in self.linears[:-1]:
+            x = torch.relu(linear(x))
+        return torch.log_softmax(self.linears[-1](x), 1)
+
+
+def classifiers():
+    """Mini-batch Adam on scrambled images: the loss of each batch before its step."""
+    images = torch.tensor(knuth(BATCHES * BATCH_SIZE * 784), dtype=torch.float32).reshape(-1, 1, 28, 28)
+    labels = torch.arange(BATCHES * BATCH_SIZE) * 7 % 10
+    goldens = []
+    for text, (channels, hidden) in CLASSIFIERS.items():
+        model = Classifier(channels, hidden)
+        numbers = iter(knuth(sum(p.numel() for p in model.parameters())))
+        with torch.no_grad():
+            for layer in [*model.convolutions, *model.linears]:
+                fan_in = layer.weight[0].numel()
+                for parameter in (layer.weight, layer.bias):
+                    values = [next(numbers) / fan_in**0.5 for _ in range(parameter.numel())]
+                    parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        losses = []
+        for x, y in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE)):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.nll_loss(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(f"{loss.item():.7g}"))
+        goldens.append({"model": text, "batch_size": BATCH_SIZE, "loss": losses})
+    write("classifiers.json", goldens)
+
+
 if __name__ == "__main__":
     optimizers()
     simulate()
+    classifiers()

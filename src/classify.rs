@@ -1,0 +1,132 @@
+//! What the studies on digits share: the settings of one training, its run and record, and the
+//! panels of its curves. Sits between the seam and the studies.
+
+use crate::data::batches::Samples;
+use crate::experiment::{Context, Measurements, Trial, check};
+use crate::model::Classifier;
+use crate::objective::{Accuracy, CrossEntropy};
+use crate::plot::{Axis, Color, Mark, Panel, Series};
+use crate::train::{Curves, MiniBatches, OptimizerName, train_classifier};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::Kind;
+
+/// One training of one classifier in mini-batches.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Training {
+    pub model: Classifier,
+    pub optimizer: OptimizerName,
+    pub learning_rate: f64,
+    pub batch_size: u32,
+    pub shuffle: bool,
+    pub epochs: u64,
+    pub seed: u64,
+}
+
+impl Trial for Training {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+impl Training {
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(&self) -> Result<(), String> {
+        check::training(self.epochs, self.learning_rate)?;
+        check::batch_size(self.batch_size)
+    }
+
+    /// Names what keys this training's randomness: a model starts from the same weights and sees
+    /// the samples in the same order in every study.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("classifier {}", self.model)
+    }
+
+    /// Trains on `train`, tests each epoch on the study's test images, and saves the initial and
+    /// final weights. The objective holds the final θ.
+    ///
+    /// # Errors
+    /// [`crate::error::Interrupted`], and libtorch's.
+    pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(CrossEntropy, Measurements)> {
+        let (layout, name) = (self.model.layout(), self.name());
+        let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);
+        cx.save_weights("initial", &layout, &theta)?;
+
+        let objective = CrossEntropy::new(&self.model, theta);
+        let test = &cx.images()?.test;
+        let batches = MiniBatches {
+            samples: train,
+            batch_size: i64::from(self.batch_size),
+            shuffle: self.shuffle.then_some((self.seed, name.as_str())),
+        };
+        let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
+        let curves = train_classifier(&objective, &mut optimizer, &batches, test, self.epochs, |now| match now {
+            None => cx.check_stop(),
+            Some((epochs, curves)) => {
+                cx.epoch_done(epochs, self.epochs, curves.train_loss.last().copied().unwrap_or(f64::NAN))
+            }
+        })?;
+        let (train, test) = (objective.evaluate(train), objective.evaluate(test));
+        cx.save_weights("final", &layout, objective.theta())?;
+        Ok((objective, measurements(layout.parameters(), curves, train, test)))
+    }
+}
+
+/// The curves, and loss and accuracy over both whole sets at the final weights.
+fn measurements(parameters: i64, curves: Curves, train: Accuracy, test: Accuracy) -> Measurements {
+    let scalars = [
+        ("epochs_run", curves.train_loss.len() as f64),
+        ("diverged", f64::from(u8::from(curves.diverged))),
+        ("final_train_loss", train.loss),
+        ("final_train_accuracy", train.accuracy),
+        ("final_test_loss", test.loss),
+        ("final_test_accuracy", test.accuracy),
+    ];
+    let series = [
+        ("train_loss", curves.train_loss),
+        ("train_accuracy", curves.train_accuracy),
+        ("test_loss", curves.test_loss),
+        ("test_accuracy", curves.test_accuracy),
+    ];
+    Measurements {
+        parameters,
+        scalars: scalars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        series: series.into_iter().map(|(name, values)| (name.to_owned(), values)).collect(),
+    }
+}
+
+/// First or last value of a series; NaN where it is empty.
+///
+/// # Errors
+/// Where the record has no such series.
+pub fn ends(record: &Measurements, name: &str) -> Result<(f64, f64)> {
+    let values = record.series(name)?;
+    Ok((values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN)))
+}
+
+/// A curve of a figure over epochs.
+pub struct Curve<'a> {
+    /// Empty for none in the legend.
+    pub label: String,
+    /// Place in the colour cycle.
+    pub color: usize,
+    pub dashed: bool,
+    pub values: &'a [f64],
+}
+
+/// A panel of curves over epochs, counted from 1.
+#[must_use]
+pub fn panel(y: Axis, curves: &[Curve]) -> Panel {
+    let series = curves.iter().map(|curve| {
+        // Few epochs are shown as the points they are.
+        let mark = match (curve.dashed, curve.values.len()) {
+            (true, _) => Mark::Dashed,
+            (false, 0..=15) => Mark::LinePoints,
+            (false, _) => Mark::Line,
+        };
+        Series::over_epochs(curve.label.clone(), Color::Cycle(curve.color), 1, curve.values).mark(mark)
+    });
+    Panel::plot("", Axis::linear("epoch"), y, series.collect())
+}

@@ -1,0 +1,688 @@
+//! The download of MNIST: from several mirrors in turn, checked before anything is put in place,
+//! by one process at a time. The only file that knows HTTP; what MNIST is stands in mnist.rs.
+
+use super::mnist::{self, FILES, IdxFile};
+use crate::error::Interrupted;
+use crate::files;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+use ureq::http::Uri;
+use ureq::http::header::LOCATION;
+use ureq::{Agent, Proxy};
+
+/// How often the stop flag is looked at.
+const POLL: Duration = Duration::from_millis(50);
+const MAX_REDIRECTS: usize = 5;
+
+#[derive(Clone, Copy)]
+struct Timeouts {
+    /// For the name, and again for the connection.
+    connect: Duration,
+    /// Without a byte.
+    idle: Duration,
+    /// For one file: who sends a byte now and then is not waited for.
+    total: Duration,
+}
+
+const TIMEOUTS: Timeouts =
+    Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(30), total: Duration::from_secs(30 * 60) };
+
+/// What happens during [`fetch`]; sizes are bytes as sent (gzipped).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Another process fetches into the folder; once.
+    Waiting,
+    /// The file is there and is MNIST's: nothing to do.
+    Present { file: &'a str },
+    /// A mirror is asked for the file.
+    Started { file: &'a str, url: &'a str },
+    /// `total` is `None` where the mirror does not say.
+    Progress { file: &'a str, bytes: u64, total: Option<u64> },
+    /// A mirror failed; the next one is tried.
+    Failed { file: &'a str, reason: &'a str },
+    /// The file is in place.
+    Finished { file: &'a str },
+}
+
+/// PyTorch's and CVDF's copies.
+#[must_use]
+pub fn default_mirrors() -> Vec<String> {
+    ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Downloads those of MNIST's four files that `into` does not hold, as plain files: 11 MB to fetch,
+/// 55 MB on disk, since unpacking would cost every later run more than reading. A file appears
+/// whole and with the right SHA-256, or not at all; one of its name that is not MNIST's is replaced.
+/// Waits where another process fetches into the folder, and leaves all to it. HTTPS, except from
+/// this very machine; the proxy is taken from the environment (`HTTPS_PROXY`, `ALL_PROXY`,
+/// `NO_PROXY`).
+///
+/// # Errors
+/// Where the folder cannot be written or no mirror gives a file, with what each of them said;
+/// [`Interrupted`] once `stop` is set.
+pub fn fetch(into: &Path, mirrors: &[String], stop: &AtomicBool, progress: &mut dyn FnMut(Event)) -> Result<()> {
+    fetch_files(&FILES, into, mirrors, TIMEOUTS, stop, progress)
+}
+
+fn fetch_files(
+    files: &[IdxFile],
+    into: &Path,
+    mirrors: &[String],
+    timeouts: Timeouts,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(Event),
+) -> Result<()> {
+    let is_valid = |file: &&IdxFile| mnist::verify_file(file, into).problem.is_none();
+    // Before the lock: a folder that holds all need not be writable.
+    if files.iter().all(|file| is_valid(&file)) {
+        files.iter().for_each(|file| progress(Event::Present { file: file.name }));
+        return Ok(());
+    }
+    fs::create_dir_all(into)
+        .with_context(|| format!("cannot create the folder {}; name another with --data-dir", into.display()))?;
+    let lock = lock(into, stop, progress)?;
+    if lock.is_some() {
+        let _ = files::remove_leftovers(into);
+    }
+    for file in files {
+        if is_valid(&file) {
+            progress(Event::Present { file: file.name });
+            continue;
+        }
+        let raw = from_any(file, mirrors, timeouts, stop, progress)?;
+        ensure!(!stop.load(Ordering::Relaxed), Interrupted);
+        let path = into.join(file.name);
+        files::write_atomically(&path, &raw)
+            .with_context(|| format!("cannot write {}; name another folder with --data-dir", path.display()))?;
+        progress(Event::Finished { file: file.name });
+    }
+    Ok(())
+}
+
+/// Waits for the folder's lock; the system lets go of it when a process ends. `None` where the file
+/// system has no locks: two processes then download twice, and put the same bytes in place.
+fn lock(folder: &Path, stop: &AtomicBool, progress: &mut dyn FnMut(Event)) -> Result<Option<File>> {
+    let path = folder.join(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}; name another folder with --data-dir", path.display()))?;
+    let mut is_waiting = false;
+    loop {
+        ensure!(!stop.load(Ordering::Relaxed), Interrupted);
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::Error(_)) => return Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                if !is_waiting {
+                    progress(Event::Waiting);
+                    is_waiting = true;
+                }
+                thread::sleep(POLL);
+            }
+        }
+    }
+}
+
+/// The plain contents of a file, checked, from the first mirror that has it.
+fn from_any(
+    file: &IdxFile,
+    mirrors: &[String],
+    timeouts: Timeouts,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(Event),
+) -> Result<Vec<u8>> {
+    let mut reasons = Vec::new();
+    for mirror in mirrors {
+        let url = format!("{}/{}.gz", mirror.trim_end_matches('/'), file.name);
+        progress(Event::Started { file: file.name, url: &url });
+        match from_one(file, &url, timeouts, stop, progress) {
+            Ok(raw) => return Ok(raw),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => {
+                // One line, whatever a library or a server had to say.
+                let reason = format!("{url}: {error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+                progress(Event::Failed { file: file.name, reason: &reason });
+                reasons.push(reason);
+            }
+        }
+    }
+    if reasons.is_empty() {
+        reasons.push("there is no mirror to ask".to_owned());
+    }
+    bail!(
+        "cannot download {}: {}; look at the network and HTTPS_PROXY, name a folder that has MNIST with --data-dir, \
+         or use --dataset synthetic",
+        file.name,
+        reasons.join("; ")
+    )
+}
+
+enum Message {
+    /// What the server says the size is.
+    Size(Option<u64>),
+    Chunk(Vec<u8>),
+    End(Result<()>),
+}
+
+fn from_one(
+    file: &IdxFile,
+    url: &str,
+    timeouts: Timeouts,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(Event),
+) -> Result<Vec<u8>> {
+    // gzip never makes contents much larger than they are.
+    let limit = file.raw_len() + file.raw_len() / 8 + 1024;
+    let oversized = || anyhow!("more than {limit} bytes were sent");
+    // The network blocks, so it has a thread of its own: here the stop flag is looked at, whatever
+    // the server does. The thread is not joined: it ends by itself, within the time a name or a
+    // connection may take.
+    let client = Client::new(timeouts);
+    let _hang_up = HangUp(client.clone());
+    let (sender, receiver) = sync_channel(16);
+    thread::spawn({
+        let url = url.to_owned();
+        move || {
+            let end = download(&client, &url, &sender);
+            let _ = sender.send(Message::End(end));
+        }
+    });
+
+    let mut received = Vec::new();
+    let mut total = None;
+    loop {
+        ensure!(!stop.load(Ordering::Relaxed), Interrupted);
+        match receiver.recv_timeout(POLL) {
+            Ok(Message::Size(size)) => {
+                ensure!(size.is_none_or(|size| size <= limit as u64), oversized());
+                total = size;
+            }
+            Ok(Message::Chunk(chunk)) => {
+                ensure!(received.len() + chunk.len() <= limit, oversized());
+                received.extend_from_slice(&chunk);
+                progress(Event::Progress { file: file.name, bytes: received.len() as u64, total });
+            }
+            Ok(Message::End(end)) => {
+                end?;
+                break;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => bail!("the download broke off"),
+        }
+    }
+    mnist::accept(file, &received).map_err(|what| anyhow!("what was sent is not MNIST's: {what}"))
+}
+
+/// Sends the contents behind an address, piece by piece.
+fn download(client: &Client, url: &str, sender: &SyncSender<Message>) -> Result<()> {
+    let mut at: Uri = url.parse().context("not an address")?;
+    for _ in 0..=MAX_REDIRECTS {
+        let agent = client.agent_for(&at)?;
+        let response = agent.get(at.clone()).call()?;
+        let status = response.status();
+        if status.is_redirection() {
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            at = redirect(&at, location.context("redirected to nowhere")?)?;
+            continue;
+        }
+        ensure!(status.as_u16() == 200, "HTTP {status}");
+        let mut body = response.into_body();
+        if sender.send(Message::Size(body.content_length())).is_err() {
+            return Ok(());
+        }
+        let mut reader = body.as_reader();
+        loop {
+            let mut chunk = vec![0; 1 << 16];
+            let n = reader.read(&mut chunk)?;
+            chunk.truncate(n);
+            // Where nobody listens any more, nobody wants to know how it ends.
+            if n == 0 || sender.send(Message::Chunk(chunk)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    bail!("redirected more than {MAX_REDIRECTS} times")
+}
+
+/// Where a redirect leads. Only this machine may send a client to this machine: what a stranger
+/// says is no reason to ask a local service.
+fn redirect(from: &Uri, location: &str) -> Result<Uri> {
+    let (scheme, authority) =
+        (from.scheme_str().unwrap_or_default(), from.authority().map_or("", |authority| authority.as_str()));
+    let absolute = if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}")
+    } else {
+        location.to_owned()
+    };
+    let to: Uri = absolute.parse().with_context(|| format!("redirected to {location}, which is no address"))?;
+    ensure!(is_allowed(&to) && (!is_loopback(&to) || is_loopback(from)), "redirected to {location}, which is refused");
+    Ok(to)
+}
+
+/// What comes unencrypted may have been changed on the way, except on this very machine.
+fn is_allowed(uri: &Uri) -> bool {
+    match uri.scheme_str() {
+        Some("https") => uri.host().is_some(),
+        Some("http") => is_loopback(uri),
+        _ => false,
+    }
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    uri.host().is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    })
+}
+
+#[derive(Clone)]
+struct Client {
+    /// Through the environment's proxy, if it names one.
+    outside: Agent,
+    /// To this machine, which no proxy can reach.
+    loopback: Agent,
+}
+
+/// Cuts whatever connections are left, so that the thread on them ends.
+struct HangUp(Client);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        self.0.outside.clone().shutdown();
+        self.0.loopback.clone().shutdown();
+    }
+}
+
+impl Client {
+    fn new(timeouts: Timeouts) -> Self {
+        let agent = |proxy| {
+            Agent::config_builder()
+                .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+                // Redirects and statuses are judged here.
+                .max_redirects(0)
+                .http_status_as_error(false)
+                .proxy(proxy)
+                .timeout_resolve(Some(timeouts.connect))
+                .timeout_connect(Some(timeouts.connect))
+                .timeout_per_read(Some(timeouts.idle))
+                .timeout_per_write(Some(timeouts.idle))
+                .timeout_global(Some(timeouts.total))
+                .build()
+                .new_agent()
+        };
+        Self { outside: agent(Proxy::try_from_env()), loopback: agent(None) }
+    }
+
+    fn agent_for(&self, uri: &Uri) -> Result<&Agent> {
+        ensure!(is_allowed(uri), "only https is asked, or this machine");
+        Ok(if is_loopback(uri) { &self.loopback } else { &self.outside })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::mnist::tests::{gzip, tiny};
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
+
+    /// A server on loopback: `answer` gets the path asked for and the connection to write to.
+    struct Server {
+        url: String,
+        asked: Arc<AtomicUsize>,
+    }
+
+    fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/mnist/", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let answer = Arc::new(answer);
+        thread::spawn({
+            let asked = asked.clone();
+            move || {
+                for stream in listener.incoming() {
+                    let (asked, answer) = (asked.clone(), answer.clone());
+                    thread::spawn(move || {
+                        let mut stream = stream.unwrap();
+                        let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+                        let Some(Ok(first)) = request.next() else { return };
+                        while request.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                        asked.fetch_add(1, Ordering::Relaxed);
+                        answer(first.split(' ').nth(1).unwrap(), &mut stream);
+                    });
+                }
+            }
+        });
+        Server { url, asked }
+    }
+
+    fn reply(stream: &mut TcpStream, head: &str, body: &[u8]) {
+        let _ = write!(stream, "HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = stream.write_all(body);
+    }
+
+    /// The tiny file behind a path, gzipped.
+    fn packed(path: &str) -> Vec<u8> {
+        let name = path.strip_prefix("/mnist/").unwrap().strip_suffix(".gz").unwrap();
+        gzip(&tiny().into_iter().find(|(file, _)| file.name == name).unwrap().1)
+    }
+
+    fn good() -> Server {
+        serve(|path, stream| reply(stream, "200 OK", &packed(path)))
+    }
+
+    fn files() -> [IdxFile; 2] {
+        tiny().map(|(file, _)| file)
+    }
+
+    fn try_fetch(into: &Path, mirrors: &[&str]) -> (Result<()>, Vec<String>) {
+        let mirrors: Vec<String> = mirrors.iter().map(ToString::to_string).collect();
+        let mut events = Vec::new();
+        let result = fetch_files(&files(), into, &mirrors, TIMEOUTS, &AtomicBool::new(false), &mut |event| {
+            events.push(format!("{event:?}"));
+        });
+        (result, events)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// What a server did that is no good: the reason, and that nothing stays behind.
+    fn reason(server: &Server) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let (result, _) = try_fetch(folder.path(), &[&server.url]);
+        let error = result.unwrap_err().to_string();
+        assert!(error.starts_with("cannot download tiny-images: http://127.0.0.1:"), "{error}");
+        assert!(error.contains("--data-dir") && !error.contains('\n'), "{error}");
+        assert_eq!(names(folder.path()), [".lock"]);
+
+        // The next mirror is asked.
+        let second = good();
+        let (result, events) = try_fetch(folder.path(), &[&server.url, &second.url]);
+        result.unwrap();
+        assert_eq!(names(folder.path()), [".lock", "tiny-images", "tiny-labels"]);
+        assert_eq!(events.iter().filter(|event| event.starts_with("Failed")).count(), 2);
+        error
+    }
+
+    #[test]
+    fn files_are_fetched_once() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a/b");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(".hw1-killed"), "half").unwrap();
+        let server = good();
+        let (result, events) = try_fetch(&folder, &[server.url.trim_end_matches('/')]);
+        result.unwrap();
+        assert!(events[0].starts_with("Started") && events.last().unwrap().starts_with("Finished"), "{events:?}");
+        assert!(events.iter().any(|event| event.starts_with("Progress") && event.contains("total: Some(")));
+        assert_eq!(names(&folder), [".lock", "tiny-images", "tiny-labels"]);
+        for (file, raw) in tiny() {
+            assert_eq!(fs::read(folder.join(file.name)).unwrap(), raw);
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |name| fs::metadata(folder.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode("tiny-images"), mode(".lock"));
+        }
+        assert_eq!(server.asked.load(Ordering::Relaxed), 2);
+
+        // All there: nobody is asked, nothing written, not even the lock.
+        fs::remove_file(folder.join(".lock")).unwrap();
+        let (result, events) = try_fetch(&folder, &[]);
+        result.unwrap();
+        assert!(events.iter().all(|event| event.starts_with("Present")) && events.len() == 2, "{events:?}");
+        assert_eq!(names(&folder), ["tiny-images", "tiny-labels"]);
+
+        // One spoilt, the other gzipped: one is fetched.
+        fs::write(folder.join("tiny-images"), "spoilt").unwrap();
+        fs::rename(folder.join("tiny-labels"), folder.join("tiny-labels.gz")).unwrap();
+        try_fetch(&folder, &[&server.url]).0.unwrap();
+        assert_eq!(server.asked.load(Ordering::Relaxed), 3);
+        assert_eq!(names(&folder), [".lock", "tiny-images", "tiny-labels.gz"]);
+    }
+
+    #[test]
+    fn wrong_contents_are_refused() {
+        let wrong_checksum = serve(|path, stream| {
+            let (_, mut raw) = tiny().into_iter().next().unwrap();
+            if path.contains("labels") {
+                raw = tiny().into_iter().nth(1).unwrap().1;
+            }
+            let last = raw.last_mut().unwrap();
+            *last = if *last == 1 { 2 } else { 1 };
+            reply(stream, "200 OK", &gzip(&raw));
+        });
+        assert!(reason(&wrong_checksum).contains("the SHA-256 of its contents is"));
+        let page = serve(|_, stream| reply(stream, "200 OK", b"<html>log in first</html>"));
+        assert!(reason(&page).contains("neither gzip nor"));
+        let bomb = serve(|_, stream| reply(stream, "200 OK", &gzip(&vec![0; 1 << 20])));
+        assert!(reason(&bomb).contains("starts with [00, 00, 00, 00]"));
+    }
+
+    #[test]
+    fn a_cut_connection_is_noticed() {
+        let cut = |head: &'static str| {
+            serve(move |path, stream| {
+                let body = packed(path);
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\n{}", head.replace("LEN", &body.len().to_string()));
+                let _ = stream.write_all(&body[..body.len() / 2]);
+            })
+        };
+        let error = reason(&cut("Content-Length: LEN\r\n\r\n"));
+        assert!(error.contains("disconnect") || error.contains("EOF") || error.contains("eof"), "{error}");
+        // Where the server names no length, gzip tells.
+        let error = reason(&cut("Connection: close\r\n\r\n"));
+        assert!(error.contains("its gzip is damaged"), "{error}");
+    }
+
+    #[test]
+    fn http_errors_are_failures() {
+        for status in ["404 Not Found", "500 Internal Server Error", "204 No Content"] {
+            let server = serve(move |_, stream| reply(stream, status, b""));
+            let error = reason(&server);
+            assert!(error.contains(&format!("tiny-images.gz: HTTP {status};")), "{error}");
+        }
+    }
+
+    #[test]
+    fn silence_is_a_failure() {
+        let silent = serve(|_, _| thread::sleep(Duration::from_secs(20)));
+        let stalled = serve(|path, stream| {
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n1f", packed(path).len());
+            thread::sleep(Duration::from_secs(20));
+        });
+        let timeouts = Timeouts { idle: Duration::from_millis(300), ..TIMEOUTS };
+        for server in [silent, stalled] {
+            let folder = tempfile::tempdir().unwrap();
+            let stop = AtomicBool::new(false);
+            let result = fetch_files(&files(), folder.path(), &[server.url], timeouts, &stop, &mut |_| ());
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("timeout"), "{error}");
+        }
+    }
+
+    #[test]
+    fn oversized_bodies_are_cut_off() {
+        let announced = serve(|_, stream| reply(stream, "200 OK", &[0; 100_000]));
+        assert!(reason(&announced).contains("bytes were sent"));
+        let endless = serve(|_, stream| {
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+            while stream.write_all(&[0; 1000]).is_ok() {}
+        });
+        assert!(reason(&endless).contains("bytes were sent"));
+    }
+
+    #[test]
+    fn redirects_lead_to_https_or_stay_here() {
+        let target = good();
+        let to = |location: String| {
+            serve(move |path, stream| {
+                reply(stream, &format!("302 Found\r\nLocation: {}", location.replace("PATH", path)), b"");
+            })
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let here = to(target.url.replace("/mnist/", "PATH"));
+        try_fetch(folder.path(), &[&here.url]).0.unwrap();
+        assert_eq!(target.asked.load(Ordering::Relaxed), 2);
+
+        assert!(
+            reason(&to("http://192.0.2.1PATH".to_owned()))
+                .contains("http://192.0.2.1/mnist/tiny-images.gz, which is refused")
+        );
+        assert!(reason(&to("ftp://localhost/".to_owned())).contains("which is refused"));
+        assert!(reason(&to("nowhere".to_owned())).contains("which is refused"));
+        assert!(reason(&to("PATH".to_owned())).contains("redirected more than 5 times"));
+    }
+
+    #[test]
+    fn addresses_are_told_apart() {
+        let uri = |text: &str| text.parse::<Uri>().unwrap();
+        for allowed in
+            ["https://a.b/c", "http://127.0.0.1:8/", "http://LOCALHOST/", "http://[::1]:80/", "http://127.9.9.9/"]
+        {
+            assert!(is_allowed(&uri(allowed)), "{allowed}");
+        }
+        for refused in [
+            "http://a.b/c",
+            "http://127.0.0.1@a.b/",
+            "http://127.0.0.1.a.b/",
+            "http://localhost.a.b/",
+            "http://[::2]/",
+            "ftp://localhost/",
+            "/path",
+        ] {
+            assert!(!is_allowed(&uri(refused)), "{refused}");
+        }
+        let redirect = |from, to| redirect(&uri(from), to).map(|uri| uri.to_string()).ok();
+        assert_eq!(redirect("https://a/b", "//c/d").as_deref(), Some("https://c/d"));
+        assert_eq!(redirect("https://a:9/b", "/d?e").as_deref(), Some("https://a:9/d?e"));
+        assert_eq!(redirect("https://a/b", "http://a/b"), None);
+        assert_eq!(redirect("https://a/b", "https://localhost/b"), None);
+        assert_eq!(redirect("http://localhost/b", "https://a/b").as_deref(), Some("https://a/b"));
+
+        let folder = tempfile::tempdir().unwrap();
+        let (result, _) = try_fetch(folder.path(), &["http://192.0.2.1/", "no address"]);
+        let error = result.unwrap_err().to_string();
+        assert!(
+            error.contains("only https is asked, or this machine; no address/tiny-images.gz: not an address"),
+            "{error}"
+        );
+        assert!(try_fetch(folder.path(), &[]).0.unwrap_err().to_string().contains("no mirror to ask"));
+    }
+
+    #[test]
+    fn two_at_once_download_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = serve(|path, stream| {
+            thread::sleep(Duration::from_millis(200));
+            reply(stream, "200 OK", &packed(path));
+        });
+        let seen = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let (result, events) = try_fetch(folder.path(), &[&server.url]);
+                    result.unwrap();
+                    seen.lock().unwrap().push(events);
+                });
+            }
+        });
+        assert_eq!(server.asked.load(Ordering::Relaxed), 2);
+        let second = seen.into_inner().unwrap().pop().unwrap();
+        assert_eq!(second.len(), 3, "{second:?}");
+        assert!(second[0] == "Waiting" && second[2].starts_with("Present"), "{second:?}");
+    }
+
+    #[test]
+    fn a_stop_ends_it_at_once_and_leaves_nothing() {
+        let server = serve(|path, stream| {
+            let body = packed(path);
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&body[..10]);
+            thread::sleep(Duration::from_secs(60));
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let stop = AtomicBool::new(false);
+        let start = Instant::now();
+        let fetch = || {
+            fetch_files(&files(), folder.path(), std::slice::from_ref(&server.url), TIMEOUTS, &stop, &mut |event| {
+                if let Event::Progress { .. } | Event::Waiting = event {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            })
+        };
+        assert!(fetch().unwrap_err().is::<Interrupted>());
+        assert_eq!(names(folder.path()), [".lock"]);
+
+        // While waiting for another process, too.
+        stop.store(false, Ordering::Relaxed);
+        let _held = lock(folder.path(), &stop, &mut |_| ()).unwrap().unwrap();
+        assert!(fetch().unwrap_err().is::<Interrupted>());
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    /// The child of the next test.
+    #[test]
+    #[ignore = "needs the environment that its parent sets"]
+    fn child_that_asks_a_mirror() {
+        let folder = tempfile::tempdir().unwrap();
+        let (result, _) = try_fetch(folder.path(), &["https://mirror.invalid/mnist/"]);
+        println!("said: {}", result.unwrap_err());
+        try_fetch(folder.path(), &[&good().url]).0.unwrap(); // No proxy for loopback.
+    }
+
+    #[test]
+    fn the_proxy_is_the_environments() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let proxy = serve({
+            let seen = seen.clone();
+            move |target, stream| {
+                seen.lock().unwrap().push(target.to_owned());
+                reply(stream, "403 Forbidden", b"");
+            }
+        });
+        let child = |no_proxy: &str| {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["--ignored", "--nocapture", "child_that_asks_a_mirror"]);
+            for name in ["ALL_PROXY", "all_proxy", "https_proxy", "HTTP_PROXY", "http_proxy", "no_proxy"] {
+                command.env_remove(name);
+            }
+            let output = command
+                .env("HTTPS_PROXY", proxy.url.trim_end_matches("/mnist/"))
+                .env("NO_PROXY", no_proxy)
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && text.contains("said: cannot download"), "{text}");
+            text
+        };
+        assert!(child("other.invalid").contains("proxy"));
+        assert_eq!(*seen.lock().unwrap(), ["mirror.invalid:443"]);
+        child("mirror.invalid");
+        assert_eq!(seen.lock().unwrap().len(), 1);
+    }
+}
