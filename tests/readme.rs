@@ -45,6 +45,7 @@ fn every_command_runs() {
             // Its parsing at least: most machines have no CUDA.
             dir.succeed(&[&arguments[..], &["--dry-run"]].concat());
         } else {
+            // Tiny, and on synthetic digits.
             if !arguments.contains(&"--preset") {
                 arguments.extend(["--preset", "smoke"]);
             }

@@ -172,8 +172,10 @@ fn curve_figure(settings: &ParamsSweep, done: &[DoneTrial], data: &str) -> Resul
         let mut curves = Vec::new();
         for trial in done.iter().filter(|trial| trial.trial.seed == settings.seed) {
             let (_, color) = Named::find(&settings.models, &trial.trial.model);
+            // One legend serves all four panels.
+            let label = if (set, quantity) == ("train", "accuracy") { trial.label.clone() } else { String::new() };
             curves.push(Curve {
-                label: trial.label.clone(),
+                label,
                 color,
                 dashed: color >= 6,
                 values: trial.record.series(&format!("{set}_{quantity}"))?,
