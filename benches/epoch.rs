@@ -1,12 +1,14 @@
 //! Milliseconds of one full-batch epoch (loss, gradient, Adam step) of the report's models on one
-//! core: the product's explicit gradient beside plain autograd, interleaved.
+//! core: the product's explicit gradient beside plain autograd, interleaved. Then of one step at
+//! batch 128 of the classifiers.
 //!
 //!     cargo bench --bench epoch [MODEL…]
 
+use hw1::data::batches::{DataSpec, DatasetName, Samples};
 use hw1::data::functions::{Target, evenly_spaced};
-use hw1::model::Mlp;
-use hw1::objective::{MeanSquaredError, Objective};
-use hw1::train::OptimizerName;
+use hw1::model::{Classifier, Mlp};
+use hw1::objective::{CrossEntropy, MeanSquaredError, Objective};
+use hw1::train::{MiniBatches, OptimizerName, train_epoch};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
@@ -30,6 +32,38 @@ fn milliseconds(mut epoch: impl FnMut()) -> f64 {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+const CLASSIFIERS: [(&str, &str, usize); 5] = [
+    ("cnn1", "conv5-conv15-128-10", 20),
+    ("cnn2", "conv16-conv32-128-10", 20),
+    ("cnn3", "conv32-conv64-256-128-10", 8),
+    ("cnn-8-16", "conv8-conv16-128-10", 20),
+    ("mlp-256", "784-256-128-64-10", 40),
+];
+
+fn classifiers(wanted: &[String]) {
+    let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 128 * 40, test_size: 1 };
+    let samples = spec.load(None, |_| Ok(())).expect("synthetic digits").train;
+    for (name, layers, steps) in CLASSIFIERS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| word == name) {
+            continue;
+        }
+        let model: Classifier = layers.parse().expect("layers");
+        let theta = model.layout().initial(0, "bench", Kind::Float, Device::Cpu);
+        let objective = CrossEntropy::new(&model, theta);
+        let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
+        let size = 128 * steps as i64;
+        let part = Samples { images: samples.images.narrow(0, 0, size), labels: samples.labels.narrow(0, 0, size) };
+        let batches = MiniBatches { samples: &part, batch_size: 128, shuffle: Some((0, "bench")) };
+        let mut rounds = Vec::new();
+        for round in 0..7 {
+            let begin = Instant::now();
+            train_epoch(&objective, &mut adam, &batches, round, || Ok(())).expect("an epoch");
+            rounds.push(begin.elapsed().as_secs_f64() * 1e3 / steps as f64);
+        }
+        println!("{name:8} {:9.4}", median(rounds));
+    }
 }
 
 fn main() {
@@ -69,4 +103,5 @@ fn main() {
         let (ours, plain) = (median(ours), median(plain));
         println!("{name:6} {ours:9.4} {plain:9.4} {:6.2}", plain / ours);
     }
+    classifiers(&wanted);
 }

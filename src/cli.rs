@@ -1,6 +1,6 @@
 //! The command line: clap, the registry of experiments, and the way from arguments to a run.
 
-use crate::data::fetch::{default_mirrors, fetch};
+use crate::data::fetch::{self, fetch};
 use crate::data::mnist;
 use crate::device::DeviceChoice;
 use crate::error::{Interrupted, one_line, say, usage};
@@ -195,10 +195,12 @@ fn data(matches: &ArgMatches) -> Result<()> {
     match name {
         "fetch" => {
             let mirrors: Vec<String> = matches.get_many("mirror").into_iter().flatten().cloned().collect();
-            let mirrors = if mirrors.is_empty() { default_mirrors() } else { mirrors };
+            let mirrors = if mirrors.is_empty() { fetch::mirrors() } else { mirrors };
             let folder = mnist::fetch_folder(named)?;
             let signals = Signals::install()?;
-            let fetched = runner::with_download_bar(|progress| fetch(&folder, &mirrors, signals.flag(), progress));
+            let fetched = runner::with_download_bar(ProgressMode::auto(), |progress| {
+                fetch(&folder, &mirrors, signals.flag(), progress)
+            });
             match fetched {
                 Err(error) if error.is::<Interrupted>() => {
                     say("hw1: interrupted; what was fetched is kept, the same command goes on from there");

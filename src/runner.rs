@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IsTerminal as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -205,7 +205,7 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
         return Ok(());
     }
 
-    let shared = share(jobs, options)?;
+    let shared = share(jobs, signals, options)?;
     thread::scope(|scope| {
         // The scope waits for the workers: however it is left, they must find the queue closed.
         let _closing = CloseOnDrop(&queue);
@@ -236,7 +236,7 @@ struct Shared<'a> {
 }
 
 /// Loads, before the first trial, each data set that trials are due on, once and onto the device.
-fn share<'a>(jobs: &[Job<'a>], options: &Options) -> Result<Vec<Shared<'a>>> {
+fn share<'a>(jobs: &[Job<'a>], signals: &Signals, options: &Options) -> Result<Vec<Shared<'a>>> {
     let mut loaded: BTreeMap<DataSpec, Arc<Mutex<Images>>> = BTreeMap::new();
     let mut shared = Vec::new();
     for job in jobs {
@@ -245,7 +245,12 @@ fn share<'a>(jobs: &[Job<'a>], options: &Options) -> Result<Vec<Shared<'a>>> {
             Some(spec) => Some(match loaded.get(&spec) {
                 Some(images) => images.clone(),
                 None => {
-                    let images = spec.load(options.data_dir.as_deref())?.on(options.device);
+                    let fetch = |folder: &Path| {
+                        with_download_bar(options.progress, |bar| {
+                            fetch::fetch(folder, &fetch::mirrors(), signals.flag(), bar)
+                        })
+                    };
+                    let images = spec.load(options.data_dir.as_deref(), fetch)?.on(options.device);
                     loaded.entry(spec).or_insert(Arc::new(Mutex::new(images))).clone()
                 }
             }),
@@ -472,12 +477,19 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 ///
 /// # Errors
 /// Those of the download.
-pub fn with_download_bar(download: impl FnOnce(&mut dyn FnMut(fetch::Event)) -> Result<()>) -> Result<()> {
-    let bar = ProgressBar::new(0);
+pub fn with_download_bar(
+    mode: ProgressMode,
+    download: impl FnOnce(&mut dyn FnMut(fetch::Event)) -> Result<()>,
+) -> Result<()> {
+    let bar = if mode == ProgressMode::Bars { ProgressBar::new(0) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{prefix}  {bar:24} {bytes}/{total_bytes}  {eta} left") {
         bar.set_style(style.progress_chars("━╸─"));
     }
-    let line = |text: String| if bar.is_hidden() { say(&text) } else { bar.println(text) };
+    let line = |text: String| match mode {
+        ProgressMode::Bars => bar.suspend(|| say(&text)),
+        ProgressMode::Lines => say(&text),
+        ProgressMode::Silent => {}
+    };
     let result = download(&mut |event| match event {
         fetch::Event::Waiting => line("another hw1 fetches into this folder; waiting for it".into()),
         fetch::Event::Present { file } => line(format!("{file}: already here")),

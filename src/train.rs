@@ -446,7 +446,7 @@ mod tests {
     fn an_epoch_of_mini_batches_is_its_batches_one_by_one() {
         use crate::data::batches::{DataSpec, DatasetName};
         let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 70, test_size: 1 };
-        let samples = spec.load(None).unwrap().train;
+        let samples = spec.load(None, |_| Ok(())).unwrap().train;
         let model: crate::model::Classifier = "784-5-10".parse().unwrap();
         let initial = || model.layout().initial(0, "epoch", Kind::Float, Device::Cpu);
         let (ours, by_hand) = (CrossEntropy::new(&model, initial()), CrossEntropy::new(&model, initial()));

@@ -9,6 +9,8 @@ use serde_json::Value;
 fn run(dir: &Dir, arguments: &[&str]) -> Ran {
     let mut command = dir.command(arguments);
     command.env_remove("HW1_DATA_DIR").env_remove("XDG_CACHE_HOME").env("HOME", dir.path());
+    // No test asks the network: a mirror that is refused before anything is sent.
+    command.env("HW1_MIRRORS", "http://mirror.invalid/");
     Ran::new(command.output().unwrap())
 }
 
@@ -111,7 +113,7 @@ fn the_same_seed_gives_the_same_bytes_whatever_the_number_of_jobs() {
 fn without_mnist_one_error_names_the_ways_out_before_anything_is_trained() {
     let dir = Dir::new();
     for study in ["mnist-cnn", "random-labels", "params-sweep"] {
-        run(&dir, &[study]).fails(1, &["--data-dir", "hw1 data fetch", "--dataset synthetic"]);
+        run(&dir, &[study]).fails(1, &["--data-dir", "hw1 data fetch", "--dataset synthetic", "mirror.invalid"]);
         assert!(!dir.path().join(format!("runs/report/{study}/log.jsonl")).exists());
     }
     run(&dir, &["mnist-cnn", "--data-dir", "nowhere"]).fails(1, &["nowhere", "train-images-idx3-ubyte"]);

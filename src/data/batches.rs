@@ -2,8 +2,9 @@
 //! tensors, and the order of an epoch's samples.
 
 use super::{CLASSES, Digits, PIXELS, digits, mnist};
+use crate::error::Interrupted;
 use crate::rng::{Purpose, Rng};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -71,18 +72,19 @@ impl DataSpec {
         }
     }
 
-    /// Reads or draws the images.
+    /// Reads or draws the images. Where MNIST is nowhere on this machine, `fetch` is asked to put it
+    /// into the cache.
     ///
     /// # Errors
-    /// Where MNIST is nowhere to be found, with every way out, or is not MNIST.
-    pub fn load(&self, data_dir: Option<&Path>) -> Result<Images> {
+    /// Where MNIST cannot be had, with every way out, or is not MNIST.
+    pub fn load(&self, data_dir: Option<&Path>, fetch: impl FnOnce(&Path) -> Result<()>) -> Result<Images> {
         let (train, test) = match self.dataset {
             DatasetName::Mnist => {
-                let Some(folder) = mnist::find(data_dir)? else {
-                    bail!(
-                        "MNIST is not on this machine: name its folder with --data-dir, fetch it with `hw1 data fetch`, \
-                         or use the built-in digits with --dataset synthetic"
-                    );
+                let folder = match mnist::find(data_dir)? {
+                    Some(folder) => folder,
+                    None => mnist::fetch_folder(data_dir)
+                        .and_then(|folder| fetch(&folder).map(|()| folder))
+                        .map_err(with_ways_out)?,
                 };
                 let mnist = mnist::load(&folder)?;
                 (mnist.train, mnist.test)
@@ -94,6 +96,17 @@ impl DataSpec {
         };
         Ok(Images { train: Samples::new(&train, self.train_size)?, test: Samples::new(&test, self.test_size)? })
     }
+}
+
+/// MNIST could not be fetched; an interruption is told as such.
+fn with_ways_out(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Interrupted>() {
+        return error;
+    }
+    error.context(
+        "MNIST is not on this machine: name its folder with --data-dir, fetch it where there is a network with \
+         `hw1 data fetch`, or use the built-in digits with --dataset synthetic; what was tried",
+    )
 }
 
 /// Training and test images as tensors.
@@ -209,7 +222,7 @@ mod tests {
     #[test]
     fn synthetic_digits_become_normalised_tensors() {
         let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 300, test_size: 20 };
-        let images = spec.load(None).unwrap();
+        let images = spec.load(None, |_| Ok(())).unwrap();
         assert_eq!((images.train.images.size(), images.test.labels.size()), (vec![300, 784], vec![20]));
         let raw = digits::generate(SYNTHETIC_SEED, digits::Split::Train, 300);
         let expected = (f64::from(raw.images[500]) / 255.0 - MEAN) / STANDARD_DEVIATION;
@@ -222,7 +235,7 @@ mod tests {
     fn grey_values_survive_normalisation() {
         let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 3, test_size: 1 };
         let raw = digits::generate(SYNTHETIC_SEED, digits::Split::Train, 3);
-        let images = spec.load(None).unwrap().train.images;
+        let images = spec.load(None, |_| Ok(())).unwrap().train.images;
         assert!(grey(&images.select(0, 2)).unwrap() == raw.images[2 * PIXELS..]);
     }
 
