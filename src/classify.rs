@@ -1,7 +1,7 @@
 //! What the studies on digits share: the settings of one training, its run and record, and the
 //! panels of its curves. Sits between the seam and the studies.
 
-use crate::data::batches::Samples;
+use crate::data::batches::{Samples, TRAIN_SIZE};
 use crate::experiment::{Context, Measurements, Trial, check};
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
@@ -26,6 +26,10 @@ pub struct Training {
 impl Trial for Training {
     fn seed(&self) -> u64 {
         self.seed
+    }
+
+    fn cost(&self) -> f64 {
+        self.model.layout().parameters() as f64 * TRAIN_SIZE as f64 * self.epochs as f64
     }
 }
 

@@ -72,6 +72,12 @@ pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// Everything a result depends on, and nothing else; its JSON is what the fingerprint covers.
 pub trait Trial: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     fn seed(&self) -> u64;
+
+    /// How much work it is, beside other trials of any study: the longest start first, so that no
+    /// core is left alone with one at the end. Roughly parameters · samples · epochs.
+    fn cost(&self) -> f64 {
+        0.0
+    }
 }
 
 /// What one trial measured.
@@ -405,6 +411,8 @@ pub struct Planned {
     pub label: String,
     pub seed: u64,
     pub fingerprint: Fingerprint,
+    /// See [`Trial::cost`].
+    pub cost: f64,
     /// The trial as JSON.
     pub trial: Value,
 }
@@ -538,6 +546,7 @@ impl<E: Experiment> Study for E {
                     Ok(Planned {
                         label: self.label(trial),
                         seed: trial.seed(),
+                        cost: trial.cost(),
                         fingerprint: Fingerprint::of(E::NAME, E::VERSION, device_kind, data.as_deref(), &json),
                         trial: json,
                     })

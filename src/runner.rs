@@ -347,7 +347,10 @@ impl Queue {
     }
 
     fn push(&self, trials: impl Iterator<Item = (usize, Planned)>) {
-        self.lock().0.extend(trials);
+        let waiting = &mut self.lock().0;
+        waiting.extend(trials);
+        // Long ones first; equal ones keep their order.
+        waiting.make_contiguous().sort_by(|(_, a), (_, b)| b.cost.total_cmp(&a.cost));
         self.changed.notify_all();
     }
 

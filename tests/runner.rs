@@ -46,6 +46,10 @@ impl TrialTrait for ToyTrial {
             Self::First { seed, .. } | Self::Second { seed, .. } => *seed,
         }
     }
+
+    fn cost(&self) -> f64 {
+        self.seed() as f64
+    }
 }
 
 #[derive(Deserialize)]
@@ -204,4 +208,16 @@ fn settings_stand_before_the_first_trial_ends() {
     run_toy(&Toy { behaviours: vec![Behaviour::Fail] }, folder.path(), 1);
     let settings = std::fs::read_to_string(folder.path().join("toy/settings.toml")).unwrap();
     assert!(settings.contains("preset = \"report\"") && settings.contains("Fail"), "{settings}");
+}
+
+#[test]
+fn the_longest_trials_start_first() {
+    let folder = tempfile::tempdir().unwrap();
+    run_toy(&Toy { behaviours: vec![Behaviour::Fail; 4] }, folder.path(), 1);
+    let log = std::fs::read_to_string(folder.path().join("toy/log.jsonl")).unwrap();
+    let seeds: Vec<u64> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seed"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seeds, [3, 2, 1, 0]);
 }

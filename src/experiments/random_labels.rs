@@ -49,6 +49,10 @@ impl TrialTrait for Trial {
     fn seed(&self) -> u64 {
         self.training.seed
     }
+
+    fn cost(&self) -> f64 {
+        self.training.cost()
+    }
 }
 
 // ----------------------------------------------------------------------------- record and run

@@ -113,6 +113,10 @@ impl TrialTrait for Trial {
     fn seed(&self) -> u64 {
         self.seed
     }
+
+    fn cost(&self) -> f64 {
+        self.model.layout().parameters() as f64 * self.train_size as f64 * self.epochs as f64
+    }
 }
 
 // ----------------------------------------------------------------------------- record and run
