@@ -181,7 +181,8 @@ pub fn table(report: &Report, job: &Job) -> String {
         text.push_str(&format!("{note}\n"));
     }
     for claim in &report.claims {
-        text.push_str(&format!("Claim {}: {} {}\n", claim.verdict, claim.statement, claim.detail));
+        let claim = format!("Claim {}: {} {}", claim.verdict, claim.statement, claim.detail);
+        text.push_str(&format!("{}\n", claim.trim_end()));
     }
     text.push_str(&format!("Figures: {}\n", job.dir.figures().display()));
     text
