@@ -308,7 +308,6 @@ fn attend(
                 let job = &mut jobs[job_index];
                 job.running -= 1;
                 display.ended(slot, seconds, &end);
-                let done = matches!(end, End::Done(_));
                 match end {
                     End::Done(record) => {
                         job.finished.insert(planned.fingerprint, record);
@@ -317,8 +316,9 @@ fn attend(
                     End::CannotWrite(error) => return Err(error),
                     End::Interrupted => {}
                 }
-                // Its record may name further trials.
-                if done && !signals.stopped() {
+                // Its records may name further trials: asked before a worker would be without one,
+                // not after each trial, as naming all trials is work.
+                if !signals.stopped() && (job.running == 0 || queue.len() < options.jobs) {
                     enqueue(job_index, job, queue, options)?;
                 }
             }
@@ -352,6 +352,10 @@ impl Queue {
         // Long ones first; equal ones keep their order.
         waiting.make_contiguous().sort_by(|(_, a), (_, b)| b.cost.total_cmp(&a.cost));
         self.changed.notify_all();
+    }
+
+    fn len(&self) -> usize {
+        self.lock().0.len()
     }
 
     fn drain(&self) -> VecDeque<(usize, Planned)> {
