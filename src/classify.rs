@@ -94,11 +94,7 @@ fn measurements(parameters: i64, curves: Curves, train: Accuracy, test: Accuracy
         ("test_loss", curves.test_loss),
         ("test_accuracy", curves.test_accuracy),
     ];
-    Measurements {
-        parameters,
-        scalars: scalars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        series: series.into_iter().map(|(name, values)| (name.to_owned(), values)).collect(),
-    }
+    Measurements::new(parameters, scalars, series)
 }
 
 /// First or last value of a series; NaN where it is empty.

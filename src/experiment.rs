@@ -4,6 +4,7 @@
 
 use crate::data::batches::{DataSpec, Images};
 use crate::error::Interrupted;
+use crate::files::sha256;
 use crate::model::Layout;
 use crate::plot::Figure;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,9 +12,8 @@ use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -130,6 +130,20 @@ pub struct Measurements {
 }
 
 impl Measurements {
+    /// Named numbers of a trial with `parameters` parameters.
+    #[must_use]
+    pub fn new<const M: usize, const N: usize>(
+        parameters: i64,
+        scalars: [(&str, f64); M],
+        series: [(&str, Vec<f64>); N],
+    ) -> Self {
+        Self {
+            parameters,
+            scalars: scalars.map(|(name, value)| (name.to_owned(), value)).into(),
+            series: series.map(|(name, values)| (name.to_owned(), values)).into(),
+        }
+    }
+
     /// A scalar that the record must have.
     ///
     /// # Errors
@@ -443,8 +457,10 @@ impl Fingerprint {
         }
         let mut canonical = String::new();
         write_canonical(&whole, &mut canonical);
-        let digest = Sha256::digest(canonical.as_bytes());
-        Self(digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect())
+        let mut digest = sha256(canonical.as_bytes());
+        // 96 bits: no two trials will ever share them.
+        digest.truncate(24);
+        Self(digest)
     }
 
     #[must_use]
@@ -558,7 +574,8 @@ impl<E: Experiment> Study for E {
         loop {
             let before = planned;
             planned = named(&records(&before, finished)?)?;
-            if let Some(dropped) = before.iter().find(|old| !planned.iter().any(|p| p.fingerprint == old.fingerprint)) {
+            let still: BTreeSet<&Fingerprint> = planned.iter().map(|planned| &planned.fingerprint).collect();
+            if let Some(dropped) = before.iter().find(|old| !still.contains(&old.fingerprint)) {
                 bail!("{} no longer names its trial {}", E::NAME, dropped.name());
             }
             if planned.len() == before.len() {

@@ -1,6 +1,7 @@
-//! Writing files whole: a file appears complete under its name or not at all. A leaf that knows
-//! neither run directories nor data sets.
+//! Writing files whole (a file appears complete under its name or not at all), and their digests.
+//! A leaf that knows neither run directories nor data sets.
 
+use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -27,6 +28,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder)?.sync_all()
+}
+
+/// SHA-256 in lower-case hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Takes away what a killed process left unfinished. For the holder of the folder's lock.

@@ -6,7 +6,7 @@
 
 use crate::data::batches::Samples;
 use crate::model::{Classifier, Layout, Mlp};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A loss of one flat θ that training can follow.
 pub trait Objective {
@@ -156,18 +156,14 @@ impl CrossEntropy {
     pub fn evaluate(&self, samples: &Samples) -> Accuracy {
         let _no_grad = tch::no_grad_guard();
         let slices = self.layout.views(&self.theta);
-        let mut sums: Option<BatchSums> = None;
+        let mut sums = BatchSums::zero(samples.labels.device());
         for_blocks(samples, |x, labels| {
             let logits = self.model.logits(&slices, x);
             let log_p = logits.log_softmax(-1, Kind::Float);
             let loss = -log_p.gather(1, &labels.unsqueeze(1), false).sum(Kind::Double);
-            let correct = correct(&logits, labels);
-            sums = Some(match sums.take() {
-                None => BatchSums { loss, correct },
-                Some(sums) => BatchSums { loss: sums.loss + loss, correct: sums.correct + correct },
-            });
+            sums.add(BatchSums { loss, correct: correct(&logits, labels) });
         });
-        sums.map_or(Accuracy { loss: f64::NAN, accuracy: f64::NAN }, |sums| sums.means(samples.len()))
+        sums.means(samples.len())
     }
 
     /// Probabilities [n, 10] of each class for all of `samples`.
@@ -198,6 +194,17 @@ fn correct(logits: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 impl BatchSums {
+    #[must_use]
+    pub fn zero(device: Device) -> Self {
+        Self { loss: Tensor::zeros([], (Kind::Float, device)), correct: Tensor::zeros([], (Kind::Int64, device)) }
+    }
+
+    /// Adds another batch's, on the device.
+    pub fn add(&mut self, other: Self) {
+        self.loss = &self.loss + other.loss;
+        self.correct = &self.correct + other.correct;
+    }
+
     /// The means over `n` samples: waits for the device.
     #[must_use]
     pub fn means(&self, n: i64) -> Accuracy {
@@ -306,7 +313,6 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
 
     /// The plain way: autograd over [`Mlp::forward`].
     fn by_autograd(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> (f64, Tensor) {

@@ -2,13 +2,12 @@
 //! record appears last, so its existence means that the trial is done.
 
 use crate::experiment::{AnyRecord, Fingerprint, Planned, Study, Weights};
-use crate::files;
+use crate::files::{self, sha256};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -285,10 +284,6 @@ fn encode_weights(weights: &Weights) -> Result<Vec<u8>> {
         views.push((name, TensorView::new(dtype, tensor.shape.clone(), &tensor.bytes)?));
     }
     Ok(safetensors::serialize(views, None)?)
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn create_folder(path: &Path) -> Result<()> {

@@ -232,19 +232,16 @@ pub fn train_epoch(
 ) -> Result<Accuracy> {
     let samples = batches.samples;
     let order = Tensor::from_slice(&order(samples.len(), batches.shuffle, epoch)).to_device(samples.labels.device());
-    let mut total: Option<BatchSums> = None;
+    let mut total = BatchSums::zero(samples.labels.device());
     for index in order.split(batches.batch_size, 0) {
         let x = samples.images.index_select(0, &index);
         let labels = samples.labels.index_select(0, &index);
         let (gradient, sums) = objective.gradient(&x, &labels);
         optimizer.step(objective.theta(), &gradient);
-        total = Some(match total.take() {
-            None => sums,
-            Some(total) => BatchSums { loss: total.loss + sums.loss, correct: total.correct + sums.correct },
-        });
+        total.add(sums);
         observe()?;
     }
-    Ok(total.map_or(Accuracy { loss: f64::NAN, accuracy: f64::NAN }, |total| total.means(samples.len())))
+    Ok(total.means(samples.len()))
 }
 
 /// What a classifier's training measured, one number an epoch.

@@ -3,12 +3,11 @@
 //! Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
 
 use super::{CLASSES, Digits, SIDE};
+use crate::files::sha256;
 use anyhow::{Context as _, Result, anyhow, bail};
 use flate2::read::MultiGzDecoder;
-use sha2::{Digest as _, Sha256};
 use std::env;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -101,11 +100,7 @@ impl IdxFile {
 /// other as in [`FILES`]. A constant, since [`load`] takes no other contents.
 #[must_use]
 pub fn digest() -> String {
-    let mut hash = Sha256::new();
-    for file in FILES {
-        hash.update(file.sha256);
-    }
-    hex(&hash.finalize())
+    sha256(FILES.map(|file| file.sha256).concat().as_bytes())
 }
 
 // Where.
@@ -320,7 +315,7 @@ fn check(file: &IdxFile, raw: &[u8]) -> Result<(), String> {
 }
 
 fn check_digest(file: &IdxFile, raw: &[u8]) -> Result<(), String> {
-    let found = hex(&Sha256::digest(raw));
+    let found = sha256(raw);
     if found != file.sha256 {
         return Err(format!("the SHA-256 of its contents is {found}, not {}", file.sha256));
     }
@@ -344,13 +339,6 @@ fn refusal(file: &IdxFile, path: &Path, what: String) -> anyhow::Error {
 
 fn dimensions(shape: &[impl ToString]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("×")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -378,7 +366,7 @@ pub(crate) mod tests {
             raw.extend(u32::try_from(n).unwrap().to_be_bytes());
         }
         raw.extend(contents);
-        file.sha256 = hex(&Sha256::digest(&raw)).leak();
+        file.sha256 = sha256(&raw).leak();
         (file, raw)
     }
 

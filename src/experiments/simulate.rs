@@ -6,6 +6,7 @@ use crate::data::functions::{Target, evenly_spaced};
 use crate::experiment::{
     Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, Verdict, cell, check,
 };
+use crate::files::sha256;
 use crate::model::{Mlp, Named};
 use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
@@ -13,7 +14,6 @@ use crate::train::{Convergence, Ending, OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
@@ -225,11 +225,8 @@ impl Experiment for Simulate {
             ("final_validation_loss", validation_loss),
             ("maximum_error", maximum_error),
         ];
-        Ok(Measurements {
-            parameters: layout.parameters(),
-            scalars: scalars.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            series: [("train_loss".to_owned(), training.train_loss), ("prediction".to_owned(), prediction)].into(),
-        })
+        let series = [("train_loss", training.train_loss), ("prediction", prediction)];
+        Ok(Measurements::new(layout.parameters(), scalars, series))
     }
 
     fn report(&self, done: &Records<Self>) -> Result<Report> {
@@ -264,9 +261,8 @@ fn evaluate(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> Result<(Vec<
 fn slug(expression: &str) -> String {
     let words: Vec<&str> = expression.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
     let short: String = words.join("-").to_ascii_lowercase().chars().take(24).collect();
-    let digest = Sha256::digest(expression.as_bytes());
-    let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    if short.is_empty() { hash } else { format!("{}-{hash}", short.trim_end_matches('-')) }
+    let hash = &sha256(expression.as_bytes())[..8];
+    if short.is_empty() { hash.to_owned() } else { format!("{}-{hash}", short.trim_end_matches('-')) }
 }
 
 // ------------------------------------------------------------------------------------ report
