@@ -6,7 +6,7 @@
 //! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
 //!   [`settings`] the layers of settings; [`experiments`] the studies
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
-//! - [`classify`]: what the studies on digits share
+//! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share
 //! - [`run_dir`]: every path and every write
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ
@@ -29,6 +29,7 @@ pub mod files;
 pub mod model;
 pub mod objective;
 pub mod plot;
+pub mod regress;
 pub mod report;
 pub mod rng;
 pub mod run_dir;

@@ -14,7 +14,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("report", &["data", "device", "experiment", "plot", "run_dir", "runner"]),
     ("runner", &["data", "device", "error", "experiment", "run_dir"]),
     ("classify", &["data", "error", "experiment", "model", "objective", "plot", "train"]),
-    ("experiments", &["analysis", "classify", "data", "experiment", "files", "model", "objective", "plot", "train"]),
+    ("regress", &["data", "experiment", "model", "train"]),
+    (
+        "experiments",
+        &["analysis", "classify", "data", "experiment", "files", "model", "objective", "plot", "regress", "train"],
+    ),
     ("experiment", &["data", "error", "files", "model", "plot"]),
     ("run_dir", &["experiment", "files"]),
     ("train", &["data", "objective"]),

@@ -10,12 +10,13 @@ use crate::files::sha256;
 use crate::model::{Mlp, Named};
 use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
+use crate::regress::{self, Problem, evaluate};
 use crate::train::{Convergence, Ending, OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::ops::ControlFlow;
-use tch::{Device, Kind, Tensor};
+use tch::Kind;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -38,68 +39,24 @@ pub struct Simulate {
     repeats: u64,
 }
 
-/// Beyond these, a slip of the pen is more likely than a wish.
-const MOST_POINTS: usize = 10_000_000;
-
 fn check_settings(settings: &Simulate) -> Result<(), String> {
-    let [low, high] = settings.domain;
-    if !(low < high && (high - low).is_finite()) {
-        return Err(format!(
-            "domain {low}:{high} is no range: two finite numbers, the lower first, as in --domain -1:1"
-        ));
-    }
-    for (name, size) in [("train_size", settings.train_size), ("validation_size", settings.validation_size)] {
-        if !(2..=MOST_POINTS).contains(&size) {
-            return Err(format!("{name} is {size}; it must be from 2 to {MOST_POINTS}"));
-        }
-    }
     Named::check(&settings.models)?;
     for named in &settings.models {
-        let widths = named.model.widths();
-        if widths.first() != Some(&1) || widths.last() != Some(&1) {
-            return Err(format!(
-                "model '{}' must begin and end with 1: it learns a number from a number, like 1-20-30-1",
-                named.model
-            ));
-        }
+        regress::check_model(&named.model)?;
     }
     check::training(settings.epochs, settings.learning_rate)?;
     check::seeds(settings.seed, settings.repeats)?;
-    if !(settings.convergence >= 0.0 && settings.convergence.is_finite()) {
-        return Err(format!("convergence is {}; it must be 0 (never stop) or above", settings.convergence));
-    }
-    if settings.patience == 0 {
-        return Err("patience is 0; it must be at least 1".into());
-    }
-    for size in [settings.train_size, settings.validation_size] {
-        let xs = evenly_spaced(settings.domain, size);
-        let ys = settings.function.values(&xs)?;
-        // Networks compute in float32, whose largest number is 3.4e38.
-        if let Some((x, y)) = xs.iter().zip(&ys).find(|(x, y)| !((**x as f32).is_finite() && (**y as f32).is_finite()))
-        {
-            return Err(format!("function '{}' is too large for float32 at x = {x}: {y}", settings.function));
-        }
-    }
-    Ok(())
-}
-
-fn parse_domain(text: &str) -> Result<toml::Value, String> {
-    let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
-    let (low, high): (f64, f64) =
-        ends.ok_or_else(|| format!("'{text}' is not a domain: write LOW:HIGH, as in -3:3"))?;
-    Ok(toml::Value::Array(vec![low.into(), high.into()]))
+    regress::check_convergence(Convergence { tolerance: settings.convergence, patience: settings.patience })?;
+    settings.problem().check()
 }
 
 // ------------------------------------------------------------------------------------- trial
 
 /// One training of one model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Trial {
-    function: Target,
-    domain: [f64; 2],
-    train_size: usize,
-    validation_size: usize,
+    #[serde(flatten)]
+    problem: Problem,
     model: Mlp,
     optimizer: OptimizerName,
     learning_rate: f64,
@@ -109,13 +66,24 @@ pub struct Trial {
     seed: u64,
 }
 
+impl Simulate {
+    fn problem(&self) -> Problem {
+        Problem {
+            function: self.function.clone(),
+            domain: self.domain,
+            train_size: self.train_size,
+            validation_size: self.validation_size,
+        }
+    }
+}
+
 impl TrialTrait for Trial {
     fn seed(&self) -> u64 {
         self.seed
     }
 
     fn cost(&self) -> f64 {
-        self.model.layout().parameters() as f64 * self.train_size as f64 * self.epochs as f64
+        self.model.layout().parameters() as f64 * self.problem.train_size as f64 * self.epochs as f64
     }
 }
 
@@ -137,14 +105,7 @@ impl Experiment for Simulate {
             help: "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" \
                    [default: sin-sq and sign-sin]",
         },
-        Flag {
-            name: "domain",
-            value_name: "LOW:HIGH",
-            setting: "domain",
-            repeatable: false,
-            parse: parse_domain,
-            help: "Range of x [default: the report's for a named function, -1:1 for an expression]",
-        },
+        regress::DOMAIN_FLAG,
         Flag {
             name: "model",
             value_name: "WIDTHS",
@@ -177,10 +138,7 @@ impl Experiment for Simulate {
     fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
         let of_seed = |seed: u64| {
             self.models.iter().map(move |named| Trial {
-                function: self.function.clone(),
-                domain: self.domain,
-                train_size: self.train_size,
-                validation_size: self.validation_size,
+                problem: self.problem(),
                 model: named.model.clone(),
                 optimizer: self.optimizer,
                 learning_rate: self.learning_rate,
@@ -195,13 +153,11 @@ impl Experiment for Simulate {
 
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         let layout = trial.model.layout();
-        // Keyed by the widths: a model starts from the same weights whatever it is called, and
-        // whatever function it learns.
-        let theta = layout.initial(trial.seed, &format!("mlp {}", trial.model), Kind::Float, cx.device);
+        let theta = layout.initial(trial.seed, &regress::key(&trial.model), Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
 
-        let (x, y) = points(&trial.function, trial.domain, trial.train_size, cx.device)?;
-        let mut objective = MeanSquaredError::new(&trial.model, theta, &x, &y);
+        let train_points = trial.problem.train(Kind::Float, cx.device)?;
+        let mut objective = MeanSquaredError::new(&trial.model, theta, &train_points.x, &train_points.y);
         let mut optimizer = trial.optimizer.with_learning_rate(trial.learning_rate);
         let convergence = Convergence { tolerance: trial.convergence, patience: trial.patience };
         let training = train(&mut objective, &mut optimizer, trial.epochs, convergence, |now| {
@@ -211,9 +167,8 @@ impl Experiment for Simulate {
 
         let theta = objective.theta();
         cx.save_weights("final", &layout, theta)?;
-        let (_, train_loss, _) = evaluate(&trial.model, theta, &x, &y)?;
-        let (x, y) = points(&trial.function, trial.domain, trial.validation_size, cx.device)?;
-        let (prediction, validation_loss, maximum_error) = evaluate(&trial.model, theta, &x, &y)?;
+        let on_train = evaluate(&trial.model, theta, &train_points)?;
+        let on_validation = evaluate(&trial.model, theta, &trial.problem.validation(Kind::Float, cx.device)?)?;
 
         let flag = |is: bool| f64::from(u8::from(is));
         let scalars = [
@@ -221,40 +176,17 @@ impl Experiment for Simulate {
             ("converged", flag(training.ending == Ending::Converged)),
             ("stopped_on_plateau", flag(training.stopped_on_plateau())),
             ("diverged", flag(training.ending == Ending::Diverged)),
-            ("final_train_loss", train_loss),
-            ("final_validation_loss", validation_loss),
-            ("maximum_error", maximum_error),
+            ("final_train_loss", on_train.loss),
+            ("final_validation_loss", on_validation.loss),
+            ("maximum_error", on_validation.maximum_error),
         ];
-        let series = [("train_loss", training.train_loss), ("prediction", prediction)];
+        let series = [("train_loss", training.train_loss), ("prediction", on_validation.prediction)];
         Ok(Measurements::new(layout.parameters(), scalars, series))
     }
 
     fn report(&self, done: &Records<Self>) -> Result<Report> {
         report(self, done)
     }
-}
-
-/// `count` evenly spaced x and their y, each [1, count] in float32.
-fn points(function: &Target, domain: [f64; 2], count: usize, device: Device) -> Result<(Tensor, Tensor)> {
-    let x = evenly_spaced(domain, count);
-    let y = function.values(&x).map_err(anyhow::Error::msg)?;
-    let row = |values: &[f64]| -> Result<Tensor> {
-        Ok(Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_to_device(device)?.f_unsqueeze(0)?)
-    };
-    Ok((row(&x)?, row(&y)?))
-}
-
-/// The predictions at `x`, their mean squared error, and the largest error.
-fn evaluate(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> Result<(Vec<f64>, f64, f64)> {
-    /// Points at a time: the activations of all of them at once may not fit in memory.
-    const BLOCK: i64 = 16_384;
-    let _no_grad = tch::no_grad_guard();
-    let blocks: Vec<Tensor> = x.f_split(BLOCK, 1)?.iter().map(|block| model.forward(theta, block)).collect();
-    let prediction = Tensor::f_cat(&blocks, 1)?.f_to_kind(Kind::Double)?;
-    let error = prediction.f_sub(&y.f_to_kind(Kind::Double)?)?;
-    let loss = error.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?;
-    let largest = error.f_abs()?.f_max()?.f_double_value(&[])?;
-    Ok((prediction.f_view(-1)?.f_to_device(Device::Cpu)?.try_into()?, loss, largest))
 }
 
 /// A folder name for an expression: its letters and digits, and a hash of the whole.
@@ -365,10 +297,10 @@ fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> R
 
 /// What the report gives for this trial's network, function and optimizer.
 fn reported_for(trial: &Trial) -> Option<&'static Reported> {
-    let (function, widths) = (trial.function.to_string(), trial.model.to_string());
+    let (function, widths) = (trial.problem.function.to_string(), trial.model.to_string());
     REPORTED.iter().find(|reported| {
         (reported.function, reported.widths) == (&function, &widths)
-            && reported.domain == trial.domain
+            && reported.domain == trial.problem.domain
             && (trial.optimizer, trial.learning_rate) == (OptimizerName::Adam, 1e-3)
     })
 }

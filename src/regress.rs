@@ -1,0 +1,179 @@
+//! What the studies on functions of one variable share: the points a network learns from, checks of
+//! settings, flags, and its evaluation. Sits between the seam and the studies.
+
+use crate::data::functions::{Target, evenly_spaced};
+use crate::experiment::Flag;
+use crate::model::Mlp;
+use crate::train::Convergence;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+/// A function on a range, at evenly spaced points, both ends among them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    pub function: Target,
+    /// Lowest and highest x.
+    pub domain: [f64; 2],
+    pub train_size: usize,
+    pub validation_size: usize,
+}
+
+/// x and y, each [1, n].
+pub struct Points {
+    pub x: Tensor,
+    pub y: Tensor,
+}
+
+/// Beyond these, a slip of the pen is more likely than a wish.
+const MOST_POINTS: usize = 10_000_000;
+
+impl Problem {
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(&self) -> Result<(), String> {
+        let [low, high] = self.domain;
+        if !(low < high && (high - low).is_finite()) {
+            return Err(format!(
+                "domain {low}:{high} is no range: two finite numbers, the lower first, as in --domain -1:1"
+            ));
+        }
+        let sizes = [("train_size", self.train_size), ("validation_size", self.validation_size)];
+        for (name, size) in sizes {
+            if !(2..=MOST_POINTS).contains(&size) {
+                return Err(format!("{name} is {size}; it must be from 2 to {MOST_POINTS}"));
+            }
+        }
+        for (_, size) in sizes {
+            let xs = evenly_spaced(self.domain, size);
+            let ys = self.function.values(&xs)?;
+            // Networks compute in float32, whose largest number is 3.4e38.
+            let fits = |x: f64, y: f64| (x as f32).is_finite() && (y as f32).is_finite();
+            if let Some((x, y)) = xs.iter().zip(&ys).find(|(x, y)| !fits(**x, **y)) {
+                return Err(format!("function '{}' is too large for float32 at x = {x}: {y}", self.function));
+            }
+        }
+        Ok(())
+    }
+
+    /// The points that are learned from, of this kind.
+    ///
+    /// # Errors
+    /// Where the function has no value.
+    pub fn train(&self, kind: Kind, device: Device) -> Result<Points> {
+        self.points(self.train_size, kind, device)
+    }
+
+    /// The points in between, of this kind.
+    ///
+    /// # Errors
+    /// Where the function has no value.
+    pub fn validation(&self, kind: Kind, device: Device) -> Result<Points> {
+        self.points(self.validation_size, kind, device)
+    }
+
+    fn points(&self, count: usize, kind: Kind, device: Device) -> Result<Points> {
+        let x = evenly_spaced(self.domain, count);
+        let y = self.function.values(&x).map_err(anyhow::Error::msg)?;
+        let row = |values: &[f64]| -> Result<Tensor> {
+            Ok(Tensor::f_from_slice(values)?.f_to_kind(kind)?.f_to_device(device)?.f_unsqueeze(0)?)
+        };
+        Ok(Points { x: row(&x)?, y: row(&y)? })
+    }
+}
+
+/// Names what keys a network's initial weights: it starts from the same ones whatever it is called,
+/// and whatever function it learns.
+#[must_use]
+pub fn key(model: &Mlp) -> String {
+    format!("mlp {model}")
+}
+
+/// # Errors
+/// Where the network does not learn a number from a number.
+pub fn check_model(model: &Mlp) -> Result<(), String> {
+    let widths = model.widths();
+    if widths.first() != Some(&1) || widths.last() != Some(&1) {
+        return Err(format!(
+            "model '{model}' must begin and end with 1: it learns a number from a number, like 1-20-30-1"
+        ));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn check_convergence(Convergence { tolerance, patience }: Convergence) -> Result<(), String> {
+    if !(tolerance >= 0.0 && tolerance.is_finite()) {
+        return Err(format!("convergence is {tolerance}; it must be 0 (never stop) or above"));
+    }
+    if patience == 0 {
+        return Err("patience is 0; it must be at least 1".into());
+    }
+    Ok(())
+}
+
+/// A network beside the function it learned.
+pub struct Evaluation {
+    /// One number a point.
+    pub prediction: Vec<f64>,
+    /// Mean squared error.
+    pub loss: f64,
+    pub maximum_error: f64,
+}
+
+/// What a network predicts at `points`.
+///
+/// # Errors
+/// libtorch's.
+pub fn evaluate(model: &Mlp, theta: &Tensor, points: &Points) -> Result<Evaluation> {
+    /// Points at a time: the activations of all of them at once may not fit in memory.
+    const BLOCK: i64 = 16_384;
+    let _no_grad = tch::no_grad_guard();
+    let blocks: Vec<Tensor> = points.x.f_split(BLOCK, 1)?.iter().map(|block| model.forward(theta, block)).collect();
+    let prediction = Tensor::f_cat(&blocks, 1)?.f_to_kind(Kind::Double)?;
+    let error = prediction.f_sub(&points.y.f_to_kind(Kind::Double)?)?;
+    Ok(Evaluation {
+        loss: error.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?,
+        maximum_error: error.f_abs()?.f_max()?.f_double_value(&[])?,
+        prediction: prediction.f_view(-1)?.f_to_device(Device::Cpu)?.try_into()?,
+    })
+}
+
+/// `--fn`, of studies on one function.
+pub const FUNCTION_FLAG: Flag = Flag {
+    name: "fn",
+    value_name: "FUNCTION",
+    setting: "function",
+    repeatable: false,
+    parse: Flag::text,
+    help: "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" \
+           [default: the report's]",
+};
+
+/// `--domain`, of every study on functions.
+pub const DOMAIN_FLAG: Flag = Flag {
+    name: "domain",
+    value_name: "LOW:HIGH",
+    setting: "domain",
+    repeatable: false,
+    parse: parse_domain,
+    help: "Range of x [default: the report's for a named function, -1:1 for an expression]",
+};
+
+/// `--model`, of studies on one network.
+pub const MODEL_FLAG: Flag = Flag {
+    name: "model",
+    value_name: "WIDTHS",
+    setting: "model",
+    repeatable: false,
+    parse: Flag::text,
+    help: "The network by its widths, like 1-64-64-1",
+};
+
+fn parse_domain(text: &str) -> Result<toml::Value, String> {
+    let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    let (low, high): (f64, f64) =
+        ends.ok_or_else(|| format!("'{text}' is not a domain: write LOW:HIGH, as in -3:3"))?;
+    Ok(toml::Value::Array(vec![low.into(), high.into()]))
+}
