@@ -5,6 +5,7 @@ use crate::data::mnist;
 use crate::device::DeviceChoice;
 use crate::error::{Interrupted, one_line, say, usage};
 use crate::experiment::{Experiment, Flag, Study};
+use crate::experiments::grad_norm::GradNorm;
 use crate::experiments::mnist_cnn::MnistCnn;
 use crate::experiments::params_sweep::ParamsSweep;
 use crate::experiments::random_labels::RandomLabels;
@@ -33,8 +34,8 @@ type Studies = Vec<Box<dyn Study>>;
 
 /// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
 /// in `experiments`, a line here.
-static REGISTRY: [Entry; 4] =
-    [entry::<Simulate>(), entry::<MnistCnn>(), entry::<RandomLabels>(), entry::<ParamsSweep>()];
+static REGISTRY: &[Entry] =
+    &[entry::<Simulate>(), entry::<MnistCnn>(), entry::<GradNorm>(), entry::<RandomLabels>(), entry::<ParamsSweep>()];
 
 const fn entry<E: Experiment>() -> Entry {
     Entry { name: E::NAME, about: E::ABOUT, flags: E::FLAGS, studies: |layers| layers.studies::<E>() }
@@ -127,16 +128,15 @@ pub fn command() -> Command {
             .subcommand(Command::new("verify").about("Check all four files").arg(folder.clone()))
             .subcommand(Command::new("path").about("Print the folder in use").arg(folder)),
     );
-    for entry in &REGISTRY {
+    for entry in REGISTRY {
         let own = entry.flags.iter().map(|flag| {
+            let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
+            if flag.value_name.is_empty() {
+                return arg.num_args(0).default_missing_value("").action(ArgAction::Set);
+            }
             let action = if flag.repeatable { ArgAction::Append } else { ArgAction::Set };
             // Values like -3:3 and -x^2 begin with a hyphen.
-            Arg::new(flag.name)
-                .long(flag.name)
-                .value_name(flag.value_name)
-                .help(flag.help)
-                .action(action)
-                .allow_hyphen_values(true)
+            arg.value_name(flag.value_name).action(action).allow_hyphen_values(true)
         });
         // Last, as augment_args brings the text of Common's own comment.
         command = command.subcommand(Common::augment_args(Command::new(entry.name).args(own)).about(entry.about));

@@ -2,6 +2,7 @@
 //! the records; [`Study`] is the same with its types erased, which the runner and the registry
 //! hold. Knows neither the command line nor files.
 
+use crate::analysis::statistics::{LEVEL, sign_test};
 use crate::data::batches::{DataSpec, Images};
 use crate::error::Interrupted;
 use crate::files::sha256;
@@ -88,6 +89,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// A flag that sets a setting, beside the flags all experiments share.
 pub struct Flag {
     pub name: &'static str,
+    /// Empty for a switch, which sets its setting to true.
     pub value_name: &'static str,
     /// The setting it gives a value to.
     pub setting: &'static str,
@@ -105,6 +107,14 @@ impl Flag {
     /// None; the signature is that of [`Flag::parse`].
     pub fn text(text: &str) -> Result<toml::Value, String> {
         Ok(text.into())
+    }
+
+    /// For switches.
+    ///
+    /// # Errors
+    /// None; the signature is that of [`Flag::parse`].
+    pub fn switch(_: &str) -> Result<toml::Value, String> {
+        Ok(true.into())
     }
 }
 
@@ -209,6 +219,31 @@ pub struct Claim {
     pub detail: String,
     /// The numbers behind the verdict.
     pub evidence: Value,
+}
+
+impl Claim {
+    /// A claim that held or not in each of some cases, such as "seeds": supported, or refuted, where a
+    /// fair coin would fall so in less than [`LEVEL`] of all such series of tosses (exact sign test).
+    #[must_use]
+    pub fn counted(id: &str, statement: &str, cases: &str, held: &[bool], rule: &str) -> Self {
+        let (n, count) = (held.len(), held.iter().filter(|held| **held).count());
+        let (p_as_claimed, p_opposite) = (sign_test(count, n), sign_test(n - count, n));
+        let verdict = match n {
+            0 => Verdict::Inconclusive,
+            _ if p_as_claimed < LEVEL => Verdict::Supported,
+            _ if p_opposite < LEVEL => Verdict::Refuted,
+            _ => Verdict::Inconclusive,
+        };
+        let detail = match n {
+            0 => format!("No {cases} to say it of."),
+            _ => format!("In {count} of {n} {cases} (p = {p_as_claimed:.3})."),
+        };
+        let evidence = serde_json::json!({
+            "rule": rule, "test": format!("exact one-sided sign test over {cases}"), "level": LEVEL,
+            "n": n, "as_claimed": count, "p_as_claimed": p_as_claimed, "p_opposite": p_opposite,
+        });
+        Self { id: id.into(), statement: statement.into(), verdict, detail, evidence }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -365,31 +400,20 @@ impl<'a> Context<'a> {
         if self.stop.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
     }
 
+    /// The weights that a finished trial of this study saved.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn saved(&self, trial: &Fingerprint) -> Result<SavedWeights> {
+        Ok(SavedWeights { bytes: (self.read_weights)(trial)?, trial: trial.clone(), device: self.device })
+    }
+
     /// θ as a finished trial of this study saved it with [`Self::save_weights`].
     ///
     /// # Errors
     /// Where that trial has no such weights, or they do not fit the layout.
     pub fn saved_weights(&self, trial: &Fingerprint, prefix: &str, layout: &Layout) -> Result<Tensor> {
-        let bytes = (self.read_weights)(trial)?;
-        let file = SafeTensors::deserialize(&bytes).with_context(|| format!("the weights of trial {trial}"))?;
-        let mut slices = Vec::new();
-        for slot in &layout.slots {
-            let name = format!("{prefix}.{}", slot.name);
-            let view = file.tensor(&name).with_context(|| format!("{name} in the weights of trial {trial}"))?;
-            let kind = match view.dtype() {
-                Dtype::F32 => Kind::Float,
-                Dtype::F64 => Kind::Double,
-                other => bail!("{name} of trial {trial} is of type {other:?}"),
-            };
-            ensure!(
-                view.shape().iter().map(|&n| n as i64).eq(slot.shape.iter().copied()),
-                "{name} of trial {trial} has shape {:?}, not {:?}",
-                view.shape(),
-                slot.shape
-            );
-            slices.push(Tensor::f_from_data_size(view.data(), &[slot.len()], kind)?);
-        }
-        Ok(Tensor::f_cat(&slices, 0)?.f_to_device(self.device)?)
+        self.saved(trial)?.theta(prefix, layout)
     }
 
     /// Publishes θ with the record, as `<prefix>.fc1.weight` and so on.
@@ -413,6 +437,42 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn into_weights(self) -> Weights {
         self.weights
+    }
+}
+
+/// The weights file of a finished trial, read once.
+pub struct SavedWeights {
+    bytes: Vec<u8>,
+    trial: Fingerprint,
+    device: Device,
+}
+
+impl SavedWeights {
+    /// θ as it was saved under this prefix, on the running trial's device.
+    ///
+    /// # Errors
+    /// Where there are no such weights, or they do not fit the layout.
+    pub fn theta(&self, prefix: &str, layout: &Layout) -> Result<Tensor> {
+        let trial = &self.trial;
+        let file = SafeTensors::deserialize(&self.bytes).with_context(|| format!("the weights of trial {trial}"))?;
+        let mut slices = Vec::new();
+        for slot in &layout.slots {
+            let name = format!("{prefix}.{}", slot.name);
+            let view = file.tensor(&name).with_context(|| format!("{name} in the weights of trial {trial}"))?;
+            let kind = match view.dtype() {
+                Dtype::F32 => Kind::Float,
+                Dtype::F64 => Kind::Double,
+                other => bail!("{name} of trial {trial} is of type {other:?}"),
+            };
+            ensure!(
+                view.shape().iter().map(|&n| n as i64).eq(slot.shape.iter().copied()),
+                "{name} of trial {trial} has shape {:?}, not {:?}",
+                view.shape(),
+                slot.shape
+            );
+            slices.push(Tensor::f_from_data_size(view.data(), &[slot.len()], kind)?);
+        }
+        Ok(Tensor::f_cat(&slices, 0)?.f_to_device(self.device)?)
     }
 }
 

@@ -73,6 +73,13 @@ impl MeanSquaredError {
         let layers = Layer::all(model, &theta, &gradient);
         Self { theta, gradient, layers, rooms, tiles, points }
     }
+
+    /// L(θ) alone; the gradient stays as it was.
+    pub fn loss(&mut self) -> f64 {
+        let _no_grad = tch::no_grad_guard();
+        let squares = self.tiles.iter().map(|tile| self.rooms[tile.room].forward(tile, &self.layers));
+        squares.sum::<f64>() / self.points as f64
+    }
 }
 
 impl Objective for MeanSquaredError {
@@ -215,6 +222,14 @@ impl BatchSums {
     }
 }
 
+/// ‖v‖₂, summed in float64.
+///
+/// # Errors
+/// libtorch's.
+pub fn norm(v: &Tensor) -> anyhow::Result<f64> {
+    Ok(v.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?)
+}
+
 /// Views of one layer's weights and biases, and of their gradients.
 struct Layer {
     weight: Tensor,
@@ -348,6 +363,7 @@ mod tests {
                 for _ in 0..2 {
                     let explicit = objective.loss_and_gradient();
                     assert!((explicit - loss).abs() <= 1e-13 * loss, "{widths} in tiles of {tile}");
+                    assert_eq!(objective.loss(), explicit, "{widths} in tiles of {tile}");
                     let error = relative(objective.gradient(), &gradient);
                     assert!(error < 1e-13, "{widths} in tiles of {tile}: {error}");
                 }

@@ -2,7 +2,7 @@
 //! settings, flags, and its evaluation. Sits between the seam and the studies.
 
 use crate::data::functions::{Target, evenly_spaced};
-use crate::experiment::Flag;
+use crate::experiment::{Flag, Measurements};
 use crate::model::Mlp;
 use crate::train::Convergence;
 use anyhow::Result;
@@ -137,6 +137,22 @@ pub fn evaluate(model: &Mlp, theta: &Tensor, points: &Points) -> Result<Evaluati
         loss: error.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?,
         maximum_error: error.f_abs()?.f_max()?.f_double_value(&[])?,
         prediction: prediction.f_view(-1)?.f_to_device(Device::Cpu)?.try_into()?,
+    })
+}
+
+/// How a full-batch training ended, in a word, from its scalars.
+///
+/// # Errors
+/// Where the record has no such scalars.
+pub fn ending(record: &Measurements) -> Result<&'static str> {
+    Ok(if record.scalar("diverged")? == 1.0 {
+        "diverged"
+    } else if record.scalar("stopped_on_plateau")? == 1.0 {
+        "plateau"
+    } else if record.scalar("converged")? == 1.0 {
+        "converged"
+    } else {
+        "last epoch"
     })
 }
 

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "experiments",
         &["analysis", "classify", "data", "experiment", "files", "model", "objective", "plot", "regress", "train"],
     ),
-    ("experiment", &["data", "error", "files", "model", "plot"]),
+    ("experiment", &["analysis", "data", "error", "files", "model", "plot"]),
     ("run_dir", &["experiment", "files"]),
     ("train", &["data", "objective"]),
     ("analysis", &["objective", "model"]),

@@ -73,6 +73,17 @@ pub fn sign_test(wins: usize, n: usize) -> f64 {
     tail.min(1.0)
 }
 
+/// The quantile at `share` (0…1) of the numbers that are finite, interpolated between neighbours as
+/// NumPy does; `None` without any.
+#[must_use]
+pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let at = share.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    Some(low + (high - low) * at.fract())
+}
+
 /// Spearman's rank correlation of pairs, ties at their mean rank; `None` where it is undefined
 /// (fewer than two pairs, a value that is no number, no variation).
 #[must_use]
@@ -125,6 +136,15 @@ mod tests {
         assert_eq!(spearman(&pairs(&[1.0, 1.0])), None);
         assert_eq!(spearman(&pairs(&[1.0])), None);
         assert_eq!(spearman(&pairs(&[1.0, f64::NAN])), None);
+    }
+
+    #[test]
+    fn quantiles_are_numpys() {
+        let values = [3.0, f64::NAN, 1.0, 10.0, 2.0];
+        for (share, expected) in [(0.0, 1.0), (0.5, 2.5), (0.9, 7.9), (1.0, 10.0)] {
+            assert!((quantile(&values, share).unwrap() - expected).abs() < 1e-12, "{share}");
+        }
+        assert_eq!(quantile(&[f64::NAN], 0.5), None);
     }
 
     #[test]

@@ -265,7 +265,7 @@ fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> R
             record.parameters.to_string(),
             trial.trial.seed.to_string(),
             scalar("epochs_run")?.to_string(),
-            ending(record)?.to_owned(),
+            regress::ending(record)?.to_owned(),
             cell(scalar("final_train_loss")?),
             cell(scalar("final_validation_loss")?),
             cell(scalar("maximum_error")?),
@@ -302,18 +302,6 @@ fn reported_for(trial: &Trial) -> Option<&'static Reported> {
         (reported.function, reported.widths) == (&function, &widths)
             && reported.domain == trial.problem.domain
             && (trial.optimizer, trial.learning_rate) == (OptimizerName::Adam, 1e-3)
-    })
-}
-
-fn ending(record: &Measurements) -> Result<&'static str> {
-    Ok(if record.scalar("diverged")? == 1.0 {
-        "diverged"
-    } else if record.scalar("stopped_on_plateau")? == 1.0 {
-        "plateau"
-    } else if record.scalar("converged")? == 1.0 {
-        "converged"
-    } else {
-        "last epoch"
     })
 }
 
