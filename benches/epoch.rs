@@ -1,9 +1,10 @@
 //! Milliseconds of one full-batch epoch (loss, gradient, Adam step) of the report's models on one
 //! core: the product's explicit gradient beside plain autograd, interleaved. Then of one step at
-//! batch 128 of the classifiers.
+//! batch 128 of the classifiers, and of one exact Hessian.
 //!
 //!     cargo bench --bench epoch [MODEL…]
 
+use hw1::analysis::hessian::{Spectrum, by_double_backward, of_mean_squared_error};
 use hw1::data::batches::{DataSpec, DatasetName, Samples};
 use hw1::data::functions::{Target, evenly_spaced};
 use hw1::model::{Classifier, Mlp};
@@ -66,6 +67,44 @@ fn classifiers(wanted: &[String]) {
     }
 }
 
+/// The Hessian of min-ratio's 901 parameters in float64: the closed form, its eigenvalues, one backward
+/// pass (of which the plain way takes 901 through a graph twice as deep), and the plain way itself.
+fn hessian() {
+    let model: Mlp = "1-10-20-30-1".parse().expect("a model");
+    let xs = evenly_spaced([1.0, 5.0], 2000);
+    let ys: Vec<f64> = xs.iter().map(|x| x.cos() / x).collect();
+    let (x, y) = (Tensor::from_slice(&xs).unsqueeze(0), Tensor::from_slice(&ys).unsqueeze(0));
+    let theta = model.layout().initial(0, "bench", Kind::Double, Device::Cpu);
+    let loss = |theta: &Tensor| (model.forward(theta, &x) - &y).square().mean(Kind::Double);
+    let once = |work: &mut dyn FnMut()| {
+        let begin = Instant::now();
+        work();
+        begin.elapsed().as_secs_f64() * 1e3
+    };
+    let mut times = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..5 {
+        let mut closed = None;
+        times[0].push(once(&mut || closed = of_mean_squared_error(&model, &theta, &x, &y).ok()));
+        let closed = closed.expect("a Hessian");
+        times[1].push(once(&mut || assert!(Spectrum::of(&closed).is_ok())));
+        let leaf = theta.copy().set_requires_grad(true);
+        times[2].push(once(&mut || {
+            for _ in 0..100 {
+                let _ = Tensor::run_backward(&[loss(&leaf)], &[&leaf], false, false);
+            }
+        }));
+        times[3].push(once(&mut || assert!(by_double_backward(&theta, loss).is_ok())));
+    }
+    let [closed, spectrum, backward, double] = times.map(median);
+    let backward = backward / 100.0;
+    println!(
+        "hessian   closed form {closed:.1} ms, eigenvalues {spectrum:.1}, double backward {double:.0}; 901 backward \
+         passes {:.0}: {:.4} of them (float64)",
+        901.0 * backward,
+        closed / (901.0 * backward)
+    );
+}
+
 fn main() {
     hw1::device::set_up_process();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
@@ -104,4 +143,7 @@ fn main() {
         println!("{name:6} {ours:9.4} {plain:9.4} {:6.2}", plain / ours);
     }
     classifiers(&wanted);
+    if wanted.is_empty() || wanted.iter().any(|word| word == "hessian") {
+        hessian();
+    }
 }

@@ -54,25 +54,40 @@ impl Training {
     /// # Errors
     /// [`crate::error::Interrupted`], and libtorch's.
     pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(CrossEntropy, Measurements)> {
+        self.run_observed(cx, train, |_, _, _| Ok(()))
+    }
+
+    /// [`Self::run`], with `after_epoch` called after each epoch, counted from 1: the objective holds
+    /// that epoch's θ.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`] and of `after_epoch`.
+    pub fn run_observed(
+        &self,
+        cx: &mut Context,
+        train: &Samples,
+        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy) -> Result<()>,
+    ) -> Result<(CrossEntropy, Measurements)> {
         let (layout, name) = (self.model.layout(), self.name());
         let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
 
         let objective = CrossEntropy::new(&self.model, theta);
-        let test = &cx.images()?.test;
+        let test = cx.images()?.test.on(cx.device);
         let batches = MiniBatches {
             samples: train,
             batch_size: i64::from(self.batch_size),
             shuffle: self.shuffle.then_some((self.seed, name.as_str())),
         };
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
-        let curves = train_classifier(&objective, &mut optimizer, &batches, test, self.epochs, |now| match now {
+        let curves = train_classifier(&objective, &mut optimizer, &batches, &test, self.epochs, |now| match now {
             None => cx.check_stop(),
             Some((epochs, curves)) => {
-                cx.epoch_done(epochs, self.epochs, curves.train_loss.last().copied().unwrap_or(f64::NAN))
+                cx.epoch_done(epochs, self.epochs, curves.train_loss.last().copied().unwrap_or(f64::NAN))?;
+                after_epoch(cx, epochs, &objective)
             }
         })?;
-        let (train, test) = (objective.evaluate(train), objective.evaluate(test));
+        let (train, test) = (objective.evaluate(train), objective.evaluate(&test));
         cx.save_weights("final", &layout, objective.theta())?;
         Ok((objective, measurements(layout.parameters(), curves, train, test)))
     }

@@ -6,8 +6,10 @@ use crate::device::DeviceChoice;
 use crate::error::{Interrupted, one_line, say, usage};
 use crate::experiment::{Experiment, Flag, Study};
 use crate::experiments::grad_norm::GradNorm;
+use crate::experiments::min_ratio::MinRatio;
 use crate::experiments::mnist_cnn::MnistCnn;
 use crate::experiments::params_sweep::ParamsSweep;
+use crate::experiments::pca_weights::PcaWeights;
 use crate::experiments::random_labels::RandomLabels;
 use crate::experiments::simulate::Simulate;
 use crate::report::{self, Provenance};
@@ -34,8 +36,15 @@ type Studies = Vec<Box<dyn Study>>;
 
 /// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
 /// in `experiments`, a line here.
-static REGISTRY: &[Entry] =
-    &[entry::<Simulate>(), entry::<MnistCnn>(), entry::<GradNorm>(), entry::<RandomLabels>(), entry::<ParamsSweep>()];
+static REGISTRY: &[Entry] = &[
+    entry::<Simulate>(),
+    entry::<MnistCnn>(),
+    entry::<PcaWeights>(),
+    entry::<GradNorm>(),
+    entry::<MinRatio>(),
+    entry::<RandomLabels>(),
+    entry::<ParamsSweep>(),
+];
 
 const fn entry<E: Experiment>() -> Entry {
     Entry { name: E::NAME, about: E::ABOUT, flags: E::FLAGS, studies: |layers| layers.studies::<E>() }

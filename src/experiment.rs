@@ -109,6 +109,15 @@ impl Flag {
         Ok(text.into())
     }
 
+    /// For settings that are whole numbers.
+    ///
+    /// # Errors
+    /// Where the text is none.
+    pub fn whole(text: &str) -> Result<toml::Value, String> {
+        let number = text.parse::<u32>().map_err(|_| format!("'{text}' is not a whole number from 0 up"))?;
+        Ok(i64::from(number).into())
+    }
+
     /// For switches.
     ///
     /// # Errors
@@ -285,6 +294,16 @@ pub mod check {
     /// Names the setting and what would be valid.
     pub fn batch_size(batch_size: u32) -> Result<(), String> {
         if batch_size == 0 { Err("batch_size is 0; it must be at least 1".into()) } else { Ok(()) }
+    }
+
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn trainings(trainings: u64, most: u64) -> Result<(), String> {
+        if (1..=most).contains(&trainings) {
+            Ok(())
+        } else {
+            Err(format!("trainings is {trainings}; it must be from 1 to {most}"))
+        }
     }
 
     /// # Errors

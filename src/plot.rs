@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::element::{PathElement, Polygon, Rectangle, Text};
+use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontFamily, FontStyle, FontTransform, RGBColor, TextStyle};
 use resvg::{tiny_skia, usvg};
@@ -63,6 +63,8 @@ pub struct Plot {
     pub series: Vec<Series>,
     /// A vertical axis on the right and the series that it measures, above the others.
     pub right: Option<(Axis, Vec<Series>)>,
+    /// Values of x that vertical lines mark, behind the curves, with labels (empty for none).
+    pub rules: Vec<(f64, String)>,
 }
 
 /// A count in each cell, such as a confusion matrix; the colour may say something else.
@@ -110,6 +112,9 @@ pub enum Scale {
     Linear,
     /// Equal steps for equal ratios; values that are not positive have no place and are left out.
     Log,
+    /// Logarithmic on both sides of zero, linear within ± ten to this power (kept within ±280),
+    /// which takes the length of a decade on either side.
+    SymLog(i32),
 }
 
 /// One curve or cloud of points.
@@ -122,7 +127,8 @@ pub struct Series {
     /// What is drawn at and between the points.
     pub mark: Mark,
     /// `(x, y)` in data units. A point that its axes cannot show (NaN, infinite, not positive
-    /// on a log axis) interrupts the line. A band alternates between its lower and its upper edge.
+    /// on a log axis) interrupts the line. A band alternates between its lower and its upper edge,
+    /// bars between their left and their right edge.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -148,6 +154,17 @@ pub enum Mark {
     LinePoints,
     /// A pale area between two curves; see [`Series::band`].
     Band,
+    /// A × at each point.
+    Crosses,
+    /// A hollow disc at each point.
+    Circles,
+    /// The way of a training through a plane: a thin line with discs that grow from the first
+    /// point to the last.
+    Path,
+    /// The same with hollow discs, for more ways than the palette has colours.
+    OpenPath,
+    /// A bar over each bin of a histogram; see [`Series::histogram`].
+    Bars,
 }
 
 impl Axis {
@@ -159,6 +176,12 @@ impl Axis {
     /// A base-10 logarithmic axis with this label.
     pub fn log(label: impl Into<String>) -> Self {
         Self { label: label.into(), scale: Scale::Log }
+    }
+
+    /// An axis with this label that is linear within ± ten to the power `linear`, and base-10
+    /// logarithmic beyond.
+    pub fn symlog(label: impl Into<String>, linear: i32) -> Self {
+        Self { label: label.into(), scale: Scale::SymLog(linear) }
     }
 }
 
@@ -174,6 +197,13 @@ impl Series {
     pub fn band(label: impl Into<String>, color: Color, edges: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
         let points = edges.into_iter().flat_map(|(x, lower, upper)| [(x, lower), (x, upper)]);
         Self { label: label.into(), color, mark: Mark::Band, points: points.collect() }
+    }
+
+    /// Bars from bins `(low edge, high edge, count)`. They stand on zero, or on the bottom of a log
+    /// axis; an edge that the axis has no place for is at the axis's end. An empty bin has no bar.
+    pub fn histogram(label: impl Into<String>, color: Color, bins: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
+        let points = bins.into_iter().flat_map(|(low, high, count)| [(low, count), (high, count)]);
+        Self { label: label.into(), color, mark: Mark::Bars, points: points.collect() }
     }
 
     /// A line over epochs, one value each; the first is epoch `first`.
@@ -193,7 +223,26 @@ impl Series {
 impl Panel {
     /// Curves on one pair of axes.
     pub fn plot(title: impl Into<String>, x: Axis, y: Axis, series: Vec<Series>) -> Self {
-        Self { title: title.into(), content: Content::Plot(Plot { x, y, series, right: None }) }
+        Self { title: title.into(), content: Content::Plot(Plot { x, y, series, right: None, rules: Vec::new() }) }
+    }
+
+    /// The same curves with an axis on the right and the series that it measures; no effect on
+    /// what is no plot.
+    #[must_use]
+    pub fn right(mut self, axis: Axis, series: Vec<Series>) -> Self {
+        if let Content::Plot(plot) = &mut self.content {
+            plot.right = Some((axis, series));
+        }
+        self
+    }
+
+    /// The same curves with labelled vertical lines at these x; no effect on what is no plot.
+    #[must_use]
+    pub fn rules(mut self, rules: Vec<(f64, String)>) -> Self {
+        if let Content::Plot(plot) = &mut self.content {
+            plot.rules = rules;
+        }
+        self
     }
 
     fn check(&self) -> Result<()> {
@@ -289,15 +338,20 @@ const GAP: f64 = 1.2 * MM;
 const TICK: f64 = 7.0 * DOT;
 const MINOR_TICK: f64 = 4.0 * DOT;
 const HAIRLINE: u32 = 18;
+const RULE: u32 = 20; // dashed
 const AXIS_LINE: u32 = 24;
 const CURVE: u32 = 37; // 1.5 px of 1/96 inch
 // The SVG backend knows neither dashes nor caps: `STYLE` gives them to lines of these widths.
 const DASHED_CURVE: u32 = 38;
 const DISC: u32 = 116; // diameter
+const RING: u32 = 28; // of a hollow disc
+const PATH_DISCS: (f64, f64) = (68.0, 144.0); // diameters, of the first and the last
 const STYLE: &str = "rect{shape-rendering:crispEdges}polyline{stroke-linejoin:round}\
+    polyline[stroke-width=\"20\"]{stroke-dasharray:72,48}\
     polyline[stroke-width=\"38\"]{stroke-dasharray:132,66}\
     polyline[stroke-width=\"116\"]{stroke-linecap:round}";
 const BAND_ALPHA: f64 = 0.22;
+const BAR_ALPHA: f64 = 0.45;
 /// More discs than this are drawn on a coarser grid, to bound the size of the SVG.
 const MAX_DISCS: usize = 5000;
 
@@ -322,6 +376,7 @@ const LEGEND: Type = Type::new(10.0, false, INK);
 const CELL: Type = Type::new(10.0, false, INK);
 const CAPTION: Type = Type::new(9.0, false, INK);
 const NOTE: Type = Type::new(10.5, false, FAINT);
+const RULE_LABEL: Type = Type::new(9.0, false, FAINT);
 
 impl Type {
     const fn new(points: f64, bold: bool, ink: RGBColor) -> Self {
@@ -376,6 +431,12 @@ enum Part {
     Stroke(u32),
     Discs,
     Area,
+    Crosses,
+    Circles,
+    Trail,
+    GrowingDiscs,
+    GrowingCircles,
+    Bars,
 }
 
 impl Mark {
@@ -386,6 +447,11 @@ impl Mark {
             Self::Points => &[Part::Discs],
             Self::LinePoints => &[Part::Stroke(CURVE), Part::Discs],
             Self::Band => &[Part::Area],
+            Self::Crosses => &[Part::Crosses],
+            Self::Circles => &[Part::Circles],
+            Self::Path => &[Part::Trail, Part::GrowingDiscs],
+            Self::OpenPath => &[Part::Trail, Part::GrowingCircles],
+            Self::Bars => &[Part::Bars],
         }
     }
 }
@@ -394,7 +460,8 @@ impl Mark {
 // Scales, ranges and ticks
 // ---------------------------------------------------------------------------------------------
 
-/// Both ends of an axis, in the scale's own coordinate (for `Log`, the exponent of ten).
+/// Both ends of an axis, in the scale's own coordinate (for `Log`, the exponent of ten; for
+/// `SymLog`, ±1 where the linear part ends and ±1 for each decade from there).
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Range {
     lo: f64,
@@ -431,6 +498,11 @@ impl Scale {
         let t = match self {
             Self::Linear => v,
             Self::Log => v.log10(),
+            Self::SymLog(linear) => {
+                let beyond = v.abs().log10() - f64::from(within_reach(linear));
+                let size = if beyond < 0.0 { 10_f64.powf(beyond) } else { 1.0 + beyond };
+                size.copysign(v)
+            }
         };
         (v.is_finite() && t.abs() <= 1e300).then_some(t)
     }
@@ -439,7 +511,7 @@ impl Scale {
     fn idle(self) -> Range {
         match self {
             Self::Linear => Range { lo: 0.0, hi: 1.0 },
-            Self::Log => Range { lo: -1.0, hi: 1.0 },
+            Self::Log | Self::SymLog(_) => Range { lo: -1.0, hi: 1.0 },
         }
     }
 
@@ -453,8 +525,9 @@ impl Scale {
             Self::Linear if span > 1e-9 * reach && span > 1e-305 => None,
             Self::Linear if middle.abs() > 1e-300 => Some(0.1 * middle.abs()),
             Self::Linear => Some(1.0),
-            Self::Log if span > 1e-9 => None,
+            Self::Log | Self::SymLog(_) if span > 1e-9 => None,
             Self::Log => Some(0.5),
+            Self::SymLog(_) => Some(1.0),
         };
         half.map_or_else(|| data.padded(air), |h| Range { lo: middle - h, hi: middle + h })
     }
@@ -464,8 +537,15 @@ impl Scale {
         match self {
             Self::Linear => linear_ticks(range, range, |v| v, most),
             Self::Log => log_ticks(range, most),
+            Self::SymLog(linear) => symlog_ticks(within_reach(linear), range, most),
         }
     }
+}
+
+/// The exponent of ten where a `SymLog` axis becomes linear; nearer to the ends of the
+/// floating-point range there would be nothing to subdivide.
+fn within_reach(linear: i32) -> i32 {
+    linear.clamp(-280, 280)
 }
 
 /// The smallest `m * 10^e` with m in {1, 2, 5} that is not below `raw`.
@@ -527,6 +607,61 @@ fn log_ticks(range: Range, most: usize) -> Ticks {
         major: chosen.iter().map(|c| (at(c), label(c))).collect(),
         minor: rest.iter().filter(|p| !chosen.contains(p)).map(at).collect(),
     }
+}
+
+/// Zero and decades on both sides of it, or what another scale has where the axis shows little more
+/// than a logarithmic or the linear part.
+fn symlog_ticks(linear: i32, range: Range, most: usize) -> Ticks {
+    let exponents =
+        |near: f64, far: f64| Range { lo: near - 1.0 + f64::from(linear), hi: far - 1.0 + f64::from(linear) };
+    if range.lo >= 1.0 {
+        return log_ticks(exponents(range.lo, range.hi), most);
+    }
+    if range.hi <= -1.0 {
+        let Ticks { major, minor } = log_ticks(exponents(-range.hi, -range.lo), most);
+        let major = major.into_iter().rev().map(|(at, label)| (1.0 - at, format!("−{label}")));
+        return Ticks { major: major.collect(), minor: minor.into_iter().rev().map(|at| 1.0 - at).collect() };
+    }
+    let scale = Scale::SymLog(linear);
+    let (first, last) = ((range.lo - 1e-9).ceil() as i32, (range.hi + 1e-9).floor() as i32);
+    if last - first < 2 {
+        let value = |t: f64| {
+            let size = if t.abs() < 1.0 {
+                t.abs() * scaled(1, linear)
+            } else {
+                10_f64.powf(t.abs() - 1.0 + f64::from(linear))
+            };
+            size.copysign(t)
+        };
+        let values = Range { lo: value(range.lo), hi: value(range.hi) };
+        return linear_ticks(values, range, |v| scale.place(v).unwrap_or(f64::NAN), most);
+    }
+    // Positions are whole numbers: zero, and n for the n-th power of ten from the linear part on.
+    let exponent = |n: i32| linear + n.abs() - 1;
+    // The labels nearest to zero keep the distance of the others.
+    let shown = |n: i32, stride: i32| n == 0 || n.abs() >= stride && exponent(n).rem_euclid(stride) == 0;
+    let fits = |stride: &i32| (first..=last).filter(|&n| shown(n, *stride)).count() <= most;
+    let stride = [1, 2, 3, 4, 5, 10, 20, 50, 100].into_iter().find(fits).unwrap_or(200);
+    let label = |n: i32| match n {
+        0 => "0".to_owned(),
+        n => format!("{}{}", if n < 0 { "−" } else { "" }, power_of_ten(exponent(n))),
+    };
+    let (major, between): (Vec<i32>, Vec<i32>) = (first..=last).partition(|&n| shown(n, stride));
+    let minor = if stride == 1 && last - first <= 10 {
+        let longest = first.abs().max(last.abs());
+        let tenth = f64::from(linear - 1);
+        let sizes =
+            digit_positions(Range { lo: tenth, hi: tenth + f64::from(longest + 1) }, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let sizes = sizes.into_iter().filter(|&(digit, e)| digit > 1 || e < linear);
+        let values = sizes.flat_map(|(digit, e)| [-1, 1].map(|sign| scaled(sign * digit, e)));
+        let places = values.filter_map(|v| scale.place(v)).filter(|t| (range.lo..=range.hi).contains(t));
+        places.map(|t| range.fraction(t)).collect()
+    } else if last - first <= 40 {
+        between.into_iter().map(|n| range.fraction(f64::from(n))).collect()
+    } else {
+        Vec::new()
+    };
+    Ticks { major: major.into_iter().map(|n| (range.fraction(f64::from(n)), label(n))).collect(), minor }
 }
 
 fn decade_ticks(range: Range, first: i32, last: i32, most: usize) -> Ticks {
@@ -664,6 +799,10 @@ impl Rect {
         (self.x0..=self.x1).contains(&x) && (self.y0..=self.y1).contains(&y)
     }
 
+    fn overlaps(self, other: Self) -> bool {
+        self.x0 <= other.x1 && other.x0 <= self.x1 && self.y0 <= other.y1 && other.y0 <= self.y1
+    }
+
     /// The part of a segment inside (Liang and Barsky, 1984).
     fn clip(self, a: Pt, b: Pt) -> Option<(Pt, Pt)> {
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
@@ -742,6 +881,21 @@ fn sparse(points: &[Pt]) -> Vec<Pt> {
         }
         cell *= 1.25;
     }
+}
+
+/// Bars on whole dots with gaps between them where they are wide enough; of those that share a
+/// dot, the highest.
+fn separated(bars: &[Rect]) -> Vec<Rect> {
+    let snap = |x: f64| (x / DOT).round() * DOT;
+    let apart = bars.iter().map(|bar| {
+        let (x0, x1) = (snap(bar.x0), snap(bar.x1));
+        let gap = if x1 - x0 < 3.0 * DOT { 0.0 } else { DOT };
+        Rect { x0, x1: (x1 - gap).max(x0 + DOT), ..*bar }
+    });
+    let apart: Vec<Rect> = apart.collect();
+    let one_dot = |a: &Rect, b: &Rect| a.x0 == b.x0 && a.width().max(b.width()) < 1.5 * DOT;
+    let highest = |group: &[Rect]| group.iter().copied().max_by(|a, b| a.height().total_cmp(&b.height()));
+    apart.chunk_by(one_dot).filter_map(highest).collect()
 }
 
 /// The nearest position at which a line of this width fills whole dots of the PNG.
@@ -873,6 +1027,41 @@ impl Canvas<'_> {
         self.line(&[at, (at.0 + 1.0, at.1)], color, DISC)
     }
 
+    /// A hollow disc, white inside.
+    fn circle(&self, at: Pt, color: RGBColor, diameter: u32) -> Result<()> {
+        self.round(at, color, diameter)?;
+        self.round(at, WHITE, diameter - 2 * RING)
+    }
+
+    fn round(&self, at: Pt, color: RGBColor, diameter: u32) -> Result<()> {
+        Ok(self.area.draw(&Circle::new(whole(at), diameter / 2, color.filled()))?)
+    }
+
+    fn cross(&self, (x, y): Pt, color: RGBColor) -> Result<()> {
+        let arm = 0.42 * f64::from(DISC);
+        self.line(&[(x - arm, y - arm), (x + arm, y + arm)], color, CURVE)?;
+        self.line(&[(x - arm, y + arm), (x + arm, y - arm)], color, CURVE)
+    }
+
+    /// Discs or circles, small at the first point and large at the last, which lies on top.
+    fn growing(&self, points: &[Pt], draw: impl Fn(Pt, u32) -> Result<()>) -> Result<()> {
+        let (small, large) = PATH_DISCS;
+        let last = points.len().saturating_sub(1);
+        points.iter().enumerate().try_for_each(|(i, &at)| {
+            let age = (last - i) as f64 / last.max(1) as f64;
+            draw(at, (large - age * (large - small)).round() as u32)
+        })
+    }
+
+    /// Pale bars with a line where they end, so that one shows behind another.
+    fn bars(&self, bars: &[Rect], base: f64, color: RGBColor) -> Result<()> {
+        bars.iter().try_for_each(|&bar| self.fill(bar, color, BAR_ALPHA))?;
+        bars.iter().try_for_each(|bar| {
+            let end = on_dots(if bar.y1 < base + 0.5 { bar.y0 } else { bar.y1 }, AXIS_LINE);
+            self.line(&[(bar.x0, end), (bar.x1, end)], color, AXIS_LINE)
+        })
+    }
+
     /// Text on a baseline through `at`.
     fn text(&self, text: &str, style: Type, at: Pt, anchor: HPos) -> Result<()> {
         self.write(text, style, (at.0, at.1 - 0.76 * style.size), anchor, FontTransform::None)
@@ -901,6 +1090,12 @@ impl Canvas<'_> {
             return self.disc(run[0], color);
         }
         self.line(&thinned(run, 2.0 * DOT), color, width)
+    }
+
+    /// A thin line through points in any order. Thinning joins only what follows each other within
+    /// a column, so it keeps the order.
+    fn trail(&self, run: &[Pt], color: RGBColor) -> Result<()> {
+        self.line(&thinned(run, 2.0 * DOT), color, AXIS_LINE)
     }
 
     /// The area between the points of even and of odd position.
@@ -949,7 +1144,16 @@ enum Steps<'a> {
 
 impl<'a> Edge<'a> {
     fn measured(axis: &'a Axis, series: &'a [Series], data: Option<Range>, air: f64) -> Self {
-        let range = data.map_or(axis.scale.idle(), |d| axis.scale.range(d, air));
+        let mut range = data.map_or(axis.scale.idle(), |d| axis.scale.range(d, air));
+        // Bars stand on the axis, without air.
+        let standing = series.iter().any(|s| s.mark == Mark::Bars);
+        if let (true, Some(data), Some(zero)) = (standing, data, axis.scale.place(0.0)) {
+            if data.lo >= zero {
+                range.lo = zero;
+            } else if data.hi <= zero {
+                range.hi = zero;
+            }
+        }
         let (label, ticks) = (Vec::new(), Ticks::default());
         Self { name: &axis.label, steps: Steps::Scale(axis.scale), series, range, label, ticks }
     }
@@ -964,6 +1168,11 @@ impl<'a> Edge<'a> {
             Steps::Scale(scale) => scale.place(v),
             Steps::Names(_) => None,
         }
+    }
+
+    /// Where bars stand.
+    fn base(&self) -> f64 {
+        self.place(0.0).unwrap_or(self.range.lo)
     }
 
     fn label_depth(&self) -> f64 {
@@ -1015,12 +1224,19 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(panel: &'a Panel, heading: &str, heading_type: Type, cell: Rect) -> Self {
         let (mut x, y) = match &panel.content {
-            Content::Plot(Plot { x, y, series, right }) => {
+            Content::Plot(Plot { x, y, series, right, rules }) => {
                 let left = (y, &series[..]);
                 let sides = std::iter::once(left).chain(right.iter().map(|(axis, series)| (axis, &series[..])));
                 let bounds = |(y, series): (&Axis, &[Series])| data_bounds(x.scale, y.scale, series);
-                let across = sides.clone().filter_map(bounds).map(|b| b.0).reduce(Range::union);
-                let side = |(y, series)| Edge::measured(y, series, bounds((y, series)).map(|b| b.1), 0.05);
+                let marked = rules.iter().filter_map(|(at, _)| x.scale.place(*at)).map(|t| Range { lo: t, hi: t });
+                let across = sides.clone().filter_map(bounds).map(|b| b.0).chain(marked).reduce(Range::union);
+                // The first row of the rules' labels, kept free of data.
+                let headroom = if rules.iter().all(|(_, label)| clean(label).is_empty()) { 0.0 } else { 0.06 };
+                let side = |(y, series)| {
+                    let mut side = Edge::measured(y, series, bounds((y, series)).map(|b| b.1), 0.05);
+                    side.range.hi += headroom * (side.range.hi - side.range.lo);
+                    side
+                };
                 (Edge::measured(x, &[], across, 0.025), sides.map(side).collect())
             }
             Content::HeatMap(map) => (Edge::named(&map.x, &map.columns), vec![Edge::named(&map.y, &map.rows)]),
@@ -1041,7 +1257,7 @@ impl<'a> Plan<'a> {
             place: Place::Nowhere,
         };
         let is_plot = matches!(panel.content, Content::Plot(_));
-        plan.empty = is_plot && plan.shapes().next().is_none();
+        plan.empty = is_plot && plan.shapes().next().is_none() && plan.all_bars().next().is_none();
         plan
     }
 
@@ -1136,9 +1352,70 @@ impl<'a> Plan<'a> {
         runs
     }
 
-    /// All that the legend must not cover; a band counts with its edges and a line to and fro.
+    /// The bars of a histogram.
+    fn bars(&self, series: &Series, y: &Edge) -> Vec<Rect> {
+        let base = y.base();
+        let (left, right) = (self.x.range.lo, self.x.range.hi);
+        let across = |t: f64| self.plot.x0 + self.x.range.fraction(t) * self.plot.width();
+        let bar = |bin: &[Pt]| {
+            let (low, high) = (bin[0].0, bin[1].0);
+            let top = y.place(bin[0].1).filter(|&top| top != base && low <= high)?;
+            let (x0, x1) = match [low, high].map(|x| self.x.place(x)) {
+                [None, None] => return None,
+                [x0, x1] => (across(x0.unwrap_or(left)), across(x1.unwrap_or(right))),
+            };
+            Some(Rect { x0, y0: self.height_of(base.max(top), y), x1, y1: self.height_of(base.min(top), y) })
+        };
+        series.points.chunks_exact(2).filter_map(bar).collect()
+    }
+
+    fn height_of(&self, t: f64, y: &Edge) -> f64 {
+        self.plot.y1 - y.range.fraction(t) * self.plot.height()
+    }
+
+    fn all_bars(&self) -> impl Iterator<Item = Rect> {
+        let histograms = self.curves().filter(|(series, _)| series.mark == Mark::Bars);
+        histograms.flat_map(|(series, y)| self.bars(series, y))
+    }
+
+    /// The vertical lines that the axis can show, with their labels.
+    fn rules(&self) -> Vec<(f64, &'a str)> {
+        let Content::Plot(Plot { rules, .. }) = &self.panel.content else { return Vec::new() };
+        let placed = rules.iter().filter_map(|(at, label)| Some((self.x.place(*at)?, &**label)));
+        placed.map(|(t, label)| (self.across(self.x.range.fraction(t), RULE), label)).collect()
+    }
+
+    /// The labels of the vertical lines, beside them: each in the highest row where it is clear of
+    /// the others, and of other lines if it can be.
+    fn rule_labels(&self) -> Vec<(Rect, String)> {
+        let (plot, lines) = (self.plot, self.rules());
+        let height = RULE_LABEL.cap();
+        let mut placed: Vec<(Rect, String)> = Vec::new();
+        for (x, label) in &lines {
+            let label = shortened(&clean(label), RULE_LABEL, 0.45 * plot.width());
+            if label.is_empty() {
+                continue;
+            }
+            let width = text_width(&label, RULE_LABEL);
+            let rows = (0..).map(|row| plot.y0 + GAP + f64::from(row) * RULE_LABEL.line());
+            let rows = rows.take_while(|y0| y0 + height <= plot.y1);
+            let beside = |y0| [x + GAP, x - GAP - width].map(|x0| Rect { x0, y0, x1: x0 + width, y1: y0 + height });
+            let clear = |r: &Rect| {
+                let inside = plot.x0 <= r.x0 && r.x1 <= plot.x1;
+                inside && !placed.iter().any(|(other, _)| r.grown(GAP).overlaps(*other))
+            };
+            let spots: Vec<Rect> = rows.flat_map(beside).filter(clear).collect();
+            let uncrossed = |r: &&Rect| !lines.iter().any(|(line, _)| (r.x0..=r.x1).contains(line));
+            if let Some(&spot) = spots.iter().find(uncrossed).or(spots.first()) {
+                placed.push((spot, label));
+            }
+        }
+        placed
+    }
+
+    /// The curves that the legend must not cover; a band counts with its edges and a line to and fro.
     fn shapes(&self) -> impl Iterator<Item = Vec<Pt>> {
-        self.curves().flat_map(|(series, y)| {
+        self.curves().filter(|(series, _)| series.mark != Mark::Bars).flat_map(|(series, y)| {
             let runs = self.runs(series, y);
             let outlines =
                 if series.mark == Mark::Band { runs.iter().flat_map(|r| edges(r)).collect() } else { vec![] };
@@ -1155,9 +1432,10 @@ impl<'a> Plan<'a> {
         let (width, height) = (size.width, size.height);
         let small = width <= 0.6 * self.plot.width() && height <= 0.6 * self.plot.height();
         let runs: Vec<Vec<Pt>> = self.shapes().collect();
+        let boxes: Vec<Rect> = self.all_bars().chain(self.rule_labels().into_iter().map(|l| l.0)).collect();
         let free = |r: &Rect| {
             let guarded = r.grown(f64::from(DISC));
-            !runs.iter().any(|run| touches(run, guarded))
+            !runs.iter().any(|run| touches(run, guarded)) && !boxes.iter().any(|b| b.overlaps(guarded))
         };
         let spots = inner_spots(self.plot, width, height);
         if let Some(spot) = spots.into_iter().find(|s| small && free(s)) {
@@ -1199,10 +1477,12 @@ fn inner_spots(plot: Rect, width: f64, height: f64) -> Vec<Rect> {
     corners.into_iter().map(spot).collect()
 }
 
-/// The ranges of all points that both axes can show.
+/// The ranges of all points that both axes can show; bars reach to zero where it has a place.
 fn data_bounds(x: Scale, y: Scale, series: &[Series]) -> Option<(Range, Range)> {
-    let points = series.iter().flat_map(|s| &s.points);
-    let placed = points.filter_map(|&(px, py)| x.place(px).zip(y.place(py)));
+    let feet = |s: &&Series| s.mark == Mark::Bars;
+    let feet = series.iter().filter(feet).flat_map(|s| &s.points).map(|p| (p.0, 0.0));
+    let points = series.iter().flat_map(|s| &s.points).copied().chain(feet);
+    let placed = points.filter_map(|(px, py)| x.place(px).zip(y.place(py)));
     let ranges = placed.map(|(x, y)| (Range { lo: x, hi: x }, Range { lo: y, hi: y }));
     ranges.reduce(|a, b| (a.0.union(b.0), a.1.union(b.1)))
 }
@@ -1434,10 +1714,16 @@ impl Plan<'_> {
         match &self.panel.content {
             Content::Plot(_) => {
                 self.draw_grid(canvas)?;
+                for (x, _) in self.rules() {
+                    canvas.line(&[(x, self.plot.y0), (x, self.plot.y1)], FAINT, RULE)?;
+                }
                 for (series, y) in self.curves() {
                     self.draw_series(canvas, series, y)?;
                 }
                 self.draw_axes(canvas)?;
+                for (spot, label) in self.rule_labels() {
+                    canvas.text(&label, RULE_LABEL, (spot.x0, spot.y1), HPos::Left)?;
+                }
             }
             Content::HeatMap(map) => self.draw_cells(canvas, map)?,
             Content::Images(images) => self.draw_images(canvas, images)?,
@@ -1474,14 +1760,28 @@ impl Plan<'_> {
     fn draw_series(&self, canvas: &Canvas, series: &Series, y: &Edge) -> Result<()> {
         let runs = self.runs(series, y);
         let color = series.color.rgb();
+        let discs = || sparse(&runs.concat()).into_iter();
+        // Where points share a place, the last one shows.
+        let trail = || {
+            let backwards: Vec<Pt> = runs.iter().flatten().rev().copied().collect();
+            let mut points = sparse(&backwards);
+            points.reverse();
+            points
+        };
         for part in series.mark.parts() {
             match part {
                 Part::Stroke(width) => runs.iter().try_for_each(|run| canvas.stroke(run, color, *width))?,
-                Part::Discs => {
-                    let points: Vec<Pt> = runs.iter().flatten().copied().collect();
-                    sparse(&points).into_iter().try_for_each(|p| canvas.disc(p, color))?;
-                }
+                Part::Discs => discs().try_for_each(|p| canvas.disc(p, color))?,
                 Part::Area => runs.iter().try_for_each(|run| canvas.band(run, color))?,
+                Part::Trail => runs.iter().try_for_each(|run| canvas.trail(run, color))?,
+                Part::Crosses => discs().try_for_each(|p| canvas.cross(p, color))?,
+                Part::Circles => discs().try_for_each(|p| canvas.circle(p, color, DISC))?,
+                Part::GrowingDiscs => canvas.growing(&trail(), |p, size| canvas.round(p, color, size))?,
+                Part::GrowingCircles => canvas.growing(&trail(), |p, size| canvas.circle(p, color, size))?,
+                Part::Bars => {
+                    let base = self.height_of(y.base(), y);
+                    canvas.bars(&separated(&self.bars(series, y)), base, color)?;
+                }
             }
         }
         Ok(())
@@ -1666,13 +1966,29 @@ impl Plan<'_> {
 
 fn draw_sample(canvas: &Canvas, entry: &Entry, (x, y): Pt) -> Result<()> {
     let color = entry.color.rgb();
+    let middle = (x + SAMPLE / 2.0, y);
+    let trail = [0.15, 0.5, 0.85].map(|t| (x + t * SAMPLE, y));
     for part in entry.marks.iter().flat_map(|m| m.parts()) {
         match part {
             Part::Stroke(width) => canvas.line(&[(x, y), (x + SAMPLE, y)], color, *width)?,
-            Part::Discs => canvas.disc((x + SAMPLE / 2.0, y), color)?,
+            Part::Discs => canvas.disc(middle, color)?,
             Part::Area => {
                 let half = LEGEND.cap() / 2.0;
                 canvas.fill(Rect { x0: x, y0: y - half, x1: x + SAMPLE, y1: y + half }, color, BAND_ALPHA)?;
+            }
+            Part::Trail => canvas.trail(&trail, color)?,
+            Part::Crosses => canvas.cross(middle, color)?,
+            Part::Circles => canvas.circle(middle, color, DISC)?,
+            Part::GrowingDiscs => canvas.growing(&trail, |p, size| canvas.round(p, color, size))?,
+            Part::GrowingCircles => canvas.growing(&trail, |p, size| canvas.circle(p, color, size))?,
+            Part::Bars => {
+                let base = y + LEGEND.cap() / 2.0;
+                let bar = |(i, height): (usize, f64)| {
+                    let (x0, x1) = (x + i as f64 * SAMPLE / 3.0, x + (i + 1) as f64 * SAMPLE / 3.0);
+                    Rect { x0, y0: base - height * LEGEND.cap(), x1, y1: base }
+                };
+                let bars = [0.5, 1.0, 0.7].into_iter().enumerate().map(bar);
+                canvas.bars(&separated(&bars.collect::<Vec<_>>()), base, color)?;
             }
         }
     }
@@ -1825,6 +2141,19 @@ fn encode_png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    const MARKS: [Mark; 10] = [
+        Mark::Line,
+        Mark::Dashed,
+        Mark::Points,
+        Mark::LinePoints,
+        Mark::Band,
+        Mark::Crosses,
+        Mark::Circles,
+        Mark::Path,
+        Mark::OpenPath,
+        Mark::Bars,
+    ];
+
     fn line(f: impl Fn(f64) -> f64, a: f64, b: f64, n: u32) -> Vec<(f64, f64)> {
         let xs = (0..=n).map(|i| a + (b - a) * f64::from(i) / f64::from(n));
         xs.map(|x| (x, f(x))).collect()
@@ -1918,19 +2247,102 @@ mod tests {
     }
 
     #[test]
+    fn symlog_is_linear_within_its_bounds_and_continuous() {
+        for e in [-8, 0, 3] {
+            let scale = Scale::SymLog(e);
+            let place = |v: f64| scale.place(v * scaled(1, e)).unwrap();
+            for (v, t) in
+                [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (10.0, 2.0), (1e5, 6.0), (1.0 - 1e-12, 1.0), (1.0 + 1e-12, 1.0)]
+            {
+                assert!((place(v) - t).abs() < 1e-10 && (place(-v) + t).abs() < 1e-10, "{e} {v} {}", place(v));
+            }
+            assert!([f64::NAN, f64::INFINITY].into_iter().all(|v| scale.place(v).is_none()));
+        }
+        assert_eq!(Scale::SymLog(i32::MIN).place(1.0), Some(281.0));
+        assert!(Scale::SymLog(i32::MAX).place(f64::MAX).unwrap() < 30.0);
+    }
+
+    #[test]
+    fn symlog_ticks_are_zero_and_decades_on_both_sides() {
+        let all = |e, lo, hi, most| labels(Scale::SymLog(e), lo, hi, most);
+        assert_eq!(all(-1, -2.1, 3.1, 7), ["−10⁰", "−10⁻¹", "0", "10⁻¹", "10⁰", "10¹"]);
+        assert_eq!(all(-9, -7.2, 11.9, 8), ["−10⁻³", "−10⁻⁶", "0", "10⁻⁶", "10⁻³", "10⁰"]);
+        assert_eq!(all(-8, -1.0, 1.0, 8), ["−10⁻⁸", "0", "10⁻⁸"]);
+        assert_eq!(all(-8, -12.1, 12.1, 1), ["0"]);
+        // Little more than one part of the axis: as on an axis of that kind.
+        assert_eq!(all(-3, 1.2, 4.4, 7), labels(Scale::Log, -2.8, 0.4, 7));
+        assert_eq!(all(-3, -4.4, -1.2, 7), ["−10⁰", "−10⁻¹", "−10⁻²"]);
+        assert_eq!(all(0, -1.5, -1.1, 7), ["−3.0", "−2.5", "−2.0", "−1.5"]);
+        assert_eq!(all(0, 0.0, 0.5, 7), ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"]);
+        assert_eq!(all(-2, 0.5, 1.4, 4), ["0.01", "0.02"]);
+    }
+
+    #[test]
+    fn symlog_ticks_stand_where_their_labels_say() {
+        for (lo, hi) in [(-3.3, 2.6), (-19.0, 4.5), (1.5, 1.9), (-1.9, -1.5), (0.4, 1.3), (-0.2, 0.1), (-8.0, -0.5)] {
+            let (scale, range) = (Scale::SymLog(-2), Range { lo, hi });
+            let Ticks { major, minor } = scale.ticks(range, 8);
+            assert!(major.len() >= 3, "{lo} {hi} {major:?}");
+            assert!(major.windows(2).all(|w| w[0].0 < w[1].0));
+            assert!(minor.iter().chain(major.iter().map(|(at, _)| at)).all(|at| (-1e-9..=1.0 + 1e-9).contains(at)));
+            for (at, label) in major {
+                let digit =
+                    |c| "⁰¹²³⁴⁵⁶⁷⁸⁹⁻−".chars().position(|s| s == c).map_or(c, |i| char::from(b"0123456789--"[i]));
+                // A power's exponent starts with the first raised character.
+                let raised = label.find(|c| digit(c) != c && c != '−').unwrap_or(label.len());
+                let [base, exponent] =
+                    [&label[..raised], &label[raised..]].map(|t| t.chars().map(digit).collect::<String>());
+                let value = base.parse::<f64>().unwrap();
+                let value =
+                    if exponent.is_empty() { value } else { value.signum() * 10_f64.powi(exponent.parse().unwrap()) };
+                assert!((range.fraction(scale.place(value).unwrap()) - at).abs() < 1e-9, "{label}");
+            }
+        }
+        // Nine in the linear part, eight in a decade.
+        assert_eq!(Scale::SymLog(-2).ticks(Range { lo: 0.0, hi: 3.0 }, 8).minor.len(), 9 + 2 * 8);
+    }
+
+    #[test]
+    fn symlog_axes_show_data_of_any_sign() {
+        let decades = |sign: f64| line(move |x| sign * 10_f64.powf(x), -10.0, 5.0, 30);
+        let mixed = [decades(-1.0), vec![(0.0, 0.0)], decades(1.0)].concat();
+        for points in [decades(1.0), decades(-1.0), mixed, line(|_| 0.0, 0.0, 1.0, 2), vec![(0.0, -7.0)]] {
+            let turned = points.iter().map(|&(x, y)| (y, x)).collect();
+            let axis = || Axis::symlog("v", -8);
+            let count = points.len();
+            let figure = figure(Panel::plot(
+                "",
+                axis(),
+                axis(),
+                vec![Series::new("", Color::Ink, points), Series::new("", Color::Ink, turned)],
+            ));
+            laid_out(&figure, |plan| {
+                assert_eq!(first_runs(plan).concat().len(), count);
+                assert!(first_runs(plan).concat().iter().all(|&p| plan.plot.contains(p)));
+                for ticks in [&plan.x.ticks, &plan.y[0].ticks] {
+                    assert!(ticks.major.len() >= 3, "{:?}", ticks.major);
+                }
+                clear_of_each_other(plan);
+            });
+        }
+    }
+
+    fn clear_of_each_other(plan: &Plan) {
+        let mut end = f64::NEG_INFINITY;
+        for (at, label) in &plan.x.ticks.major {
+            let half = text_width(label, TICK_LABEL) / 2.0;
+            let x = plan.plot.x0 + at * plan.plot.width();
+            assert!(x - half > end && x + half <= plan.cell.x1, "{label}");
+            end = x + half;
+        }
+        assert!(plan.x.ticks.major.len() >= 3);
+    }
+
+    #[test]
     fn tick_labels_keep_clear_of_each_other() {
         for hi in [1e-7, 0.3, 7.0, 1e4, 98_765.0, 3e6, 2e9] {
             let figure = figure(linear(line(|x| x, 0.0, hi, 9)));
-            laid_out(&figure, |plan| {
-                let mut end = f64::NEG_INFINITY;
-                for (at, label) in &plan.x.ticks.major {
-                    let half = text_width(label, TICK_LABEL) / 2.0;
-                    let x = plan.plot.x0 + at * plan.plot.width();
-                    assert!(x - half > end && x + half <= plan.cell.x1, "{label}");
-                    end = x + half;
-                }
-                assert!(plan.x.ticks.major.len() >= 3);
-            });
+            laid_out(&figure, clear_of_each_other);
         }
     }
 
@@ -2026,6 +2438,7 @@ mod tests {
             y: axis(),
             series: (0..30).map(series).collect(),
             right: Some((axis(), (30..50).map(series).collect())),
+            rules: vec![(0.0, long.clone()), (9e9, long.clone())],
         });
         let crowded = Panel { title: long.clone(), content };
         let mut table = confusion(12);
@@ -2101,8 +2514,8 @@ mod tests {
             vec![(1e-310, 1.0), (1e308, 2.0)],
         ];
         for points in points {
-            for scale in [Scale::Linear, Scale::Log] {
-                for mark in [Mark::Line, Mark::Dashed, Mark::Points, Mark::LinePoints, Mark::Band] {
+            for scale in [Scale::Linear, Scale::Log, Scale::SymLog(-8), Scale::SymLog(i32::MIN)] {
+                for mark in MARKS {
                     let axis = || Axis { label: "v".into(), scale };
                     let series = Series::new("s", Color::Ink, points.clone()).mark(mark);
                     let figure = figure(Panel::plot("", axis(), axis(), vec![series]));
@@ -2187,7 +2600,7 @@ mod tests {
 
     #[test]
     fn style_sheet_knows_its_widths() {
-        for width in [DASHED_CURVE, DISC] {
+        for width in [RULE, DASHED_CURVE, DISC] {
             assert!(STYLE.contains(&format!("[stroke-width=\"{width}\"]")));
         }
         let series = Series::new("", Color::Ink, line(|x| x, 0.0, 1.0, 4)).mark(Mark::Dashed);
@@ -2343,8 +2756,8 @@ mod tests {
         let right = vec![Series::new("accuracy", Color::Cycle(1), line(|x| 90.0 + x, 0.0, 9.0, 9))];
         let left = vec![Series::new("loss", Color::Cycle(0), line(|x| 10_f64.powf(-x), 0.0, 3.0, 9))];
         let (x, y) = (Axis::linear("epoch"), Axis::log("loss"));
-        let content = Content::Plot(Plot { x, y, series: left, right: Some((Axis::linear("accuracy (%)"), right)) });
-        laid_out(&figure(Panel { title: String::new(), content }), |plan| {
+        let panel = Panel::plot("", x, y, left).right(Axis::linear("accuracy (%)"), right);
+        laid_out(&figure(panel), |plan| {
             let ends: Vec<Pt> = plan.curves().map(|(s, y)| *plan.runs(s, y)[0].last().unwrap()).collect();
             let (low, high) = (0.95 * plan.plot.y1, plan.plot.y0 + 0.05 * plan.plot.y1);
             assert!(ends[0].1 > low && ends[1].1 < high, "{ends:?} {:?}", plan.plot);
@@ -2374,5 +2787,255 @@ mod tests {
         let long = (0..20_000).map(|i| (f64::from(i), 1.0, 2.0 + f64::from(i % 7)));
         let panel = Panel::plot("", Axis::linear("x"), Axis::log("y"), vec![Series::band("", Color::Ink, long)]);
         assert!(Figure { panels: vec![panel], ..figure }.svg().unwrap().len() < 60_000);
+    }
+
+    /// Bins with edges at whole numbers from zero on.
+    fn unit_bins(counts: &[f64]) -> Vec<(f64, f64, f64)> {
+        (0_u32..).zip(counts).map(|(i, &count)| (f64::from(i), f64::from(i) + 1.0, count)).collect()
+    }
+
+    fn bars(plan: &Plan) -> Vec<Rect> {
+        plan.all_bars().collect()
+    }
+
+    #[test]
+    fn bars_stand_on_zero_without_air() {
+        let histogram = |counts| Series::histogram("", Color::Cycle(0), unit_bins(counts));
+        let plot = |counts| figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![histogram(counts)]));
+        laid_out(&plot(&[2.0, 0.0, 4.0, f64::NAN]), |plan| {
+            let range = plan.y[0].range;
+            assert_eq!((range.lo, range.hi.round()), (0.0, 4.0));
+            let bars = bars(plan);
+            assert_eq!(bars.len(), 2);
+            assert!(bars.iter().all(|b| b.y1 == plan.plot.y1));
+            assert!((bars[1].height() / bars[0].height() - 2.0).abs() < 1e-9);
+            // A bin wide, and an empty one between them.
+            let width = bars[0].width();
+            assert!((bars[1].x0 - bars[0].x1 - width).abs() < 1e-6 && (bars[1].width() - width).abs() < 1e-6);
+        });
+        laid_out(&plot(&[-2.0, 3.0]), |plan| {
+            let [below, above] = bars(plan)[..] else { panic!("two bars") };
+            assert!(below.y0 == above.y1 && below.y1 < plan.plot.y1 && above.y0 > plan.plot.y0);
+        });
+        laid_out(&plot(&[-2.0, -3.0]), |plan| assert_eq!(plan.y[0].range.hi, 0.0));
+        laid_out(&plot(&[0.0, 0.0]), |plan| {
+            assert_eq!((bars(plan).len(), plan.y[0].range.lo, plan.empty), (0, 0.0, true))
+        });
+    }
+
+    #[test]
+    fn bars_stand_on_the_bottom_of_a_log_axis() {
+        let histogram = Series::histogram("", Color::Cycle(0), unit_bins(&[1.0, 0.0, 300.0]));
+        laid_out(&figure(Panel::plot("", Axis::linear("x"), Axis::log("y"), vec![histogram])), |plan| {
+            assert!(-0.5 < plan.y[0].range.lo && plan.y[0].range.lo < -0.05);
+            let bars = bars(plan);
+            assert_eq!(bars.len(), 2);
+            assert!(bars.iter().all(|b| b.y1 == plan.plot.y1 && b.height() > 5.0 * DOT));
+        });
+    }
+
+    #[test]
+    fn bars_follow_the_scale_of_x() {
+        let bins = [
+            (f64::NEG_INFINITY, -0.1, 1.0),
+            (-0.1, 0.1, 2.0),
+            (0.1, 1.0, 3.0),
+            (1.0, 10.0, 4.0),
+            (5.0, 3.0, 9.0),
+            (f64::NAN, 1.0, 9.0),
+        ];
+        let plot = |x| figure(Panel::plot("", x, Axis::linear("y"), vec![Series::histogram("", Color::Ink, bins)]));
+        let same = |a: f64, b: f64| (a - b).abs() < 1e-6;
+        laid_out(&plot(Axis::symlog("x", -1)), |plan| {
+            let widths: Vec<f64> = bars(plan).iter().map(|b| b.width()).collect();
+            assert!(same(widths[1], 2.0 * widths[2]) && same(widths[3], widths[2]) && widths.len() == 4, "{widths:?}");
+            assert_eq!(bars(plan)[0].x0, plan.plot.x0, "to the end of the axis");
+        });
+        laid_out(&plot(Axis::log("x")), |plan| {
+            let bars = bars(plan);
+            assert!(bars[0].x0 == plan.plot.x0 && same(bars[1].width(), bars[2].width()) && bars.len() == 3);
+        });
+    }
+
+    #[test]
+    fn bars_have_gaps_where_they_are_wide_enough() {
+        let bar = |x0: f64, x1: f64, height: f64| Rect { x0: x0 * DOT, y0: -height, x1: x1 * DOT, y1: 0.0 };
+        let wide = separated(&[bar(0.2, 10.3, 1.0), bar(10.3, 20.4, 2.0)]);
+        assert_eq!(wide, [bar(0.0, 9.0, 1.0), bar(10.0, 19.0, 2.0)]);
+        let narrow: Vec<Rect> =
+            (0..100).map(|i| bar(f64::from(i) / 10.0, f64::from(i + 1) / 10.0, f64::from(i % 7))).collect();
+        let narrow = separated(&narrow);
+        assert!(narrow.len() <= 11 && narrow.iter().all(|b| (b.width() - DOT).abs() < 1e-9), "{narrow:?}");
+        assert!(narrow.iter().all(|b| b.height() >= 4.0), "the highest show");
+        let many = unit_bins(&vec![3.0; 100_000]);
+        let panel =
+            Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![Series::histogram("", Color::Ink, many)]);
+        assert!(figure(panel).svg().unwrap().len() < 250_000);
+    }
+
+    #[test]
+    fn the_legend_covers_no_bar_and_no_label_of_a_rule() {
+        // Wide bars, whose outlines alone it would clear.
+        let series = Series::histogram("histogram", Color::Cycle(0), unit_bins(&[5.0, 4.8]));
+        let panel = Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series.clone()]);
+        laid_out(&figure(panel), |plan| assert!(plan.is_outside(), "{:?}", plan.place));
+        let series = Series::new("curve", Color::Cycle(0), line(|x| x, 0.0, 1.0, 9));
+        let labelled = |x: f64| {
+            Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series.clone()]).rules(vec![(x, "rule".into())])
+        };
+        for x in [0.0, 0.1, 0.5, 1.0] {
+            laid_out(&figure(labelled(x)), |plan| {
+                let Place::Inside(spot) = plan.place else { panic!("{x} {:?}", plan.place) };
+                assert!(!spot.overlaps(plan.rule_labels()[0].0));
+            });
+        }
+    }
+
+    #[test]
+    fn bars_of_several_series_show_through_each_other() {
+        let one = |color| Series::histogram("", color, unit_bins(&[4.0, 4.0]));
+        let of = |series| figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), series));
+        let plot = laid_out(&of(vec![one(Color::Cycle(0))]), |plan| plan.plot);
+        let colors =
+            [vec![one(Color::Cycle(0))], vec![one(Color::Cycle(1))], vec![one(Color::Cycle(0)), one(Color::Cycle(1))]];
+        let [a, b, both] = colors.map(|series| color_at(&of(series), plot, (0.3, 0.47)));
+        assert!(a != b && both != a && both != b);
+    }
+
+    #[test]
+    fn crosses_and_circles_are_about_as_large_as_discs() {
+        let inked = |mark| {
+            let panel = panel(Axis::linear("x"), Axis::linear("y"), vec![(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)]);
+            let Content::Plot(mut plot) = panel.content else { panic!("no plot") };
+            plot.series[0].mark = mark;
+            let figure = figure(Panel { title: String::new(), content: Content::Plot(plot) });
+            let area = laid_out(&figure, |plan| plan.plot);
+            let (x, y) = area.center();
+            // The last point alone, from dot to dot.
+            let (width, _, pixels, _) = decoded(&png(&figure));
+            let dots = (-8..8).flat_map(|j| (-8..8).map(move |i| (i, j)));
+            let at = |(i, j): (i32, i32)| 3 * (((y / DOT) as i32 + j) * width as i32 + (x / DOT) as i32 + i) as usize;
+            let ink: Vec<(i32, i32)> = dots.filter(|&d| pixels[at(d)] < 100).collect();
+            let reach = ink.iter().map(|(i, j)| i.abs().max(j.abs())).max().unwrap();
+            (reach, ink.contains(&(0, 0)))
+        };
+        let [disc, cross, circle] = [Mark::Points, Mark::Crosses, Mark::Circles].map(inked);
+        assert!(disc.1 && cross.1 && !circle.1, "hollow");
+        assert!((cross.0 - disc.0).abs() <= 1 && (circle.0 - disc.0).abs() <= 1, "{disc:?} {cross:?} {circle:?}");
+    }
+
+    #[test]
+    fn discs_grow_along_a_path() {
+        let radii = |points: Vec<(f64, f64)>, mark| {
+            let series = Series::new("", Color::Cycle(0), points).mark(mark);
+            let drawn = figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series])).draw().unwrap();
+            let radii =
+                drawn.split("<circle").skip(1).filter_map(|c| c.split_once(" r=\"")?.1.split_once('"')?.0.parse().ok());
+            radii.collect::<Vec<u32>>()
+        };
+        let (small, large) = (PATH_DISCS.0 as u32 / 2, PATH_DISCS.1 as u32 / 2);
+        let around =
+            line(|x| (x - 3.0).powi(2), 0.0, 6.0, 6).into_iter().rev().map(|(x, y)| (y, x)).collect::<Vec<_>>();
+        let found = radii(around.clone(), Mark::Path);
+        assert_eq!((found.len(), found[0], found[6]), (7, small, large));
+        assert!(found.windows(2).all(|w| w[0] < w[1]), "{found:?}");
+        let hollow = radii(around, Mark::OpenPath);
+        assert_eq!((hollow.len(), hollow[0], hollow[1]), (14, small, small - RING));
+        assert_eq!(radii(vec![(1.0, 1.0)], Mark::Path), [large], "an end without a beginning");
+        // A training that stays where it is: its end is seen.
+        assert_eq!(radii(vec![(1.0, 1.0); 9], Mark::Path), [large]);
+        let interrupted = vec![(0.0, 0.0), (f64::NAN, 0.0), (1.0, 1.0), (2.0, 0.0)];
+        assert_eq!(radii(interrupted, Mark::Path), [small, u32::midpoint(small, large), large]);
+    }
+
+    #[test]
+    fn a_path_keeps_its_order() {
+        let spiral: Vec<(f64, f64)> =
+            (0..400).map(|i| f64::from(i) / 10.0).map(|t| (t * t.cos(), t * t.sin())).collect();
+        let series = Series::new("", Color::Cycle(0), spiral).mark(Mark::Path);
+        laid_out(&figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series])), |plan| {
+            let run = &first_runs(plan)[0];
+            let thin = thinned(run, 2.0 * DOT);
+            let mut rest = run.iter();
+            assert!(thin.iter().all(|p| rest.any(|q| p == q)), "in the same order");
+            // What is left out lies beside what is kept.
+            let near = |p: &Pt| {
+                thin.windows(2).any(|w| {
+                    Rect {
+                        x0: w[0].0.min(w[1].0),
+                        y0: w[0].1.min(w[1].1),
+                        x1: w[0].0.max(w[1].0),
+                        y1: w[0].1.max(w[1].1),
+                    }
+                    .grown(2.0 * DOT)
+                    .contains(*p)
+                })
+            };
+            assert!(run.iter().all(near));
+        });
+    }
+
+    #[test]
+    fn rules_widen_the_range_and_stand_behind_the_curves() {
+        let panel = linear(line(|x| x, 0.0, 1.0, 4)).rules(vec![
+            (-3.0, "left".into()),
+            (f64::NAN, "no place".into()),
+            (0.5, " ".into()),
+        ]);
+        let figure = figure(panel);
+        laid_out(&figure, |plan| {
+            let lines = plan.rules();
+            assert_eq!(lines.len(), 2);
+            assert!(plan.plot.x0 < lines[0].0 && lines[0].0 < plan.plot.x0 + 0.1 * plan.plot.width());
+            let labels = plan.rule_labels();
+            assert_eq!(labels.iter().map(|l| &*l.1).collect::<Vec<_>>(), ["left"]);
+            assert!(first_runs(plan)[0].iter().all(|p| p.1 > labels[0].0.y1), "no data behind the label");
+        });
+        let drawn = figure.draw().unwrap();
+        let rule = format!("stroke-width=\"{RULE}\"");
+        assert_eq!(drawn.matches(&rule).count(), 2);
+        assert!(drawn.rfind(&rule) < drawn.find(&format!("stroke-width=\"{CURVE}\"")));
+        let without = linear(line(|x| x, 0.0, 1.0, 4));
+        let unlabelled = without.clone().rules(vec![(0.5, String::new())]);
+        let range = |panel: Panel| laid_out(&super::tests::figure(panel), |plan| (plan.x.range, plan.y[0].range));
+        assert_eq!(range(without), range(unlabelled));
+    }
+
+    #[test]
+    fn labels_of_rules_keep_clear_of_each_other() {
+        for gap in [0.0, 0.01, 0.1, 0.5] {
+            let label = |i: u32| if i == 3 { "a long label ".repeat(20) } else { format!("rule {i}") };
+            let rules: Vec<(f64, String)> = (0..12).map(|i| (gap * f64::from(i), label(i))).collect();
+            let figure = figure(linear(line(|x| x, 0.0, 5.0, 4)).rules(rules));
+            laid_out(&figure, |plan| {
+                let labels = plan.rule_labels();
+                assert_eq!(labels.len(), 12);
+                for (i, (spot, text)) in labels.iter().enumerate() {
+                    assert!(plan.plot.x0 <= spot.x0 && spot.x1 <= plan.plot.x1 && spot.y1 <= plan.plot.y1, "{text}");
+                    assert!(labels[..i].iter().all(|(other, _)| !other.overlaps(*spot)), "{text}");
+                }
+            });
+        }
+        assert!(figure(linear(vec![]).rules(vec![(0.0, "r".into()); 999])).svg().is_ok());
+    }
+
+    #[test]
+    fn only_plots_have_a_right_axis_and_rules() {
+        let table = || Panel { title: String::new(), content: Content::HeatMap(confusion(3)) };
+        let changed = table().rules(vec![(0.0, "r".into())]).right(Axis::linear("y"), vec![]);
+        assert_eq!(figure(changed).svg().unwrap(), figure(table()).svg().unwrap());
+    }
+
+    #[test]
+    fn a_mark_has_its_sample_in_the_legend() {
+        let legend = |marks: &[Mark]| {
+            let series = marks.iter().map(|&mark| Series::new("a", Color::Cycle(0), vec![]).mark(mark));
+            let panel = Panel::plot("", Axis::linear("x"), Axis::linear("y"), series.collect());
+            figure(panel).svg().unwrap()
+        };
+        let samples: Vec<String> = MARKS.iter().map(|&mark| legend(&[mark])).collect();
+        for (i, sample) in samples.iter().enumerate() {
+            assert!(!samples[..i].contains(sample), "{:?}", MARKS[i]);
+        }
     }
 }

@@ -133,6 +133,10 @@ pub struct Convergence {
     pub patience: u64,
 }
 
+impl Convergence {
+    pub const NEVER: Self = Self { tolerance: 0.0, patience: 1 };
+}
+
 /// Why a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -304,7 +308,7 @@ mod tests {
         Ok(ControlFlow::Continue(()))
     }
 
-    const NEVER: Convergence = Convergence { tolerance: 0.0, patience: 1 };
+    const NEVER: Convergence = Convergence::NEVER;
 
     #[test]
     fn gradient_descent_contracts_a_quadratic_as_the_closed_form_says() {

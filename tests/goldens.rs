@@ -1,5 +1,7 @@
 //! Whole trainings against PyTorch's, from tests/goldens/make.py.
 
+use hw1::analysis::hessian::{Spectrum, by_double_backward, of_mean_squared_error};
+use hw1::analysis::pca::pca;
 use hw1::data::functions::{Target, evenly_spaced};
 use hw1::model::{Classifier, Layout, Mlp};
 use hw1::objective::{CrossEntropy, MeanSquaredError};
@@ -42,10 +44,10 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
         let y = golden.function.values(&x).unwrap();
         let row = |values: &[f64]| Tensor::from_slice(values).to_kind(Kind::Float).unsqueeze(0);
         let mut objective = MeanSquaredError::new(&golden.model, initial(&golden.model.layout()), &row(&x), &row(&y));
-        let never = Convergence { tolerance: 0.0, patience: 1 };
         let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
         let training =
-            train(&mut objective, &mut adam, 100, never, |_| Ok(std::ops::ControlFlow::Continue(()))).unwrap();
+            train(&mut objective, &mut adam, 100, Convergence::NEVER, |_| Ok(std::ops::ControlFlow::Continue(())))
+                .unwrap();
         for (epoch, (ours, theirs)) in training.train_loss.iter().zip(&golden.train_loss).enumerate() {
             let error = (ours - theirs).abs() / theirs;
             assert!(error < 1e-4, "{}, epoch {epoch}: {ours} against {theirs}", golden.model);
@@ -79,6 +81,78 @@ fn batch_losses_of_every_classifier_are_pytorchs() {
             adam.step(objective.theta(), &gradient);
             let ours = sums.means(golden.batch_size).loss;
             assert!((ours - theirs).abs() < 1e-4 * theirs, "{}, batch {batch}: {ours} against {theirs}", golden.model);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct HessianGolden {
+    model: Mlp,
+    points: usize,
+    loss: f64,
+    product: Vec<f64>,
+    entries: Option<Vec<f64>>,
+    eigenvalues: Vec<f64>,
+}
+
+#[test]
+fn hessians_are_torch_funcs() {
+    tch::set_num_threads(1);
+    let goldens: Vec<HessianGolden> = serde_json::from_str(include_str!("goldens/hessians.json")).unwrap();
+    assert_eq!(goldens.len(), 2);
+    for golden in goldens {
+        let model = &golden.model;
+        let xs = evenly_spaced([1.0, 5.0], golden.points);
+        let ys: Vec<f64> = xs.iter().map(|x| x.cos() / x).collect();
+        let (x, y) = (Tensor::from_slice(&xs).unsqueeze(0), Tensor::from_slice(&ys).unsqueeze(0));
+        // The script's model has its weights in float32.
+        let theta = initial(&model.layout()).to_kind(Kind::Double);
+        let loss = |theta: &Tensor| (model.forward(theta, &x) - &y).square().mean(Kind::Double);
+        assert!((loss(&theta).double_value(&[]) - golden.loss).abs() < 1e-12 * golden.loss);
+
+        let hessian = of_mean_squared_error(model, &theta, &x, &y).unwrap();
+        let largest = golden.eigenvalues.last().unwrap();
+        let close = |ours: &Tensor, theirs: &[f64], what: &str| {
+            let theirs = Tensor::from_slice(theirs);
+            let error = (ours.view(-1) - &theirs).norm().double_value(&[]) / theirs.norm().double_value(&[]);
+            assert!(error < 1e-8, "{model}, {what}: {error}");
+        };
+        let vector: Vec<f64> = (1..=theta.numel() as u64).map(knuth).collect();
+        close(&hessian.mv(&Tensor::from_slice(&vector)), &golden.product, "product");
+        if let Some(entries) = &golden.entries {
+            close(&hessian, entries, "entries");
+            close(&by_double_backward(&theta, loss).unwrap(), entries, "entries by double backward");
+        }
+        for (ours, theirs) in Spectrum::of(&hessian).unwrap().eigenvalues.iter().zip(&golden.eigenvalues) {
+            assert!((ours - theirs).abs() < 1e-11 * largest, "{model}: eigenvalue {ours} against {theirs}");
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct PcaGolden {
+    rows: i64,
+    length: i64,
+    scores: Vec<Vec<f64>>,
+    explained_variance_ratio: Vec<f64>,
+}
+
+#[test]
+fn principal_components_are_scikit_learns() {
+    let golden: PcaGolden = serde_json::from_str(include_str!("goldens/pca.json")).unwrap();
+    let numbers: Vec<f64> = (1..=(golden.rows * golden.length) as u64).map(knuth).collect();
+    let columns = Tensor::arange(golden.length, (Kind::Double, tch::Device::Cpu));
+    let scale = (&columns * (-3.0 / (golden.length - 1) as f64) * std::f64::consts::LN_10).exp();
+    let x = Tensor::from_slice(&numbers).view([golden.rows, golden.length]) * scale + columns / 100.0;
+    let rows: Vec<Tensor> = (0..golden.rows).map(|row| x.get(row)).collect();
+    let found = pca(&rows, 3).unwrap();
+    for component in 0..3 {
+        let share = golden.explained_variance_ratio[component];
+        assert!((found.explained_variance_ratio[component] - share).abs() < 1e-12, "{share}");
+        let (ours, theirs) = (&found.scores[component], &golden.scores[component]);
+        let sign = ours.iter().zip(theirs).map(|(a, b)| a * b).sum::<f64>().signum();
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            assert!((ours * sign - theirs).abs() < 1e-10, "component {component}: {ours} against {theirs}");
         }
     }
 }

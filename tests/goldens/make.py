@@ -1,6 +1,6 @@
 """Golden numbers from PyTorch, for the tests. Writes the JSON files beside this script.
 
-    python tests/goldens/make.py        (torch 2.11 and numpy; any venv outside the repository)
+    python tests/goldens/make.py        (torch 2.11, numpy and scikit-learn; any venv outside the repository)
 
 Initial weights come from a formula that both sides compute exactly, so that no weights are stored.
 """
@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 torch.set_num_threads(1)
@@ -61,6 +62,22 @@ SIMULATE = [
 TARGETS = {"sin-sq": lambda x: np.sin(x) + x**2, "sign-sin": lambda x: np.sign(np.sin(5 * np.pi * x))}
 
 
+def mlp(text):
+    """A ReLU network by its widths, with weights from the formula."""
+    widths = [int(width) for width in text.split("-")]
+    layers = []
+    for inputs, outputs in zip(widths, widths[1:]):
+        layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1])
+    numbers = iter(knuth(sum(p.numel() for p in model.parameters())))
+    with torch.no_grad():
+        for layer in layers[::2]:
+            for parameter in (layer.weight, layer.bias):
+                values = [next(numbers) / layer.in_features**0.5 for _ in range(parameter.numel())]
+                parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
+    return model
+
+
 def simulate():
     """The report's models from given initial weights: the losses of the first 100 epochs."""
     goldens = []
@@ -69,17 +86,7 @@ def simulate():
         x = torch.tensor(grid, dtype=torch.float32).reshape(-1, 1)
         y = torch.tensor(TARGETS[function](grid), dtype=torch.float32).reshape(-1, 1)
         for text in models:
-            widths = [int(width) for width in text.split("-")]
-            layers = []
-            for inputs, outputs in zip(widths, widths[1:]):
-                layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
-            model = torch.nn.Sequential(*layers[:-1])
-            numbers = iter(knuth(sum(p.numel() for p in model.parameters())))
-            with torch.no_grad():
-                for layer in layers[::2]:
-                    for parameter in (layer.weight, layer.bias):
-                        values = [next(numbers) / layer.in_features**0.5 for _ in range(parameter.numel())]
-                        parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
+            model = mlp(text)
             optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
             losses = []
             for _ in range(100):
@@ -147,7 +154,51 @@ def classifiers():
     write("classifiers.json", goldens)
 
 
+HESSIANS = [("1-5-4-3-1", 30), ("1-10-20-30-1", 2000)]
+
+
+def hessians():
+    """Hessians of the mean squared error on cos(x)/x in float64: all entries of a small one, and for the
+    report's its product with a vector and its eigenvalues."""
+    goldens = []
+    for text, points in HESSIANS:
+        model = mlp(text).double()
+        x = torch.linspace(1, 5, points, dtype=torch.float64).reshape(-1, 1)
+        y = torch.cos(x) / x
+        parameters = dict(model.named_parameters())
+        sizes = [p.numel() for p in parameters.values()]
+        theta = torch.cat([p.detach().reshape(-1) for p in parameters.values()])
+
+        def loss(flat):
+            pieces = zip(parameters.items(), flat.split(sizes))
+            named = {name: piece.reshape(p.shape) for (name, p), piece in pieces}
+            return torch.nn.functional.mse_loss(torch.func.functional_call(model, named, (x,)), y)
+
+        hessian = torch.func.hessian(loss)(theta)
+        golden = {"model": text, "points": points, "loss": loss(theta).item()}
+        golden["product"] = (hessian @ torch.tensor(knuth(len(theta)), dtype=torch.float64)).tolist()
+        if len(theta) < 100:
+            golden["entries"] = hessian.reshape(-1).tolist()
+        golden["eigenvalues"] = torch.linalg.eigvalsh(hessian).tolist()
+        goldens.append(golden)
+    write("hessians.json", goldens)
+
+
+def principal_components():
+    """scikit-learn's PCA of rows of the formula's numbers, of very different size."""
+    rows, length = 12, 400
+    x = np.array(knuth(rows * length)).reshape(rows, length) * np.logspace(0, -3, length) + np.arange(length) / 100
+    pca = PCA(n_components=3, svd_solver="full")
+    scores = pca.fit_transform(x)
+    write("pca.json", {
+        "rows": rows, "length": length, "scores": scores.T.tolist(),
+        "explained_variance_ratio": pca.explained_variance_ratio_.tolist(),
+    })
+
+
 if __name__ == "__main__":
     optimizers()
     simulate()
     classifiers()
+    hessians()
+    principal_components()
