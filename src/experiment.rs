@@ -137,6 +137,16 @@ pub const DATASET_FLAG: Flag = Flag {
     help: "mnist, or synthetic: digits drawn by hw1 itself [default: mnist; synthetic in the smoke preset]",
 };
 
+/// `--trainings`, of every study of several trainings of one network.
+pub const TRAININGS_FLAG: Flag = Flag {
+    name: "trainings",
+    value_name: "N",
+    setting: "trainings",
+    repeatable: false,
+    parse: Flag::whole,
+    help: "Trainings, each from its own initial weights",
+};
+
 /// Numbers every record has, under the names of settings, CSV and figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measurements {
@@ -594,6 +604,8 @@ pub trait Study: Send + Sync {
     fn experiment(&self) -> &'static str;
     fn version(&self) -> u32;
     fn folder(&self) -> String;
+    /// What it asks, in a few sentences: the first paragraph of its TOML file.
+    fn asked(&self) -> String;
     fn data(&self) -> Option<DataSpec>;
     /// The resolved settings, as TOML and as JSON.
     fn settings(&self) -> Result<(String, Value)>;
@@ -621,6 +633,13 @@ impl<E: Experiment> Study for E {
 
     fn folder(&self) -> String {
         Experiment::folder(self)
+    }
+
+    fn asked(&self) -> String {
+        let paragraph = E::SETTINGS.lines().map_while(|line| line.strip_prefix("# "));
+        let text = paragraph.collect::<Vec<_>>().join(" ");
+        // Behind the name of the subcommand and the report's task.
+        text.split_once(". ").map_or(text.clone(), |(_, asked)| asked.to_owned())
     }
 
     fn data(&self) -> Option<DataSpec> {

@@ -79,9 +79,12 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
     let metrics = json!({
         "schema": METRICS_SCHEMA,
         "experiment": job.study.experiment(),
+        "folder": job.study.folder(),
+        "asked": job.study.asked(),
         "settings": settings,
         "provenance": provenance.complete(job.study.data().as_ref())?,
         "trials": trials(job)?,
+        "table": {"columns": report.columns, "rows": report.rows, "notes": report.notes},
         "summary": report.summary,
         "figures": figures,
         "claims": report.claims,

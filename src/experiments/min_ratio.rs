@@ -5,8 +5,8 @@ use crate::analysis::hessian::{self, Spectrum};
 use crate::analysis::statistics::{quantile, spearman};
 use crate::data::functions::Target;
 use crate::experiment::{
-    Claim, Context, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Trial as TrialTrait, Verdict,
-    cell, check,
+    Claim, Context, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
+    Trial as TrialTrait, Verdict, cell, check,
 };
 use crate::model::Mlp;
 use crate::objective::{MeanSquaredError, Objective as _, norm};
@@ -108,14 +108,7 @@ impl Experiment for MinRatio {
         regress::FUNCTION_FLAG,
         regress::DOMAIN_FLAG,
         regress::MODEL_FLAG,
-        Flag {
-            name: "trainings",
-            value_name: "N",
-            setting: "trainings",
-            repeatable: false,
-            parse: Flag::whole,
-            help: "Trainings, each from its own initial weights",
-        },
+        TRAININGS_FLAG,
         Flag {
             name: "warm",
             value_name: "",
@@ -517,7 +510,7 @@ fn claims(done: &[DoneTrial]) -> Vec<Claim> {
     let losses = values(done, "final_train_loss");
     let median = quantile(&losses, 0.5).unwrap_or(f64::NAN);
     // A loss that is not finite is high.
-    let high = losses.iter().filter(|loss| !(**loss <= 10.0 * median)).count();
+    let high = losses.iter().filter(|loss| !loss.is_finite() || **loss > 10.0 * median).count();
     let share = high as f64 / losses.len().max(1) as f64;
     claims.push(Claim {
         id: "min-ratio-few-high".into(),

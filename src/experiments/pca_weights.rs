@@ -5,7 +5,7 @@ use crate::analysis::pca::{Pca, pca};
 use crate::classify::{Curve, Training, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
-    Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
+    Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
     Trial as TrialTrait, cell, check,
 };
 use crate::model::Classifier;
@@ -100,14 +100,7 @@ impl Experiment for PcaWeights {
             parse: Flag::text,
             help: "The network, like 784-128-64-10 or conv8-conv16-128-10",
         },
-        Flag {
-            name: "trainings",
-            value_name: "N",
-            setting: "trainings",
-            repeatable: false,
-            parse: Flag::whole,
-            help: "Trainings, each from its own initial weights",
-        },
+        TRAININGS_FLAG,
     ];
 
     type Trial = Trial;
