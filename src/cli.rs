@@ -15,13 +15,15 @@ use crate::experiments::simulate::Simulate;
 use crate::report::{self, Provenance};
 use crate::run_dir::RunDir;
 use crate::runner::{self, Job, Options, ProgressMode, Signals};
-use crate::settings::Layers;
+use crate::settings::{DEFAULT_PRESET, Layers};
 use anyhow::{Context as _, Result, bail};
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 use toml::Value;
 
 /// What the command line needs of an experiment, its types left behind.
@@ -29,6 +31,7 @@ struct Entry {
     name: &'static str,
     about: &'static str,
     flags: &'static [Flag],
+    repeats_in_all: u64,
     studies: fn(&Layers) -> Result<Studies>,
 }
 
@@ -47,7 +50,13 @@ static REGISTRY: &[Entry] = &[
 ];
 
 const fn entry<E: Experiment>() -> Entry {
-    Entry { name: E::NAME, about: E::ABOUT, flags: E::FLAGS, studies: |layers| layers.studies::<E>() }
+    Entry {
+        name: E::NAME,
+        about: E::ABOUT,
+        flags: E::FLAGS,
+        repeats_in_all: E::REPEATS_IN_ALL,
+        studies: |layers| layers.studies::<E>(),
+    }
 }
 
 /// Flags that every experiment has.
@@ -137,6 +146,24 @@ pub fn command() -> Command {
             .subcommand(Command::new("verify").about("Check all four files").arg(folder.clone()))
             .subcommand(Command::new("path").about("Print the folder in use").arg(folder)),
     );
+    let names = || PossibleValuesParser::new(REGISTRY.iter().map(|entry| entry.name));
+    let which = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("STUDY").value_delimiter(',').value_parser(names()).help(help)
+    };
+    let all = Command::new(ALL)
+        .arg(which("only", "Only these, by subcommand, separated by commas"))
+        .arg(which("skip", "All but these"));
+    command = command.subcommand(
+        Common::augment_args(all)
+            .about("All studies as one run, with a verdict on every claim")
+            .mut_arg("config", |arg| arg.hide(true))
+            .mut_arg("sets", |arg| {
+                arg.value_name("STUDY.KEY=VALUE").help("Any setting of a study, as TOML; may be repeated")
+            })
+            .mut_arg("repeats", |arg| {
+                arg.help("Seeds to run of every study [default: 5 of simulate and grad-norm, 1 of the others]")
+            }),
+    );
     for entry in REGISTRY {
         let own = entry.flags.iter().map(|flag| {
             let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
@@ -170,16 +197,59 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     if name == "data" {
         return data(matches);
     }
-    let entry = REGISTRY.iter().find(|entry| entry.name == name).context("a subcommand without an experiment")?;
     let common = Common::from_arg_matches(matches)?;
-    let layers = layers(entry, &common, matches)?;
-    let studies = (entry.studies)(&layers)?;
-    let run_dir = RunDir::new(common.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(layers.preset())));
-    if common.dry_run {
-        dry_run(&studies, &run_dir, &common, &layers)
+    let (studies, preset) = if name == ALL {
+        all_studies(&common, matches)?
     } else {
-        run(&studies, &run_dir, &common, &layers)
+        let entry = REGISTRY.iter().find(|entry| entry.name == name).context("a subcommand without an experiment")?;
+        let layers = layers(entry, &common, matches)?;
+        ((entry.studies)(&layers)?, layers.preset().to_owned())
+    };
+    let run_dir = RunDir::new(common.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&preset)));
+    if common.dry_run {
+        return dry_run(&studies, &run_dir, &common, &preset);
     }
+    run(&studies, &run_dir, &common, &preset)
+}
+
+/// `hw1 all`, beside the subcommands of the registry.
+const ALL: &str = "all";
+
+/// The studies of `hw1 all`, and their preset.
+fn all_studies(common: &Common, matches: &ArgMatches) -> Result<(Studies, String)> {
+    if common.config.is_some() {
+        return Err(usage("--config is for one study; here use --set study.key=value".to_owned()));
+    }
+    let named = |flag: &str| -> Vec<&String> { matches.get_many(flag).into_iter().flatten().collect() };
+    let (only, skip) = (named("only"), named("skip"));
+    let wanted = |name: &str| (only.is_empty() || only.iter().any(|o| *o == name)) && !skip.iter().any(|s| *s == name);
+    let mut sets: Vec<(&str, String)> = Vec::new();
+    for assignment in &common.sets {
+        let found = assignment.split_once('=').and_then(|(key, value)| Some((key.split_once('.')?, value)));
+        let study = found.and_then(|((study, _), _)| REGISTRY.iter().find(|entry| entry.name == study.trim()));
+        let (Some(((_, key), value)), Some(entry)) = (found, study) else {
+            let names: Vec<&str> = REGISTRY.iter().map(|entry| entry.name).collect();
+            return Err(usage(format!(
+                "--set {assignment}: write --set study.key=value; the studies are {}",
+                names.join(", ")
+            )));
+        };
+        sets.push((entry.name, format!("{key}={value}")));
+    }
+    let mut studies = Studies::new();
+    for entry in REGISTRY.iter().filter(|entry| wanted(entry.name)) {
+        let of_entry = sets.iter().filter(|(name, _)| *name == entry.name).map(|(_, set)| set.clone());
+        let mut layers = Layers { preset: common.preset.clone(), sets: of_entry.collect(), ..Layers::default() };
+        if common.repeats.is_none() && entry.repeats_in_all > 1 {
+            layers.flags.push(("--repeats".into(), "repeats".into(), Value::Integer(entry.repeats_in_all as i64)));
+        }
+        add_numbers(common, &mut layers)?;
+        studies.extend((entry.studies)(&layers)?);
+    }
+    if studies.is_empty() {
+        return Err(usage("no study is left: see --only and --skip".to_owned()));
+    }
+    Ok((studies, common.preset.clone().unwrap_or_else(|| DEFAULT_PRESET.to_owned())))
 }
 
 /// The process is to end with this code; all that there is to say has been said.
@@ -263,21 +333,29 @@ fn layers(entry: &Entry, common: &Common, matches: &ArgMatches) -> Result<Layers
             layers.flags.push((name, flag.setting.to_owned(), value));
         }
     }
+    add_numbers(common, &mut layers)?;
+    Ok(layers)
+}
+
+/// The settings that have a flag in every study.
+fn add_numbers(common: &Common, layers: &mut Layers) -> Result<()> {
     for (key, value) in [("seed", common.seed), ("repeats", common.repeats), ("epochs", common.epochs)] {
         if let Some(value) = value {
             let value = Value::Integer(i64::try_from(value).context("a flag's value is too large")?);
             layers.flags.push((format!("--{key}"), key.to_owned(), value));
         }
     }
-    Ok(layers)
+    Ok(())
 }
 
-fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &Layers) -> Result<()> {
+fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<()> {
     let kind = common.device.kind();
     let mut text = String::new();
+    let mut left = TimeLeft::default();
     for study in studies {
-        let mut job = Job::new(study.as_ref(), run_dir, layers.preset());
+        let mut job = Job::new(study.as_ref(), run_dir, preset);
         job.due(kind, false)?;
+        left.add(&job, common.force)?;
         for planned in &job.planned {
             let done = job.finished.contains_key(&planned.fingerprint);
             let state = match (done, common.force) {
@@ -288,16 +366,75 @@ fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers
             text.push_str(&format!("{}  {}  {}  {state}\n", study.folder(), planned.fingerprint, planned.name()));
         }
     }
+    text.push_str(&left.sentence(workers(common)));
     print(&text)
 }
 
-fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &Layers) -> Result<()> {
-    let signals = Signals::install()?;
+/// Trials at a time.
+fn workers(common: &Common) -> usize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     // Threads share one queue on a GPU: a second trial there waits for the first.
     let of_device = if common.device == DeviceChoice::Cpu { cores } else { NonZeroUsize::MIN };
+    common.jobs.map_or(of_device.get(), usize::from)
+}
+
+/// What is left to do, by how long the finished trials of the same study took.
+#[derive(Default)]
+struct TimeLeft {
+    trials: usize,
+    seconds: f64,
+    /// Studies with trials to run of which none has ever finished.
+    unknown: Vec<String>,
+}
+
+impl TimeLeft {
+    fn add(&mut self, job: &Job, force: bool) -> Result<()> {
+        let (mut due, mut cost_due, mut cost_done, mut seconds_done) = (0, 0.0, 0.0, 0.0);
+        let took = job.dir.durations()?;
+        for planned in &job.planned {
+            if force || !job.finished.contains_key(&planned.fingerprint) {
+                due += 1;
+                cost_due += planned.cost;
+            }
+            if let Some(seconds) = took.get(&planned.fingerprint) {
+                cost_done += planned.cost;
+                seconds_done += seconds;
+            }
+        }
+        self.trials += due;
+        if due > 0 && cost_done > 0.0 {
+            self.seconds += seconds_done * cost_due / cost_done;
+        } else if due > 0 {
+            self.unknown.push(job.study.folder());
+        }
+        Ok(())
+    }
+
+    fn sentence(&self, workers: usize) -> String {
+        if self.trials == 0 {
+            return "Nothing is left to do.\n".to_owned();
+        }
+        let all = if self.seconds > 0.0 {
+            let time = Duration::from_secs((self.seconds / workers as f64).ceil() as u64);
+            format!(
+                "{} trials to run, about {} with {workers} at a time",
+                self.trials,
+                humantime::format_duration(time)
+            )
+        } else {
+            format!("{} trials to run", self.trials)
+        };
+        match self.unknown.as_slice() {
+            [] => format!("{all}.\n"),
+            unknown => format!("{all}; no trial has finished yet, to judge by, of {}.\n", unknown.join(", ")),
+        }
+    }
+}
+
+fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<()> {
+    let signals = Signals::install()?;
     let options = Options {
-        jobs: common.jobs.map_or(of_device.get(), usize::from),
+        jobs: workers(common),
         force: common.force,
         choice: common.device,
         device: common.device.open()?,
@@ -310,8 +447,8 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, layers: &L
         verbose: common.verbose,
         data_dir: common.data_dir.clone(),
     };
-    let provenance = Provenance::now(options.choice, options.jobs, layers.preset());
-    let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, layers.preset())).collect();
+    let provenance = Provenance::now(options.choice, options.jobs, preset);
+    let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
     let ran = runner::lock(run_dir, &signals, &options).and_then(|lock| {
         runner::run(&mut jobs, &signals, &options)?;
         Ok(lock)

@@ -35,6 +35,8 @@ pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
     const VARIANT: Option<&'static str> = None;
     /// Flags of its own, beside the common ones.
     const FLAGS: &'static [Flag] = &[];
+    /// Seeds that `hw1 all` runs where nothing else is said: several where they take seconds.
+    const REPEATS_IN_ALL: u64 = 1;
 
     type Trial: Trial;
     type Record: Record;

@@ -8,6 +8,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -252,6 +253,28 @@ impl StudyDir {
             .open(&path)
             .and_then(|mut file| file.write_all(&line))
             .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Seconds that trials took, by `log.jsonl`: the last time each was run. Lines that make no sense
+    /// (a power cut in the middle of one) are passed over.
+    ///
+    /// # Errors
+    /// Where the log stands and cannot be read.
+    pub fn durations(&self) -> Result<BTreeMap<Fingerprint, f64>> {
+        #[derive(Deserialize)]
+        struct Line {
+            event: String,
+            fingerprint: Fingerprint,
+            seconds: Option<f64>,
+        }
+        let path = self.root.join("log.jsonl");
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let done = lines.filter(|line| line.event == "done");
+        Ok(done.filter_map(|line| Some((line.fingerprint, line.seconds?))).collect())
     }
 
     /// Writes a file of the study's folder whole.

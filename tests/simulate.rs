@@ -26,7 +26,10 @@ fn leaves_a_whole_run_directory() {
     let study = "runs/smoke/simulate-sin-sq";
     let metrics = dir.json(&format!("{study}/metrics.json"));
     let keys: Vec<&String> = metrics.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["claims", "experiment", "figures", "provenance", "schema", "settings", "summary", "trials"]);
+    let expected = "asked claims experiment figures folder provenance schema settings summary table trials";
+    assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());
+    assert!(metrics["asked"].as_str().unwrap().starts_with("Networks of different depth"));
+    assert_eq!(metrics["table"]["rows"].as_array().unwrap().len(), 3);
     assert_eq!((&metrics["schema"], &metrics["experiment"]), (&1.into(), &"simulate".into()));
     for key in [
         "version", "commit", "libtorch", "device", "cpu", "jobs", "preset", "data", "command", "start", "end",
@@ -310,7 +313,9 @@ fn progress_goes_to_standard_error_and_quiet_is_quiet() {
 fn help_lists_what_works() {
     let dir = Dir::new();
     let help = dir.succeed(&["--help"]).stdout();
-    assert!(help.contains("simulate") && !help.contains("pca-weights"), "{help}");
+    for study in ["all", "simulate", "mnist-cnn", "pca-weights", "grad-norm", "min-ratio", "random-labels"] {
+        assert!(help.contains(&format!("\n  {study} ")), "{study} in {help}");
+    }
     assert!(help.contains("Deep and shallow networks learn a function"), "{help}");
     let help = dir.succeed(&["simulate", "--help"]).stdout();
     for flag in [

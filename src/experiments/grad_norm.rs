@@ -70,6 +70,7 @@ impl Experiment for GradNorm {
     const SETTINGS: &'static str = include_str!("../../experiments/grad-norm.toml");
     const VERSION: u32 = 1;
     const FLAGS: &'static [Flag] = &[regress::FUNCTION_FLAG, regress::DOMAIN_FLAG, regress::MODEL_FLAG];
+    const REPEATS_IN_ALL: u64 = 5;
 
     type Trial = Trial;
     /// Series `train_loss`, `validation_loss` and `gradient_norm` (‖∇L‖₂ over all parameters), each

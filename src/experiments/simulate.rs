@@ -115,6 +115,7 @@ impl Experiment for Simulate {
             help: "A network by its widths, like 1-64-64-1 or deep=1-8-8-8-1; replaces the report's three",
         },
     ];
+    const REPEATS_IN_ALL: u64 = 5;
 
     type Trial = Trial;
     /// Series `train_loss`, and `prediction` at the evenly spaced validation points.
