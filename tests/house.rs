@@ -47,6 +47,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("nanoexpr", &["data"]),
     ("comfy_table", &["report"]),
     ("safetensors", &["run_dir", "experiment"]),
+    ("statrs", &["analysis"]),
     // They panic where standard error or output is gone: error::say and cli::print do not.
     ("eprintln!", &[]),
     (" println!", &[]),
