@@ -5,7 +5,7 @@ use crate::data::batches::{Samples, TRAIN_SIZE};
 use crate::experiment::{Context, Measurements, Trial, check};
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
-use crate::plot::{Axis, Color, Mark, Panel, Series};
+use crate::plot::{Axis, Color, Content, Mark, Panel, Series};
 use crate::train::{Curves, MiniBatches, OptimizerName, train_classifier};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,19 @@ impl Training {
     /// # Errors
     /// [`crate::error::Interrupted`], and libtorch's.
     pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(CrossEntropy, Measurements)> {
+        self.run_observed(cx, train, |_, _| Ok(()))
+    }
+
+    /// [`Self::run`], with `after_epoch` called after each epoch: the objective holds that epoch's θ.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`] and of `after_epoch`.
+    pub fn run_observed(
+        &self,
+        cx: &mut Context,
+        train: &Samples,
+        mut after_epoch: impl FnMut(&Context, &CrossEntropy) -> Result<()>,
+    ) -> Result<(CrossEntropy, Measurements)> {
         let (layout, name) = (self.model.layout(), self.name());
         let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
@@ -69,7 +82,8 @@ impl Training {
         let curves = train_classifier(&objective, &mut optimizer, &batches, test, self.epochs, |now| match now {
             None => cx.check_stop(),
             Some((epochs, curves)) => {
-                cx.epoch_done(epochs, self.epochs, curves.train_loss.last().copied().unwrap_or(f64::NAN))
+                cx.epoch_done(epochs, self.epochs, curves.train_loss.last().copied().unwrap_or(f64::NAN))?;
+                after_epoch(cx, &objective)
             }
         })?;
         let (train, test) = (objective.evaluate(train), objective.evaluate(test));
@@ -116,17 +130,31 @@ pub struct Curve<'a> {
     pub values: &'a [f64],
 }
 
-/// A panel of curves over epochs, counted from 1.
-#[must_use]
-pub fn panel(y: Axis, curves: &[Curve]) -> Panel {
-    let series = curves.iter().map(|curve| {
+impl Curve<'_> {
+    /// Over epochs, counted from 1.
+    #[must_use]
+    pub fn series(&self) -> Series {
         // Few epochs are shown as the points they are.
-        let mark = match (curve.dashed, curve.values.len()) {
+        let mark = match (self.dashed, self.values.len()) {
             (true, _) => Mark::Dashed,
             (false, 0..=15) => Mark::LinePoints,
             (false, _) => Mark::Line,
         };
-        Series::over_epochs(curve.label.clone(), Color::Cycle(curve.color), 1, curve.values).mark(mark)
-    });
-    Panel::plot("", Axis::linear("epoch"), y, series.collect())
+        Series::over_epochs(self.label.clone(), Color::Cycle(self.color), 1, self.values).mark(mark)
+    }
+}
+
+/// A panel of curves over epochs, counted from 1.
+#[must_use]
+pub fn panel(y: Axis, curves: &[Curve]) -> Panel {
+    Panel::plot("", Axis::linear("epoch"), y, curves.iter().map(Curve::series).collect())
+}
+
+/// The same panel with a vertical axis on the right, and what it measures.
+#[must_use]
+pub fn with_right(mut panel: Panel, y: Axis, series: Vec<Series>) -> Panel {
+    if let Content::Plot(plot) = &mut panel.content {
+        plot.right = Some((y, series));
+    }
+    panel
 }

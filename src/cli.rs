@@ -5,6 +5,7 @@ use crate::data::mnist;
 use crate::device::DeviceChoice;
 use crate::error::{Interrupted, one_line, say, usage};
 use crate::experiment::{Experiment, Flag, Study};
+use crate::experiments::interpolate::Interpolate;
 use crate::experiments::mnist_cnn::MnistCnn;
 use crate::experiments::params_sweep::ParamsSweep;
 use crate::experiments::random_labels::RandomLabels;
@@ -33,8 +34,13 @@ type Studies = Vec<Box<dyn Study>>;
 
 /// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
 /// in `experiments`, a line here.
-static REGISTRY: [Entry; 4] =
-    [entry::<Simulate>(), entry::<MnistCnn>(), entry::<RandomLabels>(), entry::<ParamsSweep>()];
+static REGISTRY: [Entry; 5] = [
+    entry::<Simulate>(),
+    entry::<MnistCnn>(),
+    entry::<RandomLabels>(),
+    entry::<ParamsSweep>(),
+    entry::<Interpolate>(),
+];
 
 const fn entry<E: Experiment>() -> Entry {
     Entry { name: E::NAME, about: E::ABOUT, flags: E::FLAGS, studies: |layers| layers.studies::<E>() }
