@@ -9,6 +9,7 @@ use crate::experiments::interpolate::Interpolate;
 use crate::experiments::mnist_cnn::MnistCnn;
 use crate::experiments::params_sweep::ParamsSweep;
 use crate::experiments::random_labels::RandomLabels;
+use crate::experiments::sensitivity::Sensitivity;
 use crate::experiments::simulate::Simulate;
 use crate::report::{self, Provenance};
 use crate::run_dir::RunDir;
@@ -34,12 +35,13 @@ type Studies = Vec<Box<dyn Study>>;
 
 /// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
 /// in `experiments`, a line here.
-static REGISTRY: [Entry; 5] = [
+static REGISTRY: [Entry; 6] = [
     entry::<Simulate>(),
     entry::<MnistCnn>(),
     entry::<RandomLabels>(),
     entry::<ParamsSweep>(),
     entry::<Interpolate>(),
+    entry::<Sensitivity>(),
 ];
 
 const fn entry<E: Experiment>() -> Entry {

@@ -5,4 +5,5 @@ pub mod interpolate;
 pub mod mnist_cnn;
 pub mod params_sweep;
 pub mod random_labels;
+pub mod sensitivity;
 pub mod simulate;
