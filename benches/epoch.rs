@@ -1,10 +1,12 @@
 //! Milliseconds of one full-batch epoch (loss, gradient, Adam step) of the report's models on one
 //! core: the product's explicit gradient beside plain autograd, interleaved. Then of one step at
-//! batch 128 of the classifiers, and of one exact Hessian.
+//! batch 128 of the classifiers, of the Jacobian norm over 1000 digits beside plain autograd, and of
+//! one exact Hessian.
 //!
 //!     cargo bench --bench epoch [MODEL…]
 
 use hw1::analysis::hessian::{Spectrum, by_double_backward, of_mean_squared_error};
+use hw1::analysis::sensitivity::jacobian_norm;
 use hw1::data::batches::{DataSpec, DatasetName, Samples};
 use hw1::data::functions::{Target, evenly_spaced};
 use hw1::model::{Classifier, Mlp};
@@ -105,6 +107,43 @@ fn hessian() {
     );
 }
 
+fn jacobian(wanted: &[String]) {
+    const CLASSES: i64 = 10;
+    if !wanted.is_empty() && !wanted.iter().any(|word| word == "jacobian") {
+        return;
+    }
+    let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 1, test_size: 1000 };
+    let images = spec.load(None, |_| Ok(())).expect("synthetic digits").test.images;
+    let model: Classifier = "conv8-conv16-128-10".parse().expect("layers");
+    let theta = model.layout().initial(0, "bench", Kind::Float, Device::Cpu);
+    let ours = || {
+        jacobian_norm(&model, &theta, &images, || Ok(())).expect("a norm");
+    };
+    let slices = model.layout().views(&theta);
+    let autograd = || {
+        for x in images.split(100, 0) {
+            let x = x.detach().set_requires_grad(true);
+            let p = model.logits(&slices, &x).softmax(-1, Kind::Float);
+            for class in 0..CLASSES {
+                let row = Tensor::run_backward(&[p.select(1, class).sum(Kind::Float)], &[&x], true, false).remove(0);
+                let _ = std::hint::black_box(row.square().sum_dim_intlist(1, false, None::<Kind>));
+            }
+        }
+    };
+    let milliseconds = |measure: &dyn Fn()| {
+        let begin = Instant::now();
+        measure();
+        begin.elapsed().as_secs_f64() * 1e3
+    };
+    let (mut fast, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        fast.push(milliseconds(&ours));
+        plain.push(milliseconds(&autograd));
+    }
+    let (fast, plain) = (median(fast), median(plain));
+    println!("jacobian {fast:7.1} {plain:9.1} {:6.2}", plain / fast);
+}
+
 fn main() {
     hw1::device::set_up_process();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
@@ -143,6 +182,7 @@ fn main() {
         println!("{name:6} {ours:9.4} {plain:9.4} {:6.2}", plain / ours);
     }
     classifiers(&wanted);
+    jacobian(&wanted);
     if wanted.is_empty() || wanted.iter().any(|word| word == "hessian") {
         hessian();
     }

@@ -131,17 +131,22 @@ pub struct Curve<'a> {
     pub values: &'a [f64],
 }
 
-/// A panel of curves over epochs, counted from 1.
-#[must_use]
-pub fn panel(y: Axis, curves: &[Curve]) -> Panel {
-    let series = curves.iter().map(|curve| {
+impl Curve<'_> {
+    /// Over epochs, counted from 1.
+    #[must_use]
+    pub fn series(&self) -> Series {
         // Few epochs are shown as the points they are.
-        let mark = match (curve.dashed, curve.values.len()) {
+        let mark = match (self.dashed, self.values.len()) {
             (true, _) => Mark::Dashed,
             (false, 0..=15) => Mark::LinePoints,
             (false, _) => Mark::Line,
         };
-        Series::over_epochs(curve.label.clone(), Color::Cycle(curve.color), 1, curve.values).mark(mark)
-    });
-    Panel::plot("", Axis::linear("epoch"), y, series.collect())
+        Series::over_epochs(self.label.clone(), Color::Cycle(self.color), 1, self.values).mark(mark)
+    }
+}
+
+/// A panel of curves over epochs, counted from 1.
+#[must_use]
+pub fn panel(y: Axis, curves: &[Curve]) -> Panel {
+    Panel::plot("", Axis::linear("epoch"), y, curves.iter().map(Curve::series).collect())
 }

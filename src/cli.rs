@@ -6,11 +6,13 @@ use crate::device::DeviceChoice;
 use crate::error::{Interrupted, one_line, say, usage};
 use crate::experiment::{Experiment, Flag, Study};
 use crate::experiments::grad_norm::GradNorm;
+use crate::experiments::interpolate::Interpolate;
 use crate::experiments::min_ratio::MinRatio;
 use crate::experiments::mnist_cnn::MnistCnn;
 use crate::experiments::params_sweep::ParamsSweep;
 use crate::experiments::pca_weights::PcaWeights;
 use crate::experiments::random_labels::RandomLabels;
+use crate::experiments::sensitivity::Sensitivity;
 use crate::experiments::simulate::Simulate;
 use crate::report::{self, Provenance};
 use crate::run_dir::RunDir;
@@ -47,6 +49,8 @@ static REGISTRY: &[Entry] = &[
     entry::<MinRatio>(),
     entry::<RandomLabels>(),
     entry::<ParamsSweep>(),
+    entry::<Interpolate>(),
+    entry::<Sensitivity>(),
 ];
 
 const fn entry<E: Experiment>() -> Entry {

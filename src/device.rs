@@ -101,6 +101,15 @@ pub fn set_up_process() {
     tch::set_num_threads(1);
 }
 
+/// Sets up a thread that runs trials, before its first tensor.
+///
+/// A new thread learns of [`set_up_process`]'s one intra-op thread with libtorch's first parallel loop
+/// on it: a matrix product before that takes all cores, and rounds differently, so that a trial's bits
+/// would depend on what its thread ran before.
+pub fn set_up_thread() {
+    tch::set_num_threads(1);
+}
+
 /// Whether MKL is told to use all instruction sets ("native") or left to its own choice.
 #[must_use]
 pub fn mkl_choice() -> &'static str {

@@ -3,7 +3,7 @@
 
 use crate::data::batches::{DataSpec, Images};
 use crate::data::fetch;
-use crate::device::{DeviceChoice, cpu_name, mkl_choice};
+use crate::device::{DeviceChoice, cpu_name, mkl_choice, set_up_thread};
 use crate::error::{Interrupted, one_line, say};
 use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Study};
 use crate::run_dir::{Encoded, Lock, RunDir, Stored, StudyDir};
@@ -417,6 +417,7 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn work(self) {
+        set_up_thread();
         let slot = self.slot;
         while let Some((job, planned)) = self.queue.pop() {
             let progress = Arc::new(Progress::default());

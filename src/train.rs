@@ -17,6 +17,21 @@ pub enum OptimizerName {
 }
 
 impl OptimizerName {
+    /// As in the settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Adam => "adam",
+            Self::Sgd => "sgd",
+        }
+    }
+
+    /// The optimizer of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Adam, Self::Sgd].into_iter().find(|optimizer| optimizer.name() == name)
+    }
+
     /// The optimizer with PyTorch's defaults for all but the learning rate.
     #[must_use]
     pub fn with_learning_rate(self, learning_rate: f64) -> Optimizer {

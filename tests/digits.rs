@@ -100,7 +100,7 @@ fn params_sweep_covers_the_reports_sizes() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_whatever_the_number_of_jobs() {
-    for study in ["mnist-cnn", "random-labels", "params-sweep"] {
+    for study in ["mnist-cnn", "random-labels", "params-sweep", "interpolate", "sensitivity"] {
         let (one, two) = (Dir::new(), Dir::new());
         metrics(&one, &[study, "--jobs", "1"]);
         metrics(&two, &[study, "--jobs", "2"]);
@@ -112,7 +112,7 @@ fn the_same_seed_gives_the_same_bytes_whatever_the_number_of_jobs() {
 #[test]
 fn without_mnist_one_error_names_the_ways_out_before_anything_is_trained() {
     let dir = Dir::new();
-    for study in ["mnist-cnn", "random-labels", "params-sweep"] {
+    for study in ["mnist-cnn", "random-labels", "params-sweep", "interpolate", "sensitivity"] {
         run(&dir, &[study]).fails(1, &["--data-dir", "hw1 data fetch", "--dataset synthetic", "mirror.invalid"]);
         assert!(!dir.path().join(format!("runs/report/{study}/log.jsonl")).exists());
     }

@@ -1,7 +1,10 @@
-//! Whole trainings against PyTorch's, from tests/goldens/make.py.
+//! Whole trainings and measurements against PyTorch's, from tests/goldens/make.py.
 
 use hw1::analysis::hessian::{Spectrum, by_double_backward, of_mean_squared_error};
+use hw1::analysis::interpolation::point;
 use hw1::analysis::pca::pca;
+use hw1::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
+use hw1::data::batches::Samples;
 use hw1::data::functions::{Target, evenly_spaced};
 use hw1::model::{Classifier, Layout, Mlp};
 use hw1::objective::{CrossEntropy, MeanSquaredError};
@@ -23,13 +26,18 @@ fn knuth(index: u64) -> f64 {
 
 /// The script's initial weights, scaled by 1/√fan_in.
 fn initial(layout: &Layout) -> Tensor {
+    scrambled(layout, 1).to_kind(Kind::Float)
+}
+
+/// The script's `scramble`: weights from number `first` on, in float64.
+fn scrambled(layout: &Layout, first: u64) -> Tensor {
     let mut values = Vec::new();
     for slot in &layout.slots {
         for _ in 0..slot.len() {
-            values.push(knuth(values.len() as u64 + 1) / (slot.fan_in as f64).sqrt());
+            values.push(knuth(values.len() as u64 + first) / (slot.fan_in as f64).sqrt());
         }
     }
-    Tensor::from_slice(&values).to_kind(Kind::Float)
+    Tensor::from_slice(&values)
 }
 
 #[test]
@@ -81,6 +89,67 @@ fn batch_losses_of_every_classifier_are_pytorchs() {
             adam.step(objective.theta(), &gradient);
             let ours = sums.means(golden.batch_size).loss;
             assert!((ours - theirs).abs() < 1e-4 * theirs, "{}, batch {batch}: {ours} against {theirs}", golden.model);
+        }
+    }
+}
+
+/// The script's `scrambled_images` and their labels, in float64.
+fn scrambled_images() -> Samples {
+    let pixels: Vec<f64> = (1..=48 * 784).map(|index| knuth(index).max(0.0) * 3.0 - 0.4242).collect();
+    let labels = (Tensor::arange(48, (Kind::Int64, tch::Device::Cpu)) * 7).remainder(10);
+    Samples { images: Tensor::from_slice(&pixels).view([48, 784]), labels }
+}
+
+#[derive(Deserialize)]
+struct SensitivityGolden {
+    model: Classifier,
+    batch_size: i64,
+    input_gradient_norm: f64,
+    jacobian_norm: f64,
+}
+
+#[test]
+fn sensitivities_are_pytorchs() {
+    tch::set_num_threads(1);
+    let goldens: Vec<SensitivityGolden> = serde_json::from_str(include_str!("goldens/sensitivity.json")).unwrap();
+    assert_eq!(goldens.len(), 2);
+    let images = scrambled_images().images;
+    for golden in goldens {
+        let theta = scrambled(&golden.model.layout(), 1);
+        // Float32 on a CPU goes through oneDNN's layout, float64 through plain tensors.
+        for (kind, tolerance) in [(Kind::Double, 1e-10), (Kind::Float, 1e-4)] {
+            let (theta, images) = (theta.to_kind(kind), images.to_kind(kind));
+            let input = input_gradient_norm(&golden.model, &theta, &images, golden.batch_size, || Ok(())).unwrap();
+            let jacobian = jacobian_norm(&golden.model, &theta, &images, || Ok(())).unwrap();
+            for (ours, theirs) in [(input, golden.input_gradient_norm), (jacobian, golden.jacobian_norm)] {
+                assert!((ours - theirs).abs() < tolerance * theirs, "{}, {kind:?}: {ours}, {theirs}", golden.model);
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct InterpolationGolden {
+    model: Classifier,
+    /// α, loss, accuracy.
+    points: Vec<(f64, f64, f64)>,
+}
+
+#[test]
+fn losses_along_a_line_are_pytorchs() {
+    tch::set_num_threads(1);
+    let goldens: Vec<InterpolationGolden> = serde_json::from_str(include_str!("goldens/interpolation.json")).unwrap();
+    assert_eq!(goldens.len(), 2);
+    let Samples { images, labels } = scrambled_images();
+    let samples = Samples { images: images.to_kind(Kind::Float), labels };
+    for golden in goldens {
+        let layout = golden.model.layout();
+        let (theta_1, theta_2) = (scrambled(&layout, 1), scrambled(&layout, 1 + layout.parameters() as u64));
+        for (alpha, loss, accuracy) in golden.points {
+            let theta = point(&theta_1.to_kind(Kind::Float), &theta_2.to_kind(Kind::Float), alpha);
+            let found = CrossEntropy::new(&golden.model, theta).evaluate(&samples);
+            assert!((found.loss - loss).abs() < 1e-4 * loss, "{} at {alpha}: {found:?}, {loss}", golden.model);
+            assert!((found.accuracy - accuracy).abs() < 1e-9, "{} at {alpha}: {found:?}, {accuracy}", golden.model);
         }
     }
 }

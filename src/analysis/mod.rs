@@ -1,5 +1,7 @@
 //! What is computed from results. Knows tensors, objectives and numbers, never files or figures.
 
 pub mod hessian;
+pub mod interpolation;
 pub mod pca;
+pub mod sensitivity;
 pub mod statistics;

@@ -2,9 +2,11 @@
 //! report. They never import each other.
 
 pub mod grad_norm;
+pub mod interpolate;
 pub mod min_ratio;
 pub mod mnist_cnn;
 pub mod params_sweep;
 pub mod pca_weights;
 pub mod random_labels;
+pub mod sensitivity;
 pub mod simulate;

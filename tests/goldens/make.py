@@ -128,6 +128,18 @@ class Classifier(torch.nn.Module):
         return torch.log_softmax(self.linears[-1](x), 1)
 
 
+def scramble(model, first=1):
+    """Weights from Knuth's numbers first, first + 1, …, scaled by 1/√fan_in."""
+    parameters = sum(p.numel() for p in model.parameters())
+    numbers = iter(knuth(first - 1 + parameters)[first - 1:])
+    with torch.no_grad():
+        for layer in [*model.convolutions, *model.linears]:
+            fan_in = layer.weight[0].numel()
+            for parameter in (layer.weight, layer.bias):
+                values = [next(numbers) / fan_in**0.5 for _ in range(parameter.numel())]
+                parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
+
+
 def classifiers():
     """Mini-batch Adam on scrambled images: the loss of each batch before its step."""
     images = torch.tensor(knuth(BATCHES * BATCH_SIZE * 784), dtype=torch.float32).reshape(-1, 1, 28, 28)
@@ -135,13 +147,7 @@ def classifiers():
     goldens = []
     for text, (channels, hidden) in CLASSIFIERS.items():
         model = Classifier(channels, hidden)
-        numbers = iter(knuth(sum(p.numel() for p in model.parameters())))
-        with torch.no_grad():
-            for layer in [*model.convolutions, *model.linears]:
-                fan_in = layer.weight[0].numel()
-                for parameter in (layer.weight, layer.bias):
-                    values = [next(numbers) / fan_in**0.5 for _ in range(parameter.numel())]
-                    parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
+        scramble(model)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         losses = []
         for x, y in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE)):
@@ -196,9 +202,64 @@ def principal_components():
     })
 
 
+LINE_AND_SENSITIVITY = {"conv8-conv16-128-10": ([8, 16], [128]), "784-128-64-10": ([], [128, 64])}
+SAMPLES = 48
+
+
+def scrambled_images():
+    """In float64, as MNIST's are: most of a picture is one grey. And labels."""
+    images = torch.tensor(knuth(SAMPLES * 784), dtype=torch.float64).reshape(-1, 1, 28, 28)
+    return images.clamp(min=0) * 3 - 0.4242, torch.arange(SAMPLES) * 7 % 10
+
+
+def sensitivity():
+    """Both sensitivities by autograd, sample by sample and batch by batch, in float64."""
+    images, _ = scrambled_images()
+    goldens = []
+    for text, (channels, hidden) in LINE_AND_SENSITIVITY.items():
+        model = Classifier(channels, hidden).double()
+        scramble(model)
+        norms = []
+        for x in images.split(BATCH_SIZE):
+            x = x.clone().requires_grad_()
+            log_p = model(x)
+            loss = torch.nn.functional.nll_loss(log_p, log_p.argmax(1))
+            norms.append(torch.autograd.grad(loss, x)[0].norm())
+        jacobians = [
+            torch.autograd.functional.jacobian(lambda x: model(x[None])[0].exp(), x).norm() for x in images
+        ]
+        goldens.append({
+            "model": text, "batch_size": BATCH_SIZE, "input_gradient_norm": torch.stack(norms).mean().item(),
+            "jacobian_norm": torch.stack(jacobians).mean().item(),
+        })
+    write("sensitivity.json", goldens)
+
+
+def interpolation():
+    """Loss and accuracy between, and beyond, two networks: Knuth's numbers 1 … n, and those behind."""
+    images, labels = scrambled_images()
+    goldens = []
+    for text, (channels, hidden) in LINE_AND_SENSITIVITY.items():
+        first, second, model = [Classifier(channels, hidden).double() for _ in range(3)]
+        scramble(first)
+        scramble(second, first=1 + sum(p.numel() for p in first.parameters()))
+        points = []
+        for alpha in [-1.0, 0.0, 0.3, 1.0, 2.5, 20.0]:
+            one, two = first.state_dict(), second.state_dict()
+            model.load_state_dict({name: one[name].lerp(two[name], alpha) for name in one})
+            with torch.no_grad():
+                log_p = model(images)
+            accuracy = (log_p.argmax(1) == labels).double().mean().item()
+            points.append([alpha, torch.nn.functional.nll_loss(log_p, labels).item(), accuracy])
+        goldens.append({"model": text, "points": points})
+    write("interpolation.json", goldens)
+
+
 if __name__ == "__main__":
     optimizers()
     simulate()
     classifiers()
+    sensitivity()
+    interpolation()
     hessians()
     principal_components()

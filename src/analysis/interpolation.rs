@@ -1,0 +1,54 @@
+//! The straight line through two solutions, θ(α) = (1-α)θ₁ + αθ₂ (Goodfellow et al. 2015; Keskar
+//! et al. 2017 between a small-batch and a large-batch one).
+
+use tch::Tensor;
+
+/// θ(α), in the kind of θ₁ and θ₂, both [parameters]. θ(0) is θ₁ and θ(1) is θ₂ to the bit, whatever
+/// the other holds: a diverged one (not finite) makes all points but the other's own not finite.
+pub fn point(theta_1: &Tensor, theta_2: &Tensor, alpha: f64) -> Tensor {
+    match alpha {
+        0.0 => theta_1.copy(),
+        1.0 => theta_2.copy(),
+        _ => theta_1 * (1.0 - alpha) + theta_2 * alpha,
+    }
+}
+
+/// `alphas` in ascending order with 0 and 1, the two solutions, always among them.
+#[must_use]
+pub fn with_solutions(mut alphas: Vec<f64>) -> Vec<f64> {
+    for solution in [0.0, 1.0] {
+        // An evenly spaced α may miss it by rounding.
+        match alphas.iter_mut().find(|alpha| (**alpha - solution).abs() < 1e-12) {
+            Some(alpha) => *alpha = solution,
+            None => alphas.push(solution),
+        }
+    }
+    alphas.sort_by(f64::total_cmp);
+    alphas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_lie_on_the_line_and_the_solutions_on_themselves() {
+        let (one, two) = (Tensor::from_slice(&[1.0f32, -0.3, 5.0]), Tensor::from_slice(&[3.0f32, 0.1, f32::NAN]));
+        assert_eq!(point(&one, &two, 0.0), one);
+        assert!(point(&one, &two, 1.0).allclose(&two, 0.0, 0.0, true));
+        for (alpha, expected) in [(0.25, [1.5, -0.2]), (-1.0, [-1.0, -0.7]), (20.0, [41.0, 7.7])] {
+            let found: Vec<f64> = point(&one, &two, alpha).to_kind(tch::Kind::Double).try_into().unwrap();
+            assert!((found[0] - expected[0]).abs() < 1e-5 && (found[1] - expected[1]).abs() < 1e-5, "{found:?}");
+            assert!(found[2].is_nan());
+        }
+    }
+
+    #[test]
+    fn both_solutions_are_among_the_alphas_once() {
+        assert_eq!(with_solutions(vec![0.0, 0.5, 1.0]), [0.0, 0.5, 1.0]);
+        assert_eq!(with_solutions(vec![-0.5, 0.1 + 0.2 - 0.3, 1.0 - 1e-16]), [-0.5, 0.0, 1.0]);
+        assert_eq!(with_solutions(vec![2.0, 3.0]), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(with_solutions(vec![0.2, 0.8]), [0.0, 0.2, 0.8, 1.0]);
+        assert_eq!(with_solutions(vec![-0.0, 1.0])[0].to_bits(), 0.0f64.to_bits());
+    }
+}

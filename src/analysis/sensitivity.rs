@@ -1,0 +1,210 @@
+//! How strongly a classifier answers to small changes of its input, by two measures: the report's
+//! gradient of the loss, and the Jacobian of the probabilities (Novak et al. 2018). Weights carry
+//! no gradient here, so that no training can notice a measurement.
+
+use crate::model::Classifier;
+use anyhow::Result;
+use tch::{Kind, Tensor};
+
+/// Samples at a time, so that activations stay in the cache.
+const BLOCK: i64 = 100;
+
+/// Mean over the full batches of `images` [n, 784], in their order, of √Σ(∂ℓ/∂x)² over the batch,
+/// with ℓ the batch's mean cross entropy against the model's own predictions: the report's measure.
+/// NaN where `images` do not fill one batch. θ in the kind of `images`.
+///
+/// Samples do not touch each other, so ∂ℓ/∂xᵢ = (1/B) Jᵢᵀ(pᵢ - e), with Jᵢ = ∂zᵢ/∂xᵢ, p = softmax(z)
+/// and e the unit vector of the largest p: one pass over blocks serves every batch size B. The mean
+/// over a batch makes the number fall as 1/√B between networks that are equally sensitive.
+///
+/// # Errors
+/// Those of `observe`, which is called after every block.
+pub fn input_gradient_norm(
+    model: &Classifier,
+    theta: &Tensor,
+    images: &Tensor,
+    batch_size: i64,
+    mut observe: impl FnMut() -> Result<()>,
+) -> Result<f64> {
+    let batches = images.size()[0] / batch_size;
+    if batches == 0 {
+        return Ok(f64::NAN);
+    }
+    let mut squares = Vec::new();
+    for x in images.narrow(0, 0, batches * batch_size).split(BLOCK, 0) {
+        let probe = Probe::new(model, theta, &x);
+        let p = probe.probabilities();
+        let seeds = &p - p.argmax(-1, false).one_hot(p.size()[1]);
+        squares.push(square_norms(&probe.pull_back(&seeds)));
+        observe()?;
+    }
+    let of_batches = Tensor::cat(&squares, 0).view([batches, batch_size]).sum_dim_intlist(1, false, None::<Kind>);
+    Ok((of_batches.sqrt() / batch_size as f64).mean(Kind::Double).double_value(&[]))
+}
+
+/// Mean over `images` [n, 784] of the Frobenius norm of ∂softmax/∂x, [10, 784] at each image (Novak
+/// et al. 2018, "Sensitivity and generalization in neural networks"). θ in the kind of `images`.
+///
+/// Exact, a backward pass a class through a block of samples: ∂p_k/∂x = Jᵀ p_k(e_k - p). The last
+/// class needs none, as probabilities sum to 1 and their gradients to 0.
+///
+/// # Errors
+/// Those of `observe`, which is called after every block.
+pub fn jacobian_norm(
+    model: &Classifier,
+    theta: &Tensor,
+    images: &Tensor,
+    mut observe: impl FnMut() -> Result<()>,
+) -> Result<f64> {
+    let mut norms = Vec::new();
+    for x in images.split(BLOCK, 0) {
+        let probe = Probe::new(model, theta, &x);
+        let p = probe.probabilities();
+        // [samples, classes, classes], row k the gradient of p_k by the logits.
+        let by_logits = p.diag_embed(0, -2, -1) - p.unsqueeze(2) * p.unsqueeze(1);
+        let mut sum = x.zeros_like();
+        let mut squares = Tensor::zeros([x.size()[0]], (Kind::Double, x.device()));
+        for class in 0..p.size()[1] - 1 {
+            let row = probe.pull_back(&by_logits.select(1, class));
+            squares += square_norms(&row);
+            sum += row;
+        }
+        squares += square_norms(&sum);
+        norms.push(squares.sqrt());
+        observe()?;
+    }
+    Ok(Tensor::cat(&norms, 0).mean(Kind::Double).double_value(&[]))
+}
+
+/// Of each row of [n, m], in float64: [n].
+fn square_norms(rows: &Tensor) -> Tensor {
+    rows.square().sum_dim_intlist(-1, false, Kind::Double)
+}
+
+/// The logits of a block of samples with a graph down to the first layer's output, which is linear
+/// in x: the way from there to x is a plain product.
+struct Probe<'a> {
+    model: &'a Classifier,
+    slices: Vec<Tensor>,
+    z1: Tensor,
+    logits: Tensor,
+}
+
+impl<'a> Probe<'a> {
+    fn new(model: &'a Classifier, theta: &Tensor, x: &Tensor) -> Self {
+        let slices = model.layout().views(&theta.detach());
+        // Views of a plain θ: the first layer leaves no graph, and z₁ is its first leaf.
+        let z1 = model.first(&slices, &x.detach()).set_requires_grad(true);
+        let logits = model.rest(&slices, &z1);
+        Self { model, slices, z1, logits }
+    }
+
+    /// [samples, classes], without a graph.
+    fn probabilities(&self) -> Tensor {
+        self.logits.detach().softmax(-1, self.logits.kind())
+    }
+
+    /// Jᵀ·seed of each sample, [samples, 784], with J = ∂logits/∂x and `seeds` [samples, classes].
+    fn pull_back(&self, seeds: &Tensor) -> Tensor {
+        let root = (&self.logits * seeds).sum(self.logits.kind());
+        let delta = Tensor::run_backward(&[root], &[&self.z1], true, false).remove(0);
+        let _no_grad = tch::no_grad_guard();
+        self.model.first_transposed(&self.slices, &delta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    const MODELS: [&str; 4] = ["784-10", "784-7-10", "conv2-5-10", "conv2-conv3-6-10"];
+
+    fn problem(model: &str, samples: i64, kind: Kind) -> (Classifier, Tensor, Tensor) {
+        let model: Classifier = model.parse().unwrap();
+        let theta = model.layout().initial(4, "sensitivity", kind, Device::Cpu);
+        let x = Tensor::linspace(0.0, 77.0, samples * 784, (kind, Device::Cpu)).sin() * 2.0;
+        (model, theta, x.view([samples, 784]))
+    }
+
+    fn probabilities(model: &Classifier, theta: &Tensor, x: &Tensor) -> Tensor {
+        model.logits(&model.layout().views(theta), x).softmax(-1, x.kind())
+    }
+
+    fn calm() -> Result<()> {
+        Ok(())
+    }
+
+    #[test]
+    fn jacobian_norm_is_that_of_finite_differences() {
+        for text in MODELS {
+            let (model, theta, x) = problem(text, 3, Kind::Double);
+            let step = 1e-6;
+            let mut norm = 0.0;
+            for sample in 0..3 {
+                let x = x.narrow(0, sample, 1);
+                // All 784 pixels moved at once, one in each row.
+                let moves = Tensor::eye(784, (Kind::Double, Device::Cpu)) * step;
+                let change =
+                    probabilities(&model, &theta, &(&x + &moves)) - probabilities(&model, &theta, &(&x - &moves));
+                norm += (change / (2.0 * step)).norm().double_value(&[]) / 3.0;
+            }
+            let found = jacobian_norm(&model, &theta, &x, calm).unwrap();
+            assert!((found - norm).abs() < 1e-6 * norm, "{text}: {found} against {norm}");
+        }
+    }
+
+    #[test]
+    fn input_gradient_norm_is_autograds_batch_by_batch() {
+        for text in MODELS {
+            let (model, theta, x) = problem(text, 130, Kind::Double);
+            for batch_size in [1, 32, 130] {
+                let mut norms = Vec::new();
+                for batch in 0..130 / batch_size {
+                    let x = x.narrow(0, batch * batch_size, batch_size).copy().set_requires_grad(true);
+                    let logits = model.logits(&model.layout().views(&theta), &x);
+                    let loss = logits.log_softmax(-1, Kind::Double).nll_loss(&logits.argmax(-1, false));
+                    norms.push(Tensor::run_backward(&[loss], &[&x], false, false)[0].norm().double_value(&[]));
+                }
+                let expected = norms.iter().sum::<f64>() / norms.len() as f64;
+                let found = input_gradient_norm(&model, &theta, &x, batch_size, calm).unwrap();
+                assert!((found - expected).abs() < 1e-12 * expected, "{text}: {found} against {expected}");
+            }
+            assert!(input_gradient_norm(&model, &theta, &x, 131, calm).unwrap().is_nan());
+        }
+    }
+
+    #[test]
+    fn float32_agrees_with_float64() {
+        for text in ["conv8-conv16-32-10", "784-30-20-10"] {
+            let (model, theta, x) = problem(text, 130, Kind::Float);
+            let (exact_theta, exact_x) = (theta.to_kind(Kind::Double), x.to_kind(Kind::Double));
+            let pairs = [
+                (jacobian_norm(&model, &theta, &x, calm), jacobian_norm(&model, &exact_theta, &exact_x, calm)),
+                (
+                    input_gradient_norm(&model, &theta, &x, 64, calm),
+                    input_gradient_norm(&model, &exact_theta, &exact_x, 64, calm),
+                ),
+            ];
+            for (found, expected) in pairs {
+                let (found, expected) = (found.unwrap(), expected.unwrap());
+                assert!((found - expected).abs() < 1e-4 * expected, "{text}: {found} against {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_give_no_number_and_no_panic() {
+        let (model, theta, x) = problem("conv2-5-10", 8, Kind::Float);
+        let theta = theta * f64::NAN;
+        assert!(jacobian_norm(&model, &theta, &x, calm).unwrap().is_nan());
+        assert!(input_gradient_norm(&model, &theta, &x, 4, calm).unwrap().is_nan());
+    }
+
+    #[test]
+    fn an_observer_may_end_a_measurement() {
+        let (model, theta, x) = problem("784-10", 8, Kind::Float);
+        assert!(jacobian_norm(&model, &theta, &x, || anyhow::bail!("enough")).is_err());
+        assert!(input_gradient_norm(&model, &theta, &x, 4, || anyhow::bail!("enough")).is_err());
+    }
+}
