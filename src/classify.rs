@@ -6,6 +6,7 @@ use crate::experiment::{Context, Measurements, Trial, check};
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
+use crate::repeats::together;
 use crate::train::{Curves, MiniBatches, OptimizerName, train_classifier};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -145,8 +146,8 @@ impl Curve<'_> {
     }
 }
 
-/// A panel of curves over epochs, counted from 1.
+/// A panel of curves over epochs, counted from 1; those of one colour and dash are of several seeds.
 #[must_use]
 pub fn panel(y: Axis, curves: &[Curve]) -> Panel {
-    Panel::plot("", Axis::linear("epoch"), y, curves.iter().map(Curve::series).collect())
+    Panel::plot("", Axis::linear("epoch"), y, together(curves.iter().map(Curve::series).collect()))
 }

@@ -2,7 +2,7 @@
 //! the records; [`Study`] is the same with its types erased, which the runner and the registry
 //! hold. Knows neither the command line nor files.
 
-use crate::analysis::statistics::{LEVEL, sign_test};
+use crate::analysis::statistics::{Estimate, LEVEL, PairedComparison, share, sign_test};
 use crate::data::batches::{DataSpec, Images};
 use crate::error::Interrupted;
 use crate::files::sha256;
@@ -221,7 +221,7 @@ pub struct Done<E: Experiment> {
 pub struct Report {
     /// Columns, then rows, of the table on standard output.
     pub columns: Vec<String>,
-    pub rows: Vec<Vec<String>>,
+    pub rows: Vec<Vec<Cell>>,
     /// Sentences under the table.
     pub notes: Vec<String>,
     pub figures: Vec<Figure>,
@@ -236,15 +236,39 @@ pub struct Claim {
     pub id: String,
     pub statement: String,
     pub verdict: Verdict,
+    /// By how much, and how sure that is.
+    #[serde(flatten)]
+    pub effect: Option<Effect>,
     /// The numbers behind the verdict in words: "A below B in 8 of 10 seeds (p = 0.055)".
     pub detail: String,
     /// The numbers behind the verdict.
     pub evidence: Value,
 }
 
+/// How much there is to a claim.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Effect {
+    /// What was measured, and by what method the interval: "mean of log₁₀ …, Student's t over seeds".
+    pub effect_of: String,
+    pub effect: f64,
+    /// 95 %; `None` where the cases are too few.
+    pub interval: Option<[f64; 2]>,
+    /// How many cases.
+    pub n: usize,
+}
+
+impl Effect {
+    #[must_use]
+    pub fn new(effect_of: impl Into<String>, Estimate { value, interval, n }: Estimate) -> Option<Self> {
+        let known = value.is_finite().then_some(value)?;
+        Some(Self { effect_of: effect_of.into(), effect: known, interval, n })
+    }
+}
+
 impl Claim {
     /// A claim that held or not in each of some cases, such as "seeds": supported, or refuted, where a
-    /// fair coin would fall so in less than [`LEVEL`] of all such series of tosses (exact sign test).
+    /// fair coin would fall so in less than [`LEVEL`] of all such series of tosses (exact sign test). The
+    /// effect is the share of cases that held, with the exact interval of Clopper and Pearson.
     #[must_use]
     pub fn counted(id: &str, statement: &str, cases: &str, held: &[bool], rule: &str) -> Self {
         let (n, count) = (held.len(), held.iter().filter(|held| **held).count());
@@ -261,9 +285,44 @@ impl Claim {
         };
         let evidence = serde_json::json!({
             "rule": rule, "test": format!("exact one-sided sign test over {cases}"), "level": LEVEL,
-            "n": n, "as_claimed": count, "p_as_claimed": p_as_claimed, "p_opposite": p_opposite,
+            "as_claimed": count, "p_as_claimed": p_as_claimed, "p_opposite": p_opposite,
         });
-        Self { id: id.into(), statement: statement.into(), verdict, detail, evidence }
+        let effect = Effect::new(format!("share of {cases} where it held (Clopper-Pearson interval)"), share(count, n));
+        Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence }
+    }
+
+    /// A claim that losses have an order, by comparisons of neighbours over the seeds that both have:
+    /// supported where all are as claimed at [`LEVEL`], refuted where one is the opposite at its share of
+    /// it (Bonferroni). The effect is the smallest of the comparisons' mean log₁₀ ratios.
+    #[must_use]
+    pub fn ordered(id: &str, statement: &str, pairs: &[PairedComparison], rule: &str) -> Self {
+        let verdict = if pairs.is_empty() {
+            Verdict::Inconclusive
+        } else if pairs.iter().all(|pair| pair.p_as_claimed < LEVEL) {
+            Verdict::Supported
+        } else if pairs.iter().any(|pair| pair.p_opposite < LEVEL / pairs.len() as f64) {
+            Verdict::Refuted
+        } else {
+            Verdict::Inconclusive
+        };
+        let detail = match pairs.iter().map(|pair| pair.n).max() {
+            None | Some(0) => "Too few trainings to say.".to_owned(),
+            Some(1) => "One seed decides nothing: try --repeats 10.".to_owned(),
+            Some(_) => {
+                let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+                format!("By seeds: {}.", pairs.join("; "))
+            }
+        };
+        let ratio = |pair: &PairedComparison| pair.log10_ratio.map_or(f64::INFINITY, |ratio| ratio.value);
+        let weakest = pairs.iter().min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let effect = weakest.and_then(|pair| {
+            let of = format!("mean log₁₀ of {} by {}, paired by seed (Student's t interval)", pair.worse, pair.better);
+            Effect::new(of, pair.log10_ratio?)
+        });
+        let evidence = serde_json::json!({
+            "rule": rule, "test": "exact one-sided sign test over seeds, paired by seed", "level": LEVEL, "pairs": pairs,
+        });
+        Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence }
     }
 }
 
@@ -332,17 +391,51 @@ pub mod check {
     }
 }
 
-/// A measured number as a table cell: four significant digits.
+/// A cell of a study's table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    Text(String),
+    /// A measured number: shown with four significant digits.
+    Number(f64),
+    /// A whole number.
+    Count(f64),
+    Seed(u64),
+}
+
+/// A measured number as a table cell.
 #[must_use]
-pub fn cell(value: f64) -> String {
-    if !value.is_finite() {
-        return "not finite".into();
+pub fn cell(value: f64) -> Cell {
+    Cell::Number(value)
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
     }
-    let exponent = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
-    if (-5..6).contains(&exponent) {
-        format!("{value:.*}", usize::try_from(3 - exponent).unwrap_or(0))
-    } else {
-        format!("{value:.3e}")
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Seed(seed) => seed.fmt(f),
+            Self::Number(value) | Self::Count(value) if !value.is_finite() => f.write_str("not finite"),
+            Self::Count(value) => value.fmt(f),
+            Self::Number(value) => {
+                let exponent = if *value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+                if (-5..6).contains(&exponent) {
+                    write!(f, "{value:.*}", usize::try_from(3 - exponent).unwrap_or(0))
+                } else {
+                    write!(f, "{value:.3e}")
+                }
+            }
+        }
     }
 }
 
@@ -825,7 +918,7 @@ mod tests {
             (2.5e9, "2.500e9"),
             (f64::NAN, "not finite"),
         ] {
-            assert_eq!(cell(value), text);
+            assert_eq!(cell(value).to_string(), text);
         }
     }
 

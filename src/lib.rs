@@ -6,7 +6,8 @@
 //! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
 //!   [`settings`] the layers of settings; [`experiments`] the studies
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
-//! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share
+//! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share;
+//!   [`repeats`]: what several seeds show together
 //! - [`run_dir`]: every path and every write
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ
@@ -30,6 +31,7 @@ pub mod model;
 pub mod objective;
 pub mod plot;
 pub mod regress;
+pub mod repeats;
 pub mod report;
 pub mod rng;
 pub mod run_dir;

@@ -5,6 +5,7 @@ use crate::data::batches::DataSpec;
 use crate::device::{DeviceChoice, cpu_name, mkl_choice};
 use crate::experiment::Report;
 use crate::plot::{Figure, rasterize};
+use crate::repeats;
 use crate::run_dir::StudyDir;
 use crate::runner::Job;
 use anyhow::{Context as _, Result};
@@ -71,6 +72,7 @@ fn timestamp() -> String {
 /// Where a file cannot be written, or a record lacks what the report needs.
 pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
     let report = job.study.report(&job.planned, &job.finished)?;
+    let rows = repeats::rows(&report.rows);
     let (_, settings) = job.study.settings()?;
 
     let figures: Vec<Value> = (report.figures.iter())
@@ -84,7 +86,7 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
         "settings": settings,
         "provenance": provenance.complete(job.study.data().as_ref())?,
         "trials": trials(job)?,
-        "table": {"columns": report.columns, "rows": report.rows, "notes": report.notes},
+        "table": {"columns": report.columns, "rows": rows, "notes": report.notes},
         "summary": report.summary,
         "figures": figures,
         "claims": report.claims,
@@ -167,15 +169,14 @@ fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
 pub fn table(report: &Report, job: &Job) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(&report.columns);
-    for row in &report.rows {
+    let rows = repeats::rows(&report.rows);
+    for row in &rows {
         table.add_row(row);
     }
     // Words to the left, numbers to the right.
     for (index, column) in table.column_iter_mut().enumerate() {
-        let numeric = report
-            .rows
-            .iter()
-            .all(|row| row.get(index).is_some_and(|cell| cell.is_empty() || cell.parse::<f64>().is_ok()));
+        let number = |cell: &String| cell.is_empty() || cell.contains(" ± ") || cell.parse::<f64>().is_ok();
+        let numeric = rows.iter().all(|row| row.get(index).is_some_and(number));
         column.set_cell_alignment(if numeric { CellAlignment::Right } else { CellAlignment::Left });
     }
     let data = job.study.data().map_or(String::new(), |spec| format!(", {}", spec.title()));

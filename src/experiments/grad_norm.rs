@@ -4,12 +4,13 @@
 use crate::analysis::statistics::quantile;
 use crate::data::functions::Target;
 use crate::experiment::{
-    Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell, check,
+    Cell, Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell, check,
 };
 use crate::model::Mlp;
 use crate::objective::{MeanSquaredError, Objective as _, norm};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::regress::{self, Problem};
+use crate::repeats::{self, together};
 use crate::train::{Convergence, Ending, OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -181,27 +182,27 @@ fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
         let record = &trial.record;
         let peak = peak(record.series("gradient_norm")?);
         report.rows.push(vec![
-            trial.label.clone(),
-            record.parameters.to_string(),
-            trial.trial.seed.to_string(),
-            record.scalar("epochs_run")?.to_string(),
-            regress::ending(record)?.to_owned(),
+            trial.label.clone().into(),
+            Cell::Count(record.parameters as f64),
+            Cell::Seed(trial.trial.seed),
+            Cell::Count(record.scalar("epochs_run")?),
+            regress::ending(record)?.into(),
             cell(record.scalar("final_train_loss")?),
             cell(record.scalar("final_validation_loss")?),
             cell(record.scalar("final_gradient_norm")?),
-            peak.map_or("not finite".to_owned(), |(_, norm)| cell(norm)),
-            peak.map_or(String::new(), |(epoch, _)| epoch.to_string()),
+            cell(peak.map_or(f64::NAN, |(_, norm)| norm)),
+            Cell::Count(peak.map_or(f64::NAN, |(epoch, _)| epoch as f64)),
         ]);
     }
     if (settings.function.to_string().as_str(), settings.domain) == ("sin-plus-x", [1.0, 10.0]) {
         report.notes.push("Reported: converged at epoch 1171 with a loss of 0.2005.".to_owned());
     }
     let formula = settings.function.formula();
-    let (norms, losses) = (panel(settings, done, &NORM)?, panel(settings, done, &LOSS)?);
+    let (norms, losses) = (panel(done, &NORM)?, panel(done, &LOSS)?);
     let figure = |name: &str, title: String, caption: String, panels| Figure {
         name: name.into(),
         title,
-        caption,
+        caption: caption + &repeats::caption(settings.repeats),
         columns: 1,
         panels,
     };
@@ -246,24 +247,17 @@ const LOSS: Quantity = Quantity {
     series: &[("train_loss", Mark::Line), ("validation_loss", Mark::Dashed)],
 };
 
-fn panel(settings: &GradNorm, done: &[DoneTrial], quantity: &Quantity) -> Result<Panel> {
+fn panel(done: &[DoneTrial], quantity: &Quantity) -> Result<Panel> {
     let mut series = Vec::new();
     for trial in done {
-        let index = (trial.trial.seed - settings.seed) as usize;
-        for &(name, mark) in quantity.series {
-            let kind = name.trim_end_matches("_loss");
-            let label = match (quantity.series.len(), settings.repeats) {
-                (1, 1) => String::new(),
-                (1, _) => format!("seed {}", trial.trial.seed),
-                (_, 1) => kind.to_owned(),
-                _ if mark == Mark::Line => format!("seed {}", trial.trial.seed),
-                _ => String::new(),
-            };
+        for (color, &(name, mark)) in quantity.series.iter().enumerate() {
+            // A single curve needs no name.
+            let label = if quantity.series.len() == 1 { "" } else { name.trim_end_matches("_loss") };
             let values = trial.record.series(name)?;
-            series.push(Series::over_epochs(label, Color::Cycle(index), 0, values).mark(mark));
+            series.push(Series::over_epochs(label, Color::Cycle(color), 0, values).mark(mark));
         }
     }
-    Ok(Panel::plot("", Axis::linear("epoch"), Axis::log(quantity.label), series))
+    Ok(Panel::plot("", Axis::linear("epoch"), Axis::log(quantity.label), together(series)))
 }
 
 // ------------------------------------------------------------------------------------ claims

@@ -2,17 +2,18 @@
 //! loss along the line through their solutions, θ(α) = (1-α)θ₁ + αθ₂ (Keskar et al. 2017).
 
 use crate::analysis::interpolation::{point, with_solutions};
-use crate::analysis::statistics::spearman;
+use crate::analysis::statistics::{Estimate, spearman};
 use crate::classify::{Curve, Training, panel};
 use crate::data::batches::{DataSpec, DatasetName, TEST_SIZE, TRAIN_SIZE};
 use crate::data::functions::evenly_spaced;
 use crate::experiment::{
-    Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
+    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Fingerprint, Flag, Measurements, Records, Report,
     Trial as TrialTrait, Verdict, cell, check,
 };
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
+use crate::repeats::{self, together};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -295,10 +296,10 @@ fn report(settings: &Interpolate, done: &[DoneTrial]) -> Result<Report> {
         let Trial::Training(training) = &trial.trial else { continue };
         let record = &trial.record;
         let mut row = vec![
-            trial.label.clone(),
-            record.parameters.to_string(),
-            training.seed.to_string(),
-            record.scalar("epochs_run")?.to_string(),
+            trial.label.clone().into(),
+            Cell::Count(record.parameters as f64),
+            Cell::Seed(training.seed),
+            Cell::Count(record.scalar("epochs_run")?),
         ];
         for name in ["final_train_loss", "final_train_accuracy", "final_test_loss", "final_test_accuracy"] {
             row.push(cell(record.scalar(name)?));
@@ -362,7 +363,8 @@ fn curve_figure(settings: &Interpolate, done: &[DoneTrial], data: &str) -> Resul
         title: format!("Training with small and large batches, {data}"),
         caption: format!(
             "Loss and accuracy on the training images (means while training) and test images of {data} after each \
-             epoch, for both batch sizes."
+             epoch, for both batch sizes.{}",
+            repeats::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -399,12 +401,13 @@ fn line_figure(settings: &Interpolate, lines: &[Line], data: &str) -> Figure {
         caption: format!(
             "Loss (left axis) and accuracy (right axis) of θ(α) = (1-α)θ₁ + αθ₂ over all training images (solid) and \
              test images (dashed) of {data}; θ₁ is the solution with batch size {first}, θ₂ the one with {second}, \
-             both marked."
+             both marked.{}",
+            repeats::caption(settings.repeats)
         ),
         columns: 1,
         panels: vec![
-            Panel::plot("", Axis::linear("α"), y, losses)
-                .right(Axis::linear("accuracy"), curves("accuracy", 1))
+            Panel::plot("", Axis::linear("α"), y, together(losses))
+                .right(Axis::linear("accuracy"), together(curves("accuracy", 1)))
                 .rules(vec![(0.0, format!("batch {first}")), (1.0, format!("batch {second}"))]),
         ],
     }
@@ -441,6 +444,7 @@ fn trains_well(settings: &Interpolate, done: &[DoneTrial]) -> Result<Claim> {
         id: "interpolate-both-train-well".into(),
         statement: "Both batch sizes train well.".into(),
         verdict,
+        effect: Effect::new("lowest final test accuracy", Estimate { value: worst, interval: None, n: evidence.len() }),
         detail: format!("Lowest test accuracy of {} trainings: {}.", evidence.len(), cell(worst)),
         evidence: json!({"trainings": evidence, "supported_from": GOOD, "refuted_below": BAD}),
     })
@@ -481,6 +485,10 @@ fn moves_together(lines: &[Line]) -> Claim {
         id: "interpolate-move-together".into(),
         statement: "Train and test curves move together along α.".into(),
         verdict,
+        effect: Effect::new(
+            "lowest Spearman correlation of train and test loss over α",
+            Estimate { value: lowest, interval: None, n: lines.len() },
+        ),
         detail: if lowest.is_finite() && widest.is_finite() {
             let (lowest, widest) = (cell(lowest), cell(widest));
             format!(

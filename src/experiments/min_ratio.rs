@@ -2,10 +2,10 @@
 //! of the loss, its eigenvalues and the minimal ratio, the share of them that are positive.
 
 use crate::analysis::hessian::{self, Spectrum};
-use crate::analysis::statistics::{quantile, spearman};
+use crate::analysis::statistics::{self, Estimate, quantile, spearman, spearman_with_interval};
 use crate::data::functions::Target;
 use crate::experiment::{
-    Claim, Context, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
+    Cell, Claim, Context, Done, Effect, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
     Trial as TrialTrait, Verdict, cell, check,
 };
 use crate::model::Mlp;
@@ -286,8 +286,8 @@ fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Report> {
     report.columns = ["at the end of training", "lowest", "median", "highest"].map(str::to_owned).to_vec();
     for (name, label) in SCALARS {
         let values = values(done, name);
-        let at = |share| quantile(&values, share).map_or(String::new(), cell);
-        report.rows.push(vec![label.to_owned(), at(0.0), at(0.5), at(1.0)]);
+        let at = |share| quantile(&values, share).map_or(Cell::from(""), cell);
+        report.rows.push(vec![label.into(), at(0.0), at(0.5), at(1.0)]);
     }
     let count = |is: &dyn Fn(&Measurements) -> bool| done.iter().filter(|trial| is(&trial.record)).count();
     let has = |name: &'static str| move |record: &Measurements| record.scalars.get(name) == Some(&1.0);
@@ -476,23 +476,17 @@ fn claims(done: &[DoneTrial]) -> Vec<Claim> {
         ("entry_ratio", "min-ratio-loss-entries", "the ratio (of positive entries)"),
         ("minimal_ratio", "min-ratio-loss-eigenvalues", "the ratio (of positive eigenvalues)"),
     ] {
-        let pairs = pairs(done, name);
-        let correlation = spearman(&pairs);
-        // Fisher's z: the interval that holds a rank correlation 95 times of 100.
-        let interval = correlation.filter(|_| pairs.len() > 3).map(|correlation| {
-            let half = 1.96 * 1.03 / (pairs.len() as f64 - 3.0).sqrt();
-            [correlation.atanh() - half, correlation.atanh() + half].map(f64::tanh)
-        });
+        let correlation = spearman_with_interval(&pairs(done, name));
+        let interval = correlation.and_then(|correlation| correlation.interval);
         let verdict = match interval {
             Some([low, high]) if low > -HARDLY && high < HARDLY => Verdict::Supported,
             Some([low, high]) if low > HARDLY || high < -HARDLY => Verdict::Refuted,
             _ => Verdict::Inconclusive,
         };
         let detail = match (correlation, interval) {
-            (Some(correlation), Some([low, high])) => format!(
-                "Spearman's correlation of ratio and loss over {} trainings: {correlation:.2} (95 % interval {low:.2} \
-                 to {high:.2}).",
-                pairs.len()
+            (Some(Estimate { value, n, .. }), Some([low, high])) => format!(
+                "Spearman's correlation of ratio and loss over {n} trainings: {value:.2} (95 % interval {low:.2} to \
+                 {high:.2})."
             ),
             _ => "Too few trainings to say.".to_owned(),
         };
@@ -500,10 +494,12 @@ fn claims(done: &[DoneTrial]) -> Vec<Claim> {
             id: id.into(),
             statement: format!("As {ratio} grows the loss hardly changes."),
             verdict,
+            effect: correlation.and_then(|correlation| {
+                Effect::new("Spearman's correlation of ratio and loss over trainings (Fisher's z)", correlation)
+            }),
             detail,
             evidence: json!({
                 "rule": format!("the interval of the correlation within ±{HARDLY}; refuted where it is all outside"),
-                "spearman": correlation, "interval": interval, "n": pairs.len(),
             }),
         });
     }
@@ -521,6 +517,7 @@ fn claims(done: &[DoneTrial]) -> Vec<Claim> {
             _ if share > 0.05 => Verdict::Refuted,
             _ => Verdict::Inconclusive,
         },
+        effect: Effect::new("share of trainings with a high loss (Clopper-Pearson interval)", statistics::share(high, losses.len())),
         detail: format!("{high} of {} trainings end with more than ten times the median loss.", losses.len()),
         evidence: json!({
             "rule": "above ten times the median: at most 2 % of the trainings; refuted above 5 %; at least 50 trainings",

@@ -1,14 +1,16 @@
 //! `hw1 params-sweep`, task 3-2 of the report: loss and accuracy of networks 784-2k-k-10 against
 //! their number of parameters.
 
-use crate::analysis::statistics::spearman;
+use crate::analysis::statistics::{Estimate, slope, spearman, spearman_with_interval};
 use crate::classify::{Curve, Training, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
-    Claim, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Verdict, cell, check,
+    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report, Verdict, cell,
+    check,
 };
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
+use crate::repeats::{self, together};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -115,7 +117,8 @@ fn report(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Report> {
     let columns = ["model", "parameters", "seed", "train loss", "train accuracy", "test loss", "test accuracy"];
     report.columns = columns.map(str::to_owned).to_vec();
     for trial in done {
-        let mut row = vec![trial.label.clone(), trial.record.parameters.to_string(), trial.trial.seed.to_string()];
+        let mut row =
+            vec![trial.label.clone().into(), Cell::Count(trial.record.parameters as f64), Cell::Seed(trial.trial.seed)];
         for name in FINAL {
             row.push(cell(trial.record.scalar(name)?));
         }
@@ -139,18 +142,26 @@ fn size_figure(settings: &ParamsSweep, done: &[DoneTrial], data: &str) -> Result
         [("loss", Axis::linear("final loss (cross entropy)")), ("accuracy", Axis::linear("final accuracy"))]
     {
         let mut series = Vec::new();
-        for seed in settings.seed..settings.seed + settings.repeats {
-            for (color, set) in ["train", "test"].into_iter().enumerate() {
+        let mut all = Vec::new();
+        for (color, set) in ["train", "test"].into_iter().enumerate() {
+            let mut of_all = Vec::new();
+            for seed in settings.seed..settings.seed + settings.repeats {
                 let mut points = Vec::new();
                 for trial in done.iter().filter(|trial| trial.trial.seed == seed) {
                     let value = trial.record.scalar(&format!("final_{set}_{quantity}"))?;
                     points.push((trial.record.parameters as f64, value));
                 }
                 points.sort_by(|a, b| a.0.total_cmp(&b.0));
-                let label = if seed == settings.seed { set } else { "" };
-                series.push(Series::new(label, Color::Cycle(color), points).mark(Mark::LinePoints));
+                of_all.extend_from_slice(&points);
+                let mark = if settings.repeats > 1 { Mark::Line } else { Mark::LinePoints };
+                series.push(Series::new(set, Color::Cycle(color), points).mark(mark));
+            }
+            if settings.repeats > 1 {
+                all.push(Series::new("", Color::Cycle(color), of_all).mark(Mark::Points));
             }
         }
+        let mut series = together(series);
+        series.extend(all);
         panels.push(Panel::plot("", Axis::linear("parameters"), y, series));
     }
     Ok(Figure {
@@ -158,8 +169,9 @@ fn size_figure(settings: &ParamsSweep, done: &[DoneTrial], data: &str) -> Result
         title: format!("Loss and accuracy against size, {data}"),
         caption: format!(
             "Final loss and accuracy on the training and test images of {data} against the number of parameters, \
-             after {} epochs.",
-            settings.epochs
+             after {} epochs.{}",
+            settings.epochs,
+            repeats::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -170,7 +182,7 @@ fn curve_figure(settings: &ParamsSweep, done: &[DoneTrial], data: &str) -> Resul
     let mut panels = Vec::new();
     for (set, quantity) in [("train", "loss"), ("train", "accuracy"), ("test", "loss"), ("test", "accuracy")] {
         let mut curves = Vec::new();
-        for trial in done.iter().filter(|trial| trial.trial.seed == settings.seed) {
+        for trial in done {
             let (_, color) = Named::find(&settings.models, &trial.trial.model);
             // One legend serves all four panels.
             let label = if (set, quantity) == ("train", "accuracy") { trial.label.clone() } else { String::new() };
@@ -188,8 +200,8 @@ fn curve_figure(settings: &ParamsSweep, done: &[DoneTrial], data: &str) -> Resul
         title: format!("Loss and accuracy over epochs, {data}"),
         caption: format!(
             "Loss and accuracy on the training images (means while training) and test images of {data} after each \
-             epoch, seed {}.",
-            settings.seed
+             epoch.{}",
+            repeats::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -211,54 +223,73 @@ fn size_correlation(done: &[DoneTrial], name: &str) -> Result<Option<f64>> {
 const LEVELS_OFF: i64 = 10_000;
 
 fn claims(done: &[DoneTrial]) -> Result<Vec<Claim>> {
-    let small: Vec<&DoneTrial> = done.iter().filter(|trial| trial.record.parameters <= LEVELS_OFF).collect();
-    let mut pairs = Vec::new();
-    for trial in &small {
-        pairs.push((trial.record.parameters as f64, trial.record.scalar("final_train_accuracy")?));
-    }
-    let rise = spearman(&pairs);
-    // Gain in accuracy for each thousand parameters, on either side.
-    let gain = |low: i64, high: i64| -> Result<Option<f64>> {
-        let mut inside: Vec<(f64, f64)> = Vec::new();
-        for trial in done.iter().filter(|trial| (low..=high).contains(&trial.record.parameters)) {
-            inside.push((trial.record.parameters as f64, trial.record.scalar("final_train_accuracy")?));
+    // Size in thousands of parameters, and train accuracy.
+    let within = |low: i64, high: i64| -> Result<Vec<(f64, f64)>> {
+        let inside = done.iter().filter(|trial| (low..=high).contains(&trial.record.parameters));
+        inside
+            .map(|trial| Ok((trial.record.parameters as f64 / 1000.0, trial.record.scalar("final_train_accuracy")?)))
+            .collect()
+    };
+    let (small, large) = (within(0, LEVELS_OFF)?, within(LEVELS_OFF + 1, i64::MAX)?);
+    let rise = spearman_with_interval(&small);
+    let rise_verdict = match rise.and_then(|rise| rise.interval) {
+        Some([low, _]) if low > 0.0 => Verdict::Supported,
+        Some([_, high]) if high < 0.0 => Verdict::Refuted,
+        _ => Verdict::Inconclusive,
+    };
+    // How much of the slope below is left beyond.
+    let (before, after) = (slope(&small), slope(&large));
+    let left = before
+        .zip(after)
+        .filter(|(before, _)| before.value > 0.0)
+        .map(|(before, after)| after.map(|slope| slope / before.value));
+    let level_verdict = match left.and_then(|left| left.interval) {
+        Some([_, high]) if high < LITTLE => Verdict::Supported,
+        Some([low, _]) if low > LITTLE => Verdict::Refuted,
+        _ => Verdict::Inconclusive,
+    };
+    let shown = |estimate: Option<Estimate>| match estimate {
+        Some(Estimate { value, interval: Some([low, high]), .. }) => {
+            format!("{} ({} to {})", cell(value), cell(low), cell(high))
         }
-        inside.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(match (inside.first(), inside.last()) {
-            (Some(first), Some(last)) if last.0 > first.0 => Some((last.1 - first.1) / (last.0 - first.0) * 1000.0),
-            _ => None,
-        })
+        _ => "unknown".to_owned(),
     };
-    let (before, after) = (gain(0, LEVELS_OFF)?, gain(LEVELS_OFF, i64::MAX)?);
-    let rise_verdict = match rise {
-        Some(rise) if rise >= 0.8 => Verdict::Supported,
-        Some(rise) if rise <= 0.0 => Verdict::Refuted,
-        _ => Verdict::Inconclusive,
-    };
-    let level_verdict = match (before, after) {
-        (Some(before), Some(after)) if before > 0.0 && after < 0.25 * before => Verdict::Supported,
-        (Some(before), Some(after)) if before > 0.0 && after >= before => Verdict::Refuted,
-        _ => Verdict::Inconclusive,
-    };
-    let shown = |value: Option<f64>| value.map_or("unknown".to_owned(), cell);
     Ok(vec![
         Claim {
             id: "params-sweep-improves".into(),
             statement: "Up to about 10000 parameters loss falls and accuracy rises with size.".into(),
             verdict: rise_verdict,
-            detail: format!("Spearman correlation of size and train accuracy there: {}.", shown(rise)),
-            evidence: json!({"spearman": rise, "n": small.len()}),
+            effect: rise.and_then(|rise| {
+                Effect::new(
+                    "Spearman's correlation of size and train accuracy up to 10000 parameters (Fisher's z)",
+                    rise,
+                )
+            }),
+            detail: format!("Spearman's correlation of size and train accuracy there: {}.", shown(rise)),
+            evidence: json!({"rule": "the interval of the correlation above 0; refuted where it is below"}),
         },
         Claim {
             id: "params-sweep-levels-off".into(),
             statement: "Beyond 10000 parameters both level off.".into(),
             verdict: level_verdict,
+            effect: left.and_then(|left| {
+                Effect::new(
+                    "slope of train accuracy beyond 10000 parameters by that below (Student's t, of the former)",
+                    left,
+                )
+            }),
             detail: format!(
                 "Train accuracy gained for each thousand parameters: {} below, {} beyond.",
                 shown(before),
                 shown(after)
             ),
-            evidence: json!({"gain_below": before, "gain_beyond": after}),
+            evidence: json!({
+                "rule": format!("the interval of the slope beyond below {LITTLE} of the slope before; refuted where above"),
+                "slope_below": before, "slope_beyond": after,
+            }),
         },
     ])
 }
+
+/// A slope of this share of the one before is level.
+const LITTLE: f64 = 0.25;

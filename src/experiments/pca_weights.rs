@@ -5,8 +5,8 @@ use crate::analysis::pca::{Pca, pca};
 use crate::classify::{Curve, Training, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
-    Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
-    Trial as TrialTrait, cell, check,
+    Cell, Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
+    TRAININGS_FLAG, Trial as TrialTrait, cell, check,
 };
 use crate::model::Classifier;
 use crate::objective::CrossEntropy;
@@ -273,7 +273,8 @@ fn report(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Report> {
             planes.push([Plane::of(record, PARTS[0].0, trainings)?, Plane::of(record, PARTS[1].0, trainings)?]);
             continue;
         };
-        let mut row = vec![trial.label.clone(), trial.record.parameters.to_string(), training.seed.to_string()];
+        let mut row =
+            vec![trial.label.clone().into(), Cell::Count(trial.record.parameters as f64), Cell::Seed(training.seed)];
         for name in ["final_train_loss", "final_train_accuracy", "final_test_loss", "final_test_accuracy"] {
             row.push(cell(trial.record.scalar(name)?));
         }

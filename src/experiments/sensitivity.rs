@@ -2,14 +2,16 @@
 //! strongly the networks answer to small changes of their input.
 
 use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
+use crate::analysis::statistics::mean;
 use crate::classify::{Curve, Training, ends, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
-    Claim, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, Verdict,
-    cell, check,
+    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report,
+    Trial as TrialTrait, Verdict, cell, check,
 };
 use crate::model::Classifier;
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
+use crate::repeats::{self, together};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -272,9 +274,9 @@ fn report(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Report> {
     for trial in done {
         let training = &trial.trial.training;
         let mut row = vec![
-            trial.label.clone(),
-            format!("{} {:e}", training.optimizer.name(), training.learning_rate),
-            training.seed.to_string(),
+            trial.label.clone().into(),
+            format!("{} {:e}", training.optimizer.name(), training.learning_rate).into(),
+            Cell::Seed(training.seed),
         ];
         for name in FINAL {
             row.push(cell(trial.record.scalar(name)?));
@@ -337,7 +339,7 @@ fn sensitivity_figure(settings: &Sensitivity, done: &[DoneTrial], data: &str) ->
         for trial in done {
             let color = settings.place(&trial.trial);
             // One legend serves both panels.
-            let shown = trial.trial.seed() == settings.seed && name == INPUT_GRADIENT;
+            let shown = name == INPUT_GRADIENT;
             let label = if shown { trial.label.clone() } else { String::new() };
             curves.push(Curve { label, color, dashed: color >= 6, values: trial.record.series(name)? });
         }
@@ -349,8 +351,9 @@ fn sensitivity_figure(settings: &Sensitivity, done: &[DoneTrial], data: &str) ->
         caption: format!(
             "After each epoch: the report's √Σ(∂ℓ/∂x)² of a batch, mean over the full batches of the test images of \
              {data}, which falls as 1/√batch size by its definition; and the mean Frobenius norm of ∂softmax/∂x over \
-             the first {} test images (Novak et al. 2018).",
-            settings.probe_size
+             the first {} test images (Novak et al. 2018).{}",
+            settings.probe_size,
+            repeats::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -406,15 +409,16 @@ fn overview(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Fi
                 }
             }
         }
-        panels.push(Panel::plot("", Axis::log("batch size"), y, series));
+        panels.push(Panel::plot("", Axis::log("batch size"), y, together(series)));
     }
     Ok(Figure {
         name: "overview".into(),
         title: format!("Loss, accuracy and sensitivity against batch size, {data}"),
         caption: format!(
             "At the final weights after {} epochs: loss and accuracy over all training and test images of {data}, the \
-             report's √Σ(∂ℓ/∂x)² of a test batch, and the mean Frobenius norm of ∂softmax/∂x over all test images.",
-            settings.epochs
+             report's √Σ(∂ℓ/∂x)² of a test batch, and the mean Frobenius norm of ∂softmax/∂x over all test images.{}",
+            settings.epochs,
+            repeats::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -496,10 +500,12 @@ fn claim(
         0 => "No such training.".to_owned(),
         n => format!("The {measure}: {} to {} in {n} trainings.", cell(lowest), cell(highest)),
     };
+    let middle = mean(values);
     Claim {
         id: id.into(),
         statement: statement.into(),
         verdict,
+        effect: middle.and_then(|middle| Effect::new(format!("{measure}, mean (Student's t over trainings)"), middle)),
         detail,
         evidence: json!({"measure": measure, "values": values, "epochs": epochs}),
     }

@@ -1,16 +1,17 @@
 //! `hw1 simulate`, task 1-1 of the report: networks of different depth and about equal size learn
 //! a function of one variable by full-batch training.
 
-use crate::analysis::statistics::{LEVEL, PairedComparison};
+use crate::analysis::statistics::PairedComparison;
 use crate::data::functions::{Target, evenly_spaced};
 use crate::experiment::{
-    Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, Verdict, cell, check,
+    Cell, Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell, check,
 };
 use crate::files::sha256;
 use crate::model::{Mlp, Named};
 use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::regress::{self, Problem, evaluate};
+use crate::repeats::{self, together};
 use crate::train::{Convergence, Ending, OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -262,19 +263,19 @@ fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> R
         let record = &trial.record;
         let scalar = |name: &str| record.scalar(name);
         let mut row = vec![
-            trial.label.clone(),
-            record.parameters.to_string(),
-            trial.trial.seed.to_string(),
-            scalar("epochs_run")?.to_string(),
-            regress::ending(record)?.to_owned(),
+            trial.label.clone().into(),
+            Cell::Count(record.parameters as f64),
+            Cell::Seed(trial.trial.seed),
+            Cell::Count(scalar("epochs_run")?),
+            regress::ending(record)?.into(),
             cell(scalar("final_train_loss")?),
             cell(scalar("final_validation_loss")?),
             cell(scalar("maximum_error")?),
         ];
         if beside {
             let reported = reported_for(&trial.trial);
-            row.push(reported.map_or(String::new(), |reported| reported.epochs.to_string()));
-            row.push(reported.map_or(String::new(), |reported| cell(reported.loss)));
+            row.push(reported.map_or("".into(), |reported| Cell::Count(f64::from(reported.epochs))));
+            row.push(reported.map_or("".into(), |reported| cell(reported.loss)));
         }
         report.rows.push(row);
     }
@@ -356,11 +357,12 @@ fn loss_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> {
         name: "training-loss".into(),
         title: format!("Training loss on {formula}"),
         caption: format!(
-            "Mean squared error over the {} training points before each epoch's step.",
-            settings.train_size
+            "Mean squared error over the {} training points before each epoch's step.{}",
+            settings.train_size,
+            repeats::caption(settings.repeats)
         ),
         columns: 1,
-        panels: vec![Panel::plot("", Axis::linear("epoch"), y, series)],
+        panels: vec![Panel::plot("", Axis::linear("epoch"), y, together(series))],
     })
 }
 
@@ -372,27 +374,25 @@ fn prediction_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> 
     let mut predictions =
         vec![Series { label: "ground truth".into(), color: Color::Ink, mark: Mark::Line, points: points(&y) }];
     let mut errors = Vec::new();
-    // Of several seeds the first: more curves on each other would show less.
-    for trial in done.iter().filter(|trial| trial.trial.seed == settings.seed) {
+    for trial in done {
         let prediction = trial.record.series("prediction")?;
         let error: Vec<f64> = prediction.iter().zip(&y).map(|(prediction, truth)| prediction - truth).collect();
         predictions.push(curve(settings, trial, points(prediction)));
         errors.push(curve(settings, trial, points(&error)));
     }
-    let seed = if settings.repeats > 1 { format!(" of seed {}", settings.seed) } else { String::new() };
-    let in_title = if settings.repeats > 1 { format!(", seed {}", settings.seed) } else { String::new() };
     Ok(Figure {
         name: "predictions".into(),
-        title: format!("Predictions of {formula}{in_title}"),
+        title: format!("Predictions of {formula}"),
         caption: format!(
-            "The predictions{seed} at the {} validation points beside the function itself, and their error, \
-             prediction minus truth.",
-            settings.validation_size
+            "The predictions at the {} validation points beside the function itself, and their error, prediction \
+             minus truth.{}",
+            settings.validation_size,
+            repeats::caption(settings.repeats)
         ),
         columns: 2,
         panels: vec![
-            Panel::plot("Prediction", Axis::linear("x"), Axis::linear("f(θ, x)"), predictions),
-            Panel::plot("Error", Axis::linear("x"), Axis::linear("prediction − truth"), errors),
+            Panel::plot("Prediction", Axis::linear("x"), Axis::linear("f(θ, x)"), together(predictions)),
+            Panel::plot("Error", Axis::linear("x"), Axis::linear("prediction − truth"), together(errors)),
         ],
     })
 }
@@ -433,29 +433,12 @@ fn claims(settings: &Simulate, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         let (better, worse) = (losses(done, pair[0])?, losses(done, pair[1])?);
         pairs.push(PairedComparison::of_losses((pair[0], &better), (pair[1], &worse)));
     }
-    let verdict = if pairs.iter().all(|pair| pair.p_as_claimed < LEVEL) {
-        Verdict::Supported
-    } else if pairs.iter().any(|pair| pair.p_opposite < LEVEL / pairs.len() as f64) {
-        // One reversed pair is enough, so the level is shared among them (Bonferroni).
-        Verdict::Refuted
-    } else {
-        Verdict::Inconclusive
-    };
-    let seeds = pairs.iter().map(|pair| pair.n).max().unwrap_or(0);
-    let detail = match seeds {
-        0 => "Too few trainings converged to say.".to_owned(),
-        1 => "One seed decides nothing: try --repeats 10.".to_owned(),
-        _ => {
-            let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
-            format!("By seeds: {}.", pairs.join(", "))
-        }
-    };
-    let evidence = json!({
-        "test": "exact one-sided sign test over seeds, models paired by seed; trainings that reached the last epoch \
-                 without converging are left out",
-        "level": LEVEL, "pairs": pairs,
-    });
-    Ok(vec![Claim { id: id.into(), statement: statement.into(), verdict, detail, evidence }])
+    Ok(vec![Claim::ordered(
+        id,
+        statement,
+        &pairs,
+        "final training losses; trainings that reached the last epoch without converging are left out",
+    )])
 }
 
 /// Final training losses, by seed, of the report's model of that name. The claims are about the
