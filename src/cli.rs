@@ -12,10 +12,11 @@ use crate::experiments::params_sweep::ParamsSweep;
 use crate::experiments::pca_weights::PcaWeights;
 use crate::experiments::random_labels::RandomLabels;
 use crate::experiments::simulate::Simulate;
+use crate::page::{self, Format, Reference};
 use crate::report::{self, Provenance};
 use crate::run_dir::RunDir;
 use crate::runner::{self, Job, Options, ProgressMode, Signals};
-use crate::settings::Layers;
+use crate::settings::{DEFAULT_PRESET, Layers};
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
 use std::ffi::OsString;
@@ -137,6 +138,32 @@ pub fn command() -> Command {
             .subcommand(Command::new("verify").about("Check all four files").arg(folder.clone()))
             .subcommand(Command::new("path").about("Print the folder in use").arg(folder)),
     );
+    command = command.subcommand(
+        Command::new("report")
+            .about("Put all studies of a run directory on one page")
+            .arg(
+                Arg::new("out")
+                    .long("out")
+                    .value_name("DIR")
+                    .value_parser(clap::value_parser!(PathBuf))
+                    .help("Run directory [default: runs/<preset>]"),
+            )
+            .arg(
+                Arg::new("preset")
+                    .long("preset")
+                    .value_name("NAME")
+                    .default_value(DEFAULT_PRESET)
+                    .help("Preset whose run directory it is, where --out names none"),
+            )
+            .arg(
+                Arg::new("format")
+                    .long("format")
+                    .value_name("FORMAT")
+                    .value_parser(["html", "markdown"])
+                    .default_value("html")
+                    .help("html: report.html, one file that needs no other; markdown: report.md, beside its figures"),
+            ),
+    );
     for entry in REGISTRY {
         let own = entry.flags.iter().map(|flag| {
             let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
@@ -167,8 +194,10 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         }
     };
     let Some((name, matches)) = matches.subcommand() else { bail!("no subcommand") };
-    if name == "data" {
-        return data(matches);
+    match name {
+        "data" => return data(matches),
+        "report" => return report(matches),
+        _ => {}
     }
     let entry = REGISTRY.iter().find(|entry| entry.name == name).context("a subcommand without an experiment")?;
     let common = Common::from_arg_matches(matches)?;
@@ -233,6 +262,28 @@ fn data(matches: &ArgMatches) -> Result<()> {
         }
         _ => print(&format!("{}\n", found(named)?.display())),
     }
+}
+
+/// `hw1 report`.
+fn report(matches: &ArgMatches) -> Result<()> {
+    let preset: &String = matches.get_one("preset").context("a preset")?;
+    let named = matches.get_one::<PathBuf>("out").cloned();
+    let run_dir = RunDir::new(named.unwrap_or_else(|| PathBuf::from("runs").join(preset)));
+    let markdown = matches.get_one::<String>("format").is_some_and(|format| format == "markdown");
+    write_page(&run_dir, if markdown { Format::Markdown } else { Format::Html })
+}
+
+/// Writes the page of a run directory, and tells where it is.
+fn write_page(run_dir: &RunDir, format: Format) -> Result<()> {
+    let mut references = Vec::new();
+    for entry in REGISTRY {
+        for study in (entry.studies)(&Layers::default())? {
+            let (experiment, (_, settings)) = (study.experiment().to_owned(), study.settings()?);
+            references.push(Reference { experiment, folder: study.folder(), settings });
+        }
+    }
+    let path = page::write(run_dir, &references, format)?;
+    print(&format!("{}\n", path.display()))
 }
 
 /// MNIST's folder, or how to get one.
