@@ -14,6 +14,7 @@ use crate::experiments::pca_weights::PcaWeights;
 use crate::experiments::random_labels::RandomLabels;
 use crate::experiments::sensitivity::Sensitivity;
 use crate::experiments::simulate::Simulate;
+use crate::page::{self, Format, Reference};
 use crate::report::{self, Provenance};
 use crate::run_dir::RunDir;
 use crate::runner::{self, Job, Options, ProgressMode, Signals};
@@ -168,6 +169,32 @@ pub fn command() -> Command {
                 arg.help("Seeds to run of every study [default: 5 of simulate and grad-norm, 1 of the others]")
             }),
     );
+    command = command.subcommand(
+        Command::new("report")
+            .about("Put all studies of a run directory on one page")
+            .arg(
+                Arg::new("out")
+                    .long("out")
+                    .value_name("DIR")
+                    .value_parser(clap::value_parser!(PathBuf))
+                    .help("Run directory [default: runs/<preset>]"),
+            )
+            .arg(
+                Arg::new("preset")
+                    .long("preset")
+                    .value_name("NAME")
+                    .default_value(DEFAULT_PRESET)
+                    .help("Preset whose run directory it is, where --out names none"),
+            )
+            .arg(
+                Arg::new("format")
+                    .long("format")
+                    .value_name("FORMAT")
+                    .value_parser(["html", "markdown"])
+                    .default_value("html")
+                    .help("html: report.html, one file that needs no other; markdown: report.md, beside its figures"),
+            ),
+    );
     for entry in REGISTRY {
         let own = entry.flags.iter().map(|flag| {
             let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
@@ -198,8 +225,10 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         }
     };
     let Some((name, matches)) = matches.subcommand() else { bail!("no subcommand") };
-    if name == "data" {
-        return data(matches);
+    match name {
+        "data" => return data(matches),
+        "report" => return report(matches),
+        _ => {}
     }
     let common = Common::from_arg_matches(matches)?;
     let (studies, preset) = if name == ALL {
@@ -213,7 +242,20 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     if common.dry_run {
         return dry_run(&studies, &run_dir, &common, &preset);
     }
-    run(&studies, &run_dir, &common, &preset)
+    let ran = run(&studies, &run_dir, &common, &preset);
+    if name != ALL || ran.as_ref().is_err_and(|error| error.is::<Exit>()) {
+        return ran;
+    }
+    // Also where a trial failed: the page shows what there is.
+    let page = write_page(&run_dir, Format::Html);
+    match (ran, page) {
+        (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+        (Ok(()), Ok(path)) if common.json => {
+            say(&format!("hw1: {}", path.display()));
+            Ok(())
+        }
+        (Ok(()), Ok(path)) => print(&format!("\n{}\n", path.display())),
+    }
 }
 
 /// `hw1 all`, beside the subcommands of the registry.
@@ -307,6 +349,28 @@ fn data(matches: &ArgMatches) -> Result<()> {
         }
         _ => print(&format!("{}\n", found(named)?.display())),
     }
+}
+
+/// `hw1 report`.
+fn report(matches: &ArgMatches) -> Result<()> {
+    let preset: &String = matches.get_one("preset").context("a preset")?;
+    let named = matches.get_one::<PathBuf>("out").cloned();
+    let run_dir = RunDir::new(named.unwrap_or_else(|| PathBuf::from("runs").join(preset)));
+    let markdown = matches.get_one::<String>("format").is_some_and(|format| format == "markdown");
+    let path = write_page(&run_dir, if markdown { Format::Markdown } else { Format::Html })?;
+    print(&format!("{}\n", path.display()))
+}
+
+/// Writes the page of a run directory; returns its path.
+fn write_page(run_dir: &RunDir, format: Format) -> Result<PathBuf> {
+    let mut references = Vec::new();
+    for entry in REGISTRY {
+        for study in (entry.studies)(&Layers::default())? {
+            let (experiment, (_, settings)) = (study.experiment().to_owned(), study.settings()?);
+            references.push(Reference { experiment, folder: study.folder(), settings });
+        }
+    }
+    page::write(run_dir, &references, format)
 }
 
 /// MNIST's folder, or how to get one.

@@ -4,7 +4,7 @@
 //!
 //! - [`cli`]: clap, the registry, from arguments to a run
 //! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
-//!   [`settings`] the layers of settings; [`experiments`] the studies
+//!   [`page`] all of them on one page; [`settings`] the layers of settings; [`experiments`] the studies
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
 //! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share;
 //!   [`repeats`]: what several seeds show together
@@ -29,6 +29,7 @@ pub mod experiments;
 pub mod files;
 pub mod model;
 pub mod objective;
+pub mod page;
 pub mod plot;
 pub mod regress;
 pub mod repeats;

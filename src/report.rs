@@ -1,7 +1,7 @@
 //! What a study leaves for people and programs: settings.toml, metrics.json, metrics.csv, the
 //! figures, and the table on standard output. Reads records only, so it never retrains.
 
-use crate::data::batches::DataSpec;
+use crate::data::batches::{DataSpec, DatasetName};
 use crate::device::{DeviceChoice, cpu_name, mkl_choice};
 use crate::experiment::Report;
 use crate::plot::{Figure, rasterize};
@@ -55,11 +55,16 @@ impl Provenance {
     /// Of a study that is done now; `data` is null where points are computed.
     fn complete(&self, data: Option<&DataSpec>) -> Result<Value> {
         let mut value = serde_json::to_value(self)?;
-        value["data"] = json!(data.map(|spec| json!({"name": spec.title(), "identity": spec.identity()})));
+        value["data"] = json!(data.map(origin));
         value["end"] = timestamp().into();
         value["seconds"] = self.begin.elapsed().as_secs_f64().into();
         Ok(value)
     }
+}
+
+/// Where images come from.
+fn origin(spec: &DataSpec) -> Value {
+    json!({"name": spec.title(), "identity": spec.identity(), "synthetic": spec.dataset == DatasetName::Synthetic})
 }
 
 fn timestamp() -> String {

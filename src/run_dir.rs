@@ -40,6 +40,36 @@ impl RunDir {
         StudyDir { root: self.root.join(folder) }
     }
 
+    /// Names of the folders that hold a study, in no order.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read.
+    pub fn folders(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| format!("cannot read {}", self.root.display()))?,
+        };
+        let mut folders = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let study = self.study(&name);
+            if study.trials().is_dir() || study.metrics().is_file() {
+                folders.push(name);
+            }
+        }
+        Ok(folders)
+    }
+
+    /// Writes a file of the directory whole, and returns its path.
+    ///
+    /// # Errors
+    /// Where it cannot be written; what stood there before still stands then.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.root.join(name);
+        write_atomically(&path, bytes)?;
+        Ok(path)
+    }
+
     /// Makes the directory and takes its lock; `None` while another process holds it.
     ///
     /// # Errors
@@ -137,6 +167,11 @@ impl StudyDir {
     #[must_use]
     pub fn figures(&self) -> PathBuf {
         self.root.join("figures")
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.json")
     }
 
     fn trials(&self) -> PathBuf {

@@ -9,9 +9,13 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["cli", "device", "error", "runner"]),
-    ("cli", &["data", "device", "error", "experiment", "experiments", "report", "run_dir", "runner", "settings"]),
+    (
+        "cli",
+        &["data", "device", "error", "experiment", "experiments", "page", "report", "run_dir", "runner", "settings"],
+    ),
     ("settings", &["error", "experiment"]),
     ("report", &["data", "device", "experiment", "plot", "repeats", "run_dir", "runner"]),
+    ("page", &["error", "experiment", "run_dir"]),
     ("runner", &["data", "device", "error", "experiment", "run_dir"]),
     ("classify", &["data", "error", "experiment", "model", "objective", "plot", "repeats", "train"]),
     ("repeats", &["analysis", "experiment", "plot"]),
@@ -59,6 +63,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rand_chacha", &["rng"]),
     ("nanoexpr", &["data"]),
     ("comfy_table", &["report"]),
+    ("askama", &["page"]),
     ("safetensors", &["run_dir", "experiment"]),
     ("statrs", &["analysis"]),
     // They panic where standard error or output is gone: error::say and cli::print do not.

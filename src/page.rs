@@ -1,0 +1,628 @@
+//! The page: all studies of a run directory as one report.html, or as report.md for a repository.
+//! Reads metrics.json and figures as any other program would, and knows no experiment. The
+//! templates are `templates/page.html` and `templates/page.md`; askama escapes all that goes in.
+//!
+//! Figures go into the page as `data:` images, not as elements: what stands in an SVG cannot run,
+//! load or restyle anything there, and the image has an alternative text as any other. Escaped by
+//! percent signs they grow by a hundredth, in base64 by a third.
+
+use crate::error::one_line;
+use crate::experiment::{Verdict, cell};
+use crate::run_dir::{RunDir, StudyDir};
+use anyhow::{Context as _, Result, bail, ensure};
+use askama::Template;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Html,
+    Markdown,
+}
+
+/// A study as the report has it: its place on the page, and the settings to hold a run's against.
+pub struct Reference {
+    pub experiment: String,
+    pub folder: String,
+    pub settings: Value,
+}
+
+/// Writes the page of `run_dir` into it and returns its path; `references` give the order. The same
+/// run directory gives the same bytes.
+///
+/// # Errors
+/// Where there is no study in it, or the page cannot be written. A study that cannot be read is a
+/// line on the page.
+pub fn write(run_dir: &RunDir, references: &[Reference], format: Format) -> Result<PathBuf> {
+    let page = Page::read(run_dir, references, format)?;
+    match format {
+        Format::Html => run_dir.write("report.html", Html { page: &page }.render()?.as_bytes()),
+        Format::Markdown => run_dir.write("report.md", MarkdownText { page: &page }.render()?.as_bytes()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Html<'a> {
+    page: &'a Page,
+}
+
+#[derive(Template)]
+#[template(path = "page.md")]
+struct MarkdownText<'a> {
+    page: &'a Page,
+}
+
+/// The escaper of `.md` templates: what would be markup is text, on one line, also in a table.
+#[derive(Clone, Copy)]
+pub struct Markdown;
+
+impl askama::filters::Escaper for Markdown {
+    fn write_escaped_str<W: fmt::Write>(&self, mut out: W, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| self.write_escaped_char(&mut out, c))
+    }
+
+    fn write_escaped_char<W: fmt::Write>(&self, mut out: W, c: char) -> fmt::Result {
+        match c {
+            c if c.is_control() => out.write_char(' '),
+            c if "\\`*_{}[]<>#|~&!$".contains(c) => write!(out, "\\{c}"),
+            c => out.write_char(c),
+        }
+    }
+}
+
+/// Trials listed one by one; there is metrics.csv for more.
+const MOST_TRIALS: usize = 500;
+
+/// Numbers shown of a claim's evidence; there is metrics.json for more.
+const MOST_EVIDENCE: usize = 40;
+
+/// Parameter counts told one by one.
+const MOST_COUNTS: usize = 12;
+
+/// Settings that choose which samples of the same thing are drawn.
+const SEEDS: [&str; 2] = ["repeats", "seed"];
+
+const METRICS_SCHEMA: u32 = 1;
+const REPORT_PRESET: &str = "report";
+
+struct Page {
+    /// What a reader must know before believing the numbers.
+    warnings: Vec<String>,
+    studies: Vec<Study>,
+    /// Folders of studies that have no results, and why.
+    broken: Vec<(String, String)>,
+}
+
+struct Study {
+    /// What links to it name: unique on the page.
+    anchor: String,
+    folder: String,
+    /// Whether the report has it, under whatever settings.
+    in_report: bool,
+    metrics: Metrics,
+    settings: Vec<Setting>,
+    figures: Vec<Drawn>,
+}
+
+struct Setting {
+    name: String,
+    value: String,
+    /// The report's, where it is another.
+    report: Option<String>,
+}
+
+struct Drawn {
+    /// Of all on the page, from 1.
+    number: usize,
+    figure: Figure,
+    /// For the HTML page: `data:` URI, width and height. None where the file is missing.
+    svg: Option<(String, u32, u32)>,
+    /// For Markdown: the path from the run directory. None where there is no such file.
+    png: Option<String>,
+}
+
+/// What the page needs of metrics.json; all else, the series above all, is skipped.
+#[derive(Deserialize)]
+struct Metrics {
+    schema: u32,
+    experiment: String,
+    asked: String,
+    settings: Map<String, Value>,
+    provenance: Provenance,
+    trials: Vec<Trial>,
+    table: Table,
+    figures: Vec<Figure>,
+    claims: Vec<Claim>,
+}
+
+#[derive(Deserialize)]
+struct Provenance {
+    version: String,
+    commit: String,
+    libtorch: String,
+    device: String,
+    cpu: String,
+    mkl: String,
+    jobs: u32,
+    preset: String,
+    command: Vec<String>,
+    end: String,
+    seconds: f64,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    name: String,
+    identity: String,
+    synthetic: bool,
+}
+
+#[derive(Deserialize)]
+struct Trial {
+    label: String,
+    seed: u64,
+    parameters: i64,
+    /// Null where not finite.
+    scalars: BTreeMap<String, Option<f64>>,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+    notes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Figure {
+    name: String,
+    title: String,
+    caption: String,
+}
+
+#[derive(Deserialize)]
+struct Claim {
+    statement: String,
+    verdict: Verdict,
+    detail: String,
+    evidence: Value,
+    // Where a study states them; null where not, or where not finite.
+    #[serde(default)]
+    effect: Value,
+    #[serde(default)]
+    interval: Value,
+    #[serde(default)]
+    n: Value,
+}
+
+impl Page {
+    fn read(run_dir: &RunDir, references: &[Reference], format: Format) -> Result<Self> {
+        let (mut read, mut broken) = (Vec::new(), Vec::new());
+        for folder in run_dir.folders()? {
+            match Metrics::read(&run_dir.study(&folder)) {
+                Ok(metrics) => read.push((folder, metrics)),
+                Err(error) => broken.push((folder, one_line(&error))),
+            }
+        }
+        if read.is_empty() && broken.is_empty() {
+            bail!(
+                "there is no study in {}: run one first, such as `hw1 simulate`, or name another run directory with \
+                 --out or --preset",
+                run_dir.root().display()
+            );
+        }
+        read.sort_by_cached_key(|(folder, metrics)| place(references, &metrics.experiment, folder));
+        broken.sort();
+
+        let mut anchors = BTreeSet::from(ANCHORS.map(str::to_owned));
+        let mut figures = 0;
+        let mut studies = Vec::new();
+        for (folder, mut metrics) in read {
+            let reference = references.iter().find(|reference| reference.folder == folder);
+            let drawn = std::mem::take(&mut metrics.figures).into_iter().map(|figure| {
+                figures += 1;
+                Drawn::read(figures, figure, &folder, &run_dir.study(&folder), format)
+            });
+            studies.push(Study {
+                figures: drawn.collect(),
+                anchor: anchor(&folder, &mut anchors),
+                in_report: reference.is_some(),
+                settings: settings(&metrics.settings, reference),
+                folder,
+                metrics,
+            });
+        }
+        Ok(Self { warnings: warnings(&studies, &broken), studies, broken })
+    }
+
+    fn claims(&self) -> impl Iterator<Item = (&Study, &Claim)> {
+        self.studies.iter().flat_map(|study| study.metrics.claims.iter().map(move |claim| (study, claim)))
+    }
+
+    /// "8 studies".
+    fn count(&self) -> String {
+        counted(self.studies.len(), "study", "studies")
+    }
+
+    fn tally(&self) -> String {
+        let claims = self.claims().count();
+        format!("{}: {}", counted(claims, "claim", "claims"), verdicts(self.claims().map(|(_, claim)| claim)))
+    }
+}
+
+/// Names of places that every page has.
+const ANCHORS: [&str; 6] = ["claims", "contents", "contents-heading", "main", "warnings-heading", "without-results"];
+
+/// A name for links that is none of `taken`, and is taken now.
+fn anchor(folder: &str, taken: &mut BTreeSet<String>) -> String {
+    let plain: String = folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let numbered = (2..).map(|number| format!("{plain}-{number}"));
+    let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains(name));
+    let name = free.unwrap_or(plain);
+    taken.insert(name.clone());
+    name
+}
+
+/// Where a study stands: as the report has it, its like behind it, and the unknown last.
+fn place(references: &[Reference], experiment: &str, folder: &str) -> (usize, bool, String) {
+    let own = references.iter().position(|reference| reference.folder == folder);
+    let like = || references.iter().rposition(|reference| reference.experiment == experiment);
+    (own.or_else(like).unwrap_or(usize::MAX), own.is_none(), folder.to_owned())
+}
+
+fn settings(settings: &Map<String, Value>, reference: Option<&Reference>) -> Vec<Setting> {
+    let report = |name: &str, value: &Value| {
+        let report = reference?.settings.get(name)?;
+        (report != value).then(|| plain(report))
+    };
+    let setting = |(name, value): (&String, &Value)| Setting {
+        name: name.clone(),
+        value: plain(value),
+        report: report(name, value),
+    };
+    settings.iter().map(setting).collect()
+}
+
+fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
+    let folders = |wanted: &dyn Fn(&Study) -> bool| {
+        let folders: Vec<&str> = studies.iter().filter(|s| wanted(s)).map(|s| s.folder.as_str()).collect();
+        match folders.len() {
+            0 => None,
+            n if n == studies.len() && n > 1 => Some(format!("all {n} studies")),
+            _ => Some(folders.join(", ")),
+        }
+    };
+    let mut warnings = Vec::new();
+    if let Some(folders) = folders(&Study::is_synthetic) {
+        warnings.push(format!("Synthetic digits in place of MNIST: {folders}."));
+    }
+    let presets: BTreeSet<&str> = studies.iter().map(|study| study.metrics.provenance.preset.as_str()).collect();
+    for preset in presets.into_iter().filter(|preset| *preset != REPORT_PRESET) {
+        if let Some(folders) = folders(&|study| study.metrics.provenance.preset == preset) {
+            warnings.push(format!("Preset {preset}, not the report's settings: {folders}."));
+        }
+    }
+    // Of another preset that has been said.
+    if let Some(folders) =
+        folders(&|study| study.metrics.provenance.preset == REPORT_PRESET && !study.changed().is_empty())
+    {
+        warnings.push(format!("Some settings are not the report's: {folders}."));
+    }
+    if let Some(folders) = folders(&|study| !study.in_report) {
+        warnings.push(format!("Not among the report's studies: {folders}."));
+    }
+    if !broken.is_empty() {
+        let folders: Vec<&str> = broken.iter().map(|(folder, _)| folder.as_str()).collect();
+        warnings.push(format!("Without results: {}.", folders.join(", ")));
+    }
+    warnings
+}
+
+impl Study {
+    fn is_synthetic(&self) -> bool {
+        self.metrics.provenance.data.as_ref().is_some_and(|data| data.synthetic)
+    }
+
+    /// Names of the settings that make it another study than the report's.
+    fn changed(&self) -> Vec<&str> {
+        let changed = self.settings.iter().filter(|setting| setting.report.is_some());
+        changed.map(|setting| setting.name.as_str()).filter(|name| !SEEDS.contains(name)).collect()
+    }
+
+    fn verdicts(&self) -> String {
+        verdicts(self.metrics.claims.iter())
+    }
+
+    /// "30, seeds 0 to 9".
+    fn trials(&self) -> String {
+        let seeds = || self.metrics.trials.iter().map(|trial| trial.seed);
+        match (self.metrics.trials.len(), seeds().min(), seeds().max()) {
+            (n, Some(first), Some(last)) if first < last => format!("{n}, seeds {first} to {last}"),
+            (n, Some(seed), _) => format!("{n}, seed {seed}"),
+            _ => "none".to_owned(),
+        }
+    }
+
+    /// "DNN_1 2361, DNN_2 1511, DNN_3 701".
+    fn parameters(&self) -> String {
+        let mut counts: Vec<(&str, i64)> = Vec::new();
+        for trial in &self.metrics.trials {
+            if !counts.iter().any(|(label, _)| *label == trial.label) {
+                counts.push((&trial.label, trial.parameters));
+            }
+        }
+        let least = counts.iter().map(|(_, count)| *count).min().unwrap_or_default();
+        let most = counts.iter().map(|(_, count)| *count).max().unwrap_or_default();
+        if least == most {
+            format!("{least}{}", if counts.len() > 1 { " each" } else { "" })
+        } else if counts.len() <= MOST_COUNTS {
+            let counts: Vec<String> = counts.iter().map(|(label, count)| format!("{label} {count}")).collect();
+            counts.join(", ")
+        } else {
+            format!("{least} to {most}")
+        }
+    }
+
+    fn scalar_names(&self) -> BTreeSet<&str> {
+        self.metrics.trials.iter().flat_map(|trial| trial.scalars.keys().map(String::as_str)).collect()
+    }
+
+    fn listed_trials(&self) -> &[Trial] {
+        &self.metrics.trials[..self.metrics.trials.len().min(MOST_TRIALS)]
+    }
+}
+
+impl Trial {
+    fn cell(&self, scalar: &str) -> String {
+        self.scalars.get(scalar).map_or(String::new(), |value| number(value.unwrap_or(f64::NAN)))
+    }
+}
+
+impl Table {
+    /// The classes of the cells of each column: `number` to the right, words to the left; `reported`
+    /// where it is not measured.
+    fn classes(&self) -> Vec<&'static str> {
+        let numeric = |cell: &String| cell.is_empty() || cell.parse::<f64>().is_ok();
+        let classes = self.columns.iter().enumerate().map(|(column, name)| {
+            match (self.rows.iter().all(|row| row.get(column).is_some_and(numeric)), name.starts_with("reported")) {
+                (true, true) => "number reported",
+                (true, false) => "number",
+                (false, true) => "reported",
+                (false, false) => "words",
+            }
+        });
+        classes.collect()
+    }
+}
+
+impl Claim {
+    /// Verdicts are told apart without colour, too.
+    fn mark(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Supported => "✓",
+            Verdict::Refuted => "✗",
+            Verdict::Inconclusive => "?",
+        }
+    }
+
+    /// "effect 0.43, interval 0.21 to 0.65, n = 10"; empty where the study states none of them.
+    fn measured(&self) -> String {
+        let mut effect = Vec::new();
+        flatten("effect", &self.effect, &mut effect);
+        let mut parts: Vec<String> = effect.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        if let Some([low, high]) = self.interval.as_array().map(Vec::as_slice) {
+            parts.push(format!("interval {} to {}", scalar(low), scalar(high)));
+        }
+        if !self.n.is_null() {
+            parts.push(format!("n = {}", scalar(&self.n)));
+        }
+        parts.join(", ")
+    }
+
+    /// The numbers behind the verdict, by name.
+    fn evidence(&self) -> Vec<(String, String)> {
+        let mut numbers = Vec::new();
+        flatten("", &self.evidence, &mut numbers);
+        // What decides before what it decided on.
+        numbers.sort_by_key(|(name, _)| !["rule", "test"].contains(&name.as_str()));
+        if numbers.len() > MOST_EVIDENCE {
+            let more = numbers.split_off(MOST_EVIDENCE).len();
+            numbers.push(("…".to_owned(), format!("{more} more in metrics.json")));
+        }
+        numbers
+    }
+}
+
+impl Provenance {
+    /// The command as it would be typed, on one line.
+    fn command(&self) -> String {
+        let mut words = self.command.iter();
+        let program = words.next().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned());
+        program
+            .into_iter()
+            .chain(words.map(|word| quoted(word)))
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace(char::is_control, " ")
+    }
+
+    fn took(&self) -> String {
+        let seconds = self.seconds.round().max(0.0) as u64;
+        match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+            (0, 0, 0) => "less than a second".to_owned(),
+            (0, 0, seconds) => format!("{seconds} s"),
+            (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+            (hours, minutes, _) => format!("{hours} h {minutes} min"),
+        }
+    }
+}
+
+impl Metrics {
+    fn read(dir: &StudyDir) -> Result<Self> {
+        let text = match std::fs::read(dir.metrics()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                bail!("there is no metrics.json: its run did not end, and the same command goes on")
+            }
+            text => text.context("cannot read metrics.json")?,
+        };
+        let metrics: Self = serde_json::from_slice(&text).context(
+            "metrics.json is not what this version of hw1 writes; the study's command, again, writes it anew",
+        )?;
+        ensure!(
+            metrics.schema == METRICS_SCHEMA,
+            "the schema of metrics.json is {}, this program's {METRICS_SCHEMA}",
+            metrics.schema
+        );
+        Ok(metrics)
+    }
+}
+
+impl Drawn {
+    fn read(number: usize, figure: Figure, folder: &str, dir: &StudyDir, format: Format) -> Self {
+        let mut drawn = Self { number, svg: None, png: None, figure };
+        let name = &drawn.figure.name;
+        // A name, not a path to elsewhere.
+        if name.starts_with('.') || name.contains(['/', '\\']) {
+            return drawn;
+        }
+        match format {
+            Format::Html => {
+                let text = std::fs::read_to_string(dir.figures().join(format!("{name}.svg")));
+                drawn.svg =
+                    text.ok().and_then(|text| size(&text).map(|(width, height)| (data_uri(&text), width, height)));
+            }
+            Format::Markdown if dir.figures().join(format!("{name}.png")).is_file() => {
+                let [folder, name] = [folder, name].map(|part| percent_encoded(part, LINK));
+                drawn.png = Some(format!("{folder}/figures/{name}.png"));
+            }
+            Format::Markdown => {}
+        }
+        drawn
+    }
+
+    /// Whether two fit beside each other.
+    fn is_narrow(&self) -> bool {
+        self.svg.as_ref().is_some_and(|(_, width, _)| *width < 700)
+    }
+}
+
+/// Width and height of an SVG in CSS pixels.
+fn size(svg: &str) -> Option<(u32, u32)> {
+    let tag = svg.split_once("<svg ")?.1.split_once('>')?.0;
+    let length = |name: &str| {
+        let value = tag.split_once(name)?.1.split_once('"')?.0;
+        let value = value.parse::<f64>().ok().filter(|value| (1.0..1e5).contains(value))?;
+        Some(value.round() as u32)
+    };
+    Some((length("width=\"")?, length("height=\"")?))
+}
+
+/// Stay as they are in a `data:` URI within quotes, beside letters and digits.
+const DATA: &str = " -_.!*()/:;,=?@+$";
+
+/// Stay as they are in a relative link.
+const LINK: &str = "-_.";
+
+fn data_uri(svg: &str) -> String {
+    format!("data:image/svg+xml,{}", percent_encoded(svg.trim(), DATA))
+}
+
+fn percent_encoded(text: &str, keep: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + text.len() / 16);
+    for &byte in text.as_bytes() {
+        if byte.is_ascii_alphanumeric() || keep.as_bytes().contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// A setting as TOML would have it, lists without brackets.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Number(number) if number.is_f64() => {
+            let value = number.as_f64().unwrap_or(f64::NAN);
+            // 1e-5, but 0.001 and 2.
+            if value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { value.to_string() }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A measured number: whole ones whole.
+fn number(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e9 { value.to_string() } else { cell(value).to_string() }
+}
+
+/// Numbers and words with the names of where they stand; short lists, and members of longer ones, on
+/// one line each.
+fn flatten(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
+    let holds_lists = |value: &Value| match value {
+        Value::Object(map) => map.values().any(|value| value.is_object() || value.is_array()),
+        Value::Array(items) => items.iter().any(|value| value.is_object() || value.is_array()),
+        _ => false,
+    };
+    match value {
+        Value::Null => {}
+        Value::Object(map) => {
+            for (key, value) in map {
+                flatten(&if name.is_empty() { key.clone() } else { format!("{name}.{key}") }, value, out);
+            }
+        }
+        Value::Array(items) if items.len() > MOST_COUNTS || holds_lists(value) => {
+            for (index, item) in items.iter().enumerate() {
+                let name = format!("{name}.{}", index + 1);
+                match item {
+                    Value::Object(map) if !holds_lists(item) => {
+                        let members = map.iter().map(|(key, value)| format!("{key} {}", scalar(value)));
+                        out.push((name, members.collect::<Vec<_>>().join(", ")));
+                    }
+                    item => flatten(&name, item, out),
+                }
+            }
+        }
+        Value::Array(items) => out.push((name.to_owned(), items.iter().map(scalar).collect::<Vec<_>>().join(", "))),
+        value => out.push((name.to_owned(), scalar(value))),
+    }
+}
+
+/// A measured number in four digits, anything else as it is.
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => cell(number.as_f64().unwrap_or(f64::NAN)).to_string(),
+        Value::Null => "none".to_owned(),
+        value => plain(value),
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let safe = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(safe) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// "2 supported, 1 inconclusive".
+fn verdicts<'a>(claims: impl Iterator<Item = &'a Claim>) -> String {
+    let given: Vec<Verdict> = claims.map(|claim| claim.verdict).collect();
+    let count = |verdict| given.iter().filter(|given| **given == verdict).count();
+    let verdicts = [Verdict::Supported, Verdict::Refuted, Verdict::Inconclusive];
+    let counts = verdicts.map(|verdict| (count(verdict), verdict)).into_iter().filter(|(count, _)| *count > 0);
+    counts.map(|(count, verdict)| format!("{count} {verdict}")).collect::<Vec<_>>().join(", ")
+}
+
+fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
