@@ -5,13 +5,15 @@
 //! - [`cli`]: clap, the registry, from arguments to a run
 //! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
 //!   [`settings`] the layers of settings; [`experiments`] the studies
+//! - [`metrics`] what runs left, read again
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
 //! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share
 //! - [`run_dir`]: every path and every write
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ
 //! - [`model`] architectures and the layout of θ; [`data`] what is learned from
-//! - [`files`] whole writes; [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes
+//! - [`files`] whole writes; [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes;
+//!   [`terminal`] width, paragraphs, tables
 //!
 //! A library so that tests and benchmarks see inside; the product is the binary.
 
@@ -26,6 +28,7 @@ pub mod error;
 pub mod experiment;
 pub mod experiments;
 pub mod files;
+pub mod metrics;
 pub mod model;
 pub mod objective;
 pub mod plot;
@@ -35,6 +38,7 @@ pub mod rng;
 pub mod run_dir;
 pub mod runner;
 pub mod settings;
+pub mod terminal;
 pub mod train;
 
 use std::process::ExitCode;

@@ -11,7 +11,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lib", &["cli", "device", "error", "runner"]),
     ("cli", &["data", "device", "error", "experiment", "experiments", "report", "run_dir", "runner", "settings"]),
     ("settings", &["error", "experiment"]),
-    ("report", &["data", "device", "experiment", "plot", "run_dir", "runner"]),
+    ("report", &["data", "device", "experiment", "metrics", "plot", "run_dir", "runner", "terminal"]),
+    ("metrics", &["experiment"]),
     ("runner", &["data", "device", "error", "experiment", "run_dir"]),
     ("classify", &["data", "error", "experiment", "model", "objective", "plot", "train"]),
     ("regress", &["data", "experiment", "model", "train"]),
@@ -30,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rng", &[]),
     ("device", &[]),
     ("files", &[]),
+    ("terminal", &[]),
     ("error", &[]),
 ];
 
@@ -45,7 +47,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("flate2", &["data"]),
     ("rand_chacha", &["rng"]),
     ("nanoexpr", &["data"]),
-    ("comfy_table", &["report"]),
+    ("comfy_table", &["terminal"]),
+    ("console", &["terminal", "runner"]),
     ("safetensors", &["run_dir", "experiment"]),
     // They panic where standard error or output is gone: error::say and cli::print do not.
     ("eprintln!", &[]),
