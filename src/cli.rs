@@ -1,5 +1,7 @@
 //! The command line: clap, the registry of experiments, and the way from arguments to a run.
 
+mod inspect;
+
 use crate::data::fetch::{self, fetch};
 use crate::data::mnist;
 use crate::device::DeviceChoice;
@@ -150,7 +152,7 @@ pub fn command() -> Command {
         // Last, as augment_args brings the text of Common's own comment.
         command = command.subcommand(Common::augment_args(Command::new(entry.name).args(own)).about(entry.about));
     }
-    command
+    command.subcommands(inspect::commands())
 }
 
 /// Runs the process's command line.
@@ -169,6 +171,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     let Some((name, matches)) = matches.subcommand() else { bail!("no subcommand") };
     if name == "data" {
         return data(matches);
+    }
+    if let Some(result) = inspect::run(name, matches) {
+        return result;
     }
     let entry = REGISTRY.iter().find(|entry| entry.name == name).context("a subcommand without an experiment")?;
     let common = Common::from_arg_matches(matches)?;

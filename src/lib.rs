@@ -5,7 +5,7 @@
 //! - [`cli`]: clap, the registry, from arguments to a run
 //! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
 //!   [`settings`] the layers of settings; [`experiments`] the studies
-//! - [`metrics`] what runs left, read again
+//! - [`inspect`] looks at what runs left, through [`metrics`]; [`doctor`] at the machine
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
 //! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share
 //! - [`run_dir`]: every path and every write
@@ -24,10 +24,12 @@ pub mod classify;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod doctor;
 pub mod error;
 pub mod experiment;
 pub mod experiments;
 pub mod files;
+pub mod inspect;
 pub mod metrics;
 pub mod model;
 pub mod objective;
