@@ -1,5 +1,7 @@
 //! The command line: clap, the registry of experiments, and the way from arguments to a run.
 
+mod inspect;
+
 use crate::data::fetch::{self, fetch};
 use crate::data::mnist;
 use crate::device::DeviceChoice;
@@ -208,7 +210,7 @@ pub fn command() -> Command {
         // Last, as augment_args brings the text of Common's own comment.
         command = command.subcommand(Common::augment_args(Command::new(entry.name).args(own)).about(entry.about));
     }
-    command
+    command.subcommands(inspect::commands())
 }
 
 /// Runs the process's command line.
@@ -229,6 +231,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         "data" => return data(matches),
         "report" => return report(matches),
         _ => {}
+    }
+    if let Some(result) = inspect::run(name, matches) {
+        return result;
     }
     let common = Common::from_arg_matches(matches)?;
     let (studies, preset) = if name == ALL {

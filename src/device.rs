@@ -1,13 +1,13 @@
 //! Where tensors live and how libtorch is set up: the choice of device, CUDA opened at run time,
 //! threads, malloc and MKL's instruction set. Knows nothing of models or experiments.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use serde::{Serialize, Serializer};
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 /// What `--device` asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,8 +68,7 @@ impl DeviceChoice {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(index) => {
-                open_cuda()?;
-                let count = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
+                let count = cuda_devices()?;
                 if count == 0 {
                     bail!(
                         "--device {self}: libtorch's CUDA part is here, but no CUDA device answers; \
@@ -135,8 +134,59 @@ pub extern "C" fn mkl_serv_intel_cpu_true() -> i32 {
     })
 }
 
+/// CUDA devices that answer. Before the first tensor of a process, as `DeviceChoice::open`.
+///
+/// # Errors
+/// Where libtorch's CUDA part is missing or cannot be opened, and what to do.
+pub fn cuda_devices() -> Result<usize> {
+    open_cuda()?;
+    Ok(usize::try_from(tch::Cuda::device_count()).unwrap_or(0))
+}
+
+/// Whether the system's own view has an NVIDIA GPU, with or without libraries for it.
+#[must_use]
+pub fn has_nvidia_gpu() -> bool {
+    ["/dev/nvidia0", "/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"]
+        .iter()
+        .any(|path| Path::new(path).exists())
+}
+
+/// The version of the libtorch that was loaded, which need not be the one hw1 was built for; `None`
+/// where it does not say.
+#[must_use]
+pub fn libtorch_version() -> Option<String> {
+    // SAFETY: a C function of libtorch's stable interface without arguments, looked up by name since
+    // older ones lack it.
+    let version: u64 = unsafe {
+        let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"aoti_torch_abi_version".as_ptr());
+        if symbol.is_null() {
+            return None;
+        }
+        std::mem::transmute::<*mut libc::c_void, extern "C" fn() -> u64>(symbol)()
+    };
+    let [major, minor, patch, ..] = version.to_be_bytes();
+    Some(format!("{major}.{minor}.{patch}"))
+}
+
+/// Whether libtorch's two ways of multiplying give what they should: MKL's and oneDNN's.
+///
+/// # Errors
+/// Where one does not, or fails.
+pub fn computes() -> Result<()> {
+    let ones = |shape: &[i64]| Tensor::f_ones(shape, (Kind::Float, Device::Cpu));
+    let product = f64::try_from(ones(&[128, 128])?.f_matmul(&ones(&[128, 128])?)?.f_sum(Kind::Float)?)?;
+    let image = ones(&[1, 1, 8, 8])?;
+    let convolved = image.f_conv2d(&ones(&[1, 1, 3, 3])?, None::<&Tensor>, 1, 0, 1, 1)?;
+    let convolution = f64::try_from(convolved.f_sum(Kind::Float)?)?;
+    for (what, value, expected) in [("product", product, 128.0_f64.powi(3)), ("convolution", convolution, 324.0)] {
+        ensure!(value == expected, "a {what} of ones gives {value}, not {expected}");
+    }
+    Ok(())
+}
+
 /// The folder that the running process loaded libtorch_cpu from.
-fn libtorch_folder() -> Option<PathBuf> {
+#[must_use]
+pub fn libtorch_folder() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"))?;
     let path = PathBuf::from(&line[line.find('/')?..]);
@@ -185,6 +235,31 @@ pub fn cpu_name() -> String {
     info.lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
         .map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// Names of the processor's vector instructions that matter for speed, the widest last.
+#[must_use]
+pub fn cpu_features() -> Vec<&'static str> {
+    let mut features = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    for (name, has) in [
+        ("AVX2", is_x86_feature_detected!("avx2")),
+        ("FMA", is_x86_feature_detected!("fma")),
+        ("AVX-512", is_x86_feature_detected!("avx512f")),
+    ] {
+        features.extend(has.then_some(name));
+    }
+    #[cfg(target_arch = "aarch64")]
+    features.push("NEON");
+    features
+}
+
+/// The version of the C library that was loaded.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[must_use]
+pub fn glibc_version() -> String {
+    // SAFETY: returns a constant C string.
+    unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) }.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

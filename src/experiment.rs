@@ -307,7 +307,7 @@ impl Claim {
         };
         let detail = match pairs.iter().map(|pair| pair.n).max() {
             None | Some(0) => "Too few trainings to say.".to_owned(),
-            Some(1) => "One seed decides nothing: try --repeats 10.".to_owned(),
+            Some(1) => "One seed to compare decides nothing: try --repeats 10.".to_owned(),
             Some(_) => {
                 let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
                 format!("By seeds: {}.", pairs.join("; "))

@@ -2,6 +2,7 @@
 //! A leaf that knows neither run directories nor data sets.
 
 use sha2::{Digest as _, Sha256};
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -28,6 +29,33 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder)?.sync_all()
+}
+
+/// Whether files can be written and locked in a folder; leaves nothing there.
+///
+/// # Errors
+/// Why not.
+pub fn try_folder(folder: &Path) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
+    file.write_all(b"hw1")?;
+    file.as_file().sync_all()?;
+    file.as_file().try_lock().map_err(io::Error::from)
+}
+
+/// Bytes that this process may still write to a folder's disk; `None` where the system does not say.
+#[must_use]
+pub fn free_space(folder: &Path) -> Option<u64> {
+    let path = CString::new(folder.as_os_str().as_encoded_bytes()).ok()?;
+    // SAFETY: a valid C string, and a structure of the system's own that it fills; zeros are one.
+    let disk = unsafe {
+        let mut disk: libc::statvfs = std::mem::zeroed();
+        if libc::statvfs(path.as_ptr(), &raw mut disk) != 0 {
+            return None;
+        }
+        disk
+    };
+    #[allow(clippy::useless_conversion)] // f_bavail has 32 bits on macOS
+    u64::from(disk.f_bavail).checked_mul(disk.f_frsize)
 }
 
 /// SHA-256 in lower-case hexadecimal.

@@ -5,6 +5,7 @@
 //! - [`cli`]: clap, the registry, from arguments to a run
 //! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
 //!   [`page`] all of them on one page; [`settings`] the layers of settings; [`experiments`] the studies
+//! - [`inspect`] looks at what runs left, through [`metrics`]; [`doctor`] at the machine
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
 //! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share;
 //!   [`repeats`]: what several seeds show together
@@ -12,7 +13,8 @@
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ
 //! - [`model`] architectures and the layout of θ; [`data`] what is learned from
-//! - [`files`] whole writes; [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes
+//! - [`files`] whole writes; [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes;
+//!   [`terminal`] width, paragraphs, tables
 //!
 //! A library so that tests and benchmarks see inside; the product is the binary.
 
@@ -23,10 +25,13 @@ pub mod classify;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod doctor;
 pub mod error;
 pub mod experiment;
 pub mod experiments;
 pub mod files;
+pub mod inspect;
+pub mod metrics;
 pub mod model;
 pub mod objective;
 pub mod page;
@@ -38,6 +43,7 @@ pub mod rng;
 pub mod run_dir;
 pub mod runner;
 pub mod settings;
+pub mod terminal;
 pub mod train;
 
 use std::process::ExitCode;

@@ -195,6 +195,8 @@ struct Claim {
     #[serde(default)]
     effect: Value,
     #[serde(default)]
+    effect_of: Value,
+    #[serde(default)]
     interval: Value,
     #[serde(default)]
     n: Value,
@@ -410,11 +412,12 @@ impl Claim {
         }
     }
 
-    /// "effect 0.43, interval 0.21 to 0.65, n = 10"; empty where the study states none of them.
+    /// "Spearman's correlation …: 0.43, interval 0.21 to 0.65, n = 10"; empty where the study states none.
     fn measured(&self) -> String {
         let mut effect = Vec::new();
-        flatten("effect", &self.effect, &mut effect);
-        let mut parts: Vec<String> = effect.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        flatten("", &self.effect, &mut effect);
+        let of = self.effect_of.as_str().unwrap_or("effect");
+        let mut parts: Vec<String> = effect.iter().map(|(_, value)| format!("{of}: {value}")).collect();
         if let Some([low, high]) = self.interval.as_array().map(Vec::as_slice) {
             parts.push(format!("interval {} to {}", scalar(low), scalar(high)));
         }

@@ -4,17 +4,16 @@
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::device::{DeviceChoice, cpu_name, mkl_choice};
 use crate::experiment::Report;
+use crate::metrics::SCHEMA;
 use crate::plot::{Figure, rasterize};
 use crate::repeats;
 use crate::run_dir::StudyDir;
 use crate::runner::Job;
+use crate::terminal;
 use anyhow::{Context as _, Result};
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::{Instant, SystemTime};
-
-const METRICS_SCHEMA: u32 = 1;
 
 /// Where numbers come from: what ran, when and on what.
 #[derive(Clone, Serialize)]
@@ -84,7 +83,7 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
         .map(|figure| json!({"name": figure.name, "title": figure.title, "caption": figure.caption}))
         .collect();
     let metrics = json!({
-        "schema": METRICS_SCHEMA,
+        "schema": SCHEMA,
         "experiment": job.study.experiment(),
         "folder": job.study.folder(),
         "asked": job.study.asked(),
@@ -172,20 +171,9 @@ fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
 /// The table a person reads, with its heading, notes and claims.
 #[must_use]
 pub fn table(report: &Report, job: &Job) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(&report.columns);
     let rows = repeats::rows(&report.rows);
-    for row in &rows {
-        table.add_row(row);
-    }
-    // Words to the left, numbers to the right.
-    for (index, column) in table.column_iter_mut().enumerate() {
-        let number = |cell: &String| cell.is_empty() || cell.contains(" ± ") || cell.parse::<f64>().is_ok();
-        let numeric = rows.iter().all(|row| row.get(index).is_some_and(number));
-        column.set_cell_alignment(if numeric { CellAlignment::Right } else { CellAlignment::Left });
-    }
     let data = job.study.data().map_or(String::new(), |spec| format!(", {}", spec.title()));
-    let mut text = format!("{}{data}\n{}\n", job.study.folder(), table.trim_fmt());
+    let mut text = format!("{}{data}\n{}\n", job.study.folder(), terminal::table(&report.columns, &rows, None));
     for note in &report.notes {
         text.push_str(&format!("{note}\n"));
     }

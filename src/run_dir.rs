@@ -70,6 +70,13 @@ impl RunDir {
         Ok(path)
     }
 
+    /// Whether a process works in it now; changes nothing.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        let lock = File::open(self.root.join(".lock"));
+        lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Makes the directory and takes its lock; `None` while another process holds it.
     ///
     /// # Errors
@@ -372,10 +379,12 @@ mod tests {
     fn one_process_at_a_time_holds_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let run_dir = RunDir::new(folder.path().join("a/b"));
+        assert!(!run_dir.is_in_use());
         let lock = run_dir.try_lock().unwrap();
-        assert!(lock.is_some());
+        assert!(lock.is_some() && run_dir.is_in_use());
         assert!(run_dir.try_lock().unwrap().is_none());
         drop(lock);
+        assert!(!run_dir.is_in_use());
         assert!(run_dir.try_lock().unwrap().is_some());
     }
 }

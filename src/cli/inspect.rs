@@ -1,0 +1,151 @@
+//! The commands that look: at runs (show, claims, compare), at the machine (doctor), at the command
+//! line itself (completions). None trains anything, and none writes to a run directory.
+
+use super::{Entry, REGISTRY, command, print};
+use crate::doctor;
+use crate::inspect::{Claims, Comparison, Listing, Progress};
+use crate::metrics::{StudyFolder, read_run_dir};
+use crate::run_dir::RunDir;
+use crate::runner::Job;
+use crate::settings::{DEFAULT_PRESET, Layers};
+use crate::terminal;
+use anyhow::{Context as _, Result, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+use serde::Serialize;
+use std::fs;
+use std::path::PathBuf;
+
+/// Their part of the command line.
+pub(super) fn commands() -> Vec<Command> {
+    let folder = |name: &'static str| Arg::new(name).value_name("DIR").value_parser(value_parser!(PathBuf));
+    let out = || folder("out").long("out").help("Run directory [default: runs/<preset>]");
+    let preset = Arg::new("preset")
+        .long("preset")
+        .value_name("NAME")
+        .conflicts_with("out")
+        .help("Whose run directory, runs/<NAME> [default: report]");
+    let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("A line of JSON instead of text");
+    vec![
+        Command::new("show").about("List the studies of a run directory: how far, of what, when").args([
+            out(),
+            preset.clone(),
+            json(),
+        ]),
+        Command::new("claims").about("Print every claim of a run directory with its verdict").args([
+            out(),
+            preset.clone(),
+            json(),
+        ]),
+        Command::new("compare")
+            .about("Put two run directories side by side: what differs, and by how much")
+            .arg(folder("a").value_name("DIR_A").required(true).help("Run directory to compare with"))
+            .arg(folder("b").value_name("DIR_B").required(true).help("Run directory compared with it: B - A"))
+            .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).help("Scalars that agree, too"))
+            .arg(json()),
+        Command::new("doctor")
+            .about("Check this machine: libtorch, processor, CUDA, MNIST, where runs go")
+            .args([out(), preset, json()])
+            .arg(folder("data-dir").long("data-dir").help("MNIST's folder [default: HW1_DATA_DIR, else the cache]")),
+        Command::new("completions")
+            .about("Print a shell's completion script")
+            .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
+    ]
+}
+
+/// Runs one of them; `None` where `name` is none of theirs.
+pub(super) fn run(name: &str, matches: &ArgMatches) -> Option<Result<()>> {
+    Some(match name {
+        "show" => show(matches),
+        "claims" => claims(matches),
+        "compare" => compare(matches),
+        "doctor" => doctor(matches),
+        "completions" => completions(matches),
+        _ => return None,
+    })
+}
+
+fn run_dir(matches: &ArgMatches) -> PathBuf {
+    let preset = matches.get_one::<String>("preset").map_or(DEFAULT_PRESET, String::as_str);
+    matches.get_one::<PathBuf>("out").cloned().unwrap_or_else(|| PathBuf::from("runs").join(preset))
+}
+
+/// As JSON or as text, as asked.
+fn answer(matches: &ArgMatches, value: &impl Serialize, text: impl FnOnce(Option<usize>) -> String) -> Result<()> {
+    if matches.get_flag("json") {
+        print(&format!("{}\n", serde_json::to_string(value)?))
+    } else {
+        print(&text(terminal::width()))
+    }
+}
+
+fn show(matches: &ArgMatches) -> Result<()> {
+    let root = run_dir(matches);
+    let folders = read_run_dir(&root)?;
+    let run_dir = RunDir::new(root.clone());
+    let listing = Listing::new(&root, &folders, run_dir.is_in_use(), &|folder| progress(&run_dir, folder));
+    answer(matches, &listing, |width| listing.text(width))
+}
+
+/// How far the last call of a study is, by the settings that it left.
+fn progress(run_dir: &RunDir, folder: &StudyFolder) -> Result<Progress> {
+    let is_its = |entry: &&Entry| match folder.name.strip_prefix(entry.name) {
+        Some(rest) => rest.is_empty() || rest.starts_with('-'),
+        None => false,
+    };
+    // The longest name that fits.
+    let entry = REGISTRY.iter().filter(is_its).max_by_key(|entry| entry.name.len());
+    let entry = entry.context("no experiment of this hw1 has such a folder")?;
+    let path = folder.path.join("settings.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut layers = Layers::default();
+    layers.read_config(path, &text)?;
+    let studies = (entry.studies)(&layers)?;
+    let Some(study) = studies.iter().find(|study| study.folder() == folder.name) else {
+        bail!("its settings.toml is another study's");
+    };
+    let mut furthest: Option<Progress> = None;
+    for device_kind in ["cpu", "cuda"] {
+        let mut job = Job::new(study.as_ref(), run_dir, layers.preset());
+        job.due(device_kind, false)?;
+        let (done, total) = (job.finished.len(), job.planned.len());
+        if furthest.as_ref().is_none_or(|furthest| furthest.done < done) {
+            let preset = layers.preset().to_owned();
+            furthest = Some(Progress { experiment: entry.name, preset, device_kind, done, total });
+        }
+    }
+    furthest.context("no device")
+}
+
+fn claims(matches: &ArgMatches) -> Result<()> {
+    let root = run_dir(matches);
+    let folders = read_run_dir(&root)?;
+    let claims = Claims::new(&root, &folders);
+    answer(matches, &claims, |width| claims.text(width))
+}
+
+fn compare(matches: &ArgMatches) -> Result<()> {
+    let side = |name| matches.get_one::<PathBuf>(name).context("a run directory is missing");
+    let (a, b) = (side("a")?, side("b")?);
+    let (in_a, in_b) = (read_run_dir(a)?, read_run_dir(b)?);
+    let comparison = Comparison::new((a, &in_a), (b, &in_b));
+    answer(matches, &comparison, |width| comparison.text(matches.get_flag("all"), width))
+}
+
+fn doctor(matches: &ArgMatches) -> Result<()> {
+    let data_dir = matches.get_one::<PathBuf>("data-dir").map(PathBuf::as_path);
+    let checks = doctor::examine(&run_dir(matches), data_dir);
+    answer(matches, &checks, |width| doctor::text(&checks, width))?;
+    let problems = checks.iter().filter(|check| check.state == doctor::State::Problem).count();
+    if problems > 0 {
+        bail!("{problems} of {} checks found a problem, see above", checks.len());
+    }
+    Ok(())
+}
+
+fn completions(matches: &ArgMatches) -> Result<()> {
+    let shell = *matches.get_one::<Shell>("shell").context("a shell is missing")?;
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "hw1", &mut script);
+    print(&String::from_utf8(script)?)
+}

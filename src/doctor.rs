@@ -1,0 +1,228 @@
+//! Checks of the machine: what a run on it would find, and what to do where something is amiss. Asks
+//! no network, and leaves nothing behind.
+
+use crate::data::mnist;
+use crate::device::{
+    computes, cpu_features, cpu_name, cuda_devices, has_nvidia_gpu, libtorch_folder, libtorch_version, mkl_choice,
+};
+use crate::error::one_line;
+use crate::files::{free_space, try_folder};
+use crate::terminal::{paragraph, plain};
+use anyhow::Result;
+use serde::Serialize;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// One thing looked at.
+#[derive(Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub state: State,
+    /// What was found and, where something is amiss, what to do.
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Ok,
+    /// Something does not work, but all studies can be run on the CPU.
+    Warning,
+    /// What is asked for cannot run as things are.
+    Problem,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// Looks at everything, whatever it finds.
+#[must_use]
+pub fn examine(run_dir: &Path, data_dir: Option<&Path>) -> Vec<Check> {
+    // First, as it must come before the first tensor.
+    let cuda = cuda();
+    let check = |name, (state, text): (State, String)| Check { name, state, text };
+    vec![
+        check("hw1", (State::Ok, format!("{}, commit {}", env!("CARGO_PKG_VERSION"), env!("HW1_COMMIT")))),
+        check("system", (State::Ok, system())),
+        check("libtorch", libtorch()),
+        check("processor", processor()),
+        check("memory", memory()),
+        check("CUDA", cuda),
+        check("MNIST", mnist(data_dir)),
+        check("runs", runs(run_dir)),
+    ]
+}
+
+/// A line a check, or more where it is wider than `width`.
+#[must_use]
+pub fn text(checks: &[Check], width: Option<usize>) -> String {
+    let line = |check: &Check| {
+        let head = format!("{:7}  {:9}  ", check.state.word(), check.name);
+        let body = paragraph(&plain(&check.text), head.len(), width);
+        format!("{head}{}", body.get(head.len()..).unwrap_or_default())
+    };
+    checks.iter().map(line).collect()
+}
+
+fn system() -> String {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).map(|name| name.trim_matches('"'));
+    let name = name.unwrap_or(std::env::consts::OS);
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    let name = format!("{name}, glibc {}", crate::device::glibc_version());
+    format!("{name}, {}", std::env::consts::ARCH)
+}
+
+fn libtorch() -> (State, String) {
+    let built = env!("HW1_LIBTORCH");
+    let version = libtorch_version().unwrap_or_else(|| built.to_owned());
+    let folder = libtorch_folder().map_or("an unknown place".into(), |folder| folder.display().to_string());
+    let what = format!("{version} from {folder}");
+    if let Err(error) = computes() {
+        return (State::Problem, format!("{what} does not compute: {}; run scripts/setup again", one_line(&error)));
+    }
+    if version != built {
+        let text = format!("{what}, but hw1 was built for {built}: unset LD_LIBRARY_PATH, or build hw1 again");
+        return (State::Problem, text);
+    }
+    (State::Ok, what)
+}
+
+fn processor() -> (State, String) {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = format!("{cores} {}", if cores == 1 { "core" } else { "cores, as many trials at a time" });
+    let features = cpu_features();
+    let mkl = match mkl_choice() {
+        "native" => "MKL uses all instruction sets",
+        _ if std::env::var_os("HW1_MKL_NATIVE").is_some() => "MKL chooses its instruction sets, by HW1_MKL_NATIVE",
+        _ => "MKL chooses its instruction sets",
+    };
+    let what = format!(
+        "{}, {cores}; {}",
+        cpu_name(),
+        if features.is_empty() { "no AVX2".into() } else { features.join(", ") }
+    );
+    if cfg!(target_arch = "x86_64") && !features.contains(&"AVX2") {
+        return (State::Warning, format!("{what}; without AVX2 training is several times slower"));
+    }
+    if cfg!(target_arch = "x86_64") { (State::Ok, format!("{what}; {mkl}")) } else { (State::Ok, what) }
+}
+
+fn memory() -> (State, String) {
+    /// Less than this and a study on MNIST may not fit.
+    const LITTLE: u64 = 1_000_000_000;
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let field = |name: &str| -> Option<u64> {
+        let line = info.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start_matches(':').trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    let (Some(total), Some(mut available)) = (field("MemTotal"), field("MemAvailable")) else {
+        return (State::Ok, "the system does not say".into());
+    };
+    // A container may have less than its machine.
+    let of_group =
+        |name: &str| -> Option<u64> { fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok() };
+    let mut text = format!("{} free of {}", size(available), size(total));
+    if let Some(limit) = of_group("memory.max").filter(|&limit| limit < total) {
+        available = available.min(limit.saturating_sub(of_group("memory.current").unwrap_or(0)));
+        text = format!("{} free of {}, the limit of this container", size(available), size(limit));
+    }
+    if available < LITTLE {
+        return (State::Warning, format!("{text}; run fewer trials at a time with --jobs"));
+    }
+    (State::Ok, text)
+}
+
+fn cuda() -> (State, String) {
+    match cuda_devices() {
+        Ok(count) if count > 0 => {
+            let devices =
+                if count == 1 { "device, cuda:0".into() } else { format!("devices, cuda:0 to cuda:{}", count - 1) };
+            (State::Ok, format!("{count} {devices}; use with --device cuda"))
+        }
+        // What is not there does not ail.
+        result if !has_nvidia_gpu() => {
+            let reason = result.err().map_or("libtorch's CUDA part is here".into(), |error| cuda_reason(&error));
+            (State::Ok, format!("no NVIDIA GPU shows here, so trials run on the CPU ({reason})"))
+        }
+        Ok(_) => (
+            State::Warning,
+            "there is an NVIDIA GPU and libtorch's CUDA part, but no CUDA device answers: see whether `nvidia-smi` \
+             lists one and whether its driver is for CUDA 13; trials run on the CPU"
+                .into(),
+        ),
+        Err(error) => (State::Warning, format!("there is an NVIDIA GPU, but {}", cuda_reason(&error))),
+    }
+}
+
+/// What `--device cuda` would say.
+fn cuda_reason(error: &anyhow::Error) -> String {
+    let reason = one_line(error);
+    reason.strip_prefix("--device cuda: ").unwrap_or(&reason).to_owned()
+}
+
+fn mnist(data_dir: Option<&Path>) -> (State, String) {
+    let folder = match mnist::find(data_dir) {
+        Ok(Some(folder)) => folder,
+        Ok(None) => return not_here(mnist::fetch_folder(data_dir)),
+        Err(error) => return (State::Problem, one_line(&error)),
+    };
+    let checks = mnist::verify(&folder);
+    let bad: Vec<&str> = checks.iter().filter_map(|check| check.problem.as_deref()).collect();
+    match bad.first() {
+        None => (State::Ok, format!("{}, all four files verified", folder.display())),
+        Some(problem) => (State::Problem, format!("{} of {} files are bad: {problem}", bad.len(), checks.len())),
+    }
+}
+
+fn not_here(into: Result<std::path::PathBuf>) -> (State, String) {
+    match into {
+        Ok(into) => {
+            let text = "not on this machine: the first study that needs it fetches it (11 MB) into";
+            (State::Warning, format!("{text} {}; `hw1 data fetch` does so now", into.display()))
+        }
+        Err(error) => (State::Problem, one_line(&error)),
+    }
+}
+
+/// Whether the run directory can be made and written.
+fn runs(run_dir: &Path) -> (State, String) {
+    /// Less than this and a preset's figures and weights may not fit.
+    const LITTLE: u64 = 500_000_000;
+    let Ok(path) = std::path::absolute(run_dir) else {
+        return (State::Problem, "the working directory is gone; change to another".into());
+    };
+    let shown = path.display();
+    let Some(folder) = path.ancestors().find(|folder| folder.exists()) else {
+        return (State::Problem, format!("{shown} has no folder above it; choose another with --out"));
+    };
+    let how = if folder == path { "is there" } else { "would be made" };
+    if !folder.is_dir() {
+        return (State::Problem, format!("{} is no folder; choose another with --out", folder.display()));
+    }
+    if let Err(error) = try_folder(folder) {
+        let text = format!("cannot write into {} ({error}); choose another run directory with --out", folder.display());
+        return (State::Problem, text);
+    }
+    match free_space(folder) {
+        Some(free) if free < LITTLE => {
+            (State::Warning, format!("{shown} {how}, but only {} are free on its disk", size(free)))
+        }
+        Some(free) => (State::Ok, format!("{shown} {how} and can be written; {} free on its disk", size(free))),
+        None => (State::Ok, format!("{shown} {how} and can be written")),
+    }
+}
+
+/// Decimal gigabytes, or megabytes.
+fn size(bytes: u64) -> String {
+    let megabytes = bytes as f64 / 1e6;
+    if megabytes < 1000.0 { format!("{megabytes:.0} MB") } else { format!("{:.1} GB", megabytes / 1000.0) }
+}

@@ -1,0 +1,128 @@
+//! Text for a terminal: its width, paragraphs that keep to it, tables, and names that come from
+//! files and must not move the cursor. Knows nothing of what is shown.
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// Columns to keep to: `COLUMNS`, else the terminal's own; `None` where standard output is none, so
+/// that `grep` gets whole lines.
+#[must_use]
+pub fn width() -> Option<usize> {
+    const NARROWEST: usize = 40;
+    let named = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|&columns| columns > 0);
+    let own = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    named.or_else(own).map(|columns: usize| columns.max(NARROWEST))
+}
+
+/// A paragraph whose lines all begin with `indent` blanks; a word that is too long for a line of
+/// its own stays whole.
+#[must_use]
+pub fn paragraph(text: &str, indent: usize, width: Option<usize>) -> String {
+    let indent = " ".repeat(indent);
+    let mut lines = String::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let wanted = indent.len() + console::measure_text_width(&line) + 1 + console::measure_text_width(word);
+        if !line.is_empty() && width.is_some_and(|width| wanted > width) {
+            lines.push_str(&format!("{indent}{line}\n"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if line.is_empty() { lines } else { format!("{lines}{indent}{line}\n") }
+}
+
+/// Columns of text, words to the left and numbers to the right. Where it would be wider than `width`
+/// cells wrap between their words, which stay whole even where that is too wide.
+#[must_use]
+pub fn table(columns: &[String], rows: &[Vec<String>], width: Option<usize>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(columns);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let numeric = rows.iter().all(|row| row.get(index).is_some_and(|cell| is_number(cell)));
+        column.set_cell_alignment(if numeric { CellAlignment::Right } else { CellAlignment::Left });
+        let cells = rows.iter().filter_map(|row| row.get(index)).chain(columns.get(index));
+        let longest = cells.flat_map(|cell| cell.split_whitespace()).map(console::measure_text_width).max();
+        let with_padding = u16::try_from(longest.unwrap_or(0) + 2).unwrap_or(u16::MAX);
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(with_padding)));
+    }
+    table.trim_fmt()
+}
+
+/// Whether a cell is a number, perhaps with its spread or a sign for percent, or says that there is none.
+fn is_number(cell: &str) -> bool {
+    ["-", "not finite"].contains(&cell)
+        || cell.split_whitespace().all(|word| ["±", "%"].contains(&word) || word.replace(['(', ')'], "").parse::<f64>().is_ok())
+}
+
+/// Text from a file or a folder's name on one line, with a mark in place of what would control the terminal.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    // Marks that turn the direction of writing let a name pose as another.
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// A word as a shell takes it.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%".contains(c);
+    if !text.is_empty() && text.chars().all(safe) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_keep_to_the_width_and_lose_no_word() {
+        let text = "the deeper the model, the lower the loss at incomprehensibilities";
+        let wrapped = paragraph(text, 2, Some(20));
+        assert_eq!(wrapped.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
+        for line in wrapped.lines() {
+            assert!(line.starts_with("  ") && (line.len() <= 20 || line.trim() == "incomprehensibilities"), "{line}");
+        }
+        assert_eq!(paragraph(text, 2, None), format!("  {text}\n"));
+        assert_eq!(paragraph(" ", 2, Some(20)), "");
+    }
+
+    #[test]
+    fn numbers_stand_to_the_right() {
+        let (columns, rows) = (["a", "b"].map(String::from), [["x", "1.5"], ["longer", "-20 %"]]);
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(String::from).to_vec()).collect();
+        let lines: Vec<String> = table(&columns, &rows, None).lines().map(str::to_owned).collect();
+        assert_eq!(lines, [" a           b", " x         1.5", " longer  -20 %"]);
+    }
+
+    #[test]
+    fn cells_wrap_between_words_and_never_within() {
+        let (columns, rows) = (["name", "data"].map(String::from), [["incomprehensibilities", "synthetic digits"]]);
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(String::from).to_vec()).collect();
+        for (width, lines) in [(60, 2), (36, 3), (10, 3)] {
+            let text = table(&columns, &rows, Some(width));
+            assert_eq!(text.lines().count(), lines, "{text}");
+            assert!(["incomprehensibilities", "synthetic", "digits"].iter().all(|word| text.contains(word)), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_from_files_cannot_control_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2J\nb\u{202e}α"), "a\u{fffd}[2J\u{fffd}b\u{fffd}α");
+        assert_eq!(shell_word("runs/report"), "runs/report");
+        assert_eq!(shell_word("it's; rm"), r"'it'\''s; rm'");
+        assert_eq!(shell_word(""), "''");
+    }
+}
