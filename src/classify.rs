@@ -1,6 +1,7 @@
 //! What the studies on digits share: the settings of one training, its run and record, and the
 //! panels of its curves. Sits between the seam and the studies.
 
+use crate::checkpoint::Series as Numbers;
 use crate::data::batches::{Samples, TRAIN_SIZE};
 use crate::experiment::{Context, Measurements, Trial, check};
 use crate::model::Classifier;
@@ -55,11 +56,11 @@ impl Training {
     /// # Errors
     /// [`crate::error::Interrupted`], and libtorch's.
     pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(CrossEntropy, Measurements)> {
-        self.run_observed(cx, train, |_, _, _| Ok(()))
+        self.run_observed(cx, train, |_, _, _, _| Ok(()))
     }
 
     /// [`Self::run`], with `after_epoch` called after each epoch, counted from 1: the objective holds
-    /// that epoch's θ.
+    /// that epoch's θ. It may add to the record's series with [`crate::train::measure`].
     ///
     /// # Errors
     /// Those of [`Self::run`] and of `after_epoch`.
@@ -67,7 +68,7 @@ impl Training {
         &self,
         cx: &mut Context,
         train: &Samples,
-        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy) -> Result<()>,
+        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<()>,
     ) -> Result<(CrossEntropy, Measurements)> {
         let (layout, name) = (self.model.layout(), self.name());
         let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);
@@ -81,13 +82,10 @@ impl Training {
             shuffle: self.shuffle.then_some((self.seed, name.as_str())),
         };
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
-        let curves = train_classifier(&objective, &mut optimizer, &batches, &test, self.epochs, |now| match now {
-            None => cx.check_stop(),
-            Some((epochs, curves)) => {
-                cx.epoch_done(epochs, self.epochs, curves.train_loss.last().copied().unwrap_or(f64::NAN))?;
-                after_epoch(cx, epochs, &objective)
-            }
-        })?;
+        let curves =
+            train_classifier(&objective, &mut optimizer, &batches, &test, self.epochs, cx, |cx, epoch, series| {
+                after_epoch(cx, epoch, &objective, series)
+            })?;
         let (train, test) = (objective.evaluate(train), objective.evaluate(&test));
         cx.save_weights("final", &layout, objective.theta())?;
         Ok((objective, measurements(layout.parameters(), curves, train, test)))
@@ -97,20 +95,14 @@ impl Training {
 /// The curves, and loss and accuracy over both whole sets at the final weights.
 fn measurements(parameters: i64, curves: Curves, train: Accuracy, test: Accuracy) -> Measurements {
     let scalars = [
-        ("epochs_run", curves.train_loss.len() as f64),
+        ("epochs_run", curves.epochs_run as f64),
         ("diverged", f64::from(u8::from(curves.diverged))),
         ("final_train_loss", train.loss),
         ("final_train_accuracy", train.accuracy),
         ("final_test_loss", test.loss),
         ("final_test_accuracy", test.accuracy),
     ];
-    let series = [
-        ("train_loss", curves.train_loss),
-        ("train_accuracy", curves.train_accuracy),
-        ("test_loss", curves.test_loss),
-        ("test_accuracy", curves.test_accuracy),
-    ];
-    Measurements::new(parameters, scalars, series)
+    Measurements { series: curves.series, ..Measurements::new(parameters, scalars, []) }
 }
 
 /// First or last value of a series; NaN where it is empty.

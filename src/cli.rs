@@ -434,6 +434,9 @@ fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset
             let state = match (done, common.force) {
                 (true, true) => "done, would run again",
                 (true, false) => "done",
+                (false, _) if job.spoilt.iter().any(|(spoilt, _)| spoilt.fingerprint == planned.fingerprint) => {
+                    "due: its record is damaged"
+                }
                 (false, _) => "due",
             };
             text.push_str(&format!("{}  {}  {}  {state}\n", study.folder(), planned.fingerprint, planned.name()));
@@ -519,6 +522,7 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &s
         },
         verbose: common.verbose,
         data_dir: common.data_dir.clone(),
+        checkpoint_every: runner::checkpoint_interval()?,
     };
     let provenance = Provenance::now(options.choice, options.jobs, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();

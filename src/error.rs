@@ -1,5 +1,5 @@
-//! The two kinds of error that decide the exit code (everything else is a failure, 1), and how
-//! errors and progress are told on standard error.
+//! The kinds of error that decide how a run ends (everything else is a failure, 1), and how errors
+//! and progress are told on standard error.
 
 use std::fmt;
 use std::io::Write as _;
@@ -32,6 +32,18 @@ impl fmt::Display for Interrupted {
 }
 
 impl std::error::Error for Interrupted {}
+
+/// The run directory takes no more files: no trial's fault, and no other trial will fare better.
+#[derive(Debug)]
+pub struct Unwritable(pub String);
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unwritable {}
 
 /// A line on standard error. Whoever read it may have gone away: that is no reason to stop.
 pub fn say(line: &str) {

@@ -3,13 +3,14 @@
 //! hold. Knows neither the command line nor files.
 
 use crate::analysis::statistics::{Estimate, LEVEL, PairedComparison, share, sign_test};
+use crate::checkpoint::{EPOCHS, Keeper, State};
 use crate::data::batches::{DataSpec, Images};
 use crate::error::Interrupted;
 use crate::files::sha256;
 use crate::model::Layout;
 use crate::plot::Figure;
+use crate::tensors::{self, NamedTensor, Tensors};
 use anyhow::{Context as _, Result, bail, ensure};
-use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tch::{Device, Kind, Tensor};
+use std::time::{Duration, Instant};
+use tch::{Device, Tensor};
 
 /// One subcommand. The value is its settings, read from its TOML file.
 pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -445,9 +447,16 @@ pub struct Progress {
     epoch: AtomicU64,
     epochs: AtomicU64,
     loss: AtomicU64,
+    resumed: AtomicU64,
 }
 
 impl Progress {
+    /// The epochs that an earlier call had done.
+    #[must_use]
+    pub fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
+    }
+
     fn set(&self, epoch: u64, epochs: u64, loss: f64) {
         self.epoch.store(epoch, Ordering::Relaxed);
         self.epochs.store(epochs, Ordering::Relaxed);
@@ -470,22 +479,44 @@ pub struct Context<'a> {
     /// Reads the published weights of a finished trial of the same study.
     read_weights: &'a WeightsReader<'a>,
     images: Option<Images>,
-    weights: Weights,
+    weights: Tensors,
+    checkpoints: Option<Checkpoints<'a>>,
 }
 
 /// The bytes of a trial's weights file, checked against its record.
 pub type WeightsReader<'a> = dyn Fn(&Fingerprint) -> Result<Vec<u8>> + Sync + 'a;
 
-/// Named tensors to be published with a record: name, dtype, shape and little-endian bytes.
-#[derive(Default)]
-pub struct Weights(pub BTreeMap<String, NamedTensor>);
+/// Where a running trial's state outlasts the process.
+pub trait Shelf {
+    /// What an earlier call put there: the state, and the weights gathered until then.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    fn take(&self) -> Result<Option<(State, Tensors)>>;
 
-/// One tensor on its way to a file.
-pub struct NamedTensor {
-    pub kind: Kind,
-    pub shape: Vec<usize>,
-    pub bytes: Vec<u8>,
+    /// Puts a state there, whole, in place of the last one.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn put(&self, state: &State, weights: &Tensors) -> Result<()>;
 }
+
+/// A running trial's states: the last one in memory, now and then on the shelf.
+struct Checkpoints<'a> {
+    shelf: &'a dyn Shelf,
+    /// Between two puts.
+    interval: Duration,
+    last_put: Instant,
+    /// A newer one than that on the shelf.
+    kept: Option<State>,
+    last_kept: Instant,
+    /// A trial is one training, if any: of a second one nothing is kept.
+    trainings: u32,
+}
+
+/// A state is taken at an epoch's end where the last one is older: short epochs do not pay for it,
+/// and of long ones no more than the one in progress is ever lost to a signal.
+const KEEP_EVERY: Duration = Duration::from_millis(100);
 
 impl<'a> Context<'a> {
     #[must_use]
@@ -496,7 +527,30 @@ impl<'a> Context<'a> {
         read_weights: &'a WeightsReader<'a>,
         images: Option<Images>,
     ) -> Self {
-        Self { device, progress, stop, read_weights, images, weights: Weights::default() }
+        Self { device, progress, stop, read_weights, images, weights: Tensors::new(), checkpoints: None }
+    }
+
+    /// Goes on from what is on the shelf, and puts there what is worth it every `interval`.
+    #[must_use]
+    pub fn with_checkpoints(mut self, shelf: &'a dyn Shelf, interval: Duration) -> Self {
+        let now = Instant::now();
+        self.checkpoints =
+            Some(Checkpoints { shelf, interval, last_put: now, kept: None, last_kept: now, trainings: 0 });
+        self
+    }
+
+    /// Puts the last state on the shelf, for a trial that is interrupted.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn put_checkpoint(&mut self) -> Result<()> {
+        if let Some(checkpoints) = &mut self.checkpoints
+            && let Some(state) = checkpoints.kept.take()
+        {
+            checkpoints.shelf.put(&state, &self.weights)?;
+            checkpoints.last_put = Instant::now();
+        }
+        Ok(())
     }
 
     /// The images that [`Experiment::data`] asked for, on the trial's device.
@@ -507,12 +561,12 @@ impl<'a> Context<'a> {
         self.images.as_ref().context("the study named no data set")
     }
 
-    /// To be called once an epoch: shows where the trial is.
+    /// To be called once a step of a trial that is no training: shows where it is.
     ///
     /// # Errors
     /// [`Interrupted`] when the process is to stop; pass it on.
-    pub fn epoch_done(&self, epochs_done: u64, epochs: u64, loss: f64) -> Result<()> {
-        self.progress.set(epochs_done, epochs, loss);
+    pub fn step_done(&self, done: u64, steps: u64, loss: f64) -> Result<()> {
+        self.progress.set(done, steps, loss);
         self.check_stop()
     }
 
@@ -529,7 +583,9 @@ impl<'a> Context<'a> {
     /// # Errors
     /// Where they cannot be read.
     pub fn saved(&self, trial: &Fingerprint) -> Result<SavedWeights> {
-        Ok(SavedWeights { bytes: (self.read_weights)(trial)?, trial: trial.clone(), device: self.device })
+        let bytes = (self.read_weights)(trial)?;
+        let (tensors, _) = tensors::decode(&bytes).with_context(|| format!("the weights of trial {trial}"))?;
+        Ok(SavedWeights { tensors, trial: trial.clone(), device: self.device })
     }
 
     /// θ as a finished trial of this study saved it with [`Self::save_weights`].
@@ -547,26 +603,56 @@ impl<'a> Context<'a> {
     pub fn save_weights(&mut self, prefix: &str, layout: &Layout, theta: &Tensor) -> Result<()> {
         let theta = theta.f_detach()?.f_to_device(Device::Cpu)?;
         for (index, slot) in layout.slots.iter().enumerate() {
-            let view = layout.view(&theta, index).f_contiguous()?;
-            let kind = view.f_kind()?;
-            let mut bytes = vec![0; view.numel() * kind.elt_size_in_bytes()];
-            view.f_copy_data_u8(&mut bytes, view.numel())?;
-            let shape = slot.shape.iter().map(|&length| usize::try_from(length)).collect::<Result<_, _>>()?;
-            self.weights.0.insert(format!("{prefix}.{}", slot.name), NamedTensor { kind, shape, bytes });
+            let tensor = NamedTensor::copy_of(&layout.view(&theta, index))?;
+            self.weights.insert(format!("{prefix}.{}", slot.name), tensor);
         }
         Ok(())
     }
 
     /// What [`Self::save_weights`] gathered.
     #[must_use]
-    pub fn into_weights(self) -> Weights {
+    pub fn into_weights(self) -> Tensors {
         self.weights
+    }
+}
+
+impl Keeper for Context<'_> {
+    fn resume(&mut self) -> Result<Option<State>> {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(None) };
+        checkpoints.trainings += 1;
+        if checkpoints.trainings > 1 {
+            return Ok(None);
+        }
+        let Some((state, weights)) = checkpoints.shelf.take()? else { return Ok(None) };
+        self.weights.extend(weights);
+        self.progress.resumed.store(state.counter(EPOCHS)?, Ordering::Relaxed);
+        Ok(Some(state))
+    }
+
+    fn epoch_done(&mut self, done: u64, epochs: u64, loss: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
+        self.progress.set(done, epochs, loss);
+        if let Some(checkpoints) = self.checkpoints.as_mut().filter(|checkpoints| checkpoints.trainings == 1) {
+            let now = Instant::now();
+            let is_due = now - checkpoints.last_put >= checkpoints.interval;
+            if is_due || now - checkpoints.last_kept >= KEEP_EVERY || self.stop.load(Ordering::Relaxed) {
+                checkpoints.kept = Some(state()?);
+                checkpoints.last_kept = now;
+            }
+            if is_due {
+                self.put_checkpoint()?;
+            }
+        }
+        Context::check_stop(self)
+    }
+
+    fn check_stop(&self) -> Result<()> {
+        Context::check_stop(self)
     }
 }
 
 /// The weights file of a finished trial, read once.
 pub struct SavedWeights {
-    bytes: Vec<u8>,
+    tensors: Tensors,
     trial: Fingerprint,
     device: Device,
 }
@@ -578,23 +664,18 @@ impl SavedWeights {
     /// Where there are no such weights, or they do not fit the layout.
     pub fn theta(&self, prefix: &str, layout: &Layout) -> Result<Tensor> {
         let trial = &self.trial;
-        let file = SafeTensors::deserialize(&self.bytes).with_context(|| format!("the weights of trial {trial}"))?;
         let mut slices = Vec::new();
         for slot in &layout.slots {
             let name = format!("{prefix}.{}", slot.name);
-            let view = file.tensor(&name).with_context(|| format!("{name} in the weights of trial {trial}"))?;
-            let kind = match view.dtype() {
-                Dtype::F32 => Kind::Float,
-                Dtype::F64 => Kind::Double,
-                other => bail!("{name} of trial {trial} is of type {other:?}"),
-            };
+            let tensor =
+                self.tensors.get(&name).with_context(|| format!("no {name} in the weights of trial {trial}"))?;
             ensure!(
-                view.shape().iter().map(|&n| n as i64).eq(slot.shape.iter().copied()),
+                tensor.shape.iter().map(|&n| n as i64).eq(slot.shape.iter().copied()),
                 "{name} of trial {trial} has shape {:?}, not {:?}",
-                view.shape(),
+                tensor.shape,
                 slot.shape
             );
-            slices.push(Tensor::f_from_data_size(view.data(), &[slot.len()], kind)?);
+            slices.push(Tensor::f_from_data_size(&tensor.bytes, &[slot.len()], tensor.kind)?);
         }
         Ok(Tensor::f_cat(&slices, 0)?.f_to_device(self.device)?)
     }
@@ -627,7 +708,21 @@ impl Planned {
 ///
 /// A trial that builds on another names it by fingerprint, so that its own covers it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Fingerprint(String);
+
+impl TryFrom<String> for Fingerprint {
+    type Error = String;
+
+    /// Only what [`Self::of`] makes: it becomes part of a file's name.
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_one = text.len() == LENGTH && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_one { Ok(Self(text)) } else { Err(format!("'{text}' is no fingerprint of a trial")) }
+    }
+}
+
+/// 96 bits in hexadecimal: no two trials will ever share them.
+const LENGTH: usize = 24;
 
 impl Fingerprint {
     /// Of a trial (as JSON) of an experiment at a version, on a kind of device and a data set.
@@ -642,8 +737,7 @@ impl Fingerprint {
         let mut canonical = String::new();
         write_canonical(&whole, &mut canonical);
         let mut digest = sha256(canonical.as_bytes());
-        // 96 bits: no two trials will ever share them.
-        digest.truncate(24);
+        digest.truncate(LENGTH);
         Self(digest)
     }
 

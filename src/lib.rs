@@ -13,6 +13,7 @@
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ
 //! - [`model`] architectures and the layout of θ; [`data`] what is learned from
+//! - [`checkpoint`]: what an interrupted training goes on from; [`tensors`]: safetensors files
 //! - [`files`] whole writes; [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes;
 //!   [`terminal`] width, paragraphs, tables
 //!
@@ -21,6 +22,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used)] // bad input never panics
 
 pub mod analysis;
+pub mod checkpoint;
 pub mod classify;
 pub mod cli;
 pub mod data;
@@ -43,6 +45,7 @@ pub mod rng;
 pub mod run_dir;
 pub mod runner;
 pub mod settings;
+pub mod tensors;
 pub mod terminal;
 pub mod train;
 

@@ -1,18 +1,18 @@
 //! The run directory: every path, every write. A file appears whole or not at all; a trial's
 //! record appears last, so its existence means that the trial is done.
 
-use crate::experiment::{AnyRecord, Fingerprint, Planned, Study, Weights};
+use crate::checkpoint::{self, State};
+use crate::error::Unwritable;
+use crate::experiment::{AnyRecord, Fingerprint, Planned, Study};
 use crate::files::{self, sha256};
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use crate::tensors::{self, Tensors};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use tch::Kind;
 
 /// `--out`: one folder of it for each study.
 pub struct RunDir {
@@ -124,6 +124,13 @@ struct RecordFile {
 
 const RECORD_SCHEMA: u32 = 1;
 
+impl RecordFile {
+    /// Of the trial that it says it is of.
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.experiment, self.version, &self.device, self.data.as_deref(), &self.trial)
+    }
+}
+
 /// A finished trial as bytes.
 pub struct Encoded {
     record: Vec<u8>,
@@ -138,9 +145,9 @@ impl Encoded {
         planned: &Planned,
         device_kind: &str,
         record: &AnyRecord,
-        weights: &Weights,
+        weights: &Tensors,
     ) -> Result<Self> {
-        let weights = if weights.0.is_empty() { None } else { Some(encode_weights(weights)?) };
+        let weights = if weights.is_empty() { None } else { Some(tensors::encode(weights, None)?) };
         let file = RecordFile {
             schema: RECORD_SCHEMA,
             experiment: study.experiment().to_owned(),
@@ -157,12 +164,20 @@ impl Encoded {
     }
 }
 
+/// What an interrupted call left of a trial.
+pub enum Kept {
+    Nothing,
+    State(State, Tensors),
+    /// Something that this trial cannot go on from, and why.
+    Spoilt(String),
+}
+
 /// What is on disk for a trial.
 pub enum Stored {
     Nothing,
     Record(AnyRecord),
-    /// The record stands but its weights are missing or not its own.
-    WithoutWeights,
+    /// Something that is not the trial's record with its weights, and why.
+    Spoilt(String),
 }
 
 impl StudyDir {
@@ -193,6 +208,10 @@ impl StudyDir {
         self.trials().join(format!("{fingerprint}.safetensors"))
     }
 
+    fn checkpoint(&self, fingerprint: &Fingerprint) -> PathBuf {
+        self.trials().join(format!("{fingerprint}.checkpoint"))
+    }
+
     /// Makes the folders, and takes away what a killed process left unfinished. For the holder
     /// of the run directory's lock.
     ///
@@ -206,46 +225,115 @@ impl StudyDir {
         Ok(())
     }
 
-    /// The record of a trial, if it is done.
+    /// The record of a trial, if it is done. Changes nothing.
     ///
     /// # Errors
-    /// Where there is a file of its name that is not its record.
+    /// Where there is a file of its name that cannot be read.
     pub fn load(&self, study: &dyn Study, planned: &Planned, device_kind: &str) -> Result<Stored> {
         let path = self.record(&planned.fingerprint);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Stored::Nothing),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        let Some(bytes) = read(&path)? else { return Ok(Stored::Nothing) };
+        let parsed = parse_record(study, &bytes).and_then(|(file, record)| {
+            ensure!(
+                file.fingerprint() == planned.fingerprint
+                    && (file.experiment.as_str(), file.version, file.device.as_str())
+                        == (study.experiment(), study.version(), device_kind)
+                    && file.trial == planned.trial,
+                "it belongs to another trial"
+            );
+            Ok((file, record))
+        });
+        let (file, record) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return Ok(Stored::Spoilt(format!("{} is no record of it: {error:#}", path.display()))),
         };
-        let (file, record) = parse_record(study, &bytes)
-            .and_then(|(file, record)| {
-                ensure!(
-                    Fingerprint::of(&file.experiment, file.version, &file.device, file.data.as_deref(), &file.trial)
-                        == planned.fingerprint
-                        && (file.experiment.as_str(), file.version, file.device.as_str())
-                            == (study.experiment(), study.version(), device_kind)
-                        && file.trial == planned.trial,
-                    "it belongs to another trial"
-                );
-                Ok((file, record))
-            })
-            .with_context(|| {
-                format!(
-                    "{} is not the record of {}: move it away, or run all trials again with --force",
-                    path.display(),
-                    planned.name()
-                )
-            })?;
         if let Some(expected) = file.weights_sha256 {
-            let weights = self.weights(&planned.fingerprint);
-            match fs::read(&weights) {
-                Ok(bytes) if sha256(&bytes) == expected => {}
-                Ok(_) => return Ok(Stored::WithoutWeights),
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Stored::WithoutWeights),
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", weights.display())),
-            }
+            let path = self.weights(&planned.fingerprint);
+            let what = match read(&path)? {
+                Some(bytes) if sha256(&bytes) == expected => return Ok(Stored::Record(record)),
+                Some(_) => "are not those its record names",
+                None => "are missing",
+            };
+            return Ok(Stored::Spoilt(format!("its weights {} {what}", path.display())));
         }
         Ok(Stored::Record(record))
+    }
+
+    /// Gives a trial's record and weights other names, so that nothing is lost when it runs again;
+    /// those names.
+    ///
+    /// # Errors
+    /// Where a file cannot be renamed.
+    pub fn set_aside(&self, fingerprint: &Fingerprint) -> Result<Vec<String>> {
+        self.set_aside_files(&[self.record(fingerprint), self.weights(fingerprint)])
+    }
+
+    fn set_aside_files(&self, paths: &[PathBuf]) -> Result<Vec<String>> {
+        let named = |path: &Path, n: u32| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".set-aside-{n}"));
+            PathBuf::from(name)
+        };
+        let is_free = |n: &u32| paths.iter().all(|path| named(path, *n).symlink_metadata().is_err());
+        let n = (1..u32::MAX).find(is_free).context("no name is left to set a file aside under")?;
+        let mut names = Vec::new();
+        for path in paths {
+            let to = named(path, n);
+            match fs::rename(path, &to) {
+                Ok(()) => names.extend(to.file_name().map(|name| name.to_string_lossy().into_owned())),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(unwritable(path, &error)),
+            }
+        }
+        Ok(names)
+    }
+
+    /// What an interrupted call kept of a trial. `origin` is what its file has to name.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn read_checkpoint(&self, fingerprint: &Fingerprint, origin: &str) -> Result<Kept> {
+        let path = self.checkpoint(fingerprint);
+        let Some(bytes) = read(&path)? else { return Ok(Kept::Nothing) };
+        let spoilt = |why: String| Ok(Kept::Spoilt(format!("{}: {why}", path.display())));
+        match checkpoint::decode(&bytes) {
+            Ok((found, ..)) if found != origin => spoilt(format!("it is of {found}, and this is {origin}")),
+            Ok((_, state, weights)) => Ok(Kept::State(state, weights)),
+            Err(error) => spoilt(format!("{error:#}")),
+        }
+    }
+
+    /// Keeps what a trial can go on from.
+    ///
+    /// # Errors
+    /// Where it cannot be written; what stood there before still stands then.
+    pub fn write_checkpoint(
+        &self,
+        fingerprint: &Fingerprint,
+        origin: &str,
+        state: &State,
+        weights: &Tensors,
+    ) -> Result<()> {
+        write_atomically(&self.checkpoint(fingerprint), &checkpoint::encode(origin, state, weights)?)
+    }
+
+    /// Gives a trial's checkpoint another name; that name.
+    ///
+    /// # Errors
+    /// Where it cannot be renamed.
+    pub fn set_checkpoint_aside(&self, fingerprint: &Fingerprint) -> Result<Vec<String>> {
+        self.set_aside_files(&[self.checkpoint(fingerprint)])
+    }
+
+    /// Takes away a trial's checkpoint, if there is one.
+    ///
+    /// # Errors
+    /// Where it stands and cannot be taken away.
+    pub fn remove_checkpoint(&self, fingerprint: &Fingerprint) -> Result<()> {
+        let path = self.checkpoint(fingerprint);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(unwritable(&path, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// The weights file of a finished trial.
@@ -264,13 +352,13 @@ impl StudyDir {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(
             names.weights_sha256.as_deref() == Some(sha256(&bytes).as_str()),
-            "{} is not what its record names; run again with --force",
+            "{} is not what its record names; the same command runs its trial again",
             path.display()
         );
         Ok(bytes)
     }
 
-    /// Publishes a finished trial: its weights, then its record.
+    /// Publishes a finished trial: its weights, then its record; its checkpoint goes.
     ///
     /// # Errors
     /// Where a file cannot be written; nothing half-written stays.
@@ -278,10 +366,11 @@ impl StudyDir {
         if let Some(weights) = &encoded.weights {
             write_atomically(&self.weights(fingerprint), weights)?;
         }
-        write_atomically(&self.record(fingerprint), &encoded.record)
+        write_atomically(&self.record(fingerprint), &encoded.record)?;
+        self.remove_checkpoint(fingerprint)
     }
 
-    /// Adds a line to `log.jsonl`, in one write.
+    /// Adds a line to `log.jsonl`, in one write, whatever half a line a full disk left there.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -289,12 +378,19 @@ impl StudyDir {
         let path = self.root.join("log.jsonl");
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(&line))
-            .with_context(|| format!("cannot write {}", path.display()))
+        let mut append = || {
+            let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
+            let mut last = [b'\n'];
+            if file.seek(SeekFrom::End(0))? > 0 {
+                file.seek(SeekFrom::End(-1))?;
+                file.read_exact(&mut last)?;
+            }
+            if last != *b"\n" {
+                line.insert(0, b'\n');
+            }
+            file.write_all(&line)
+        };
+        append().map_err(|error| unwritable(&path, &error))
     }
 
     /// Seconds that trials took, by `log.jsonl`: the last time each was run. Lines that make no sense
@@ -337,38 +433,36 @@ fn parse_record(study: &dyn Study, bytes: &[u8]) -> Result<(RecordFile, AnyRecor
     Ok((file, record))
 }
 
-/// Tensors in the safetensors format, names in sorted order: equal weights give equal bytes.
-fn encode_weights(weights: &Weights) -> Result<Vec<u8>> {
-    let mut views = Vec::new();
-    for (name, tensor) in &weights.0 {
-        let dtype = match tensor.kind {
-            Kind::Float => Dtype::F32,
-            Kind::Double => Dtype::F64,
-            other => bail!("weights of kind {other:?} have no place in a weights file"),
-        };
-        views.push((name, TensorView::new(dtype, tensor.shape.clone(), &tensor.bytes)?));
-    }
-    Ok(safetensors::serialize(views, None)?)
-}
-
 fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path)
         .with_context(|| format!("cannot create the folder {}; choose another with --out", path.display()))
 }
 
+/// A file's bytes; `None` where there is none. What is no file at all reads as nothing, which no
+/// parser takes for what it looks for.
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::IsADirectory => Ok(Some(Vec::new())),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
 /// [`files::write_atomically`] with an error that says what to do.
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    files::write_atomically(path, bytes).map_err(|error| {
-        // The kind alone: tempfile's own text names a path that nobody asked for.
-        let kind = error.kind();
-        let way_out = match kind {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                "; free some space, or choose another folder with --out"
-            }
-            _ => "",
-        };
-        anyhow!("cannot write {}: {kind}{way_out}", path.display())
-    })
+    files::write_atomically(path, bytes).map_err(|error| unwritable(path, &error))
+}
+
+/// What to do about a file that cannot be written.
+fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    // The kind alone: tempfile's own text names a path that nobody asked for.
+    let kind = error.kind();
+    let way_out = match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free some space, or choose another folder with --out",
+        _ => "",
+    };
+    Unwritable(format!("cannot write {}: {kind}{way_out}", path.display())).into()
 }
 
 #[cfg(test)]

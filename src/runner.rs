@@ -1,12 +1,14 @@
 //! Runs what is due: one pool of workers over the trials of every study, a whole trial each.
 //! Knows the erased [`Study`], never a concrete experiment; the only user of indicatif.
 
+use crate::checkpoint::{EPOCHS, State, Unfit};
 use crate::data::batches::{DataSpec, Images};
 use crate::data::fetch;
 use crate::device::{DeviceChoice, cpu_name, mkl_choice, set_up_thread};
-use crate::error::{Interrupted, one_line, say};
-use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Study};
-use crate::run_dir::{Encoded, Lock, RunDir, Stored, StudyDir};
+use crate::error::{Interrupted, Unwritable, one_line, say, usage};
+use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Shelf, Study};
+use crate::run_dir::{Encoded, Kept, Lock, RunDir, Stored, StudyDir};
+use crate::tensors::Tensors;
 use anyhow::{Context as _, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -33,6 +35,23 @@ pub struct Options {
     pub verbose: bool,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
+    /// Between two checkpoints of a trial.
+    pub checkpoint_every: Duration,
+}
+
+/// Between two checkpoints of a trial: what a power cut may cost, and the epoch in progress.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+
+/// [`CHECKPOINT_EVERY`], or the seconds in `HW1_CHECKPOINT_SECONDS`.
+///
+/// # Errors
+/// Where that is no number of seconds.
+pub fn checkpoint_interval() -> Result<Duration> {
+    let Some(text) = std::env::var_os("HW1_CHECKPOINT_SECONDS") else { return Ok(CHECKPOINT_EVERY) };
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
+        usage(format!("HW1_CHECKPOINT_SECONDS is '{}': it must be seconds, 0 or more", text.to_string_lossy()))
+    })
 }
 
 /// What is shown on standard error while trials run.
@@ -103,6 +122,10 @@ pub struct Job<'a> {
     pub reused: usize,
     /// Names of trials that failed, and why.
     pub failures: Vec<(String, String)>,
+    /// Trials that are due again because what stands in their place is not theirs, and why.
+    pub spoilt: Vec<(Planned, String)>,
+    /// Trials loaded since last looked at.
+    loaded: Vec<Fingerprint>,
     seen: BTreeSet<Fingerprint>,
     running: usize,
 }
@@ -118,6 +141,8 @@ impl<'a> Job<'a> {
             finished: Finished::new(),
             reused: 0,
             failures: Vec::new(),
+            spoilt: Vec::new(),
+            loaded: Vec::new(),
             seen: BTreeSet::new(),
             running: 0,
         }
@@ -131,10 +156,10 @@ impl<'a> Job<'a> {
         self.dir.write("settings.toml", format!("{header}preset = \"{}\"\n{settings}", self.preset).as_bytes())
     }
 
-    /// Names the trials that are due now, after loading what is done already.
+    /// Names the trials that are due now, after loading what is done already. Changes no file.
     ///
     /// # Errors
-    /// Where a record cannot be read or is not what its name says.
+    /// Where a record cannot be read.
     pub fn due(&mut self, device_kind: &str, force: bool) -> Result<Vec<Planned>> {
         let mut due = Vec::new();
         loop {
@@ -145,13 +170,18 @@ impl<'a> Job<'a> {
                     continue;
                 }
                 let stored = if force { Stored::Nothing } else { self.dir.load(self.study, planned, device_kind)? };
-                if let Stored::Record(record) = stored {
-                    self.finished.insert(planned.fingerprint.clone(), record);
-                    self.reused += 1;
-                    loaded = true;
-                } else {
-                    due.push(planned.clone());
+                match stored {
+                    Stored::Record(record) => {
+                        self.finished.insert(planned.fingerprint.clone(), record);
+                        self.loaded.push(planned.fingerprint.clone());
+                        self.reused += 1;
+                        loaded = true;
+                        continue;
+                    }
+                    Stored::Spoilt(why) => self.spoilt.push((planned.clone(), why)),
+                    Stored::Nothing => {}
                 }
+                due.push(planned.clone());
             }
             // What was loaded may name further trials.
             if !loaded {
@@ -192,12 +222,12 @@ pub fn lock(run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<Lo
 pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()> {
     let kind = options.choice.kind();
     let queue = Queue::default();
+    let mut display = Display::new(options);
     for (index, job) in jobs.iter_mut().enumerate() {
         job.dir.prepare()?;
         job.write_settings()?;
-        enqueue(index, job, &queue, options)?;
+        enqueue(index, job, &queue, &display, options)?;
     }
-    let mut display = Display::new(options);
     for job in jobs.iter() {
         display.reused(job, options.verbose);
     }
@@ -268,9 +298,21 @@ fn lock_images(images: &Mutex<Images>) -> MutexGuard<'_, Images> {
 /// The name of worker threads: a panic there is a failed trial, not a bug report on the screen.
 pub const TRIAL_THREAD: &str = "hw1 trial";
 
-/// Puts a job's due trials into the queue.
-fn enqueue(index: usize, job: &mut Job, queue: &Queue, options: &Options) -> Result<()> {
+/// Puts a job's due trials into the queue, after setting aside what is in their way.
+fn enqueue(index: usize, job: &mut Job, queue: &Queue, display: &Display, options: &Options) -> Result<()> {
     let due = job.due(options.choice.kind(), options.force)?;
+    for (planned, why) in job.spoilt.drain(..) {
+        let names = job.dir.set_aside(&planned.fingerprint)?.join(" and ");
+        display.warn(&format!("{why}; set aside as {names}, {} runs again", planned.name()));
+    }
+    for fingerprint in job.loaded.drain(..) {
+        // Left where a process was killed just after publishing the record.
+        job.dir.remove_checkpoint(&fingerprint)?;
+    }
+    if options.force {
+        // Again means from the start.
+        due.iter().try_for_each(|planned| job.dir.remove_checkpoint(&planned.fingerprint))?;
+    }
     job.running += due.len();
     queue.push(due.into_iter().map(|planned| (index, planned)));
     Ok(())
@@ -288,7 +330,7 @@ fn attend(
     let mut told = false;
     while jobs.iter().any(|job| job.running > 0) {
         if signals.stopped() && !told {
-            display.line("hw1: stopping at the end of this epoch; a second signal stops at once");
+            display.line("hw1: stopping, with a checkpoint of each running trial; a second signal stops at once");
             told = true;
         }
         let event = match events.recv_timeout(Duration::from_millis(100)) {
@@ -303,6 +345,7 @@ fn attend(
             Event::Started { slot, job, planned, progress } => {
                 display.started(slot, &jobs[job].study.folder(), &planned, progress);
             }
+            Event::Warning(text) => display.warn(&text),
             Event::Ended { slot, job, planned, seconds, end } => {
                 let job_index = job;
                 let job = &mut jobs[job_index];
@@ -319,7 +362,7 @@ fn attend(
                 // Its records may name further trials: asked before a worker would be without one,
                 // not after each trial, as naming all trials is work.
                 if !signals.stopped() && (job.running == 0 || queue.len() < options.jobs) {
-                    enqueue(job_index, job, queue, options)?;
+                    enqueue(job_index, job, queue, display, options)?;
                 }
             }
         }
@@ -394,6 +437,7 @@ impl Drop for CloseOnDrop<'_> {
 enum Event {
     Started { slot: usize, job: usize, planned: Planned, progress: Arc<Progress> },
     Ended { slot: usize, job: usize, planned: Planned, seconds: f64, end: End },
+    Warning(String),
 }
 
 /// How a trial ended.
@@ -438,40 +482,122 @@ impl Worker<'_> {
     }
 
     fn run(&self, job: usize, planned: &Planned, progress: &Progress) -> End {
+        let end = match self.attempt(job, planned, progress) {
+            // Not what this training can go on from: of an older hw1, say.
+            Err(error) if error.is::<Unfit>() => {
+                let shelf = self.shelf(job, planned);
+                shelf.set_aside(&one_line(&error)).and_then(|()| self.attempt(job, planned, progress))
+            }
+            end => end,
+        };
+        end.unwrap_or_else(End::CannotWrite)
+    }
+
+    fn shelf<'b>(&'b self, job: usize, planned: &'b Planned) -> TrialShelf<'b> {
+        TrialShelf { worker: self, dir: &self.shared[job].dir, planned, origin: origin(planned, self.options) }
+    }
+
+    /// # Errors
+    /// [`Unfit`], and where the run directory takes no more files.
+    fn attempt(&self, job: usize, planned: &Planned, progress: &Progress) -> Result<End> {
         let Shared { study, dir, images } = &self.shared[job];
         let begin = Instant::now();
         let read_weights = |fingerprint: &Fingerprint| dir.read_weights(fingerprint);
+        let shelf = self.shelf(job, planned);
         let result = catch_unwind(AssertUnwindSafe(|| {
             // Shares the memory; tensors may be sent to a thread, not used by two at once.
             let images = images.as_ref().map(|images| lock_images(images).on(self.options.device));
-            let mut cx = Context::new(self.options.device, progress, &self.signals.stop, &read_weights, images);
-            let record = study.run(planned, &mut cx)?;
-            let encoded = Encoded::new(*study, planned, self.kind, &record, &cx.into_weights())?;
-            Ok((record, encoded))
+            let mut cx = Context::new(self.options.device, progress, &self.signals.stop, &read_weights, images)
+                .with_checkpoints(&shelf, self.options.checkpoint_every);
+            match study.run(planned, &mut cx) {
+                Ok(record) => {
+                    let encoded = Encoded::new(*study, planned, self.kind, &record, &cx.into_weights())?;
+                    Ok((record, encoded))
+                }
+                Err(error) => {
+                    if error.is::<Interrupted>() {
+                        cx.put_checkpoint()?;
+                    }
+                    Err(error)
+                }
+            }
         }));
         let result = result.unwrap_or_else(|panic| Err(anyhow::anyhow!(panic_message(panic.as_ref()))));
-        let seconds = begin.elapsed().as_secs_f64();
         let log = |event: &str, reason: Option<&str>| {
-            dir.log(&json!({
-                "time": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-                "event": event, "reason": reason, "seconds": seconds,
-                "label": planned.label, "seed": planned.seed, "fingerprint": planned.fingerprint,
-                "device": self.options.choice, "cpu": cpu_name(), "mkl": mkl_choice(), "jobs": self.options.jobs,
-                "libtorch": env!("HW1_LIBTORCH"), "version": env!("CARGO_PKG_VERSION"), "commit": env!("HW1_COMMIT"),
-            }))
+            let seconds = begin.elapsed().as_secs_f64();
+            self.log(dir, planned, json!({ "event": event, "reason": reason, "seconds": seconds }))
         };
-        let end = match result {
+        match result {
             Ok((record, encoded)) => {
-                let published = dir.publish(&planned.fingerprint, &encoded);
-                published.and_then(|()| log("done", None)).map(|()| End::Done(record))
+                dir.publish(&planned.fingerprint, &encoded)?;
+                log("done", None)?;
+                Ok(End::Done(record))
             }
             Err(error) if error.is::<Interrupted>() => log("interrupted", None).map(|()| End::Interrupted),
+            Err(error) if error.is::<Unfit>() || error.is::<Unwritable>() => Err(error),
             Err(error) => {
                 let reason = one_line(&error);
                 log("failed", Some(&reason)).map(|()| End::Failed(reason))
             }
-        };
-        end.unwrap_or_else(End::CannotWrite)
+        }
+    }
+
+    /// Adds a line on a trial to its study's log: an event, with what it was and what computed it.
+    fn log(&self, dir: &StudyDir, planned: &Planned, mut event: serde_json::Value) -> Result<()> {
+        let common = json!({
+            "time": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            "label": planned.label, "seed": planned.seed, "fingerprint": planned.fingerprint,
+            "device": self.options.choice, "cpu": cpu_name(), "mkl": mkl_choice(), "jobs": self.options.jobs,
+            "libtorch": env!("HW1_LIBTORCH"), "version": env!("CARGO_PKG_VERSION"), "commit": env!("HW1_COMMIT"),
+        });
+        if let (Some(event), serde_json::Value::Object(common)) = (event.as_object_mut(), common) {
+            event.extend(common);
+        }
+        dir.log(&event)
+    }
+}
+
+/// What a trial's bits depend on: half of them from one machine and half from another would make a
+/// record that no machine can repeat.
+fn origin(planned: &Planned, options: &Options) -> String {
+    let (fingerprint, device, libtorch) = (&planned.fingerprint, options.choice, env!("HW1_LIBTORCH"));
+    format!("trial {fingerprint} on {device}, {}, MKL {}, libtorch {libtorch}", cpu_name(), mkl_choice())
+}
+
+/// A running trial's checkpoint in the run directory.
+struct TrialShelf<'a> {
+    worker: &'a Worker<'a>,
+    dir: &'a StudyDir,
+    planned: &'a Planned,
+    origin: String,
+}
+
+impl TrialShelf<'_> {
+    /// Gives the checkpoint another name, and says so.
+    fn set_aside(&self, why: &str) -> Result<()> {
+        let names = self.dir.set_checkpoint_aside(&self.planned.fingerprint)?.join(" and ");
+        let name = self.planned.name();
+        let text = format!("no checkpoint for {name}: {why}; set aside as {names}, the trial begins anew");
+        let _ = self.worker.events.send(Event::Warning(text));
+        Ok(())
+    }
+}
+
+impl Shelf for TrialShelf<'_> {
+    fn take(&self) -> Result<Option<(State, Tensors)>> {
+        match self.dir.read_checkpoint(&self.planned.fingerprint, &self.origin)? {
+            Kept::Nothing => Ok(None),
+            Kept::Spoilt(why) => self.set_aside(&why).map(|()| None),
+            Kept::State(state, weights) => {
+                let event = json!({ "event": "resumed", "epoch": state.counters.get(EPOCHS) });
+                self.worker.log(self.dir, self.planned, event)?;
+                Ok(Some((state, weights)))
+            }
+        }
+    }
+
+    fn put(&self, state: &State, weights: &Tensors) -> Result<()> {
+        self.dir.write_checkpoint(&self.planned.fingerprint, &self.origin, state, weights)
     }
 }
 
@@ -532,7 +658,8 @@ impl Running {
         if epoch == 0 || epochs == 0 {
             return None;
         }
-        let seconds = self.begin.elapsed().as_secs_f64() / epoch as f64 * epochs.saturating_sub(epoch) as f64;
+        let done_here = epoch.saturating_sub(self.progress.resumed()).max(1);
+        let seconds = self.begin.elapsed().as_secs_f64() / done_here as f64 * epochs.saturating_sub(epoch) as f64;
         let left = humantime::format_duration(Duration::from_secs(seconds.min(1e9) as u64));
         Some(format!("epoch {epoch} of {epochs}, loss {loss:.2e}, at most {left} left"))
     }
@@ -574,6 +701,12 @@ impl Display {
             (None, ProgressMode::Silent) => {}
             (None, _) => say(text),
         }
+    }
+
+    /// Something is wrong that does not stop the run: told even where progress is not.
+    fn warn(&self, text: &str) {
+        let text = format!("hw1: warning: {text}");
+        if self.mode == ProgressMode::Silent { say(&text) } else { self.line(&text) }
     }
 
     fn reused(&self, job: &Job, verbose: bool) {
@@ -628,6 +761,9 @@ impl Display {
                     && let Ok(style) = ProgressStyle::with_template(BAR)
                 {
                     bar.set_style(style.progress_chars("━╸─"));
+                    // Epochs of an earlier call say nothing of this one's pace.
+                    bar.set_position(running.progress.resumed());
+                    bar.reset_eta();
                 }
                 bar.set_length(epochs);
                 bar.set_position(epoch);

@@ -61,7 +61,9 @@ pub fn table(columns: &[String], rows: &[Vec<String>], width: Option<usize>) -> 
 /// Whether a cell is a number, perhaps with its spread or a sign for percent, or says that there is none.
 fn is_number(cell: &str) -> bool {
     ["-", "not finite"].contains(&cell)
-        || cell.split_whitespace().all(|word| ["±", "%"].contains(&word) || word.replace(['(', ')'], "").parse::<f64>().is_ok())
+        || cell
+            .split_whitespace()
+            .all(|word| ["±", "%"].contains(&word) || word.replace(['(', ')'], "").parse::<f64>().is_ok())
 }
 
 /// Text from a file or a folder's name on one line, with a mark in place of what would control the terminal.

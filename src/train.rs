@@ -1,8 +1,11 @@
-//! Training on one flat θ: the loop over epochs, the optimizers, the rule that ends a training.
-//! Knows objectives and tensors, nothing of experiments, files or progress bars.
+//! Training on one flat θ: the loop over epochs, the optimizers, the rule that ends a training, and
+//! the state from which one goes on. Knows objectives and tensors, nothing of experiments, files or
+//! progress bars.
 
+use crate::checkpoint::{EPOCHS, Keeper, Series, State};
 use crate::data::batches::{Samples, order};
 use crate::objective::{Accuracy, BatchSums, CrossEntropy, Objective};
+use crate::tensors::NamedTensor;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -96,11 +99,7 @@ impl Optimizer {
         match &mut self.rule {
             Rule::Adam { step, moments } => {
                 *step += 1;
-                let moments = moments.get_or_insert_with(|| Moments {
-                    mean: theta.zeros_like(),
-                    mean_of_squares: theta.zeros_like(),
-                    denominator: theta.zeros_like(),
-                });
+                let moments = moments.get_or_insert_with(|| Moments::zero(&theta));
                 moments.step(*step, self.learning_rate, &mut theta, &mut gradient);
             }
             Rule::Sgd { momentum, velocity } => {
@@ -118,9 +117,66 @@ impl Optimizer {
             }
         }
     }
+
+    /// Adds what the next step depends on besides θ and the gradient.
+    fn save(&self, state: &mut State) -> Result<()> {
+        let mut add = |name: &str, tensor| -> Result<()> {
+            state.tensors.insert(name.to_owned(), NamedTensor::copy_of(tensor)?);
+            Ok(())
+        };
+        match &self.rule {
+            Rule::Adam { step, moments } => {
+                if let Some(moments) = moments {
+                    add(MEAN, &moments.mean)?;
+                    add(MEAN_OF_SQUARES, &moments.mean_of_squares)?;
+                }
+                state.counters.insert(STEPS.to_owned(), u64::try_from(*step)?);
+            }
+            Rule::Sgd { velocity, .. } => {
+                if let Some(velocity) = velocity {
+                    add(VELOCITY, velocity)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the place of the optimizer that [`Self::save`]d, for a θ like this one.
+    fn restore(&mut self, state: &State, theta: &Tensor) -> Result<()> {
+        match &mut self.rule {
+            Rule::Adam { step, moments } => {
+                *step = i32::try_from(state.counter(STEPS)?)?;
+                if *step > 0 {
+                    let moments = moments.insert(Moments::zero(theta));
+                    state.restore(MEAN, &moments.mean)?;
+                    state.restore(MEAN_OF_SQUARES, &moments.mean_of_squares)?;
+                }
+            }
+            Rule::Sgd { velocity, .. } => {
+                if state.tensors.contains_key(VELOCITY) {
+                    state.restore(VELOCITY, velocity.insert(theta.zeros_like()))?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
+// An optimizer's state, by name.
+const STEPS: &str = "steps";
+const MEAN: &str = "mean";
+const MEAN_OF_SQUARES: &str = "mean_of_squares";
+const VELOCITY: &str = "velocity";
+
+// A training's own, beside it.
+const THETA: &str = "theta";
+const QUIET_EPOCHS: &str = "quiet_epochs";
+
 impl Moments {
+    fn zero(theta: &Tensor) -> Self {
+        Self { mean: theta.zeros_like(), mean_of_squares: theta.zeros_like(), denominator: theta.zeros_like() }
+    }
+
     /// m ← m + (1-β₁)(g - m); v ← β₂v + (1-β₂)g²; θ ← θ - η/(1-β₁ᵗ) · m / (√v/√(1-β₂ᵗ) + ε).
     ///
     /// tch's `addcmul_` and `addcdiv_` take no factor, so the factors are multiplied into g and
@@ -168,10 +224,18 @@ pub enum Ending {
 pub struct Training {
     /// One loss an epoch, taken before that epoch's step: the first belongs to the initial θ.
     pub train_loss: Vec<f64>,
+    /// What the observer measured: see [`Epoch::measure`].
+    pub measured: Series,
     pub ending: Ending,
 }
 
 impl Training {
+    /// What the observer measured under this name; nothing where it saw no epoch.
+    #[must_use]
+    pub fn take(&mut self, name: &str) -> Vec<f64> {
+        self.measured.remove(name).unwrap_or_default()
+    }
+
     /// Whether it converged while the loss had fallen by less than a tenth.
     #[must_use]
     pub fn stopped_on_plateau(&self) -> bool {
@@ -190,23 +254,65 @@ pub struct Epoch<'a> {
     pub loss: f64,
     pub theta: &'a Tensor,
     pub gradient: &'a Tensor,
+    measured: &'a mut Series,
 }
 
-/// Trains for at most `epochs` full-batch steps. `observe` sees each epoch before its step and
-/// may end the training there, θ as it saw it.
+impl Epoch<'_> {
+    /// Notes a number of this epoch for [`Training::measured`]. An observer that keeps its numbers
+    /// elsewhere would lose those from before an interruption.
+    pub fn measure(&mut self, name: &str, value: f64) {
+        measure(self.measured, name, value);
+    }
+}
+
+/// Adds a number to the series of that name.
+pub fn measure(series: &mut Series, name: &str, value: f64) {
+    match series.get_mut(name) {
+        Some(values) => values.push(value),
+        None => drop(series.insert(name.to_owned(), vec![value])),
+    }
+}
+
+/// θ, the optimizer and what was measured after some epochs.
+fn state_of(epochs: u64, theta: &Tensor, optimizer: &Optimizer, series: &Series) -> Result<State> {
+    let mut state = State { series: series.clone(), ..State::default() };
+    state.tensors.insert(THETA.to_owned(), NamedTensor::copy_of(theta)?);
+    state.counters.insert(EPOCHS.to_owned(), epochs);
+    optimizer.save(&mut state)?;
+    Ok(state)
+}
+
+/// Trains for at most `epochs` full-batch steps, from where `keeper` left off. `observe` sees each
+/// epoch before its step and may end the training there, θ as it saw it.
 ///
 /// # Errors
-/// Only those of `observe`.
+/// Those of `keeper` and of `observe`; [`crate::checkpoint::Unfit`] where the keeper's state is not
+/// this training's.
 pub fn train(
     objective: &mut impl Objective,
     optimizer: &mut Optimizer,
     epochs: u64,
     convergence: Convergence,
-    mut observe: impl FnMut(&Epoch) -> Result<ControlFlow<()>>,
+    keeper: &mut impl Keeper,
+    mut observe: impl FnMut(&mut Epoch) -> Result<ControlFlow<()>>,
 ) -> Result<Training> {
-    let mut training = Training { train_loss: Vec::new(), ending: Ending::LastEpoch };
-    let mut quiet_epochs = 0;
-    for epoch in 0..epochs {
+    let mut training = Training { train_loss: Vec::new(), measured: Series::new(), ending: Ending::LastEpoch };
+    let (mut epoch, mut quiet_epochs) = (0, 0);
+    if let Some(mut state) = keeper.resume()? {
+        (epoch, quiet_epochs) = (state.counter(EPOCHS)?, state.counter(QUIET_EPOCHS)?);
+        state.restore(THETA, objective.theta())?;
+        optimizer.restore(&state, objective.theta())?;
+        training.train_loss = state.take_series(TRAIN_LOSS, epoch)?;
+        training.measured = state.series;
+    }
+    loop {
+        if quiet_epochs >= convergence.patience {
+            training.ending = Ending::Converged;
+            break;
+        }
+        if epoch >= epochs {
+            break;
+        }
         let loss = objective.loss_and_gradient();
         let change = training.train_loss.last().map(|before| (loss - before).abs());
         training.train_loss.push(loss);
@@ -215,16 +321,19 @@ pub fn train(
             break;
         }
         let (theta, gradient) = (objective.theta(), objective.gradient());
-        if observe(&Epoch { epoch, loss, theta, gradient })?.is_break() {
+        if observe(&mut Epoch { epoch, loss, theta, gradient, measured: &mut training.measured })?.is_break() {
             training.ending = Ending::Observer;
             break;
         }
         optimizer.step(theta, gradient);
         quiet_epochs = if change.is_some_and(|change| change < convergence.tolerance) { quiet_epochs + 1 } else { 0 };
-        if quiet_epochs >= convergence.patience {
-            training.ending = Ending::Converged;
-            break;
-        }
+        epoch += 1;
+        keeper.epoch_done(epoch, epochs, loss, &|| {
+            let mut state = state_of(epoch, theta, optimizer, &training.measured)?;
+            state.counters.insert(QUIET_EPOCHS.to_owned(), quiet_epochs);
+            state.series.insert(TRAIN_LOSS.to_owned(), training.train_loss.clone());
+            Ok(state)
+        })?;
     }
     Ok(training)
 }
@@ -263,47 +372,65 @@ pub fn train_epoch(
     Ok(total.means(samples.len()))
 }
 
-/// What a classifier's training measured, one number an epoch.
+/// Names of a classifier's series.
+pub const TRAIN_LOSS: &str = "train_loss";
+pub const TRAIN_ACCURACY: &str = "train_accuracy";
+pub const TEST_LOSS: &str = "test_loss";
+pub const TEST_ACCURACY: &str = "test_accuracy";
+
+/// What a classifier's training measured, one number an epoch: [`TRAIN_LOSS`] and
+/// [`TRAIN_ACCURACY`], means over the epoch's samples while training; [`TEST_LOSS`] and
+/// [`TEST_ACCURACY`], after the epoch, over the whole test set; and what the observer added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves {
-    /// Mean over the epoch's samples while training.
-    pub train_loss: Vec<f64>,
-    pub train_accuracy: Vec<f64>,
-    /// After the epoch, over the whole test set.
-    pub test_loss: Vec<f64>,
-    pub test_accuracy: Vec<f64>,
+    pub series: Series,
+    pub epochs_run: u64,
     /// The loss was no longer a finite number, and the training ended.
     pub diverged: bool,
 }
 
-/// Trains a classifier epoch by epoch. `observe` is called after every batch with `None`, and
-/// after every epoch with the epochs done and the curves so far.
+/// Trains a classifier epoch by epoch, from where `keeper` left off. `after_epoch` sees each epoch,
+/// counted from 1, and the series so far, to which it may add its own with [`measure`].
 ///
 /// # Errors
-/// Only those of `observe`.
-pub fn train_classifier(
+/// Those of `keeper` and of `after_epoch`; [`crate::checkpoint::Unfit`] where the keeper's state is not
+/// this training's.
+pub fn train_classifier<K: Keeper>(
     objective: &CrossEntropy,
     optimizer: &mut Optimizer,
     batches: &MiniBatches,
     test: &Samples,
     epochs: u64,
-    mut observe: impl FnMut(Option<(u64, &Curves)>) -> Result<()>,
+    keeper: &mut K,
+    mut after_epoch: impl FnMut(&mut K, u64, &mut Series) -> Result<()>,
 ) -> Result<Curves> {
     let mut curves = Curves::default();
-    for epoch in 0..epochs {
-        let train = train_epoch(objective, optimizer, batches, epoch, || observe(None))?;
-        let tested = objective.evaluate(test);
-        curves.train_loss.push(train.loss);
-        curves.train_accuracy.push(train.accuracy);
-        curves.test_loss.push(tested.loss);
-        curves.test_accuracy.push(tested.accuracy);
-        observe(Some((epoch + 1, &curves)))?;
-        if !train.loss.is_finite() {
-            curves.diverged = true;
-            break;
-        }
+    if let Some(mut state) = keeper.resume()? {
+        curves.epochs_run = state.counter(EPOCHS)?;
+        state.restore(THETA, objective.theta())?;
+        optimizer.restore(&state, objective.theta())?;
+        let train_loss = state.take_series(TRAIN_LOSS, curves.epochs_run)?;
+        curves.series = state.series;
+        curves.series.insert(TRAIN_LOSS.to_owned(), train_loss);
     }
-    Ok(curves)
+    loop {
+        let loss = curves.series.get(TRAIN_LOSS).and_then(|losses| losses.last()).copied();
+        curves.diverged = loss.is_some_and(|loss| !loss.is_finite());
+        if curves.diverged || curves.epochs_run >= epochs {
+            return Ok(curves);
+        }
+        let train = train_epoch(objective, optimizer, batches, curves.epochs_run, || keeper.check_stop())?;
+        let tested = objective.evaluate(test);
+        measure(&mut curves.series, TRAIN_LOSS, train.loss);
+        measure(&mut curves.series, TRAIN_ACCURACY, train.accuracy);
+        measure(&mut curves.series, TEST_LOSS, tested.loss);
+        measure(&mut curves.series, TEST_ACCURACY, tested.accuracy);
+        curves.epochs_run += 1;
+        after_epoch(keeper, curves.epochs_run, &mut curves.series)?;
+        keeper.epoch_done(curves.epochs_run, epochs, train.loss, &|| {
+            state_of(curves.epochs_run, objective.theta(), optimizer, &curves.series)
+        })?;
+    }
 }
 
 #[cfg(test)]
@@ -319,7 +446,7 @@ mod tests {
         MeanSquaredError::new(&"1-1".parse().unwrap(), Tensor::from_slice(&initial), &x, &y)
     }
 
-    fn go_on(_: &Epoch) -> Result<ControlFlow<()>> {
+    fn go_on(_: &mut Epoch) -> Result<ControlFlow<()>> {
         Ok(ControlFlow::Continue(()))
     }
 
@@ -329,7 +456,7 @@ mod tests {
     fn gradient_descent_contracts_a_quadratic_as_the_closed_form_says() {
         // L = (θ₁-θ₀-y₀)²/2 + (θ₀+θ₁-y₁)²/2, Hessian 2I: each step multiplies the error by 1-2η.
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 20, NEVER, go_on).unwrap();
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 20, NEVER, &mut (), go_on).unwrap();
         assert_eq!(training.ending, Ending::LastEpoch);
         assert_eq!(training.train_loss.len(), 20);
         for (epoch, loss) in training.train_loss.iter().enumerate() {
@@ -341,7 +468,7 @@ mod tests {
     #[test]
     fn the_first_loss_belongs_to_the_initial_weights() {
         let mut objective = line([0.0, 0.0], [1.0, 3.0]);
-        let training = train(&mut objective, &mut Optimizer::adam(0.1), 1, NEVER, go_on).unwrap();
+        let training = train(&mut objective, &mut Optimizer::adam(0.1), 1, NEVER, &mut (), go_on).unwrap();
         assert_eq!(training.train_loss, [5.0]);
     }
 
@@ -351,13 +478,13 @@ mod tests {
         for patience in [1, 4] {
             let mut objective = line([0.5, 1.5], [1.0, 2.0]);
             let rule = Convergence { tolerance: 1e-5, patience };
-            let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, rule, go_on).unwrap();
+            let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, rule, &mut (), go_on).unwrap();
             assert_eq!(training.ending, Ending::Converged);
             assert_eq!(training.train_loss.len() as u64, 1 + patience);
         }
         // A tolerance of 0 never stops, not even there.
         let mut objective = line([0.5, 1.5], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 30, NEVER, go_on).unwrap();
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 30, NEVER, &mut (), go_on).unwrap();
         assert_eq!((training.ending, training.train_loss.len()), (Ending::LastEpoch, 30));
     }
 
@@ -367,7 +494,7 @@ mod tests {
         let losses = |patience| {
             let mut objective = line([3.0, -1.0], [1.0, 2.0]);
             let rule = Convergence { tolerance: 0.02, patience };
-            train(&mut objective, &mut Optimizer::sgd(0.05, 0.9), 500, rule, go_on).unwrap().train_loss.len()
+            train(&mut objective, &mut Optimizer::sgd(0.05, 0.9), 500, rule, &mut (), go_on).unwrap().train_loss.len()
         };
         assert!(losses(1) < losses(5), "{} and {}", losses(1), losses(5));
     }
@@ -375,7 +502,7 @@ mod tests {
     #[test]
     fn divergence_ends_a_training_and_keeps_its_finite_losses() {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(1e6, 0.0), 1000, NEVER, go_on).unwrap();
+        let training = train(&mut objective, &mut Optimizer::sgd(1e6, 0.0), 1000, NEVER, &mut (), go_on).unwrap();
         assert_eq!(training.ending, Ending::Diverged);
         let (last, before) = training.train_loss.split_last().unwrap();
         assert!(!last.is_finite() && !before.is_empty() && before.iter().all(|loss| loss.is_finite()));
@@ -383,7 +510,7 @@ mod tests {
 
     #[test]
     fn a_plateau_is_convergence_with_the_loss_hardly_fallen() {
-        let ended = |losses: &[f64], ending| Training { train_loss: losses.to_vec(), ending };
+        let ended = |losses: &[f64], ending| Training { train_loss: losses.to_vec(), measured: Series::new(), ending };
         assert!(ended(&[1.0, 0.95], Ending::Converged).stopped_on_plateau());
         assert!(!ended(&[1.0, 0.5], Ending::Converged).stopped_on_plateau());
         assert!(!ended(&[1.0, 0.95], Ending::LastEpoch).stopped_on_plateau());
@@ -392,7 +519,7 @@ mod tests {
     #[test]
     fn an_error_of_the_observer_ends_the_training() {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let result = train(&mut objective, &mut Optimizer::adam(0.1), 10, NEVER, |now| {
+        let result = train(&mut objective, &mut Optimizer::adam(0.1), 10, NEVER, &mut (), |now| {
             anyhow::ensure!(now.epoch < 3, "enough");
             Ok(ControlFlow::Continue(()))
         });
@@ -403,7 +530,7 @@ mod tests {
     fn the_observer_sees_loss_and_gradient_at_one_theta_and_may_end_there() {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
         let mut last = Vec::new();
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, NEVER, |now| {
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, NEVER, &mut (), |now| {
             let theta: Vec<f64> = now.theta.try_into()?;
             // Hessian 2I: L = ‖θ - θ*‖² + L*, ∇L = 2(θ - θ*), θ* = (1/2, 3/2), L* = 0.
             let (a, b) = (theta[0] - 0.5, theta[1] - 1.5);

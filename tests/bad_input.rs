@@ -128,14 +128,32 @@ fn corrupted_and_foreign_records() {
     let foreign = fs::read(other.only_record("runs/smoke/simulate-sin-sq")).unwrap();
     let edited = String::from_utf8(good.clone()).unwrap().replace("\"epochs\":60", "\"epochs\":61").into_bytes();
 
-    for bad in [&b""[..], b"{}", b"\xff\xfe", &good[..good.len() / 2], &foreign, &edited] {
+    for (n, bad) in (1..).zip([&b""[..], b"{}", b"\xff\xfe", &good[..good.len() / 2], &foreign, &edited]) {
         fs::write(&path, bad).unwrap();
-        let ran = dir.run(&arguments);
-        ran.fails(1, &[name, "move it away", "--force"]);
-        assert!(fs::read(&path).unwrap() == bad, "the record is left as it was");
+        // Looking changes nothing.
+        let ran = dir.succeed(&[&arguments[..], &["--dry-run"]].concat());
+        assert!(ran.stdout().contains("due: its record is damaged"), "{}", ran.stdout());
+        assert!(fs::read(&path).unwrap() == bad);
+
+        let ran = dir.succeed(&arguments);
+        let aside = format!("{name}.set-aside-{n}");
+        let warnings: Vec<String> =
+            ran.stderr().lines().filter(|line| line.contains("warning")).map(str::to_owned).collect();
+        assert_eq!(warnings.len(), 1, "{}", ran.stderr());
+        assert!(warnings[0].contains(&aside) && warnings[0].contains("runs again"), "{warnings:?}");
+        assert!(fs::read(path.with_file_name(aside)).unwrap() == bad, "the record is kept as it was");
+        assert!(fs::read(&path).unwrap() == good);
     }
-    // The way out that the message names.
-    dir.succeed(&[&arguments[..], &["--force"]].concat());
+
+    // Weights that are not the record's, and a folder in the record's place.
+    let weights = path.with_extension("safetensors");
+    let good_weights = fs::read(&weights).unwrap();
+    fs::write(&weights, &good_weights[..good_weights.len() - 1]).unwrap();
+    assert!(dir.succeed(&arguments).stderr().contains("are not those its record names"));
+    assert!(fs::read(&weights).unwrap() == good_weights);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(dir.succeed(&arguments).stderr().contains("is no record of it"));
     assert!(fs::read(&path).unwrap() == good);
 }
 
@@ -158,9 +176,11 @@ fn a_record_truncated_anywhere_is_never_taken_for_one() {
     dir.succeed(&arguments);
     let path = dir.only_record(&format!("runs/smoke/{}", dir.only_study("runs/smoke")));
     let good = fs::read(&path).unwrap();
-    // The last byte is a newline: without it the record is whole.
-    for length in (0..good.len() - 1).step_by(29) {
+    // Every byte is tried in the tests of the runner, in one process. The last one is a newline:
+    // without it the record is whole.
+    for length in (0..good.len() - 1).step_by(97) {
         fs::write(&path, &good[..length]).unwrap();
-        dir.run(&[&arguments[..], &["--dry-run"]].concat()).fails(1, &["move it away"]);
+        let ran = dir.succeed(&[&arguments[..], &["--dry-run"]].concat());
+        assert!(ran.stdout().contains("due: its record is damaged"), "{length}: {}", ran.stdout());
     }
 }

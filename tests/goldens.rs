@@ -53,9 +53,10 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
         let row = |values: &[f64]| Tensor::from_slice(values).to_kind(Kind::Float).unsqueeze(0);
         let mut objective = MeanSquaredError::new(&golden.model, initial(&golden.model.layout()), &row(&x), &row(&y));
         let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
-        let training =
-            train(&mut objective, &mut adam, 100, Convergence::NEVER, |_| Ok(std::ops::ControlFlow::Continue(())))
-                .unwrap();
+        let training = train(&mut objective, &mut adam, 100, Convergence::NEVER, &mut (), |_| {
+            Ok(std::ops::ControlFlow::Continue(()))
+        })
+        .unwrap();
         for (epoch, (ours, theirs)) in training.train_loss.iter().zip(&golden.train_loss).enumerate() {
             let error = (ours - theirs).abs() / theirs;
             assert!(error < 1e-4, "{}, epoch {epoch}: {ours} against {theirs}", golden.model);

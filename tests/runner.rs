@@ -7,7 +7,7 @@ use hw1::experiment::{
     Context, Experiment, Fingerprint, Measurements, Record, Records, Report, Study, Trial as TrialTrait,
 };
 use hw1::model::Mlp;
-use hw1::run_dir::RunDir;
+use hw1::run_dir::{RunDir, Stored};
 use hw1::runner::{Job, Options, ProgressMode, Signals, run};
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -158,6 +158,7 @@ fn options(jobs: usize) -> Options {
         progress: ProgressMode::Silent,
         verbose: false,
         data_dir: None,
+        checkpoint_every: std::time::Duration::from_secs(30),
     }
 }
 
@@ -239,4 +240,34 @@ fn a_study_is_not_asked_for_its_trials_after_each_of_them() {
     assert_eq!(run_toy(&toy, folder.path(), 2), (0, 120, vec![]));
     let asked = toy.asked.load(Ordering::Relaxed);
     assert!(asked < 60, "{asked} times for 120 trials");
+}
+
+#[test]
+fn a_record_cut_at_any_byte_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let toy = Toy::new(vec![Behaviour::Succeed]);
+    run_toy(&toy, folder.path(), 1);
+    let dir = RunDir::new(folder.path().to_owned()).study("toy");
+    let planned = &Study::plan(&toy, &hw1::experiment::Finished::new(), "cpu").unwrap()[0];
+    let path = folder.path().join(format!("toy/trials/{}.json", planned.fingerprint));
+    let good = std::fs::read(&path).unwrap();
+    for length in 0..good.len() - 1 {
+        std::fs::write(&path, &good[..length]).unwrap();
+        assert!(matches!(dir.load(&toy, planned, "cpu").unwrap(), Stored::Spoilt(_)), "cut at {length}");
+    }
+    std::fs::write(&path, &good).unwrap();
+    assert!(matches!(dir.load(&toy, planned, "cpu").unwrap(), Stored::Record(_)));
+}
+
+#[test]
+fn a_line_cut_short_in_the_log_swallows_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(folder.path().to_owned()).study("toy");
+    dir.prepare().unwrap();
+    std::fs::write(folder.path().join("toy/log.jsonl"), "{\"event\":\"do").unwrap();
+    for n in [1, 2] {
+        dir.log(&serde_json::json!({ "n": n })).unwrap();
+    }
+    let log = std::fs::read_to_string(folder.path().join("toy/log.jsonl")).unwrap();
+    assert_eq!(log.lines().skip(1).collect::<Vec<_>>(), ["{\"n\":1}", "{\"n\":2}"]);
 }

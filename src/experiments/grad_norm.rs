@@ -116,11 +116,9 @@ impl Experiment for GradNorm {
         let mut objective = MeanSquaredError::new(&trial.model, theta, &points.x, &points.y);
         let mut optimizer = trial.optimizer.with_learning_rate(trial.learning_rate);
         let convergence = Convergence { tolerance: trial.convergence, patience: trial.patience };
-        let (mut validation_loss, mut gradient_norm) = (Vec::new(), Vec::new());
-        let training = train(&mut objective, &mut optimizer, trial.epochs, convergence, |now| {
-            validation_loss.push(validation.loss());
-            gradient_norm.push(norm(now.gradient)?);
-            cx.epoch_done(now.epoch + 1, trial.epochs, now.loss)?;
+        let mut training = train(&mut objective, &mut optimizer, trial.epochs, convergence, cx, |now| {
+            now.measure("validation_loss", validation.loss());
+            now.measure("gradient_norm", norm(now.gradient)?);
             Ok(ControlFlow::Continue(()))
         })?;
 
@@ -136,9 +134,9 @@ impl Experiment for GradNorm {
             ("final_gradient_norm", norm(objective.gradient())?),
         ];
         let series = [
+            ("validation_loss", training.take("validation_loss")),
+            ("gradient_norm", training.take("gradient_norm")),
             ("train_loss", training.train_loss),
-            ("validation_loss", validation_loss),
-            ("gradient_norm", gradient_norm),
         ];
         Ok(Measurements::new(layout.parameters(), scalars, series))
     }

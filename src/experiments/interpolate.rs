@@ -224,7 +224,7 @@ fn evaluate(block: &Block, cx: &Context) -> Result<Measurements> {
             found.push(Accuracy { loss, accuracy: if loss.is_finite() { accuracy } else { f64::NAN } });
             cx.check_stop()?;
         }
-        cx.epoch_done(done, block.alphas.len() as u64, test.last().map_or(f64::NAN, |found| found.loss))?;
+        cx.step_done(done, block.alphas.len() as u64, test.last().map_or(f64::NAN, |found| found.loss))?;
     }
     let losses = |found: &[Accuracy]| found.iter().map(|found| found.loss).collect();
     let accuracies = |found: &[Accuracy]| found.iter().map(|found| found.accuracy).collect();

@@ -162,25 +162,21 @@ impl Experiment for MinRatio {
         let points = trial.problem.train(Kind::Float, cx.device)?;
         let mut objective = MeanSquaredError::new(&trial.model, theta, &points.x, &points.y);
         let mut optimizer = trial.optimizer.with_learning_rate(trial.learning_rate);
-        let mut gradient_norm = Vec::new();
-        let training = train(&mut objective, &mut optimizer, trial.epochs, Convergence::NEVER, |now| {
-            cx.epoch_done(now.epoch + 1, trial.epochs, now.loss)?;
+        let mut training = train(&mut objective, &mut optimizer, trial.epochs, Convergence::NEVER, cx, |now| {
             let norm = norm(now.gradient)?;
-            gradient_norm.push(norm);
+            now.measure("gradient_norm", norm);
             Ok(if norm < trial.threshold { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         cx.save_weights("final", &layout, objective.theta())?;
-        let curves = [("train_loss", training.train_loss), ("gradient_norm", gradient_norm)];
-        let epochs_run = curves[0].1.len() as f64;
         let flag = |is: bool| f64::from(u8::from(is));
         let mut measured = Measurements::new(
             layout.parameters(),
             [
-                ("epochs_run", epochs_run),
+                ("epochs_run", training.train_loss.len() as f64),
                 ("met_threshold", flag(training.ending == Ending::Observer)),
                 ("diverged", flag(training.ending == Ending::Diverged)),
             ],
-            curves,
+            [("gradient_norm", training.take("gradient_norm")), ("train_loss", training.train_loss)],
         );
         let theta = objective.theta().f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
         let ends = at_the_end(trial, &theta)?;

@@ -170,7 +170,7 @@ impl Experiment for PcaWeights {
             Trial::Training { training, snapshot_every } => {
                 let train = cx.images()?.train.on(cx.device);
                 let layout = training.model.layout();
-                let after_epoch = |cx: &mut Context, epoch: u64, objective: &CrossEntropy| {
+                let after_epoch = |cx: &mut Context, epoch: u64, objective: &CrossEntropy, _: &mut _| {
                     if (epoch - 1).is_multiple_of(*snapshot_every) {
                         cx.save_weights(&format!("snapshot.{epoch}"), &layout, objective.theta())?;
                     }

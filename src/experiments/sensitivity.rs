@@ -12,7 +12,7 @@ use crate::experiment::{
 use crate::model::Classifier;
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::repeats::{self, together};
-use crate::train::OptimizerName;
+use crate::train::{OptimizerName, measure};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -193,21 +193,20 @@ impl Experiment for Sensitivity {
         let images = cx.images()?;
         let (train, test) = (images.train.on(cx.device), images.test.images.shallow_clone());
         let probe = test.narrow(0, 0, trial.probe_size as i64);
-        let (mut input_gradient, mut jacobian) = (Vec::new(), Vec::new());
-        let (objective, mut record) = training.run_observed(cx, &train, |cx, _, objective| {
+        let (objective, mut record) = training.run_observed(cx, &train, |cx, _, objective, series| {
             let (theta, batch_size) = (objective.theta(), i64::from(training.batch_size));
-            input_gradient.push(input_gradient_norm(model, theta, &test, batch_size, || cx.check_stop())?);
-            jacobian.push(jacobian_norm(model, theta, &probe, || cx.check_stop())?);
+            let input_gradient = input_gradient_norm(model, theta, &test, batch_size, || cx.check_stop())?;
+            measure(series, INPUT_GRADIENT, input_gradient);
+            measure(series, JACOBIAN, jacobian_norm(model, theta, &probe, || cx.check_stop())?);
             Ok(())
         })?;
         // The last epoch's weights are the final ones, and its measure is over the whole test set.
-        let final_input_gradient = input_gradient.last().copied().unwrap_or(f64::NAN);
+        let final_input_gradient = record.series(INPUT_GRADIENT)?.last().copied().unwrap_or(f64::NAN);
         let final_jacobian = jacobian_norm(model, objective.theta(), &test, || cx.check_stop())?;
         record.scalars.extend([
             ("final_input_gradient_norm".to_owned(), final_input_gradient),
             ("final_jacobian_norm".to_owned(), final_jacobian),
         ]);
-        record.series.extend([(INPUT_GRADIENT.to_owned(), input_gradient), (JACOBIAN.to_owned(), jacobian)]);
         Ok(record)
     }
 

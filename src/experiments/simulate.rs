@@ -162,10 +162,8 @@ impl Experiment for Simulate {
         let mut objective = MeanSquaredError::new(&trial.model, theta, &train_points.x, &train_points.y);
         let mut optimizer = trial.optimizer.with_learning_rate(trial.learning_rate);
         let convergence = Convergence { tolerance: trial.convergence, patience: trial.patience };
-        let training = train(&mut objective, &mut optimizer, trial.epochs, convergence, |now| {
-            cx.epoch_done(now.epoch + 1, trial.epochs, now.loss)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
+        let training =
+            train(&mut objective, &mut optimizer, trial.epochs, convergence, cx, |_| Ok(ControlFlow::Continue(())))?;
 
         let theta = objective.theta();
         cx.save_weights("final", &layout, theta)?;

@@ -1,0 +1,127 @@
+//! Named tensors as bytes, and the safetensors files that hold them. A leaf: knows nothing of what
+//! they mean.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::{BTreeMap, HashMap};
+use tch::{Device, Kind, Tensor};
+
+/// By name; a file holds them in this order, so that equal ones give equal bytes.
+pub type Tensors = BTreeMap<String, NamedTensor>;
+
+/// One tensor on its way to or from a file: kind, shape and little-endian bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    pub kind: Kind,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
+}
+
+const KINDS: [(Kind, Dtype); 3] = [(Kind::Float, Dtype::F32), (Kind::Double, Dtype::F64), (Kind::Int64, Dtype::I64)];
+
+impl NamedTensor {
+    /// A copy of a tensor, on whatever device.
+    ///
+    /// # Errors
+    /// Where it cannot be read from its device.
+    pub fn copy_of(tensor: &Tensor) -> Result<Self> {
+        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let kind = tensor.f_kind()?;
+        let mut bytes = vec![0; tensor.numel() * kind.elt_size_in_bytes()];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        let shape = tensor.size().into_iter().map(usize::try_from).collect::<Result<_, _>>()?;
+        Ok(Self { kind, shape, bytes })
+    }
+
+    /// [n], exact whatever the numbers are.
+    #[must_use]
+    pub fn of_numbers(numbers: &[f64]) -> Self {
+        let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        Self { kind: Kind::Double, shape: vec![numbers.len()], bytes }
+    }
+
+    /// One whole number, of shape [].
+    #[must_use]
+    pub fn of_count(count: u64) -> Self {
+        Self { kind: Kind::Int64, shape: Vec::new(), bytes: count.to_le_bytes().to_vec() }
+    }
+
+    /// What [`Self::of_numbers`] was given.
+    #[must_use]
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        let (numbers, rest) = self.bytes.as_chunks::<8>();
+        let fits = self.kind == Kind::Double && self.shape.len() == 1 && rest.is_empty();
+        fits.then(|| numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+    }
+
+    /// What [`Self::of_count`] was given.
+    #[must_use]
+    pub fn count(&self) -> Option<u64> {
+        let bytes = (self.kind == Kind::Int64).then(|| self.bytes.as_slice().try_into().ok())??;
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    /// Writes it over a tensor of its kind and shape.
+    ///
+    /// # Errors
+    /// Where kind or shape differ.
+    pub fn write_over(&self, tensor: &Tensor) -> Result<()> {
+        let shape: Vec<i64> = self.shape.iter().map(|&length| i64::try_from(length)).collect::<Result<_, _>>()?;
+        ensure!(
+            shape == tensor.size() && self.kind == tensor.kind(),
+            "{:?} {shape:?} is not {:?} {:?}",
+            self.kind,
+            tensor.kind(),
+            tensor.size()
+        );
+        let _no_grad = tch::no_grad_guard();
+        let saved = Tensor::f_from_data_size(&self.bytes, &shape, self.kind)?;
+        tensor.shallow_clone().f_copy_(&saved)?;
+        Ok(())
+    }
+
+    /// Whether all its numbers are finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        match self.kind {
+            Kind::Float => self.bytes.as_chunks::<4>().0.iter().all(|bytes| f32::from_le_bytes(*bytes).is_finite()),
+            Kind::Double => self.bytes.as_chunks::<8>().0.iter().all(|bytes| f64::from_le_bytes(*bytes).is_finite()),
+            _ => true,
+        }
+    }
+}
+
+/// The safetensors file of these tensors, with a text beside them under `note`.
+///
+/// # Errors
+/// Where a tensor is of a kind that has no place here.
+pub fn encode(tensors: &Tensors, note: Option<&str>) -> Result<Vec<u8>> {
+    let mut views = Vec::new();
+    for (name, tensor) in tensors {
+        let Some((_, dtype)) = KINDS.iter().find(|(kind, _)| *kind == tensor.kind) else {
+            bail!("{name}: tensors of kind {:?} have no place in a file", tensor.kind);
+        };
+        views.push((name, TensorView::new(*dtype, tensor.shape.clone(), &tensor.bytes)?));
+    }
+    let note = note.map(|note| HashMap::from([("note".to_owned(), note.to_owned())]));
+    Ok(safetensors::serialize(views, note)?)
+}
+
+/// The tensors of a safetensors file, and its note. What its header says is held against the bytes
+/// that are there before any memory is taken for it.
+///
+/// # Errors
+/// Where the bytes are no such file, or hold tensors of other kinds.
+pub fn decode(bytes: &[u8]) -> Result<(Tensors, Option<String>)> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let note = header.metadata().as_ref().and_then(|texts| texts.get("note").cloned());
+    let mut tensors = Tensors::new();
+    for (name, view) in SafeTensors::deserialize(bytes)?.iter() {
+        let kind = KINDS.iter().find(|(_, dtype)| *dtype == view.dtype());
+        let (kind, _) = kind.with_context(|| format!("{name} is of type {:?}", view.dtype()))?;
+        let tensor = NamedTensor { kind: *kind, shape: view.shape().to_vec(), bytes: view.data().to_vec() };
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok((tensors, note))
+}
