@@ -4,7 +4,7 @@
 //!
 //! Figures go into the page as `data:` images, not as elements: what stands in an SVG cannot run,
 //! load or restyle anything there, and the image has an alternative text as any other. Escaped by
-//! percent signs they grow by a hundredth, in base64 by a third.
+//! percent signs they grow by a twentieth, in base64 by a third.
 
 use crate::error::one_line;
 use crate::experiment::{Verdict, cell};
@@ -193,9 +193,9 @@ struct Claim {
     evidence: Value,
     // Where a study states them; null where not, or where not finite.
     #[serde(default)]
-    effect: Value,
+    effect_of: Option<String>,
     #[serde(default)]
-    effect_of: Value,
+    effect: Value,
     #[serde(default)]
     interval: Value,
     #[serde(default)]
@@ -389,7 +389,7 @@ impl Table {
     /// The classes of the cells of each column: `number` to the right, words to the left; `reported`
     /// where it is not measured.
     fn classes(&self) -> Vec<&'static str> {
-        let numeric = |cell: &String| cell.is_empty() || cell.parse::<f64>().is_ok();
+        let numeric = |cell: &String| cell.is_empty() || cell.contains(" ± ") || cell.parse::<f64>().is_ok();
         let classes = self.columns.iter().enumerate().map(|(column, name)| {
             match (self.rows.iter().all(|row| row.get(column).is_some_and(numeric)), name.starts_with("reported")) {
                 (true, true) => "number reported",
@@ -412,19 +412,22 @@ impl Claim {
         }
     }
 
-    /// "Spearman's correlation …: 0.43, interval 0.21 to 0.65, n = 10"; empty where the study states none.
+    /// "Effect 0.4300, 95 % interval 0.2100 to 0.6500, n = 10 (mean of …)."; empty where none is stated.
     fn measured(&self) -> String {
-        let mut effect = Vec::new();
-        flatten("", &self.effect, &mut effect);
-        let of = self.effect_of.as_str().unwrap_or("effect");
-        let mut parts: Vec<String> = effect.iter().map(|(_, value)| format!("{of}: {value}")).collect();
+        if self.effect.is_null() {
+            return String::new();
+        }
+        let mut text = format!("Effect {}", scalar(&self.effect));
         if let Some([low, high]) = self.interval.as_array().map(Vec::as_slice) {
-            parts.push(format!("interval {} to {}", scalar(low), scalar(high)));
+            text.push_str(&format!(", 95 % interval {} to {}", scalar(low), scalar(high)));
         }
         if !self.n.is_null() {
-            parts.push(format!("n = {}", scalar(&self.n)));
+            text.push_str(&format!(", n = {}", scalar(&self.n)));
         }
-        parts.join(", ")
+        if let Some(effect_of) = &self.effect_of {
+            text.push_str(&format!(" ({effect_of})"));
+        }
+        text + "."
     }
 
     /// The numbers behind the verdict, by name.

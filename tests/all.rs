@@ -31,6 +31,8 @@ fn every_study_runs_in_one_pool() {
     }
     let figures: usize = studies.iter().map(|study| study["figures"].as_array().unwrap().len()).sum();
     assert!(figures >= 15, "{figures} figures");
+    let page = std::fs::read_to_string(dir.path().join("runs/smoke/report.html")).unwrap();
+    assert_eq!(page.matches("<img ").count(), figures);
 
     let again = run(&dir, &["all", "--preset", "smoke", "--dry-run"]);
     assert!(again.stdout().ends_with("Nothing is left to do.\n"), "{}", again.stdout());

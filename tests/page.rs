@@ -139,7 +139,7 @@ fn hostile(dir: &Dir) {
         let claim = json!({
             "id": HOSTILE, "statement": HOSTILE, "verdict": "refuted", "detail": HOSTILE,
             "evidence": {HOSTILE: HOSTILE, "list": [{HOSTILE: [HOSTILE]}]},
-            "effect": HOSTILE, "interval": [-0.5, 1.0 / 3.0], "n": 12,
+            "effect_of": HOSTILE, "effect": -0.1, "interval": [-0.5, 1.0 / 3.0], "n": 12,
         });
         metrics["asked"] = HOSTILE.into();
         metrics["settings"] = json!({HOSTILE: HOSTILE, "function": HOSTILE});
@@ -175,7 +175,7 @@ fn hostile_text_stays_text() {
     for markup in ["<script", "<b>\"", "onerror=alert(1)>", "<h1>\n", "javascript:", "elsewhere.svg"] {
         assert!(!html.contains(markup), "{markup}");
     }
-    assert!(html.contains("interval -0.5000 to 0.3333, n = 12"));
+    assert!(html.contains("Effect -0.1000, 95 % interval -0.5000 to 0.3333, n = 12 (&#60;script"));
 
     let markdown = page(&dir, "markdown");
     let code = |line: &&str| line.starts_with("    ");
