@@ -3,7 +3,7 @@
 //! The map, from the top; each module knows those below it and none above:
 //!
 //! - [`cli`]: clap, the registry, from arguments to a run
-//! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
+//! - [`runner`] which trials are due, workers, progress; [`verify`] what stands; [`report`] metrics, table, figures;
 //!   [`settings`] the layers of settings; [`experiments`] the studies
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
 //! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share
@@ -39,6 +39,7 @@ pub mod runner;
 pub mod settings;
 pub mod tensors;
 pub mod train;
+pub mod verify;
 
 use std::process::ExitCode;
 

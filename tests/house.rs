@@ -9,11 +9,15 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["run"]),
     ("lib", &["cli", "device", "error", "runner"]),
-    ("cli", &["data", "device", "error", "experiment", "experiments", "report", "run_dir", "runner", "settings"]),
+    (
+        "cli",
+        &["data", "device", "error", "experiment", "experiments", "report", "run_dir", "runner", "settings", "verify"],
+    ),
     ("settings", &["error", "experiment"]),
     ("report", &["data", "device", "experiment", "plot", "run_dir", "runner"]),
     ("runner", &["checkpoint", "data", "device", "error", "experiment", "run_dir", "tensors"]),
     ("classify", &["checkpoint", "data", "error", "experiment", "model", "objective", "plot", "train"]),
+    ("verify", &["device", "error", "experiment", "run_dir"]),
     ("regress", &["data", "experiment", "model", "train"]),
     (
         "experiments",
