@@ -18,9 +18,10 @@ use crate::experiments::sensitivity::Sensitivity;
 use crate::experiments::simulate::Simulate;
 use crate::page::{self, Format, Reference};
 use crate::report::{self, Provenance};
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, StudyDir};
 use crate::runner::{self, Job, Options, ProgressMode, Signals};
 use crate::settings::{DEFAULT_PRESET, Layers};
+use crate::verify;
 use anyhow::{Context as _, Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
@@ -119,6 +120,23 @@ struct Common {
     json: bool,
 }
 
+/// Flags of `hw1 verify`.
+#[derive(Args)]
+struct VerifyArgs {
+    /// Run directory [default: runs/<preset>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The preset whose run directory to check [default: report]
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Run up to N finished trials of each study again, from scratch, and compare bytes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    recompute: usize,
+    /// Folder with MNIST's files [default: HW1_DATA_DIR, else the cache]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum When {
     Auto,
@@ -152,6 +170,9 @@ pub fn command() -> Command {
             .subcommand(Command::new("fetch").about("Download what is missing").arg(folder.clone()).arg(mirror))
             .subcommand(Command::new("verify").about("Check all four files").arg(folder.clone()))
             .subcommand(Command::new("path").about("Print the folder in use").arg(folder)),
+    );
+    command = command.subcommand(
+        VerifyArgs::augment_args(Command::new("verify")).about("Check a run directory: records, weights, checkpoints"),
     );
     let names = || PossibleValuesParser::new(REGISTRY.iter().map(|entry| entry.name));
     let which = |name: &'static str, help: &'static str| {
@@ -234,6 +255,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
     }
     if let Some(result) = inspect::run(name, matches) {
         return result;
+    }
+    if name == "verify" {
+        return verify(&VerifyArgs::from_arg_matches(matches)?);
     }
     let common = Common::from_arg_matches(matches)?;
     let (studies, preset) = if name == ALL {
@@ -376,6 +400,71 @@ fn write_page(run_dir: &RunDir, format: Format) -> Result<PathBuf> {
         }
     }
     page::write(run_dir, &references, format)
+}
+
+/// `hw1 verify`: a line a study and a line a problem.
+fn verify(arguments: &VerifyArgs) -> Result<()> {
+    let preset = arguments.preset.as_deref().unwrap_or(DEFAULT_PRESET);
+    let run_dir = RunDir::new(arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(preset)));
+    let signals = Signals::install()?;
+    let studies = run_dir.studies().context("name a run directory with --out or --preset")?;
+    if studies.is_empty() {
+        bail!("no study has run in {}; name a run directory with --out or --preset", run_dir.root().display());
+    }
+    let mut problems = 0;
+    for (folder, dir) in studies {
+        let mut lines = Vec::new();
+        match study_in(&folder, &dir) {
+            Err(error) => lines.push(format!("settings.toml: {}", one_line(&error))),
+            Ok(study) => {
+                let found = verify::check(study.as_ref(), &dir)?;
+                let mut summary = format!("{folder}: {} records", found.records);
+                if arguments.recompute > 0 {
+                    let data_dir = arguments.data_dir.as_deref();
+                    let most = arguments.recompute;
+                    let again = match verify::recompute(study.as_ref(), &dir, &found, most, data_dir, signals.flag()) {
+                        Err(error) if error.is::<Interrupted>() => return Err(Exit(signals.exit_code()).into()),
+                        again => again?,
+                    };
+                    summary.push_str(&format!(", {} run again with the same bytes", again.same));
+                    if again.same < most && !again.passed_over.is_empty() {
+                        summary.push_str(&format!(", {} cannot be compared here", again.passed_over.len()));
+                        for line in &again.passed_over {
+                            say(&format!("hw1: not run again: {folder}/trials/{line}"));
+                        }
+                    }
+                    lines.extend(again.problems.into_iter().map(|line| format!("trials/{line}")));
+                }
+                if found.set_aside > 0 {
+                    summary.push_str(&format!(", {} files set aside earlier", found.set_aside));
+                }
+                lines.extend(found.problems.into_iter().map(|line| format!("trials/{line}")));
+                print(&format!("{summary}: {}\n", if lines.is_empty() { "ok" } else { "not as it should be" }))?;
+            }
+        }
+        for line in &lines {
+            print(&format!("{folder}/{line}\n"))?;
+        }
+        problems += lines.len();
+    }
+    if problems > 0 {
+        let them = if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") };
+        bail!("{them} in {}; the command that made it sets aside what is damaged", run_dir.root().display());
+    }
+    Ok(())
+}
+
+/// The study that a folder of a run directory is of, with the settings that stand there.
+fn study_in(folder: &str, dir: &StudyDir) -> Result<Box<dyn Study>> {
+    let of_folder = |entry: &&Entry| folder == entry.name || folder.starts_with(&format!("{}-", entry.name));
+    let entry = REGISTRY.iter().filter(of_folder).max_by_key(|entry| entry.name.len());
+    let entry = entry.with_context(|| format!("no study is called {folder}"))?;
+    let path = dir.root().join("settings.toml");
+    let mut text = String::new();
+    std::fs::File::open(&path).and_then(|file| file.take(LONGEST_CONFIG).read_to_string(&mut text))?;
+    let mut layers = Layers::default();
+    layers.read_config(path, &text)?;
+    (entry.studies)(&layers)?.into_iter().find(|study| study.folder() == folder).context("it is of another study")
 }
 
 /// MNIST's folder, or how to get one.

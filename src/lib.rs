@@ -3,7 +3,7 @@
 //! The map, from the top; each module knows those below it and none above:
 //!
 //! - [`cli`]: clap, the registry, from arguments to a run
-//! - [`runner`] which trials are due, workers, progress; [`report`] metrics, table, figures;
+//! - [`runner`] which trials are due, workers, progress; [`verify`] what stands; [`report`] metrics, table, figures;
 //!   [`page`] all of them on one page; [`settings`] the layers of settings; [`experiments`] the studies
 //! - [`inspect`] looks at what runs left, through [`metrics`]; [`doctor`] at the machine
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
@@ -48,6 +48,7 @@ pub mod settings;
 pub mod tensors;
 pub mod terminal;
 pub mod train;
+pub mod verify;
 
 use std::process::ExitCode;
 

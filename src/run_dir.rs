@@ -77,6 +77,16 @@ impl RunDir {
         lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
+    /// The folders of the studies in it, sorted by name.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn studies(&self) -> Result<Vec<(String, StudyDir)>> {
+        let mut folders = names(&self.root)?;
+        folders.retain(|name| self.root.join(name).join("trials").is_dir());
+        Ok(folders.into_iter().map(|name| (name.clone(), self.study(&name))).collect())
+    }
+
     /// Makes the directory and takes its lock; `None` while another process holds it.
     ///
     /// # Errors
@@ -162,6 +172,15 @@ impl Encoded {
         record.push(b'\n');
         Ok(Self { record, weights })
     }
+}
+
+/// A record that stands, with its weights.
+pub struct Standing {
+    pub fingerprint: Fingerprint,
+    /// Identity of the data set, where the study has one.
+    pub data: Option<String>,
+    /// The trial as JSON.
+    pub trial: Value,
 }
 
 /// What an interrupted call left of a trial.
@@ -336,6 +355,75 @@ impl StudyDir {
         }
     }
 
+    /// Names of the files beside the records, and theirs, sorted.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn trial_files(&self) -> Result<Vec<String>> {
+        names(&self.trials())
+    }
+
+    /// Checks a record against its name, and its weights against it.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self, study: &dyn Study, fingerprint: &Fingerprint) -> Result<Standing> {
+        let bytes = read(&self.record(fingerprint))?.context("it is gone")?;
+        let (file, record) = parse_record(study, &bytes)?;
+        ensure!(file.fingerprint() == *fingerprint, "it belongs to another trial");
+        ensure!(file.experiment == study.experiment(), "it is of {}", file.experiment);
+        if let Some(expected) = &file.weights_sha256 {
+            let bytes = read(&self.weights(fingerprint))?.context("its weights are missing")?;
+            ensure!(sha256(&bytes) == *expected, "its weights are not those it names");
+            let (tensors, _) = tensors::decode(&bytes).context("its weights")?;
+            let diverged = study.measurements(&record)?.scalars.get("diverged").is_some_and(|is| *is == 1.0);
+            if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !diverged && !tensor.is_finite()) {
+                bail!("its weights {name} are not finite");
+            }
+        }
+        Ok(Standing { fingerprint: fingerprint.clone(), data: file.data, trial: file.trial })
+    }
+
+    /// Checks that a checkpoint of this file name is whole.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_checkpoint(&self, name: &str) -> Result<()> {
+        let bytes = read(&self.trials().join(name))?;
+        // One that is gone by now has served its purpose.
+        bytes.map_or(Ok(()), |bytes| checkpoint::decode(&bytes).map(drop))
+    }
+
+    /// What of a trial that was run again is not as it stands: "the record and the weights".
+    ///
+    /// # Errors
+    /// Where what stands cannot be read.
+    pub fn differs(&self, fingerprint: &Fingerprint, again: &Encoded) -> Result<Option<&'static str>> {
+        let record = read(&self.record(fingerprint))?.is_none_or(|bytes| bytes != again.record);
+        let weights = match &again.weights {
+            Some(weights) => read(&self.weights(fingerprint))?.is_none_or(|bytes| bytes != *weights),
+            None => false,
+        };
+        Ok(match (record, weights) {
+            (false, false) => None,
+            (true, false) => Some("the record's numbers"),
+            // The record names the weights' digest.
+            (_, true) => Some("the weights"),
+        })
+    }
+
+    /// The last line of `log.jsonl` on each trial that was done. Lines that make no sense (a power cut
+    /// in the middle of one) are passed over.
+    ///
+    /// # Errors
+    /// Where the log stands and cannot be read.
+    pub fn last_done(&self) -> Result<BTreeMap<Fingerprint, Value>> {
+        let text = read(&self.root.join("log.jsonl"))?.unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        let done = lines.filter(|line| line["event"] == "done");
+        Ok(done.filter_map(|line| Some((Fingerprint::deserialize(&line["fingerprint"]).ok()?, line))).collect())
+    }
+
     /// The weights file of a finished trial.
     ///
     /// # Errors
@@ -393,26 +481,13 @@ impl StudyDir {
         append().map_err(|error| unwritable(&path, &error))
     }
 
-    /// Seconds that trials took, by `log.jsonl`: the last time each was run. Lines that make no sense
-    /// (a power cut in the middle of one) are passed over.
+    /// Seconds that trials took, by `log.jsonl`: the last time each was run.
     ///
     /// # Errors
     /// Where the log stands and cannot be read.
     pub fn durations(&self) -> Result<BTreeMap<Fingerprint, f64>> {
-        #[derive(Deserialize)]
-        struct Line {
-            event: String,
-            fingerprint: Fingerprint,
-            seconds: Option<f64>,
-        }
-        let path = self.root.join("log.jsonl");
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            read => read.with_context(|| format!("cannot read {}", path.display()))?,
-        };
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        let done = lines.filter(|line| line.event == "done");
-        Ok(done.filter_map(|line| Some((line.fingerprint, line.seconds?))).collect())
+        let done = self.last_done()?.into_iter();
+        Ok(done.filter_map(|(fingerprint, line)| Some((fingerprint, line["seconds"].as_f64()?))).collect())
     }
 
     /// Writes a file of the study's folder whole.
@@ -436,6 +511,18 @@ fn parse_record(study: &dyn Study, bytes: &[u8]) -> Result<(RecordFile, AnyRecor
 fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path)
         .with_context(|| format!("cannot create the folder {}; choose another with --out", path.display()))
+}
+
+/// Names in a folder, sorted; not those that begin with a dot.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.with_context(|| format!("cannot read {}", folder.display()))?.file_name();
+        names.extend(name.into_string().ok().filter(|name| !name.starts_with('.')));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// A file's bytes; `None` where there is none. What is no file at all reads as nothing, which no

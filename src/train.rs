@@ -526,6 +526,85 @@ mod tests {
         assert_eq!(result.unwrap_err().to_string(), "enough");
     }
 
+    /// Stops a training after so many epochs, and keeps the state that it had then.
+    #[derive(Default)]
+    struct Stopper {
+        kept: Option<State>,
+        after: u64,
+    }
+
+    impl Keeper for Stopper {
+        fn resume(&mut self) -> Result<Option<State>> {
+            Ok(self.kept.take())
+        }
+
+        fn epoch_done(&mut self, done: u64, _: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
+            if done == self.after {
+                self.kept = Some(state()?);
+                return Err(crate::error::Interrupted.into());
+            }
+            Ok(())
+        }
+
+        fn check_stop(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_training_stopped_after_any_epoch_goes_on_as_if_it_never_had() {
+        let optimizers: [fn() -> Optimizer; 4] = [
+            || Optimizer::adam(0.3),
+            || Optimizer::sgd(0.05, 0.9),
+            || Optimizer::sgd(0.1, 0.0),
+            || Optimizer::sgd(1e60, 0.0),
+        ];
+        for optimizer in optimizers {
+            let run = |keeper: &mut Stopper| {
+                let mut objective = line([3.0, -1.0], [1.0, 2.0]);
+                let rule = Convergence { tolerance: 0.05, patience: 3 };
+                let training = train(&mut objective, &mut optimizer(), 30, rule, keeper, |now| {
+                    let norm = now.gradient.norm().double_value(&[]);
+                    now.measure("norm", norm);
+                    Ok(if norm < 1e-6 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                });
+                training.map(|training| {
+                    let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                    let theta = bits(&Vec::<f64>::try_from(objective.theta()).unwrap());
+                    (theta, bits(&training.train_loss), bits(&training.measured["norm"]), training.ending)
+                })
+            };
+            let whole = run(&mut Stopper::default()).unwrap();
+            let epochs = whole.1.len() as u64;
+            let mut stopped = 0;
+            for after in 1..=epochs {
+                let mut keeper = Stopper { after, ..Stopper::default() };
+                match run(&mut keeper) {
+                    Err(_) => {
+                        stopped += 1;
+                        // It goes on from there, and is not stopped again.
+                        assert!(run(&mut keeper).unwrap() == whole, "after {after} of {epochs}");
+                    }
+                    Ok(ended) => assert!(ended == whole),
+                }
+            }
+            assert!(stopped + 1 >= epochs, "{stopped} of {epochs}");
+        }
+    }
+
+    #[test]
+    fn a_state_of_another_training_is_refused() {
+        let train_with = |keeper: &mut Stopper, initial: &[f64]| {
+            let model = if initial.len() == 2 { "1-1" } else { "1-2-1" };
+            let (x, y) = (Tensor::from_slice(&[-1.0, 1.0]).view([1, 2]), Tensor::from_slice(&[0.0, 1.0]).view([1, 2]));
+            let mut objective = MeanSquaredError::new(&model.parse().unwrap(), Tensor::from_slice(initial), &x, &y);
+            train(&mut objective, &mut Optimizer::adam(0.1), 9, NEVER, keeper, go_on)
+        };
+        let mut keeper = Stopper { after: 4, ..Stopper::default() };
+        assert!(train_with(&mut keeper, &[0.0; 2]).unwrap_err().is::<crate::error::Interrupted>());
+        assert!(train_with(&mut keeper, &[0.0; 7]).unwrap_err().is::<crate::checkpoint::Unfit>());
+    }
+
     #[test]
     fn the_observer_sees_loss_and_gradient_at_one_theta_and_may_end_there() {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);

@@ -51,6 +51,30 @@ fn models() {
     usage_error(&["--model", "a=1-5-1", "--model", "a=1-6-1"], &["'a' is given twice"]);
 }
 
+/// Names end up in files: none leads out of the run directory, or is too long for one.
+#[test]
+fn names_that_would_be_paths() {
+    for bad in ["../../escape", "/tmp/escape", "a/b", "a\\u0000b", "../x"] {
+        let model = format!("models=[\"{bad}=1-5-1\"]");
+        usage_error(&["--set", &model], &["model name", "letters"]);
+        usage_error(&["--set", &format!("function=\"{bad}\"")], &["settings of simulate"]);
+        let ran = Dir::new().run(&["verify", "--out", "x", "--preset", bad]);
+        assert_eq!(ran.code(), 1);
+    }
+    let long = "m".repeat(300);
+    let dir = Dir::new();
+    let model = format!("{long}=1-5-1");
+    let ran = dir.run(&["simulate", "--preset", "smoke", "--fn", "x", "--epochs", "2", "--model", &model]);
+    assert!(ran.code() == 0 || ran.code() == 2, "{}", ran.stderr());
+    // An expression of 300 characters has a folder of its own all the same.
+    let function = format!("x{}", "+x".repeat(150));
+    dir.succeed(&["simulate", "--preset", "smoke", "--epochs", "2", "--fn", &function, "--out", "long"]);
+    assert!(dir.only_study("long").len() < 100);
+    let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.retain(|name| name != "long" && name != "runs");
+    assert!(names.is_empty(), "{names:?}");
+}
+
 #[test]
 fn settings() {
     usage_error(&["--set", "epoch=3"], &["no setting 'epoch'", "epochs", "learning_rate"]);

@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "runner",
             "settings",
             "terminal",
+            "verify",
         ],
     ),
     ("inspect", &["experiment", "metrics", "terminal"]),
@@ -37,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runner", &["checkpoint", "data", "device", "error", "experiment", "run_dir", "tensors"]),
     ("classify", &["checkpoint", "data", "error", "experiment", "model", "objective", "plot", "repeats", "train"]),
     ("repeats", &["analysis", "experiment", "plot"]),
+    ("verify", &["device", "error", "experiment", "run_dir"]),
     ("regress", &["data", "experiment", "model", "train"]),
     (
         "experiments",

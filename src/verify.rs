@@ -1,0 +1,130 @@
+//! `hw1 verify`: holds what a run directory has against what it says, and runs finished trials again.
+//! Reads only. Knows the erased [`Study`], never a concrete experiment.
+
+use crate::device::{cpu_name, mkl_choice, set_up_thread};
+use crate::error::{Interrupted, one_line};
+use crate::experiment::{Context, Fingerprint, Planned, Progress, Study};
+use crate::run_dir::{Encoded, Standing, StudyDir};
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use tch::Device;
+
+/// What was found in one study's folder.
+#[derive(Default)]
+pub struct Found {
+    pub records: usize,
+    /// Files that an earlier run set aside.
+    pub set_aside: usize,
+    /// Records that stand, sorted by fingerprint.
+    standing: Vec<Standing>,
+    /// A line each, with the file's name.
+    pub problems: Vec<String>,
+}
+
+/// Checks each record of a study (it parses, it is of the trial its name says, its weights are there, as
+/// its digest says, and finite unless the training diverged) and each checkpoint (it is whole).
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn check(study: &dyn Study, dir: &StudyDir) -> Result<Found> {
+    let mut found = Found::default();
+    for name in dir.trial_files()? {
+        let name_and = |error: &anyhow::Error| format!("{name}: {}", one_line(error));
+        if let Some(stem) = name.strip_suffix(".json") {
+            found.records += 1;
+            let standing =
+                Fingerprint::try_from(stem.to_owned()).map_err(anyhow::Error::msg).and_then(|f| dir.check(study, &f));
+            match standing {
+                Ok(standing) => found.standing.push(standing),
+                Err(error) => found.problems.push(name_and(&error)),
+            }
+        } else if name.ends_with(".checkpoint") {
+            found.problems.extend(dir.check_checkpoint(&name).err().map(|error| name_and(&error)));
+        } else if name.contains(".set-aside-") {
+            found.set_aside += 1;
+        }
+    }
+    Ok(found)
+}
+
+/// What came of [`recompute`].
+#[derive(Default)]
+pub struct Recomputed {
+    pub same: usize,
+    /// Trials not run again, and why.
+    pub passed_over: Vec<String>,
+    /// A line each, with the record's name.
+    pub problems: Vec<String>,
+}
+
+/// Runs up to `most` of the standing trials again, from scratch and one after the other, and holds the
+/// bytes against those on disk. Only trials that this machine type and libtorch computed, on the data
+/// of the study's settings, can be told to be wrong; the others are passed over.
+///
+/// # Errors
+/// [`Interrupted`] once `stop` is set; where the data set cannot be had.
+pub fn recompute(
+    study: &dyn Study,
+    dir: &StudyDir,
+    found: &Found,
+    most: usize,
+    data_dir: Option<&Path>,
+    stop: &AtomicBool,
+) -> Result<Recomputed> {
+    set_up_thread();
+    let data = study.data();
+    let identity = data.as_ref().map(|spec| spec.identity());
+    let logged = dir.last_done()?;
+    let mut images = None;
+    let mut outcome = Recomputed::default();
+    let mut left = most;
+    for standing in &found.standing {
+        if left == 0 {
+            break;
+        }
+        let fingerprint = &standing.fingerprint;
+        let why_not = match logged.get(fingerprint) {
+            None => Some("no line of log.jsonl says what computed it".to_owned()),
+            _ if standing.data != identity => Some("it is of other data than settings.toml names".to_owned()),
+            Some(line) => {
+                let here = [
+                    ("device", "cpu".to_owned()),
+                    ("cpu", cpu_name()),
+                    ("mkl", mkl_choice().to_owned()),
+                    ("libtorch", env!("HW1_LIBTORCH").to_owned()),
+                ];
+                let other = here.into_iter().find(|(key, value)| line[*key] != **value);
+                other.map(|(key, value)| format!("its {key} was {}, here it is {value}", line[key]))
+            }
+        };
+        if let Some(why_not) = why_not {
+            outcome.passed_over.push(format!("{fingerprint}.json: {why_not}"));
+            continue;
+        }
+        left -= 1;
+        if let (Some(spec), None) = (&data, &images) {
+            images = Some(spec.load(data_dir, |_| bail!("it is not on this machine: `hw1 data fetch`"))?);
+        }
+        let planned = Planned {
+            label: fingerprint.to_string(),
+            seed: 0,
+            fingerprint: fingerprint.clone(),
+            cost: 0.0,
+            trial: standing.trial.clone(),
+        };
+        let (progress, read_weights) = (Progress::default(), |parent: &Fingerprint| dir.read_weights(parent));
+        let images = images.as_ref().map(|images| images.on(Device::Cpu));
+        let mut cx = Context::new(Device::Cpu, &progress, stop, &read_weights, images);
+        let again = study
+            .run(&planned, &mut cx)
+            .and_then(|record| Encoded::new(study, &planned, "cpu", &record, &cx.into_weights()));
+        match again.and_then(|again| dir.differs(fingerprint, &again)) {
+            Ok(None) => outcome.same += 1,
+            Ok(Some(what)) => outcome.problems.push(format!("{fingerprint}.json: run again, {what} differ")),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => outcome.problems.push(format!("{fingerprint}.json: run again: {}", one_line(&error))),
+        }
+    }
+    Ok(outcome)
+}
