@@ -3,7 +3,7 @@
 
 use crate::checkpoint::Series as Numbers;
 use crate::data::batches::{Samples, TRAIN_SIZE};
-use crate::experiment::{Context, Measurements, Trial, check};
+use crate::experiment::{Context, Measurements, Trial, check, flag};
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
@@ -96,7 +96,7 @@ impl Training {
 fn measurements(parameters: i64, curves: Curves, train: Accuracy, test: Accuracy) -> Measurements {
     let scalars = [
         ("epochs_run", curves.epochs_run as f64),
-        ("diverged", f64::from(u8::from(curves.diverged))),
+        ("diverged", flag(curves.diverged)),
         ("final_train_loss", train.loss),
         ("final_train_accuracy", train.accuracy),
         ("final_test_loss", test.loss),

@@ -177,6 +177,13 @@ impl Measurements {
         }
     }
 
+    /// With more named numbers.
+    #[must_use]
+    pub fn and<const M: usize>(mut self, scalars: [(&str, f64); M]) -> Self {
+        self.scalars.extend(scalars.map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
     /// A scalar that the record must have.
     ///
     /// # Errors
@@ -198,6 +205,12 @@ impl Measurements {
     pub fn non_finite(&self) -> usize {
         self.scalars.values().chain(self.series.values().flatten()).filter(|value| !value.is_finite()).count()
     }
+}
+
+/// Yes or no as a scalar: 1 or 0.
+#[must_use]
+pub fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
 }
 
 impl Record for Measurements {

@@ -2,9 +2,9 @@
 //! settings, flags, and its evaluation. Sits between the seam and the studies.
 
 use crate::data::functions::{Target, evenly_spaced};
-use crate::experiment::{Flag, Measurements};
+use crate::experiment::{Flag, Measurements, Trial, check, flag};
 use crate::model::Mlp;
-use crate::train::Convergence;
+use crate::train::{Convergence, Ending, OptimizerName, Training as Trained};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -17,6 +17,60 @@ pub struct Problem {
     pub domain: [f64; 2],
     pub train_size: usize,
     pub validation_size: usize,
+}
+
+/// One full-batch training of one network on one function.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Training {
+    #[serde(flatten)]
+    pub problem: Problem,
+    pub model: Mlp,
+    pub optimizer: OptimizerName,
+    pub learning_rate: f64,
+    pub epochs: u64,
+    pub convergence: f64,
+    pub patience: u64,
+    pub seed: u64,
+}
+
+impl Trial for Training {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn cost(&self) -> f64 {
+        cost(&self.model, &self.problem, self.epochs)
+    }
+}
+
+impl Training {
+    /// Whether its settings make sense, but for the points', which are the same for many trainings.
+    ///
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(&self) -> Result<(), String> {
+        check_model(&self.model)?;
+        check::training(self.epochs, self.learning_rate)?;
+        if !(self.convergence >= 0.0 && self.convergence.is_finite()) {
+            return Err(format!("convergence is {}; it must be 0 (never stop) or above", self.convergence));
+        }
+        if self.patience == 0 {
+            return Err("patience is 0; it must be at least 1".into());
+        }
+        Ok(())
+    }
+
+    /// When it counts as converged.
+    #[must_use]
+    pub fn rule(&self) -> Convergence {
+        Convergence { tolerance: self.convergence, patience: self.patience }
+    }
+}
+
+/// See [`Trial::cost`].
+#[must_use]
+pub fn cost(model: &Mlp, problem: &Problem, epochs: u64) -> f64 {
+    model.layout().parameters() as f64 * problem.train_size as f64 * epochs as f64
 }
 
 /// x and y, each [1, n].
@@ -101,18 +155,6 @@ pub fn check_model(model: &Mlp) -> Result<(), String> {
     Ok(())
 }
 
-/// # Errors
-/// Names the setting and what would be valid.
-pub fn check_convergence(Convergence { tolerance, patience }: Convergence) -> Result<(), String> {
-    if !(tolerance >= 0.0 && tolerance.is_finite()) {
-        return Err(format!("convergence is {tolerance}; it must be 0 (never stop) or above"));
-    }
-    if patience == 0 {
-        return Err("patience is 0; it must be at least 1".into());
-    }
-    Ok(())
-}
-
 /// A network beside the function it learned.
 pub struct Evaluation {
     /// One number a point.
@@ -138,6 +180,17 @@ pub fn evaluate(model: &Mlp, theta: &Tensor, points: &Points) -> Result<Evaluati
         maximum_error: error.f_abs()?.f_max()?.f_double_value(&[])?,
         prediction: prediction.f_view(-1)?.f_to_device(Device::Cpu)?.try_into()?,
     })
+}
+
+/// The scalars that say how a full-batch training ended, by name; [`ending`] reads them.
+#[must_use]
+pub fn endings(training: &Trained) -> [(&'static str, f64); 4] {
+    [
+        ("epochs_run", training.train_loss.len() as f64),
+        ("converged", flag(training.ending == Ending::Converged)),
+        ("stopped_on_plateau", flag(training.stopped_on_plateau())),
+        ("diverged", flag(training.ending == Ending::Diverged)),
+    ]
 }
 
 /// How a full-batch training ended, in a word, from its scalars.

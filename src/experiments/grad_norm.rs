@@ -3,15 +3,13 @@
 
 use crate::analysis::statistics::quantile;
 use crate::data::functions::Target;
-use crate::experiment::{
-    Cell, Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell, check,
-};
+use crate::experiment::{Cell, Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, cell, check};
 use crate::model::Mlp;
 use crate::objective::{MeanSquaredError, Objective as _, norm};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::regress::{self, Problem};
+use crate::regress::{self, Problem, Training};
 use crate::repeats::{self, together};
-use crate::train::{Convergence, Ending, OptimizerName, train};
+use crate::train::{OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -37,33 +35,7 @@ pub struct GradNorm {
     repeats: u64,
 }
 
-// ------------------------------------------------------------------------------------- trial
-
-/// One training.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Trial {
-    #[serde(flatten)]
-    problem: Problem,
-    model: Mlp,
-    optimizer: OptimizerName,
-    learning_rate: f64,
-    epochs: u64,
-    convergence: f64,
-    patience: u64,
-    seed: u64,
-}
-
-impl TrialTrait for Trial {
-    fn seed(&self) -> u64 {
-        self.seed
-    }
-
-    fn cost(&self) -> f64 {
-        self.model.layout().parameters() as f64 * self.problem.train_size as f64 * self.epochs as f64
-    }
-}
-
-// ----------------------------------------------------------------------------- record and run
+// -------------------------------------------------------------------- trial, record and run
 
 impl Experiment for GradNorm {
     const NAME: &'static str = "grad-norm";
@@ -73,38 +45,27 @@ impl Experiment for GradNorm {
     const FLAGS: &'static [Flag] = &[regress::FUNCTION_FLAG, regress::DOMAIN_FLAG, regress::MODEL_FLAG];
     const REPEATS_IN_ALL: u64 = 5;
 
-    type Trial = Trial;
+    type Trial = Training;
     /// Series `train_loss`, `validation_loss` and `gradient_norm` (‖∇L‖₂ over all parameters), each
     /// taken before the epoch's step.
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
-        regress::check_model(&self.model)?;
-        check::training(self.epochs, self.learning_rate)?;
+        let first = self.trial(self.seed);
+        first.check()?;
         check::seeds(self.seed, self.repeats)?;
-        regress::check_convergence(Convergence { tolerance: self.convergence, patience: self.patience })?;
-        self.problem().check()
+        first.problem.check()
     }
 
-    fn label(&self, trial: &Trial) -> String {
+    fn label(&self, trial: &Training) -> String {
         trial.model.to_string()
     }
 
-    fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
-        let of_seed = |seed| Trial {
-            problem: self.problem(),
-            model: self.model.clone(),
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate,
-            epochs: self.epochs,
-            convergence: self.convergence,
-            patience: self.patience,
-            seed,
-        };
-        Ok((self.seed..self.seed + self.repeats).map(of_seed).collect())
+    fn trials(&self, _: &Records<Self>) -> Result<Vec<Training>> {
+        Ok((self.seed..self.seed + self.repeats).map(|seed| self.trial(seed)).collect())
     }
 
-    fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
+    fn run_trial(trial: &Training, cx: &mut Context) -> Result<Measurements> {
         let layout = trial.model.layout();
         let theta = layout.initial(trial.seed, &regress::key(&trial.model), Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
@@ -115,30 +76,25 @@ impl Experiment for GradNorm {
         let mut validation = MeanSquaredError::new(&trial.model, theta.shallow_clone(), &between.x, &between.y);
         let mut objective = MeanSquaredError::new(&trial.model, theta, &points.x, &points.y);
         let mut optimizer = trial.optimizer.with_learning_rate(trial.learning_rate);
-        let convergence = Convergence { tolerance: trial.convergence, patience: trial.patience };
-        let mut training = train(&mut objective, &mut optimizer, trial.epochs, convergence, cx, |now| {
+        let mut training = train(&mut objective, &mut optimizer, trial.epochs, trial.rule(), cx, |now| {
             now.measure("validation_loss", validation.loss());
             now.measure("gradient_norm", norm(now.gradient)?);
             Ok(ControlFlow::Continue(()))
         })?;
 
         cx.save_weights("final", &layout, objective.theta())?;
-        let flag = |is: bool| f64::from(u8::from(is));
         let scalars = [
-            ("epochs_run", training.train_loss.len() as f64),
-            ("converged", flag(training.ending == Ending::Converged)),
-            ("stopped_on_plateau", flag(training.stopped_on_plateau())),
-            ("diverged", flag(training.ending == Ending::Diverged)),
             ("final_train_loss", objective.loss_and_gradient()),
             ("final_validation_loss", validation.loss()),
             ("final_gradient_norm", norm(objective.gradient())?),
         ];
+        let endings = regress::endings(&training);
         let series = [
             ("validation_loss", training.take("validation_loss")),
             ("gradient_norm", training.take("gradient_norm")),
             ("train_loss", training.train_loss),
         ];
-        Ok(Measurements::new(layout.parameters(), scalars, series))
+        Ok(Measurements::new(layout.parameters(), scalars, series).and(endings))
     }
 
     fn report(&self, done: &Records<Self>) -> Result<Report> {
@@ -147,12 +103,21 @@ impl Experiment for GradNorm {
 }
 
 impl GradNorm {
-    fn problem(&self) -> Problem {
-        Problem {
-            function: self.function.clone(),
-            domain: self.domain,
-            train_size: self.train_size,
-            validation_size: self.validation_size,
+    fn trial(&self, seed: u64) -> Training {
+        Training {
+            problem: Problem {
+                function: self.function.clone(),
+                domain: self.domain,
+                train_size: self.train_size,
+                validation_size: self.validation_size,
+            },
+            model: self.model.clone(),
+            optimizer: self.optimizer,
+            learning_rate: self.learning_rate,
+            epochs: self.epochs,
+            convergence: self.convergence,
+            patience: self.patience,
+            seed,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::analysis::statistics::{self, Estimate, quantile, spearman, spearman_w
 use crate::data::functions::Target;
 use crate::experiment::{
     Cell, Claim, Context, Done, Effect, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
-    Trial as TrialTrait, Verdict, cell, check,
+    Trial as TrialTrait, Verdict, cell, check, flag,
 };
 use crate::model::Mlp;
 use crate::objective::{MeanSquaredError, Objective as _, norm};
@@ -93,7 +93,7 @@ impl TrialTrait for Trial {
     }
 
     fn cost(&self) -> f64 {
-        self.model.layout().parameters() as f64 * self.problem.train_size as f64 * self.epochs as f64
+        regress::cost(&self.model, &self.problem, self.epochs)
     }
 }
 
@@ -168,7 +168,6 @@ impl Experiment for MinRatio {
             Ok(if norm < trial.threshold { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         cx.save_weights("final", &layout, objective.theta())?;
-        let flag = |is: bool| f64::from(u8::from(is));
         let mut measured = Measurements::new(
             layout.parameters(),
             [

@@ -3,16 +3,14 @@
 
 use crate::analysis::statistics::PairedComparison;
 use crate::data::functions::{Target, evenly_spaced};
-use crate::experiment::{
-    Cell, Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell, check,
-};
+use crate::experiment::{Cell, Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, cell, check};
 use crate::files::sha256;
 use crate::model::{Mlp, Named};
 use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::regress::{self, Problem, evaluate};
+use crate::regress::{self, Problem, Training, evaluate};
 use crate::repeats::{self, together};
-use crate::train::{Convergence, Ending, OptimizerName, train};
+use crate::train::{OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -40,55 +38,7 @@ pub struct Simulate {
     repeats: u64,
 }
 
-fn check_settings(settings: &Simulate) -> Result<(), String> {
-    Named::check(&settings.models)?;
-    for named in &settings.models {
-        regress::check_model(&named.model)?;
-    }
-    check::training(settings.epochs, settings.learning_rate)?;
-    check::seeds(settings.seed, settings.repeats)?;
-    regress::check_convergence(Convergence { tolerance: settings.convergence, patience: settings.patience })?;
-    settings.problem().check()
-}
-
-// ------------------------------------------------------------------------------------- trial
-
-/// One training of one model.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Trial {
-    #[serde(flatten)]
-    problem: Problem,
-    model: Mlp,
-    optimizer: OptimizerName,
-    learning_rate: f64,
-    epochs: u64,
-    convergence: f64,
-    patience: u64,
-    seed: u64,
-}
-
-impl Simulate {
-    fn problem(&self) -> Problem {
-        Problem {
-            function: self.function.clone(),
-            domain: self.domain,
-            train_size: self.train_size,
-            validation_size: self.validation_size,
-        }
-    }
-}
-
-impl TrialTrait for Trial {
-    fn seed(&self) -> u64 {
-        self.seed
-    }
-
-    fn cost(&self) -> f64 {
-        self.model.layout().parameters() as f64 * self.problem.train_size as f64 * self.epochs as f64
-    }
-}
-
-// ----------------------------------------------------------------------------- record and run
+// -------------------------------------------------------------------- trial, record and run
 
 impl Experiment for Simulate {
     const NAME: &'static str = "simulate";
@@ -118,12 +68,17 @@ impl Experiment for Simulate {
     ];
     const REPEATS_IN_ALL: u64 = 5;
 
-    type Trial = Trial;
+    type Trial = Training;
     /// Series `train_loss`, and `prediction` at the evenly spaced validation points.
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
-        check_settings(self)
+        Named::check(&self.models)?;
+        for named in &self.models {
+            self.trial(&named.model, self.seed).check()?;
+        }
+        check::seeds(self.seed, self.repeats)?;
+        self.problem().check()
     }
 
     fn folder(&self) -> String {
@@ -133,27 +88,16 @@ impl Experiment for Simulate {
         }
     }
 
-    fn label(&self, trial: &Trial) -> String {
+    fn label(&self, trial: &Training) -> String {
         Named::find(&self.models, &trial.model).0
     }
 
-    fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
-        let of_seed = |seed: u64| {
-            self.models.iter().map(move |named| Trial {
-                problem: self.problem(),
-                model: named.model.clone(),
-                optimizer: self.optimizer,
-                learning_rate: self.learning_rate,
-                epochs: self.epochs,
-                convergence: self.convergence,
-                patience: self.patience,
-                seed,
-            })
-        };
+    fn trials(&self, _: &Records<Self>) -> Result<Vec<Training>> {
+        let of_seed = |seed: u64| self.models.iter().map(move |named| self.trial(&named.model, seed));
         Ok((self.seed..self.seed + self.repeats).flat_map(of_seed).collect())
     }
 
-    fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
+    fn run_trial(trial: &Training, cx: &mut Context) -> Result<Measurements> {
         let layout = trial.model.layout();
         let theta = layout.initial(trial.seed, &regress::key(&trial.model), Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
@@ -161,31 +105,50 @@ impl Experiment for Simulate {
         let train_points = trial.problem.train(Kind::Float, cx.device)?;
         let mut objective = MeanSquaredError::new(&trial.model, theta, &train_points.x, &train_points.y);
         let mut optimizer = trial.optimizer.with_learning_rate(trial.learning_rate);
-        let convergence = Convergence { tolerance: trial.convergence, patience: trial.patience };
         let training =
-            train(&mut objective, &mut optimizer, trial.epochs, convergence, cx, |_| Ok(ControlFlow::Continue(())))?;
+            train(&mut objective, &mut optimizer, trial.epochs, trial.rule(), cx, |_| Ok(ControlFlow::Continue(())))?;
 
         let theta = objective.theta();
         cx.save_weights("final", &layout, theta)?;
         let on_train = evaluate(&trial.model, theta, &train_points)?;
         let on_validation = evaluate(&trial.model, theta, &trial.problem.validation(Kind::Float, cx.device)?)?;
 
-        let flag = |is: bool| f64::from(u8::from(is));
         let scalars = [
-            ("epochs_run", training.train_loss.len() as f64),
-            ("converged", flag(training.ending == Ending::Converged)),
-            ("stopped_on_plateau", flag(training.stopped_on_plateau())),
-            ("diverged", flag(training.ending == Ending::Diverged)),
             ("final_train_loss", on_train.loss),
             ("final_validation_loss", on_validation.loss),
             ("maximum_error", on_validation.maximum_error),
         ];
+        let endings = regress::endings(&training);
         let series = [("train_loss", training.train_loss), ("prediction", on_validation.prediction)];
-        Ok(Measurements::new(layout.parameters(), scalars, series))
+        Ok(Measurements::new(layout.parameters(), scalars, series).and(endings))
     }
 
     fn report(&self, done: &Records<Self>) -> Result<Report> {
         report(self, done)
+    }
+}
+
+impl Simulate {
+    fn problem(&self) -> Problem {
+        Problem {
+            function: self.function.clone(),
+            domain: self.domain,
+            train_size: self.train_size,
+            validation_size: self.validation_size,
+        }
+    }
+
+    fn trial(&self, model: &Mlp, seed: u64) -> Training {
+        Training {
+            problem: self.problem(),
+            model: model.clone(),
+            optimizer: self.optimizer,
+            learning_rate: self.learning_rate,
+            epochs: self.epochs,
+            convergence: self.convergence,
+            patience: self.patience,
+            seed,
+        }
     }
 }
 
@@ -296,7 +259,7 @@ fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> R
 }
 
 /// What the report gives for this trial's network, function and optimizer.
-fn reported_for(trial: &Trial) -> Option<&'static Reported> {
+fn reported_for(trial: &Training) -> Option<&'static Reported> {
     let (function, widths) = (trial.problem.function.to_string(), trial.model.to_string());
     REPORTED.iter().find(|reported| {
         (reported.function, reported.widths) == (&function, &widths)
