@@ -267,7 +267,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         let layers = layers(entry, &common, matches)?;
         ((entry.studies)(&layers)?, layers.preset().to_owned())
     };
-    let run_dir = RunDir::new(common.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&preset)));
+    let run_dir = run_dir(common.out.as_ref(), &preset);
     if common.dry_run {
         return dry_run(&studies, &run_dir, &common, &preset);
     }
@@ -383,8 +383,7 @@ fn data(matches: &ArgMatches) -> Result<()> {
 /// `hw1 report`.
 fn report(matches: &ArgMatches) -> Result<()> {
     let preset: &String = matches.get_one("preset").context("a preset")?;
-    let named = matches.get_one::<PathBuf>("out").cloned();
-    let run_dir = RunDir::new(named.unwrap_or_else(|| PathBuf::from("runs").join(preset)));
+    let run_dir = run_dir(matches.get_one("out"), preset);
     let markdown = matches.get_one::<String>("format").is_some_and(|format| format == "markdown");
     let path = write_page(&run_dir, if markdown { Format::Markdown } else { Format::Html })?;
     print(&format!("{}\n", path.display()))
@@ -405,9 +404,10 @@ fn write_page(run_dir: &RunDir, format: Format) -> Result<PathBuf> {
 /// `hw1 verify`: a line a study and a line a problem.
 fn verify(arguments: &VerifyArgs) -> Result<()> {
     let preset = arguments.preset.as_deref().unwrap_or(DEFAULT_PRESET);
-    let run_dir = RunDir::new(arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(preset)));
+    let run_dir = run_dir(arguments.out.as_ref(), preset);
     let signals = Signals::install()?;
-    let studies = run_dir.studies().context("name a run directory with --out or --preset")?;
+    let mut studies = run_dir.studies().context("name a run directory with --out or --preset")?;
+    studies.retain(|(_, dir)| dir.has_trials());
     if studies.is_empty() {
         bail!("no study has run in {}; name a run directory with --out or --preset", run_dir.root().display());
     }
@@ -416,7 +416,7 @@ fn verify(arguments: &VerifyArgs) -> Result<()> {
         let mut lines = Vec::new();
         match study_in(&folder, &dir) {
             Err(error) => lines.push(format!("settings.toml: {}", one_line(&error))),
-            Ok(study) => {
+            Ok((_, _, study)) => {
                 let found = verify::check(study.as_ref(), &dir)?;
                 let mut summary = format!("{folder}: {} records", found.records);
                 if arguments.recompute > 0 {
@@ -454,17 +454,32 @@ fn verify(arguments: &VerifyArgs) -> Result<()> {
     Ok(())
 }
 
-/// The study that a folder of a run directory is of, with the settings that stand there.
-fn study_in(folder: &str, dir: &StudyDir) -> Result<Box<dyn Study>> {
+/// The run directory that `--out` names, else that of the preset.
+fn run_dir(out: Option<&PathBuf>, preset: &str) -> RunDir {
+    RunDir::new(out.cloned().unwrap_or_else(|| PathBuf::from("runs").join(preset)))
+}
+
+/// The study that a folder of a run directory is of, by the settings that stand there; with those, and
+/// its subcommand's entry.
+fn study_in(folder: &str, dir: &StudyDir) -> Result<(&'static Entry, Layers, Box<dyn Study>)> {
     let of_folder = |entry: &&Entry| folder == entry.name || folder.starts_with(&format!("{}-", entry.name));
+    // The longest name that fits.
     let entry = REGISTRY.iter().filter(of_folder).max_by_key(|entry| entry.name.len());
     let entry = entry.with_context(|| format!("no study is called {folder}"))?;
     let path = dir.root().join("settings.toml");
-    let mut text = String::new();
-    std::fs::File::open(&path).and_then(|file| file.take(LONGEST_CONFIG).read_to_string(&mut text))?;
+    let text = read_settings(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut layers = Layers::default();
     layers.read_config(path, &text)?;
-    (entry.studies)(&layers)?.into_iter().find(|study| study.folder() == folder).context("it is of another study")
+    let studies = (entry.studies)(&layers)?;
+    let study = studies.into_iter().find(|study| study.folder() == folder).context("it is of another study")?;
+    Ok((entry, layers, study))
+}
+
+/// A settings file's text.
+fn read_settings(path: &std::path::Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LONGEST_CONFIG).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// MNIST's folder, or how to get one.
@@ -477,10 +492,8 @@ fn found(named: Option<&std::path::Path>) -> Result<PathBuf> {
 fn layers(entry: &Entry, common: &Common, matches: &ArgMatches) -> Result<Layers> {
     let mut layers = Layers { preset: common.preset.clone(), sets: common.sets.clone(), ..Layers::default() };
     if let Some(path) = &common.config {
-        let mut text = String::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(LONGEST_CONFIG).read_to_string(&mut text))
-            .map_err(|error| usage(format!("cannot read --config {}: {error}", path.display())))?;
+        let text =
+            read_settings(path).map_err(|error| usage(format!("cannot read --config {}: {error}", path.display())))?;
         layers.read_config(path.clone(), &text)?;
     }
     for flag in entry.flags {

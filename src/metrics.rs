@@ -2,6 +2,7 @@
 //! series, which are most of its bytes, are skipped. report.rs writes it. Reads, never writes.
 
 use crate::experiment::Verdict;
+use crate::run_dir::StudyDir;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -137,7 +138,6 @@ pub fn read_run_dir(run_dir: &Path) -> Result<Vec<StudyFolder>> {
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read the run directory {shown}")),
     };
-    let is_study = |path: &Path| path.join("metrics.json").exists() || path.join("trials").is_dir();
     if is_study(run_dir) {
         let parent = run_dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         bail!("{shown} is the folder of one study: name the run directory that it is in, {}", parent.display());
@@ -158,13 +158,17 @@ pub fn read_run_dir(run_dir: &Path) -> Result<Vec<StudyFolder>> {
     Ok(folders)
 }
 
+fn is_study(path: &Path) -> bool {
+    StudyDir::at(path.to_owned()).stands()
+}
+
 /// ", but there are …" where the folder beside has run directories.
 fn others(run_dir: &Path) -> String {
     let Some(parent) = run_dir.parent() else { return String::new() };
     let beside = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
     let has_study = |path: &PathBuf| {
         let mut inside = fs::read_dir(path).into_iter().flatten().flatten();
-        inside.any(|entry| entry.path().join("metrics.json").exists() || entry.path().join("trials").is_dir())
+        inside.any(|entry| is_study(&entry.path()))
     };
     let mut found: Vec<PathBuf> = beside.filter(|path| path.as_path() != run_dir).filter(has_study).collect();
     found.sort();

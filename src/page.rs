@@ -205,8 +205,9 @@ struct Claim {
 impl Page {
     fn read(run_dir: &RunDir, references: &[Reference], format: Format) -> Result<Self> {
         let (mut read, mut broken) = (Vec::new(), Vec::new());
-        for folder in run_dir.folders()? {
-            match Metrics::read(&run_dir.study(&folder)) {
+        let standing = if run_dir.root().exists() { run_dir.studies()? } else { Vec::new() };
+        for (folder, dir) in standing {
+            match Metrics::read(&dir) {
                 Ok(metrics) => read.push((folder, metrics)),
                 Err(error) => broken.push((folder, one_line(&error))),
             }

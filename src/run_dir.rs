@@ -37,27 +37,7 @@ impl RunDir {
 
     #[must_use]
     pub fn study(&self, folder: &str) -> StudyDir {
-        StudyDir { root: self.root.join(folder) }
-    }
-
-    /// Names of the folders that hold a study, in no order.
-    ///
-    /// # Errors
-    /// Where the directory cannot be read.
-    pub fn folders(&self) -> Result<Vec<String>> {
-        let entries = match fs::read_dir(&self.root) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.with_context(|| format!("cannot read {}", self.root.display()))?,
-        };
-        let mut folders = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            let study = self.study(&name);
-            if study.trials().is_dir() || study.metrics().is_file() {
-                folders.push(name);
-            }
-        }
-        Ok(folders)
+        StudyDir::at(self.root.join(folder))
     }
 
     /// Writes a file of the directory whole, and returns its path.
@@ -82,9 +62,8 @@ impl RunDir {
     /// # Errors
     /// Where it cannot be read.
     pub fn studies(&self) -> Result<Vec<(String, StudyDir)>> {
-        let mut folders = names(&self.root)?;
-        folders.retain(|name| self.root.join(name).join("trials").is_dir());
-        Ok(folders.into_iter().map(|name| (name.clone(), self.study(&name))).collect())
+        let studies = names(&self.root)?.into_iter().map(|name| (name.clone(), self.study(&name)));
+        Ok(studies.filter(|(_, dir)| dir.stands()).collect())
     }
 
     /// Makes the directory and takes its lock; `None` while another process holds it.
@@ -201,8 +180,25 @@ pub enum Stored {
 
 impl StudyDir {
     #[must_use]
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether it is the folder of a study at all.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.has_trials() || self.metrics().exists()
+    }
+
+    /// Whether it has a place for records.
+    #[must_use]
+    pub fn has_trials(&self) -> bool {
+        self.trials().is_dir()
     }
 
     #[must_use]

@@ -33,7 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("doctor", &["data", "device", "error", "files", "terminal"]),
     ("settings", &["error", "experiment"]),
     ("report", &["data", "device", "experiment", "metrics", "plot", "repeats", "run_dir", "runner", "terminal"]),
-    ("metrics", &["experiment"]),
+    ("metrics", &["experiment", "run_dir"]),
     ("page", &["error", "experiment", "run_dir"]),
     ("runner", &["checkpoint", "data", "device", "error", "experiment", "run_dir", "tensors"]),
     ("classify", &["checkpoint", "data", "error", "experiment", "model", "objective", "plot", "repeats", "train"]),

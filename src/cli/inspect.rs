@@ -1,19 +1,18 @@
 //! The commands that look: at runs (show, claims, compare), at the machine (doctor), at the command
 //! line itself (completions). None trains anything, and none writes to a run directory.
 
-use super::{Entry, REGISTRY, command, print};
+use super::{command, print, study_in};
 use crate::doctor;
 use crate::inspect::{Claims, Comparison, Listing, Progress};
 use crate::metrics::{StudyFolder, read_run_dir};
 use crate::run_dir::RunDir;
 use crate::runner::Job;
-use crate::settings::{DEFAULT_PRESET, Layers};
+use crate::settings::DEFAULT_PRESET;
 use crate::terminal;
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use serde::Serialize;
-use std::fs;
 use std::path::PathBuf;
 
 /// Their part of the command line.
@@ -65,9 +64,9 @@ pub(super) fn run(name: &str, matches: &ArgMatches) -> Option<Result<()>> {
     })
 }
 
-fn run_dir(matches: &ArgMatches) -> PathBuf {
+fn run_dir(matches: &ArgMatches) -> RunDir {
     let preset = matches.get_one::<String>("preset").map_or(DEFAULT_PRESET, String::as_str);
-    matches.get_one::<PathBuf>("out").cloned().unwrap_or_else(|| PathBuf::from("runs").join(preset))
+    super::run_dir(matches.get_one("out"), preset)
 }
 
 /// As JSON or as text, as asked.
@@ -80,30 +79,15 @@ fn answer(matches: &ArgMatches, value: &impl Serialize, text: impl FnOnce(Option
 }
 
 fn show(matches: &ArgMatches) -> Result<()> {
-    let root = run_dir(matches);
-    let folders = read_run_dir(&root)?;
-    let run_dir = RunDir::new(root.clone());
-    let listing = Listing::new(&root, &folders, run_dir.is_in_use(), &|folder| progress(&run_dir, folder));
+    let run_dir = run_dir(matches);
+    let folders = read_run_dir(run_dir.root())?;
+    let listing = Listing::new(run_dir.root(), &folders, run_dir.is_in_use(), &|folder| progress(&run_dir, folder));
     answer(matches, &listing, |width| listing.text(width))
 }
 
 /// How far the last call of a study is, by the settings that it left.
 fn progress(run_dir: &RunDir, folder: &StudyFolder) -> Result<Progress> {
-    let is_its = |entry: &&Entry| match folder.name.strip_prefix(entry.name) {
-        Some(rest) => rest.is_empty() || rest.starts_with('-'),
-        None => false,
-    };
-    // The longest name that fits.
-    let entry = REGISTRY.iter().filter(is_its).max_by_key(|entry| entry.name.len());
-    let entry = entry.context("no experiment of this hw1 has such a folder")?;
-    let path = folder.path.join("settings.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut layers = Layers::default();
-    layers.read_config(path, &text)?;
-    let studies = (entry.studies)(&layers)?;
-    let Some(study) = studies.iter().find(|study| study.folder() == folder.name) else {
-        bail!("its settings.toml is another study's");
-    };
+    let (entry, layers, study) = study_in(&folder.name, &run_dir.study(&folder.name))?;
     let mut furthest: Option<Progress> = None;
     for device_kind in ["cpu", "cuda"] {
         let mut job = Job::new(study.as_ref(), run_dir, layers.preset());
@@ -118,9 +102,9 @@ fn progress(run_dir: &RunDir, folder: &StudyFolder) -> Result<Progress> {
 }
 
 fn claims(matches: &ArgMatches) -> Result<()> {
-    let root = run_dir(matches);
-    let folders = read_run_dir(&root)?;
-    let claims = Claims::new(&root, &folders);
+    let run_dir = run_dir(matches);
+    let folders = read_run_dir(run_dir.root())?;
+    let claims = Claims::new(run_dir.root(), &folders);
     answer(matches, &claims, |width| claims.text(width))
 }
 
@@ -134,7 +118,7 @@ fn compare(matches: &ArgMatches) -> Result<()> {
 
 fn doctor(matches: &ArgMatches) -> Result<()> {
     let data_dir = matches.get_one::<PathBuf>("data-dir").map(PathBuf::as_path);
-    let checks = doctor::examine(&run_dir(matches), data_dir);
+    let checks = doctor::examine(run_dir(matches).root(), data_dir);
     answer(matches, &checks, |width| doctor::text(&checks, width))?;
     let problems = checks.iter().filter(|check| check.state == doctor::State::Problem).count();
     if problems > 0 {

@@ -17,7 +17,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::ops::ControlFlow;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -168,7 +168,7 @@ impl Experiment for MinRatio {
             Ok(if norm < trial.threshold { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         cx.save_weights("final", &layout, objective.theta())?;
-        let mut measured = Measurements::new(
+        let measured = Measurements::new(
             layout.parameters(),
             [
                 ("epochs_run", training.train_loss.len() as f64),
@@ -178,10 +178,7 @@ impl Experiment for MinRatio {
             [("gradient_norm", training.take("gradient_norm")), ("train_loss", training.train_loss)],
         );
         let theta = objective.theta().f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
-        let ends = at_the_end(trial, &theta)?;
-        measured.scalars.extend(ends.scalars);
-        measured.series.extend(ends.series);
-        Ok(measured)
+        at_the_end(trial, &theta, measured)
     }
 
     fn report(&self, done: &Records<Self>) -> Result<Report> {
@@ -189,21 +186,17 @@ impl Experiment for MinRatio {
     }
 }
 
-/// Loss, gradient and Hessian at θ, all in float64.
-fn at_the_end(trial: &Trial, theta: &tch::Tensor) -> Result<Measurements> {
+/// Adds loss, gradient and Hessian at θ, all in float64.
+fn at_the_end(trial: &Trial, theta: &Tensor, measured: Measurements) -> Result<Measurements> {
     let (points, between) =
         (trial.problem.train(Kind::Double, Device::Cpu)?, trial.problem.validation(Kind::Double, Device::Cpu)?);
     let mut objective = MeanSquaredError::new(&trial.model, theta.shallow_clone(), &points.x, &points.y);
     let loss = objective.loss_and_gradient();
-    let mut measured = Measurements::new(
-        0,
-        [
-            ("final_train_loss", loss),
-            ("final_validation_loss", regress::evaluate(&trial.model, theta, &between)?.loss),
-            ("final_gradient_norm", norm(objective.gradient())?),
-        ],
-        [],
-    );
+    let mut measured = measured.and([
+        ("final_train_loss", loss),
+        ("final_validation_loss", regress::evaluate(&trial.model, theta, &between)?.loss),
+        ("final_gradient_norm", norm(objective.gradient())?),
+    ]);
     let hessian = hessian::of_mean_squared_error(&trial.model, theta, &points.x, &points.y)?;
     // Where a training diverged, its weights may have no Hessian.
     let Ok(spectrum) = Spectrum::of(&hessian) else {
@@ -213,7 +206,7 @@ fn at_the_end(trial: &Trial, theta: &tch::Tensor) -> Result<Measurements> {
     let parameters = spectrum.eigenvalues.len() as f64;
     let signs = spectrum.signs(trial.tolerance);
     let positive_entries = hessian.f_gt(0.0)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as f64;
-    for (name, value) in [
+    let mut measured = measured.and([
         ("minimal_ratio", signs.positive as f64 / parameters),
         ("entry_ratio", positive_entries / (parameters * parameters)),
         ("positive_eigenvalues", signs.positive as f64),
@@ -221,9 +214,7 @@ fn at_the_end(trial: &Trial, theta: &tch::Tensor) -> Result<Measurements> {
         ("negative_eigenvalues", signs.negative as f64),
         ("smallest_eigenvalue", spectrum.eigenvalues.first().copied().unwrap_or(f64::NAN)),
         ("largest_eigenvalue", spectrum.eigenvalues.last().copied().unwrap_or(f64::NAN)),
-    ] {
-        measured.scalars.insert(name.into(), value);
-    }
+    ]);
     measured.series.insert("eigenvalues".into(), spectrum.eigenvalues);
     Ok(measured)
 }
