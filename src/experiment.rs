@@ -423,6 +423,28 @@ pub fn cell(value: f64) -> Cell {
     Cell::Number(value)
 }
 
+/// A number with so many significant digits.
+#[must_use]
+pub fn significant(value: f64, digits: usize) -> String {
+    if !value.is_finite() {
+        return "not finite".into();
+    }
+    // Rounded first: 9.96 to two digits is 10, not 10.0.
+    let scientific = format!("{value:.*e}", digits - 1);
+    let exponent: i32 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or_default();
+    if !(-5..6).contains(&exponent) {
+        return scientific;
+    }
+    let decimals = i32::try_from(digits).unwrap_or(i32::MAX) - 1 - exponent;
+    format!("{value:.*}", usize::try_from(decimals).unwrap_or(0))
+}
+
+/// The same, but whole numbers whole.
+#[must_use]
+pub fn whole_or_significant(value: f64, digits: usize) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e9 { format!("{value:.0}") } else { significant(value, digits) }
+}
+
 impl From<String> for Cell {
     fn from(text: String) -> Self {
         Self::Text(text)
@@ -442,14 +464,7 @@ impl fmt::Display for Cell {
             Self::Seed(seed) => seed.fmt(f),
             Self::Number(value) | Self::Count(value) if !value.is_finite() => f.write_str("not finite"),
             Self::Count(value) => value.fmt(f),
-            Self::Number(value) => {
-                let exponent = if *value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
-                if (-5..6).contains(&exponent) {
-                    write!(f, "{value:.*}", usize::try_from(3 - exponent).unwrap_or(0))
-                } else {
-                    write!(f, "{value:.3e}")
-                }
-            }
+            Self::Number(value) => f.write_str(&significant(*value, 4)),
         }
     }
 }
@@ -1023,6 +1038,7 @@ mod tests {
             (123_456.0, "123456"),
             (1.5e-7, "1.500e-7"),
             (2.5e9, "2.500e9"),
+            (0.999_96, "1.000"),
             (f64::NAN, "not finite"),
         ] {
             assert_eq!(cell(value).to_string(), text);

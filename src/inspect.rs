@@ -1,9 +1,9 @@
 //! Looks at what runs have left: a list of the studies in a run directory, their claims, and two run
 //! directories side by side; each as text and as JSON. Reads metrics.json, never a record.
 
-use crate::experiment::Verdict;
+use crate::experiment::{Verdict, whole_or_significant};
 use crate::metrics::{Claim, Metrics, State, StudyFolder, Trial};
-use crate::terminal::{paragraph, plain, shell_word, table};
+use crate::terminal::{counted, paragraph, plain, shell_word, table};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -186,10 +186,6 @@ impl Listed {
     }
 }
 
-fn counted(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
-
 fn seeds(metrics: &Metrics) -> Vec<u64> {
     let seeds: BTreeSet<u64> = metrics.trials.iter().map(|trial| trial.seed).collect();
     seeds.into_iter().collect()
@@ -310,25 +306,7 @@ fn block(claim: &Claim, width: Option<usize>) -> String {
 
 /// Whole numbers whole, others with four significant digits.
 fn number(value: f64) -> String {
-    significant(value, 4)
-}
-
-/// Whole numbers whole, others with so many significant digits.
-fn significant(value: f64, digits: usize) -> String {
-    if !value.is_finite() {
-        return "not finite".into();
-    }
-    if value.fract() == 0.0 && value.abs() < 1e9 {
-        return format!("{value:.0}");
-    }
-    // Rounded first: 9.96 to two digits is 10, not 10.0.
-    let scientific = format!("{value:.*e}", digits - 1);
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or_default();
-    if !(-5..6).contains(&exponent) {
-        return scientific;
-    }
-    let decimals = i32::try_from(digits).unwrap_or(i32::MAX) - 1 - exponent;
-    format!("{value:.*}", usize::try_from(decimals).unwrap_or(0))
+    whole_or_significant(value, 4)
 }
 
 // Two side by side: `hw1 compare`.
@@ -410,7 +388,7 @@ impl Spread {
             (None, _) => "not finite".into(),
             (Some(mean), None) => number(mean),
             (Some(mean), Some(0.0)) => number(mean),
-            (Some(mean), Some(deviation)) => format!("{} ± {}", number(mean), significant(deviation, 2)),
+            (Some(mean), Some(deviation)) => format!("{} ± {}", number(mean), whole_or_significant(deviation, 2)),
         }
     }
 }
@@ -593,7 +571,7 @@ impl Compared {
         if several {
             columns.push("n".into());
         }
-        let signed = |value: f64, digits| match significant(value, digits) {
+        let signed = |value: f64, digits| match whole_or_significant(value, digits) {
             text if value > 0.0 => format!("+{text}"),
             text => text,
         };
@@ -700,7 +678,7 @@ mod tests {
         for (value, text) in four {
             assert_eq!(number(value), text);
         }
-        assert_eq!([significant(9.96, 2), significant(2345.6, 2), significant(0.0501, 2)], ["10", "2346", "0.050"]);
+        assert_eq!([9.96, 2345.6, 0.0501].map(|value| whole_or_significant(value, 2)), ["10", "2346", "0.050"]);
         assert_eq!(number(f64::INFINITY), "not finite");
     }
 

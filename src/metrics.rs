@@ -4,6 +4,7 @@
 use crate::experiment::Verdict;
 use crate::run_dir::StudyDir;
 use anyhow::{Context as _, Result, bail, ensure};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -177,7 +178,7 @@ fn others(run_dir: &Path) -> String {
 }
 
 fn study_folder(path: PathBuf) -> StudyFolder {
-    let state = match read_metrics(&path.join("metrics.json")) {
+    let state = match read(&path.join("metrics.json")) {
         Ok(Some(metrics)) => State::Reported(Box::new(metrics)),
         Ok(None) => State::Unreported,
         Err(error) => State::Damaged(format!("{error:#}")),
@@ -203,8 +204,11 @@ fn read_settings(path: &Path) -> Option<Map<String, Value>> {
     Some(settings)
 }
 
-/// `None` where there is no such file.
-fn read_metrics(path: &Path) -> Result<Option<Metrics>> {
+/// What a reader needs of a metrics.json; `None` where there is no such file.
+///
+/// # Errors
+/// Where it is no file, of another schema, or lacks what `T` needs.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),

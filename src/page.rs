@@ -7,9 +7,11 @@
 //! percent signs they grow by a twentieth, in base64 by a third.
 
 use crate::error::one_line;
-use crate::experiment::{Verdict, cell};
+use crate::experiment::{Verdict, significant, whole_or_significant};
+use crate::metrics;
 use crate::run_dir::{RunDir, StudyDir};
-use anyhow::{Context as _, Result, bail, ensure};
+use crate::terminal::{counted, is_number, shell_word};
+use anyhow::{Context as _, Result, bail};
 use askama::Template;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -86,7 +88,6 @@ const MOST_COUNTS: usize = 12;
 /// Settings that choose which samples of the same thing are drawn.
 const SEEDS: [&str; 2] = ["repeats", "seed"];
 
-const METRICS_SCHEMA: u32 = 1;
 const REPORT_PRESET: &str = "report";
 
 struct Page {
@@ -128,7 +129,6 @@ struct Drawn {
 /// What the page needs of metrics.json; all else, the series above all, is skipped.
 #[derive(Deserialize)]
 struct Metrics {
-    schema: u32,
     experiment: String,
     asked: String,
     settings: Map<String, Value>,
@@ -382,7 +382,7 @@ impl Study {
 
 impl Trial {
     fn cell(&self, scalar: &str) -> String {
-        self.scalars.get(scalar).map_or(String::new(), |value| number(value.unwrap_or(f64::NAN)))
+        self.scalars.get(scalar).map_or(String::new(), |value| whole_or_significant(value.unwrap_or(f64::NAN), 4))
     }
 }
 
@@ -390,7 +390,7 @@ impl Table {
     /// The classes of the cells of each column: `number` to the right, words to the left; `reported`
     /// where it is not measured.
     fn classes(&self) -> Vec<&'static str> {
-        let numeric = |cell: &String| cell.is_empty() || cell.contains(" ± ") || cell.parse::<f64>().is_ok();
+        let numeric = |cell: &String| is_number(cell);
         let classes = self.columns.iter().enumerate().map(|(column, name)| {
             match (self.rows.iter().all(|row| row.get(column).is_some_and(numeric)), name.starts_with("reported")) {
                 (true, true) => "number reported",
@@ -452,7 +452,7 @@ impl Provenance {
         let program = words.next().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned());
         program
             .into_iter()
-            .chain(words.map(|word| quoted(word)))
+            .chain(words.map(|word| shell_word(word)))
             .collect::<Vec<_>>()
             .join(" ")
             .replace(char::is_control, " ")
@@ -471,21 +471,10 @@ impl Provenance {
 
 impl Metrics {
     fn read(dir: &StudyDir) -> Result<Self> {
-        let text = match std::fs::read(dir.metrics()) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                bail!("there is no metrics.json: its run did not end, and the same command goes on")
-            }
-            text => text.context("cannot read metrics.json")?,
-        };
-        let metrics: Self = serde_json::from_slice(&text).context(
+        let read = metrics::read(&dir.metrics()).context(
             "metrics.json is not what this version of hw1 writes; the study's command, again, writes it anew",
         )?;
-        ensure!(
-            metrics.schema == METRICS_SCHEMA,
-            "the schema of metrics.json is {}, this program's {METRICS_SCHEMA}",
-            metrics.schema
-        );
-        Ok(metrics)
+        read.context("there is no metrics.json: its run did not end, and the same command goes on")
     }
 }
 
@@ -565,11 +554,6 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// A measured number: whole ones whole.
-fn number(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e9 { value.to_string() } else { cell(value).to_string() }
-}
-
 /// Numbers and words with the names of where they stand; short lists, and members of longer ones, on
 /// one line each.
 fn flatten(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
@@ -605,19 +589,9 @@ fn flatten(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
 /// A measured number in four digits, anything else as it is.
 fn scalar(value: &Value) -> String {
     match value {
-        Value::Number(number) if number.is_f64() => cell(number.as_f64().unwrap_or(f64::NAN)).to_string(),
+        Value::Number(number) if number.is_f64() => significant(number.as_f64().unwrap_or(f64::NAN), 4),
         Value::Null => "none".to_owned(),
         value => plain(value),
-    }
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let safe = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(safe) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 
@@ -628,8 +602,4 @@ fn verdicts<'a>(claims: impl Iterator<Item = &'a Claim>) -> String {
     let verdicts = [Verdict::Supported, Verdict::Refuted, Verdict::Inconclusive];
     let counts = verdicts.map(|verdict| (count(verdict), verdict)).into_iter().filter(|(count, _)| *count > 0);
     counts.map(|(count, verdict)| format!("{count} {verdict}")).collect::<Vec<_>>().join(", ")
-}
-
-fn counted(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }

@@ -1,5 +1,5 @@
-//! Text for a terminal: its width, paragraphs that keep to it, tables, and names that come from
-//! files and must not move the cursor. Knows nothing of what is shown.
+//! Text for people: a terminal's width, paragraphs that keep to it, tables, words, and names that come
+//! from files and must not move the cursor. Knows nothing of what is shown.
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
@@ -59,7 +59,8 @@ pub fn table(columns: &[String], rows: &[Vec<String>], width: Option<usize>) -> 
 }
 
 /// Whether a cell is a number, perhaps with its spread or a sign for percent, or says that there is none.
-fn is_number(cell: &str) -> bool {
+#[must_use]
+pub fn is_number(cell: &str) -> bool {
     ["-", "not finite"].contains(&cell)
         || cell
             .split_whitespace()
@@ -72,6 +73,12 @@ pub fn plain(text: &str) -> String {
     // Marks that turn the direction of writing let a name pose as another.
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// "1 study", "2 studies".
+#[must_use]
+pub fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// A word as a shell takes it.

@@ -34,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("settings", &["error", "experiment"]),
     ("report", &["data", "device", "experiment", "metrics", "plot", "repeats", "run_dir", "runner", "terminal"]),
     ("metrics", &["experiment", "run_dir"]),
-    ("page", &["error", "experiment", "run_dir"]),
+    ("page", &["error", "experiment", "metrics", "run_dir", "terminal"]),
     ("runner", &["checkpoint", "data", "device", "error", "experiment", "run_dir", "tensors"]),
     ("classify", &["checkpoint", "data", "error", "experiment", "model", "objective", "plot", "repeats", "train"]),
     ("repeats", &["analysis", "experiment", "plot"]),
