@@ -3,7 +3,7 @@
 
 use crate::checkpoint::Series as Numbers;
 use crate::data::batches::{Samples, TRAIN_SIZE};
-use crate::experiment::{Context, Measurements, Trial, check, flag};
+use crate::experiment::{Context, Flag, Measurements, Trial, check, flag};
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
@@ -12,6 +12,18 @@ use crate::train::{Curves, MiniBatches, OptimizerName, train_classifier};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::Kind;
+
+/// `--model`, of studies on one network.
+#[must_use]
+pub const fn model_flag(help: &'static str) -> Flag {
+    Flag { name: "model", value_name: "LAYERS", setting: "model", repeatable: false, parse: Flag::text, help }
+}
+
+/// `--model`, of studies on several networks.
+#[must_use]
+pub const fn models_flag(help: &'static str) -> Flag {
+    Flag { setting: "models", repeatable: true, ..model_flag(help) }
+}
 
 /// One training of one classifier in mini-batches.
 #[derive(Clone, Debug, Serialize, Deserialize)]

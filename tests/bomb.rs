@@ -1,38 +1,12 @@
 //! Memory while reading is bounded by what the file should hold, not by what it says or unpacks to.
 
+#[path = "common/memory.rs"]
+mod memory;
+
 use hw1::data::mnist::{IdxFile, Items, parse};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use memory::LARGEST;
 use std::io::Write as _;
 use std::path::Path;
-
-struct Counting;
-
-thread_local! {
-    static LARGEST: Cell<usize> = const { Cell::new(0) };
-}
-
-fn note(size: usize) {
-    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
-}
-
-// SAFETY: hands everything to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn neither_a_bomb_nor_a_lying_header_is_believed() {

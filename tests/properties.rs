@@ -1,6 +1,9 @@
 //! Parsers under inputs of every kind: no panic, no hang, and no more memory at a time than the input's
 //! size accounts for.
 
+#[path = "common/memory.rs"]
+mod memory;
+
 use hw1::data::functions::Target;
 use hw1::data::mnist::{IdxFile, Items, parse};
 use hw1::experiment::{Finished, Planned, Study};
@@ -8,44 +11,11 @@ use hw1::experiments::simulate::Simulate;
 use hw1::run_dir::{RunDir, Stored};
 use hw1::settings::Layers;
 use hw1::{checkpoint, tensors};
+use memory::LARGEST;
 use proptest::prelude::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-
-struct Counting;
-
-thread_local! {
-    static LARGEST: Cell<usize> = const { Cell::new(0) };
-}
-
-fn note(size: usize) {
-    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
-}
-
-// SAFETY: hands everything to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        unsafe { System.alloc_zeroed(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// What any input may take besides its own size.
 const ROOM: usize = 1 << 20;

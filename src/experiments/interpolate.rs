@@ -3,7 +3,7 @@
 
 use crate::analysis::interpolation::{point, with_solutions};
 use crate::analysis::statistics::{Estimate, spearman};
-use crate::classify::{Curve, Training, panel};
+use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, TEST_SIZE, TRAIN_SIZE};
 use crate::data::functions::evenly_spaced;
 use crate::experiment::{
@@ -93,17 +93,7 @@ impl Experiment for Interpolate {
     const ABOUT: &'static str = "Loss along the line between two solutions (task 3-3-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/interpolate.toml");
     const VERSION: u32 = 1;
-    const FLAGS: &'static [Flag] = &[
-        DATASET_FLAG,
-        Flag {
-            name: "model",
-            value_name: "LAYERS",
-            setting: "model",
-            repeatable: false,
-            parse: Flag::text,
-            help: "The network, like conv8-conv16-128-10 or 784-128-10",
-        },
-    ];
+    const FLAGS: &'static [Flag] = &[DATASET_FLAG, model_flag("The network, like conv8-conv16-128-10 or 784-128-10")];
 
     type Trial = Trial;
     type Record = Measurements;

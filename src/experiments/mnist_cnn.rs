@@ -1,7 +1,7 @@
 //! `hw1 mnist-cnn`, task 1-2 of the report: convolutional networks of three sizes learn digits.
 
 use crate::analysis::statistics::{Estimate, PairedComparison};
-use crate::classify::{Curve, Training, ends, panel};
+use crate::classify::{Curve, Training, ends, models_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, grey};
 use crate::experiment::{
     Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Record as RecordTrait, Records,
@@ -76,14 +76,7 @@ impl Experiment for MnistCnn {
     const VERSION: u32 = 1;
     const FLAGS: &'static [Flag] = &[
         DATASET_FLAG,
-        Flag {
-            name: "model",
-            value_name: "LAYERS",
-            setting: "models",
-            repeatable: true,
-            parse: Flag::text,
-            help: "A network, like conv16-conv32-128-10 or wide=784-256-10; replaces the report's three",
-        },
+        models_flag("A network, like conv16-conv32-128-10 or wide=784-256-10; replaces the report's three"),
     ];
 
     type Trial = Training;

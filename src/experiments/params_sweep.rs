@@ -2,7 +2,7 @@
 //! their number of parameters.
 
 use crate::analysis::statistics::{Estimate, slope, spearman, spearman_with_interval};
-use crate::classify::{Curve, Training, panel};
+use crate::classify::{Curve, Training, models_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
     Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report, Verdict, cell,
@@ -41,17 +41,8 @@ impl Experiment for ParamsSweep {
     const ABOUT: &'static str = "Loss and accuracy against the number of parameters (task 3-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/params-sweep.toml");
     const VERSION: u32 = 1;
-    const FLAGS: &'static [Flag] = &[
-        DATASET_FLAG,
-        Flag {
-            name: "model",
-            value_name: "LAYERS",
-            setting: "models",
-            repeatable: true,
-            parse: Flag::text,
-            help: "A network, like 784-20-10-10; replaces the report's eleven",
-        },
-    ];
+    const FLAGS: &'static [Flag] =
+        &[DATASET_FLAG, models_flag("A network, like 784-20-10-10; replaces the report's eleven")];
 
     type Trial = Training;
     type Record = Measurements;

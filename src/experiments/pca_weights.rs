@@ -2,7 +2,7 @@
 //! their weights in the plane of the two principal components of all snapshots together.
 
 use crate::analysis::pca::{Pca, pca};
-use crate::classify::{Curve, Training, panel};
+use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
     Cell, Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
@@ -90,18 +90,8 @@ impl Experiment for PcaWeights {
     const ABOUT: &'static str = "Paths of trainings in the plane of their principal components (task 2-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/pca-weights.toml");
     const VERSION: u32 = 1;
-    const FLAGS: &'static [Flag] = &[
-        DATASET_FLAG,
-        Flag {
-            name: "model",
-            value_name: "LAYERS",
-            setting: "model",
-            repeatable: false,
-            parse: Flag::text,
-            help: "The network, like 784-128-64-10 or conv8-conv16-128-10",
-        },
-        TRAININGS_FLAG,
-    ];
+    const FLAGS: &'static [Flag] =
+        &[DATASET_FLAG, model_flag("The network, like 784-128-64-10 or conv8-conv16-128-10"), TRAININGS_FLAG];
 
     type Trial = Trial;
     /// Of the analysis: series `full_component_1` and so on, one number a snapshot, in the order of

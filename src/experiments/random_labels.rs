@@ -2,7 +2,7 @@
 //! random (Zhang et al. 2017).
 
 use crate::analysis::statistics::Estimate;
-use crate::classify::{Curve, Training, ends, panel};
+use crate::classify::{Curve, Training, ends, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, corrupted};
 use crate::experiment::{
     Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report,
@@ -64,17 +64,7 @@ impl Experiment for RandomLabels {
     const ABOUT: &'static str = "A network memorises random labels (task 3-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/random-labels.toml");
     const VERSION: u32 = 1;
-    const FLAGS: &'static [Flag] = &[
-        DATASET_FLAG,
-        Flag {
-            name: "model",
-            value_name: "LAYERS",
-            setting: "model",
-            repeatable: false,
-            parse: Flag::text,
-            help: "The network, like conv8-conv16-256-10 or 784-512-10",
-        },
-    ];
+    const FLAGS: &'static [Flag] = &[DATASET_FLAG, model_flag("The network, like conv8-conv16-256-10 or 784-512-10")];
 
     type Trial = Trial;
     type Record = Measurements;

@@ -3,7 +3,7 @@
 
 use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use crate::analysis::statistics::mean;
-use crate::classify::{Curve, Training, ends, panel};
+use crate::classify::{Curve, Training, ends, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
     Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report,
@@ -123,14 +123,7 @@ impl Experiment for Sensitivity {
     const VERSION: u32 = 1;
     const FLAGS: &'static [Flag] = &[
         DATASET_FLAG,
-        Flag {
-            name: "model",
-            value_name: "LAYERS",
-            setting: "model",
-            repeatable: false,
-            parse: Flag::text,
-            help: "The network, like conv8-conv16-128-10 or 784-128-10",
-        },
+        model_flag("The network, like conv8-conv16-128-10 or 784-128-10"),
         Flag {
             name: "training",
             value_name: "RECIPE",
