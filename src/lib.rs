@@ -11,7 +11,7 @@
 //!   [`repeats`]: what several seeds show together
 //! - [`run_dir`]: every path and every write
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
-//! - [`objective`]: loss and gradient as functions of θ
+//! - [`objective`]: loss and gradient as functions of θ; [`kernels`]: its inner loops in float32 on a CPU
 //! - [`model`] architectures and the layout of θ; [`data`] what is learned from
 //! - [`checkpoint`]: what an interrupted training goes on from; [`tensors`]: safetensors files
 //! - [`files`] whole writes; [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes;
@@ -33,6 +33,7 @@ pub mod experiment;
 pub mod experiments;
 pub mod files;
 pub mod inspect;
+pub mod kernels;
 pub mod metrics;
 pub mod model;
 pub mod objective;

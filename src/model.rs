@@ -194,6 +194,20 @@ pub struct Cnn {
     head: Mlp,
 }
 
+impl Cnn {
+    /// Output channels of each convolution.
+    #[must_use]
+    pub fn channels(&self) -> &[i64] {
+        &self.channels
+    }
+
+    /// The linear layers, from the flattened last pooling to the classes.
+    #[must_use]
+    pub fn head(&self) -> &Mlp {
+        &self.head
+    }
+}
+
 /// Rows and columns of a digit, and its classes.
 const SIDE: i64 = 28;
 const CLASSES: i64 = 10;

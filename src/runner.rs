@@ -7,6 +7,7 @@ use crate::data::fetch;
 use crate::device::{DeviceChoice, cpu_name, mkl_choice, set_up_thread};
 use crate::error::{Interrupted, Unwritable, one_line, say, usage};
 use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Shelf, Study};
+use crate::kernels::pieces;
 use crate::run_dir::{Encoded, Kept, Lock, RunDir, Stored, StudyDir};
 use crate::tensors::Tensors;
 use anyhow::{Context as _, Result};
@@ -420,6 +421,8 @@ impl Queue {
             if let Some(next) = state.0.pop_front() {
                 return Some(next);
             }
+            // A core without a trial helps those that run.
+            let _core = pieces::lend();
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }

@@ -1,0 +1,82 @@
+//! Training's inner loops in float32 on a CPU, where a matrix library has too little to bite on: narrow
+//! fully connected networks, convolutions of few channels, Adam.
+//!
+//! Everywhere samples lie in the lanes of the vectors. One source for all instruction sets, chosen at run
+//! time. Knows numbers only, no tensors; [`crate::objective`] decides where these run, and its way through
+//! libtorch is their oracle.
+
+pub mod adam;
+pub mod conv;
+pub mod dense;
+pub mod pieces;
+
+/// `HW1_KERNELS=0` sends everything through libtorch, for comparison.
+#[must_use]
+pub fn wanted() -> bool {
+    static WANTED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *WANTED.get_or_init(|| std::env::var_os("HW1_KERNELS").is_none_or(|value| value != "0"))
+}
+
+/// Rows of sums that fit the registers of a processor with 32 of them, beside what they are made of.
+const MOST_ROWS: usize = 6;
+
+/// Runs `$call` with `$rows` as the constant `$R`: sums in registers need a number known to the compiler.
+macro_rules! by_rows {
+    ($rows:expr, $R:ident => $call:expr) => {
+        match $rows {
+            1 => {
+                const $R: usize = 1;
+                $call
+            }
+            2 => {
+                const $R: usize = 2;
+                $call
+            }
+            3 => {
+                const $R: usize = 3;
+                $call
+            }
+            4 => {
+                const $R: usize = 4;
+                $call
+            }
+            5 => {
+                const $R: usize = 5;
+                $call
+            }
+            _ => {
+                const $R: usize = super::MOST_ROWS;
+                $call
+            }
+        }
+    };
+}
+use by_rows;
+
+/// Cuts `count` rows into the fewest parts of at most `most`, all but equal: (start, rows) of each.
+fn parts(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let number = count.div_ceil(most);
+    (0..number).map(move |part| {
+        let (start, end) = (part * count / number, (part + 1) * count / number);
+        (start, end - start)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_all_rows_once() {
+        for count in 1..200 {
+            for most in 1..=MOST_ROWS {
+                let mut next = 0;
+                for (start, rows) in parts(count, most) {
+                    assert!(start == next && (1..=most).contains(&rows), "{count} by {most}");
+                    next += rows;
+                }
+                assert_eq!(next, count);
+            }
+        }
+    }
+}

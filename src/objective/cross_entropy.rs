@@ -1,0 +1,396 @@
+//! Cross entropy of a classifier over mini-batches, and its accuracy.
+
+use super::feedforward::{Layer, Room};
+use super::{in_kernels, numbers, numbers_mut};
+use crate::data::{CLASSES, SIDE, batches::Samples};
+use crate::kernels::conv::{self, Columns, Convolutions};
+use crate::model::{Classifier, Layout, Mlp};
+use std::cell::RefCell;
+use tch::{Device, Kind, Tensor};
+
+/// Cross entropy of a classifier over mini-batches.
+pub struct CrossEntropy {
+    model: Classifier,
+    layout: Layout,
+    theta: Tensor,
+    way: Way,
+}
+
+enum Way {
+    /// Float32 on a CPU: our own convolutions, and matrix products into buffers made once.
+    Explicit(RefCell<Explicit>),
+    /// θ's slices: leaves of the graph that share its memory. One gradient for each is far cheaper
+    /// than one for θ, which would be padded to full length for every slice.
+    Autograd(Vec<Tensor>),
+}
+
+/// Sums over some samples, as tensors on the device: read once an epoch, not once a batch.
+pub struct BatchSums {
+    /// Sum of the samples' losses.
+    pub loss: Tensor,
+    /// How many were classified right.
+    pub correct: Tensor,
+}
+
+/// Means over a set of samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    pub loss: f64,
+    /// In 0…1.
+    pub accuracy: f64,
+}
+
+impl CrossEntropy {
+    #[must_use]
+    pub fn new(model: &Classifier, theta: Tensor) -> Self {
+        if in_kernels(&theta) { Self::explicit(model, theta) } else { Self::by_autograd(model, theta) }
+    }
+
+    fn explicit(model: &Classifier, theta: Tensor) -> Self {
+        let way = Way::Explicit(RefCell::new(Explicit::new(model, &theta)));
+        Self { model: model.clone(), layout: model.layout(), theta, way }
+    }
+
+    fn by_autograd(model: &Classifier, theta: Tensor) -> Self {
+        let layout = model.layout();
+        let leaves = layout.views(&theta).iter().map(|view| view.detach().set_requires_grad(true)).collect();
+        Self { model: model.clone(), layout, theta, way: Way::Autograd(leaves) }
+    }
+
+    /// θ, flat; change it in place.
+    pub fn theta(&self) -> &Tensor {
+        &self.theta
+    }
+
+    /// The gradient, flat, of the mean cross entropy over a batch `x` [n, 784], `labels` [n]; and
+    /// the batch's sums, without a graph.
+    pub fn gradient(&self, x: &Tensor, labels: &Tensor) -> (Tensor, BatchSums) {
+        let leaves = match &self.way {
+            Way::Explicit(explicit) => return explicit.borrow_mut().gradient(&self.theta, x, labels),
+            Way::Autograd(leaves) => leaves,
+        };
+        let logits = self.model.logits(leaves, x);
+        let loss = logits.cross_entropy_for_logits(labels);
+        let gradients = Tensor::run_backward(&[&loss], leaves, false, false);
+        let _no_grad = tch::no_grad_guard();
+        let flat: Vec<Tensor> = gradients.iter().map(|gradient| gradient.reshape(-1)).collect();
+        let samples = labels.size()[0] as f64;
+        let sums = BatchSums { loss: loss.detach() * samples, correct: correct(&logits, labels) };
+        (Tensor::cat(&flat, 0), sums)
+    }
+
+    /// Loss and accuracy over all of `samples`, in blocks small enough for the cache.
+    #[must_use]
+    pub fn evaluate(&self, samples: &Samples) -> Accuracy {
+        let _no_grad = tch::no_grad_guard();
+        let mut sums = BatchSums::zero(samples.labels.device());
+        let slices = self.layout.views(&self.theta);
+        for_blocks(samples, |x, labels| {
+            sums.add(match &self.way {
+                Way::Explicit(explicit) => explicit.borrow_mut().sums(&self.theta, x, labels),
+                Way::Autograd(_) => {
+                    let logits = self.model.logits(&slices, x);
+                    let log_p = logits.log_softmax(-1, Kind::Float);
+                    let loss = -log_p.gather(1, &labels.unsqueeze(1), false).sum(Kind::Double);
+                    BatchSums { loss, correct: correct(&logits, labels) }
+                }
+            });
+        });
+        sums.means(samples.len())
+    }
+
+    /// Probabilities [n, 10] of each class for all of `samples`.
+    pub fn probabilities(&self, samples: &Samples) -> Tensor {
+        let _no_grad = tch::no_grad_guard();
+        let slices = self.layout.views(&self.theta);
+        let mut blocks = Vec::new();
+        for_blocks(samples, |x, _| blocks.push(self.model.logits(&slices, x).softmax(-1, Kind::Float)));
+        Tensor::cat(&blocks, 0)
+    }
+}
+
+/// Forward and backward pass of a classifier without a graph: convolutions in [`crate::kernels`], linear
+/// layers as matrix products, feature-major, [features, samples].
+struct Explicit {
+    convolutions: Option<Convolutions>,
+    head: Mlp,
+    /// Views of θ and of the gradient.
+    layers: Vec<Layer>,
+    gradient: Tensor,
+    /// Buffers by the samples of a batch: an epoch has two sizes, an evaluation of its own two more.
+    buffers: Vec<Buffers>,
+}
+
+/// Sizes of batches whose buffers are kept.
+const MOST_SIZES: usize = 4;
+
+struct Buffers {
+    samples: usize,
+    room: Room,
+    convolved: Option<Convolved>,
+}
+
+/// What lies between convolutions and head, [features, samples up to a multiple of the kernels' blocks].
+struct Convolved {
+    room: conv::Room,
+    features: Tensor,
+    features_transposed: Tensor,
+    deltas: Tensor,
+}
+
+impl Explicit {
+    fn new(model: &Classifier, theta: &Tensor) -> Self {
+        let (convolutions, head) = match model {
+            Classifier::Mlp(mlp) => (None, mlp.clone()),
+            Classifier::Cnn(cnn) => {
+                let channels: Vec<usize> = cnn.channels().iter().map(|&channels| channels as usize).collect();
+                (Some(Convolutions::new(SIDE, &channels)), cnn.head().clone())
+            }
+        };
+        let gradient = theta.zeros_like();
+        let layout = model.layout();
+        let first = layout.slots.len() - 2 * (head.widths().len() - 1);
+        Self { convolutions, layers: Layer::all(&layout, first, theta, &gradient), head, gradient, buffers: Vec::new() }
+    }
+
+    /// The buffers for so many samples, the last used in front.
+    fn buffers(&mut self, samples: usize) -> &mut Buffers {
+        if let Some(index) = self.buffers.iter().position(|buffers| buffers.samples == samples) {
+            self.buffers[..=index].rotate_right(1);
+        } else {
+            let space = |features: usize, columns: i64| {
+                Tensor::zeros([features as i64, columns], (self.gradient.kind(), self.gradient.device()))
+            };
+            let columns = samples.next_multiple_of(conv::BLOCK) as i64;
+            let convolved = self.convolutions.as_ref().map(|convolutions| {
+                let features = space(convolutions.features(), columns);
+                Convolved {
+                    room: conv::Room::default(),
+                    features_transposed: features.tr(),
+                    features,
+                    deltas: space(convolutions.features(), columns),
+                }
+            });
+            let columns = if convolved.is_some() { columns } else { samples as i64 };
+            let room = Room::new(&self.head, columns, &self.gradient);
+            self.buffers.truncate(MOST_SIZES - 1);
+            self.buffers.insert(0, Buffers { samples, room, convolved });
+        }
+        &mut self.buffers[0]
+    }
+
+    /// Fills the buffers' logits for a batch `x` [n, 784].
+    fn forward(&mut self, theta: &Tensor, x: &Tensor) {
+        let x = x.contiguous();
+        let samples = x.size()[0] as usize;
+        self.buffers(samples);
+        let Self { convolutions, layers, buffers, .. } = self;
+        let Buffers { room, convolved, .. } = &mut buffers[0];
+        if let (Some(convolutions), Some(convolved)) = (convolutions, convolved) {
+            let columns = samples.next_multiple_of(conv::BLOCK);
+            let features = Columns::new(numbers_mut(&convolved.features), columns);
+            let theta = &numbers(theta)[..convolutions.parameters()];
+            convolutions.forward(theta, numbers(&x), &mut convolved.room, features);
+            room.forward(&convolved.features, layers);
+        } else {
+            room.forward(&x.tr(), layers);
+        }
+    }
+
+    fn sums(&mut self, theta: &Tensor, x: &Tensor, labels: &Tensor) -> BatchSums {
+        self.forward(theta, x);
+        softmax(&self.buffers[0].room.outputs[self.layers.len() - 1], labels, None)
+    }
+
+    fn gradient(&mut self, theta: &Tensor, x: &Tensor, labels: &Tensor) -> (Tensor, BatchSums) {
+        let _no_grad = tch::no_grad_guard();
+        self.forward(theta, x);
+        let Self { convolutions, layers, buffers, gradient, .. } = self;
+        let Buffers { samples, room, convolved } = &mut buffers[0];
+        let last = layers.len() - 1;
+        let sums = softmax(&room.outputs[last], labels, Some(&room.deltas[last]));
+        if let (Some(convolutions), Some(Convolved { room: inner, features, features_transposed, deltas })) =
+            (convolutions, convolved)
+        {
+            room.backward(features_transposed, layers, true);
+            room.by_input(layers, deltas);
+            let columns = samples.next_multiple_of(conv::BLOCK);
+            let [features, deltas] = [features, deltas].map(|matrix| Columns::new(numbers_mut(matrix), columns));
+            let parameters = convolutions.parameters();
+            let part = &mut numbers_mut(gradient)[..parameters];
+            convolutions.backward(&numbers(theta)[..parameters], inner, features, deltas, part);
+        } else {
+            room.backward(x, layers, true);
+        }
+        (gradient.copy(), sums)
+    }
+}
+
+/// Cross entropy and accuracy of `logits` [10, samples or more], summed over the samples; and into `delta`,
+/// where there is one, the derivative of the mean by the logits, 0 beyond the samples.
+fn softmax(logits: &Tensor, labels: &Tensor, delta: Option<&Tensor>) -> BatchSums {
+    let labels = labels.contiguous();
+    let samples = labels.numel();
+    // SAFETY: a contiguous int64 tensor on the CPU, where data sets have them.
+    assert!(labels.kind() == Kind::Int64 && labels.device() == Device::Cpu);
+    let labels: &[i64] = unsafe { std::slice::from_raw_parts(labels.data_ptr().cast(), samples) };
+    let columns = logits.size()[1] as usize;
+    let classes = logits.size()[0] as usize;
+    let logits = numbers(logits);
+    let mut delta = delta.map(numbers_mut);
+    if let Some(delta) = &mut delta {
+        delta.fill(0.0);
+    }
+    let (mut loss, mut correct) = (0.0, 0);
+    for (sample, &label) in labels.iter().enumerate() {
+        let label = label as usize;
+        let z = |class: usize| logits[class * columns + sample];
+        let (mut best, mut most) = (0, z(0));
+        for class in 1..classes {
+            if z(class) > most {
+                (best, most) = (class, z(class));
+            }
+        }
+        let mut p = [0.0f32; CLASSES as usize];
+        p.iter_mut().enumerate().for_each(|(class, p)| *p = (z(class) - most).exp());
+        let sum: f32 = p.iter().sum();
+        loss += f64::from(sum.ln() - (z(label) - most));
+        correct += i64::from(best == label);
+        if let Some(delta) = &mut delta {
+            for (class, p) in p.iter().enumerate() {
+                let target = if class == label { 1.0 } else { 0.0 };
+                delta[class * columns + sample] = (p / sum - target) / samples as f32;
+            }
+        }
+    }
+    BatchSums { loss: Tensor::from(loss), correct: Tensor::from(correct) }
+}
+
+/// Samples at a time in an evaluation: the fastest of those that were tried.
+const BLOCK: i64 = 128;
+
+fn for_blocks(samples: &Samples, mut visit: impl FnMut(&Tensor, &Tensor)) {
+    let n = samples.len();
+    let mut start = 0;
+    while start < n {
+        let size = BLOCK.min(n - start);
+        visit(&samples.images.narrow(0, start, size), &samples.labels.narrow(0, start, size));
+        start += size;
+    }
+}
+
+fn correct(logits: &Tensor, labels: &Tensor) -> Tensor {
+    logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Int64)
+}
+
+impl BatchSums {
+    #[must_use]
+    pub fn zero(device: Device) -> Self {
+        Self { loss: Tensor::zeros([], (Kind::Float, device)), correct: Tensor::zeros([], (Kind::Int64, device)) }
+    }
+
+    /// Adds another batch's, on the device.
+    pub fn add(&mut self, other: Self) {
+        self.loss = &self.loss + other.loss;
+        self.correct = &self.correct + other.correct;
+    }
+
+    /// The means over `n` samples: waits for the device.
+    #[must_use]
+    pub fn means(&self, n: i64) -> Accuracy {
+        Accuracy {
+            loss: self.loss.double_value(&[]) / n as f64,
+            accuracy: self.correct.int64_value(&[]) as f64 / n as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::relative;
+    use super::*;
+
+    /// A batch of `samples` pictures that are no digits.
+    fn batch(samples: i64) -> (Tensor, Tensor) {
+        let x = Tensor::linspace(-3.0, 5.0, samples * 784, (Kind::Float, Device::Cpu)).sin().view([samples, 784]);
+        (x, (Tensor::arange(samples, (Kind::Int64, Device::Cpu)) * 7).remainder(10))
+    }
+
+    #[test]
+    fn explicit_passes_are_autograds_whoever_computes_their_pieces() {
+        use crate::kernels::pieces;
+        for (model, batches) in [
+            ("784-10", [5, 128]),
+            ("784-22-11-10", [128, 3]),
+            ("conv8-10", [17, 16]),
+            ("conv5-conv15-32-10", [128, 96]),
+            ("conv3-conv7-conv10-12-10", [33, 1]),
+            ("conv2-conv3-conv4-conv5-10", [20, 128]),
+            ("conv32-conv64-32-10", [16, 5]),
+        ] {
+            let model: Classifier = model.parse().unwrap();
+            let theta = model.layout().initial(3, "explicit", Kind::Float, Device::Cpu);
+            let explicit = CrossEntropy::explicit(&model, theta.copy());
+            let autograd = CrossEntropy::by_autograd(&model, theta.to_kind(Kind::Double));
+            // Back and forth: the buffers hold other numbers then.
+            for samples in [batches[0], batches[1], batches[0]] {
+                let (x, labels) = batch(samples);
+                let (gradient, sums) = explicit.gradient(&x, &labels);
+                let (expected, expected_sums) = autograd.gradient(&x.to_kind(Kind::Double), &labels);
+                let (found, expected_means) = (sums.means(samples), expected_sums.means(samples));
+                assert!((found.loss - expected_means.loss).abs() < 1e-5, "{model}: {found:?}, {expected_means:?}");
+                assert_eq!(found.accuracy, expected_means.accuracy, "{model}");
+                let error = relative(&gradient, &expected);
+                assert!(error < 1e-5, "{model} on {samples}: {error}");
+                let _core = pieces::lend();
+                assert_eq!(explicit.gradient(&x, &labels).0, gradient, "{model}");
+                let samples = Samples { images: x, labels };
+                let evaluated = explicit.evaluate(&samples);
+                assert!((evaluated.loss - found.loss).abs() < 1e-6 && evaluated.accuracy == found.accuracy, "{model}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_not_hidden() {
+        for model in ["784-4-10", "conv2-10"] {
+            let model: Classifier = model.parse().unwrap();
+            let theta = model.layout().initial(3, "nan", Kind::Float, Device::Cpu);
+            let _ = theta.get(0).fill_(f64::NAN);
+            let (x, labels) = batch(20);
+            assert!(CrossEntropy::explicit(&model, theta).gradient(&x, &labels).1.means(20).loss.is_nan());
+        }
+    }
+
+    #[test]
+    fn cross_entropy_is_the_textbooks() {
+        let model: Classifier = "784-3-10".parse().unwrap();
+        let theta = model.layout().initial(2, "entropy", Kind::Float, Device::Cpu);
+        let objective = CrossEntropy::new(&model, theta.copy());
+        let x = Tensor::linspace(-1.0, 1.0, 130 * 784, (Kind::Float, Device::Cpu)).cos().view([130, 784]);
+        let labels = Tensor::arange(130, (Kind::Int64, Device::Cpu)).remainder(10);
+        // -log softmax by hand, in f64, sample by sample.
+        let slices = model.layout().views(&theta);
+        let logits: Vec<f64> = model.logits(&slices, &x).view(-1).to_kind(Kind::Double).try_into().unwrap();
+        let (mut loss, mut right) = (0.0, 0);
+        for (sample, logits) in logits.chunks_exact(10).enumerate() {
+            let sum: f64 = logits.iter().map(|z| z.exp()).sum();
+            loss += sum.ln() - logits[sample % 10];
+            right += usize::from(logits.iter().all(|z| *z <= logits[sample % 10]));
+        }
+        let samples = Samples { images: x.shallow_clone(), labels: labels.shallow_clone() };
+        let found = objective.evaluate(&samples);
+        assert!((found.loss - loss / 130.0).abs() < 1e-6, "{} against {}", found.loss, loss / 130.0);
+        assert_eq!(found.accuracy, right as f64 / 130.0);
+        let (gradient, sums) = objective.gradient(&x, &labels);
+        assert!((sums.means(130).loss - found.loss).abs() < 1e-6);
+        assert_eq!(sums.means(130).accuracy, found.accuracy);
+        let p: Vec<f64> = objective.probabilities(&samples).sum(Kind::Double).view(-1).try_into().unwrap();
+        assert!((p[0] - 130.0).abs() < 1e-3);
+        // The gradient of θ as one leaf.
+        let whole = theta.copy().set_requires_grad(true);
+        let logits = model.logits(&model.layout().views(&whole), &x);
+        let expected = Tensor::run_backward(&[logits.cross_entropy_for_logits(&labels)], &[&whole], false, false);
+        assert!(relative(&gradient, &expected[0]) < 1e-6);
+    }
+}
