@@ -323,6 +323,8 @@ pub const MAX_PIXELS: usize = 100_000;
 pub const MAX_NODES: usize = 100_000;
 /// Most values that have level lines in one panel.
 pub const MAX_LEVELS: usize = 40;
+/// More lines than this are hard to tell apart.
+const MOST_LOG_LEVELS: usize = 14;
 const MAX_HEIGHT: f64 = 300.0 * INCH;
 
 // plotters places everything on whole drawing units, so the unit is fine: 12 to a dot of the
@@ -921,6 +923,28 @@ fn sparse(points: &[Pt]) -> Vec<Pt> {
 }
 
 impl Contours {
+    /// Round values evenly spaced on a log scale between the lowest and the highest positive value of `z`,
+    /// each with its number: 1, 2 and 5 in every decade, or fewer where those would be too many to read.
+    #[must_use]
+    pub fn log_levels(z: &[f64]) -> Vec<(f64, String)> {
+        let positive = || z.iter().copied().filter(|z| z.is_finite() && *z > 0.0);
+        let (low, high) = (positive().fold(f64::INFINITY, f64::min), positive().fold(0.0, f64::max));
+        let decades = || (low.log10().floor().max(-300.0) as i32)..=(high.log10().ceil().min(300.0) as i32);
+        let levels = |digits: &[u32], every: usize| -> Vec<(f64, String)> {
+            if low > high {
+                return Vec::new();
+            }
+            let values = decades().step_by(every).flat_map(|power| digits.iter().map(move |d| format!("{d}e{power}")));
+            let values = values.filter_map(|text| text.parse::<f64>().ok()).filter(|v| low < *v && *v < high);
+            let text = |v: f64| if (1e-4..1e6).contains(&v) { v.to_string() } else { format!("{v:e}") };
+            values.map(|value| (value, text(value))).collect()
+        };
+        let choices: [(&[u32], usize); 3] = [(&[1, 2, 5], 1), (&[1, 3], 1), (&[1], 1)];
+        let few = choices.into_iter().map(|(digits, every)| levels(digits, every));
+        let few = few.chain((2..=600).map(|every| levels(&[1], every)));
+        few.into_iter().find(|levels| levels.len() <= MOST_LOG_LEVELS).unwrap_or_default()
+    }
+
     fn nodes(&self) -> Vec<(f64, f64)> {
         self.y.iter().flat_map(|&y| self.x.iter().map(move |&x| (x, y))).collect()
     }
@@ -3250,6 +3274,24 @@ mod tests {
         assert!(bowl.lines(-1.0).is_empty() && bowl.lines(8.1).is_empty() && bowl.lines(f64::NAN).is_empty());
         let flat = ground(5, |_, _| 3.0, &[]);
         assert!(flat.lines(3.0).is_empty() && flat.lines(2.0).is_empty());
+    }
+
+    #[test]
+    fn log_levels_are_round_and_few() {
+        let values = |z: &[f64]| Contours::log_levels(z).into_iter().map(|l| l.0).collect::<Vec<_>>();
+        assert_eq!(values(&[0.03, f64::NAN, 3.0, -1.0]), [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]);
+        assert_eq!(
+            values(&[1e-3, 40.0, 0.0]),
+            [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
+        );
+        assert_eq!(values(&[5e-4, 40.0]), [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]);
+        assert!(values(&[1e-9, 2e9]).iter().all(|v| v.log10().fract() == 0.0));
+        assert!((2..=14).contains(&values(&[1e-300, 1e300]).len()));
+        let labels: Vec<String> = Contours::log_levels(&[0.15, 6.0]).into_iter().map(|l| l.1).collect();
+        assert_eq!(labels, ["0.2", "0.5", "1", "2", "5"]);
+        for none in [&[][..], &[f64::NAN], &[-1.0, 0.0], &[2.5, 2.5]] {
+            assert_eq!(Contours::log_levels(none), []);
+        }
     }
 
     #[test]

@@ -20,6 +20,10 @@ pub enum Purpose {
     RandomLabels,
     /// One built-in digit: its label, its shape and its noise.
     SyntheticDigit,
+    /// A direction through θ along which a loss is looked at.
+    RandomDirection,
+    /// Where a search for the highest loss in a box starts.
+    SharpnessStart,
 }
 
 impl Purpose {
@@ -30,6 +34,8 @@ impl Purpose {
             Self::Permutation => "permutation",
             Self::RandomLabels => "random-labels",
             Self::SyntheticDigit => "synthetic-digit",
+            Self::RandomDirection => "random-direction",
+            Self::SharpnessStart => "sharpness-start",
         }
     }
 }

@@ -59,7 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("experiment", &["analysis", "checkpoint", "data", "error", "files", "model", "plot", "tensors"]),
     ("run_dir", &["checkpoint", "error", "experiment", "files", "tensors"]),
     ("train", &["checkpoint", "data", "objective", "tensors"]),
-    ("analysis", &["objective", "model"]),
+    ("analysis", &["objective", "model", "rng"]),
     ("objective", &["data", "model"]),
     ("model", &["rng"]),
     ("data", &["error", "files", "rng"]),

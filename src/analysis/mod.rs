@@ -4,4 +4,6 @@ pub mod hessian;
 pub mod interpolation;
 pub mod pca;
 pub mod sensitivity;
+pub mod sharpness;
 pub mod statistics;
+pub mod surface;
