@@ -20,6 +20,8 @@ pub enum Purpose {
     RandomLabels,
     /// One built-in digit: its label, its shape and its noise.
     SyntheticDigit,
+    /// The probes and starts of Lanczos and Hutchinson.
+    CurvatureProbe,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Permutation => "permutation",
             Self::RandomLabels => "random-labels",
             Self::SyntheticDigit => "synthetic-digit",
+            Self::CurvatureProbe => "curvature-probe",
         }
     }
 }
