@@ -20,6 +20,8 @@ pub enum Purpose {
     RandomLabels,
     /// One built-in digit: its label, its shape and its noise.
     SyntheticDigit,
+    /// The probes and starts of Lanczos and Hutchinson.
+    CurvatureProbe,
     /// A direction through θ along which a loss is looked at.
     RandomDirection,
     /// Where a search for the highest loss in a box starts.
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Permutation => "permutation",
             Self::RandomLabels => "random-labels",
             Self::SyntheticDigit => "synthetic-digit",
+            Self::CurvatureProbe => "curvature-probe",
             Self::RandomDirection => "random-direction",
             Self::SharpnessStart => "sharpness-start",
         }
