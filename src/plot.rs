@@ -70,7 +70,8 @@ pub struct Plot {
     pub contours: Option<Contours>,
 }
 
-/// A function on a grid, shown by lines of equal value from pale (the first level) to dark blue.
+/// A function on a grid, shown by lines of equal value with paler areas between them, from pale (below the
+/// first level) to dark blue.
 #[derive(Clone, Debug)]
 pub struct Contours {
     /// Where the columns of the grid are, and its rows; both rise.
@@ -974,11 +975,50 @@ impl Contours {
         lines
     }
 
-    /// For each edge of the grid that a line crosses, the one or two where it crosses next. Edges
-    /// count by the node where they start: even ones run along x, odd ones along y.
+    /// The outline of where the function is at least this, in data units: all its parts and holes in one,
+    /// joined by ways there and back, with the area on the left; empty where it nowhere is.
+    fn area(&self, level: f64) -> Vec<(f64, f64)> {
+        // A border of low values in the outermost places closes all lines.
+        let framed = |at: &[f64]| at.first().into_iter().chain(at).chain(at.last()).copied().collect::<Vec<_>>();
+        let (width, low) = (self.x.len(), f64::MIN);
+        let row = |z: &[f64]| {
+            let inside = z.iter().map(|z| if z.is_nan() { low } else { z.clamp(f64::MIN, f64::MAX) });
+            [low].into_iter().chain(inside).chain([low]).collect::<Vec<_>>()
+        };
+        let border = || vec![low; width + 2];
+        let rows = [border()].into_iter().chain(self.z.chunks(width).map(row)).chain([border()]);
+        let framed = Self { x: framed(&self.x), y: framed(&self.y), z: rows.flatten().collect(), levels: Vec::new() };
+        let mut next: BTreeMap<usize, usize> = framed.segments(level).into_iter().collect();
+        let mut outline: Vec<usize> = Vec::new();
+        while let Some((start, mut at)) = next.pop_first() {
+            outline.push(start);
+            loop {
+                outline.push(at);
+                match next.remove(&at) {
+                    Some(further) => at = further,
+                    None => break,
+                }
+            }
+            outline.extend(outline.first().copied());
+        }
+        outline.into_iter().map(|edge| framed.crossing(edge, level)).collect()
+    }
+
+    /// For each edge of the grid that a line crosses, the one or two where it crosses next.
     fn links(&self, level: f64) -> BTreeMap<usize, Vec<usize>> {
-        let width = self.x.len();
         let mut links: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (a, b) in self.segments(level) {
+            links.entry(a).or_default().push(b);
+            links.entry(b).or_default().push(a);
+        }
+        links
+    }
+
+    /// From edge to edge of the grid, one way across a cell, with the higher values on the left. Edges
+    /// count by the node where they start: even ones run along x, odd ones along y.
+    fn segments(&self, level: f64) -> Vec<(usize, usize)> {
+        let width = self.x.len();
+        let mut segments = Vec::new();
         let cells = (1..self.y.len()).flat_map(|row| (1..width).map(move |column| (row - 1) * width + column - 1));
         for node in cells {
             let corners = [node, node + 1, node + width + 1, node + width].map(|i| self.z[i]);
@@ -987,7 +1027,7 @@ impl Contours {
             }
             let above = corners.map(|z| z >= level);
             let edges = [2 * node, 2 * (node + 1) + 1, 2 * (node + width), 2 * node + 1];
-            let crossed: Vec<usize> = (0..4).filter(|&i| above[i] != above[(i + 1) % 4]).map(|i| edges[i]).collect();
+            let crossed: Vec<usize> = (0..4).filter(|&i| above[i] != above[(i + 1) % 4]).collect();
             // At a saddle, the value in the middle tells which corners hang together.
             let middle = corners.iter().map(|z| z / 4.0).sum::<f64>() >= level;
             let pairs = match crossed[..] {
@@ -996,12 +1036,11 @@ impl Contours {
                 [a, b, c, d] => vec![(d, a), (b, c)],
                 _ => vec![],
             };
-            for (a, b) in pairs {
-                links.entry(a).or_default().push(b);
-                links.entry(b).or_default().push(a);
-            }
+            // Corners and edges go round to the left: behind a high corner the way leads into the cell.
+            let directed = pairs.into_iter().map(|(a, b)| if above[a] { (a, b) } else { (b, a) });
+            segments.extend(directed.map(|(a, b)| (edges[a], edges[b])));
         }
-        links
+        segments
     }
 
     fn crossing(&self, edge: usize, level: f64) -> (f64, f64) {
@@ -1013,9 +1052,11 @@ impl Contours {
         (between(self.x[a % width], self.x[b % width]), between(self.y[a / width], self.y[b / width]))
     }
 
-    fn color(&self, level: usize) -> RGBColor {
+    /// Of a level's line, and of the area above it.
+    fn colors(&self, level: usize) -> [RGBColor; 2] {
         let last = self.levels.len().saturating_sub(1).max(1);
-        shade(0.35 + 0.65 * level as f64 / last as f64)
+        let share = level as f64 / last as f64;
+        [shade(0.4 + 0.6 * share), shade(0.05 + 0.45 * share)]
     }
 }
 
@@ -1954,8 +1995,18 @@ impl Plan<'_> {
     fn draw_contours(&self, canvas: &Canvas) -> Result<()> {
         let Some(contours) = self.contours() else { return Ok(()) };
         for (i, (level, _)) in contours.levels.iter().enumerate() {
+            let [_, color] = contours.colors(i);
+            // In one piece only: an axis that has no place for a part of it shows the lines alone.
+            if let [outline] = &self.runs(&Series::new("", Color::Ink, contours.area(*level)), &self.y[0])[..]
+                && outline.len() > 2
+            {
+                canvas.area(outline, color, 1.0)?;
+            }
+        }
+        for (i, (level, _)) in contours.levels.iter().enumerate() {
+            let [color, _] = contours.colors(i);
             let lines = self.level_lines(contours, *level);
-            lines.iter().try_for_each(|line| canvas.line(&thinned(line, 2.0 * DOT), contours.color(i), HAIRLINE))?;
+            lines.iter().try_for_each(|line| canvas.line(&thinned(line, 2.0 * DOT), color, HAIRLINE))?;
         }
         for (spot, label) in self.level_labels() {
             canvas.fill(spot, WHITE, 0.85)?;
@@ -3277,6 +3328,28 @@ mod tests {
     }
 
     #[test]
+    fn areas_above_a_level_are_all_parts_less_their_holes() {
+        let size = |outline: &[(f64, f64)]| {
+            let closed = outline.iter().zip(outline.iter().skip(1).chain(outline.first()));
+            closed.map(|(a, b)| (a.0 * b.1 - b.0 * a.1) / 2.0).sum::<f64>()
+        };
+        let disc = std::f64::consts::PI * 1.5 * 1.5;
+        let bowl = ground(81, |x, y| x * x + y * y, &[]);
+        assert!((size(&bowl.area(2.25)) - (16.0 - disc)).abs() < 0.01, "a hole");
+        let hill = ground(81, |x, y| -x * x - y * y, &[]);
+        assert!((size(&hill.area(-2.25)) - disc).abs() < 0.01, "an island");
+        assert!((size(&bowl.area(-1.0)) - 16.0).abs() < 1e-9, "all of it");
+        assert!(bowl.area(9.0).is_empty());
+        // Four corners, two of them by a saddle; a ring; the middle not known.
+        let saddle = ground(80, |x, y| x * y, &[]);
+        assert!((size(&saddle.area(0.0)) - 8.0).abs() < 0.01);
+        let ring = ground(161, |x, y| -(x.hypot(y) - 1.0).abs(), &[]);
+        assert!((size(&ring.area(-0.5)) - disc + std::f64::consts::PI * 0.25).abs() < 0.01);
+        let unknown = ground(41, |x, y| if x.abs().max(y.abs()) < 0.51 { f64::NAN } else { 1.0 }, &[]);
+        assert!((size(&unknown.area(0.5)) - (16.0 - 1.42)).abs() < 0.01);
+    }
+
+    #[test]
     fn log_levels_are_round_and_few() {
         let values = |z: &[f64]| Contours::log_levels(z).into_iter().map(|l| l.0).collect::<Vec<_>>();
         assert_eq!(values(&[0.03, f64::NAN, 3.0, -1.0]), [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]);
@@ -3284,7 +3357,7 @@ mod tests {
             values(&[1e-3, 40.0, 0.0]),
             [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
         );
-        assert_eq!(values(&[5e-4, 40.0]), [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]);
+        assert_eq!(values(&[5e-4, 60.0]), [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]);
         assert!(values(&[1e-9, 2e9]).iter().all(|v| v.log10().fract() == 0.0));
         assert!((2..=14).contains(&values(&[1e-300, 1e300]).len()));
         let labels: Vec<String> = Contours::log_levels(&[0.15, 6.0]).into_iter().map(|l| l.1).collect();
