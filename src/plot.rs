@@ -1981,6 +1981,10 @@ impl Plan<'_> {
 
     fn draw_grid(&self, canvas: &Canvas) -> Result<()> {
         let plot = self.plot;
+        // Between level lines they would only confuse.
+        if self.contours().is_some() {
+            return Ok(());
+        }
         for (at, _) in &self.x.ticks.major {
             let x = self.across(*at, HAIRLINE);
             canvas.line(&[(x, plot.y0), (x, plot.y1)], GRID, HAIRLINE)?;

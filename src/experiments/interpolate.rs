@@ -166,6 +166,16 @@ impl Experiment for Interpolate {
 
     fn check(&self) -> Result<(), String> {
         self.spec().check()?;
+        let at_least_1 = [
+            ("block_size", self.block_size as u64),
+            ("second_epochs_factor", self.second_epochs_factor),
+            ("sharpness_starts", self.sharpness_starts),
+            ("sharpness_steps", self.sharpness_steps),
+            ("probe_size", self.probe_size as u64),
+        ];
+        if let Some((name, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{name} is 0; it must be at least 1"));
+        }
         for batch_size in self.batch_sizes {
             self.training(batch_size, self.seed).check()?;
         }
@@ -178,16 +188,6 @@ impl Experiment for Interpolate {
         let (min, max) = (self.alpha_min, self.alpha_max);
         if !(min.is_finite() && max.is_finite() && min < max) {
             return Err(format!("alpha_min is {min} and alpha_max {max}; it must be below, and both finite"));
-        }
-        let at_least_1 = [
-            ("block_size", self.block_size as u64),
-            ("second_epochs_factor", self.second_epochs_factor),
-            ("sharpness_starts", self.sharpness_starts),
-            ("sharpness_steps", self.sharpness_steps),
-            ("probe_size", self.probe_size as u64),
-        ];
-        if let Some((name, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("{name} is 0; it must be at least 1"));
         }
         if let Some(epsilon) = self.epsilons.iter().find(|epsilon| !(**epsilon > 0.0 && epsilon.is_finite())) {
             return Err(format!("epsilons has {epsilon}; each must be above 0"));
@@ -468,8 +468,13 @@ fn measure_spectrum(
     (probes, steps): (usize, usize),
     cx: &Context,
 ) -> Result<Measurements> {
+    let n = theta.numel() as i64;
+    // A training that diverged has no curvature where it ended.
+    if !CrossEntropy::new(&probe.model, theta.shallow_clone()).evaluate(samples).loss.is_finite() {
+        let series = ["top_eigenvalues", "residuals", "node", "weight"].map(|name| (name, Vec::new()));
+        return Ok(Measurements::new(n, [("converged", 0.0)], series));
+    }
     let hessian = ClassifierHessian::new(&probe.model, theta, samples)?;
-    let n = hessian.parameters();
     let most = (PRODUCTS * eigenvalues).max(20);
     let all = (most + eigenvalues + probes * steps) as u64;
     let mut done = 0;
@@ -483,12 +488,13 @@ fn measure_spectrum(
     let Extremes { top, converged, steps: products, .. } = lanczos(n, wanted, &mut rng, &mut times)?;
     let mut rng = Rng::keyed(probe.seed, PROBES, Purpose::CurvatureProbe, 1);
     let density = spectral_density(n, probes, steps, &mut rng, &mut times)?;
-    let (nodes, weights) = density.nodes.iter().copied().unzip();
+    let mean_eigenvalue = density.integral(|value| value);
+    let (nodes, weights) = density.nodes.into_iter().unzip();
     let scalars = [
         ("converged", flag(converged)),
         ("products", products as f64),
         ("largest_eigenvalue", top.first().map_or(f64::NAN, |ritz| ritz.value)),
-        ("mean_eigenvalue", density.integral(|value| value)),
+        ("mean_eigenvalue", mean_eigenvalue),
     ];
     let series = [
         ("top_eigenvalues", top.iter().map(|ritz| ritz.value).collect()),
@@ -790,8 +796,7 @@ fn around_figures(settings: &Interpolate, around: &[Around], data: &str) -> Resu
                     series.push(Series::new(format!("batch {batch_size}"), Color::Cycle(color), points));
                 }
             }
-            let y =
-                if rises { Axis::linear("rise of the train loss") } else { Axis::log("train loss (cross entropy)") };
+            let y = Axis::log(if rises { "rise of the train loss" } else { "train loss (cross entropy)" });
             panels.push(Panel::plot(title, Axis::linear("step, in lengths of the filters"), y, together(series)));
         }
         figures.push(Figure {
@@ -842,7 +847,7 @@ fn around_figures(settings: &Interpolate, around: &[Around], data: &str) -> Resu
     Ok(figures)
 }
 
-/// Points of a curve: densities below this are no more than tails of the widened nodes.
+/// Densities below this are no more than tails of the widened nodes.
 const LEAST_DENSITY: f64 = 1e-7;
 
 fn smooth_density(nodes: &[(f64, f64)]) -> Vec<(f64, f64)> {
@@ -851,7 +856,7 @@ fn smooth_density(nodes: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let density = Density { nodes: nodes.to_vec() };
     let grid = evenly_spaced([low.0 - 4.0 * width, high.0 + 4.0 * width], 1000);
     let values = density.smoothed(&grid, width).unwrap_or_default();
-    grid.into_iter().zip(values).map(|(x, y)| (x, if y < LEAST_DENSITY { f64::NAN } else { y })).collect()
+    grid.into_iter().zip(values).map(|(x, y)| (x, y.max(LEAST_DENSITY))).collect()
 }
 
 fn curve_figure(settings: &Interpolate, done: &[DoneTrial], data: &str) -> Result<Figure> {
@@ -1020,27 +1025,45 @@ fn nan_or_larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
-/// An error that rises by more than this along the segment makes a barrier (Frankle et al. 2020).
+/// From this rise of the error on, in share of the images, Frankle et al. 2020 call two networks not linearly
+/// connected.
 const ERROR_BARRIER: f64 = 0.02;
 
+/// The barrier of the train loss is higher than the mean of the losses at its ends; that of the train error
+/// stands beside it.
 fn barrier_between(lines: &[Line]) -> Claim {
-    let rise = |line: &Line| {
-        let errors: Vec<f64> = line.get("train_accuracy").iter().map(|accuracy| 1.0 - accuracy).collect();
-        barrier(line.alphas(), &errors)
+    let ends = |line: &Line| {
+        let at = |solution: f64| line.alphas().iter().position(|alpha| *alpha == solution);
+        let loss = |solution: f64| at(solution).map_or(f64::NAN, |index| line.get("train_loss")[index]);
+        (loss(0.0) + loss(1.0)) / 2.0
     };
-    let held: Vec<bool> =
-        lines.iter().filter_map(|line| Some(rise(line).filter(|rise| rise.is_finite())? > ERROR_BARRIER)).collect();
+    let of_error = |line: &Line| {
+        let errors: Vec<f64> = line.get("train_accuracy").iter().map(|accuracy| 1.0 - accuracy).collect();
+        barrier(line.alphas(), &errors).unwrap_or(f64::NAN)
+    };
+    let heights: Vec<f64> = lines.iter().map(|line| line.barrier("train")).collect();
+    let of_errors: Vec<f64> = lines.iter().map(of_error).collect();
+    let known = lines.iter().zip(&heights).filter(|(line, height)| height.is_finite() && ends(line).is_finite());
+    let held: Vec<bool> = known.map(|(line, height)| *height > ends(line)).collect();
     let mut claim = Claim::counted(
         "interpolate-barrier",
         "A barrier lies on the line between the two solutions.",
         "seeds",
         &held,
-        "the train error on the segment rises by more than 0.02 above the line through its ends' (Frankle et al. 2020)",
+        "the barrier of the train loss (its largest value on the segment above the line through its ends) is higher than \
+         the mean of the losses at the ends",
     );
-    let heights: Vec<f64> = lines.iter().map(|line| line.barrier("train")).collect();
     claim.evidence["train_loss_barriers"] = json!(heights);
-    if let Some(height) = mean(&heights) {
-        claim.detail = format!("{} Barrier of the train loss: {}.", claim.detail, cell(height.value));
+    claim.evidence["train_error_barriers"] = json!(of_errors);
+    claim.evidence["train_error_barrier_of_frankle_et_al"] = json!(ERROR_BARRIER);
+    if let (Some(height), Some(error)) = (mean(&heights), mean(&of_errors)) {
+        claim.detail = format!(
+            "{} Mean barrier of the train loss {}, of the train error {:.2} points (Frankle et al. 2020: a barrier from {} on).",
+            claim.detail,
+            cell(height.value),
+            100.0 * error.value,
+            100.0 * ERROR_BARRIER,
+        );
         claim.effect = Effect::new("mean barrier of the train loss over seeds (Student's t interval)", height);
     }
     claim

@@ -369,9 +369,12 @@ impl PcaWeights {
         (seed - self.seed) % self.trainings + 1
     }
 
-    /// The plane of a finished training's path.
+    /// The plane of a finished training's path; a training that diverged has none.
     fn plane(&self, done: &DoneTrial) -> Option<Trial> {
         let Trial::Training { training, .. } = &done.trial else { return None };
+        if done.record.scalar("diverged").is_ok_and(|diverged| diverged == 1.0) {
+            return None;
+        }
         Some(Trial::Plane {
             model: self.model.clone(),
             training: done.fingerprint.clone(),
