@@ -164,7 +164,7 @@ fn a_surface_is_the_loss_over_the_plane_of_its_path() {
         metrics["figures"].as_array().unwrap().iter().map(|figure| figure["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["surface", "plane", "paths", "curves"]);
     let claims = metrics["claims"].as_array().unwrap();
-    assert_eq!(claims.len(), 5);
+    assert_eq!(claims.len(), 4);
     assert!(claims.iter().all(|claim| claim["detail"].as_str().unwrap().contains("of 2 trainings")));
 }
 
