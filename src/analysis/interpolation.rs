@@ -36,8 +36,8 @@ pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
     let at = |solution: f64| alphas.iter().position(|alpha| *alpha == solution).and_then(|i| losses.get(i));
     let (first, second) = (at(0.0)?, at(1.0)?);
     let on_segment = alphas.iter().zip(losses).filter(|(alpha, _)| (0.0..=1.0).contains(*alpha));
-    let rises = on_segment.map(|(alpha, loss)| loss - ((1.0 - alpha) * first + alpha * second));
-    rises.fold(Some(0.0), |highest, rise| Some(f64::max(highest?, Some(rise).filter(|rise| !rise.is_nan())?)))
+    let mut rises = on_segment.map(|(alpha, loss)| loss - ((1.0 - alpha) * first + alpha * second));
+    rises.try_fold(0.0, |highest, rise| if rise.is_nan() { None } else { Some(f64::max(highest, rise)) })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::train::OptimizerName;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tch::Kind;
+use tch::Kind::Float;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -298,7 +298,7 @@ fn measure_plane(
     let (mut losses, mut projected) = (Vec::new(), Vec::new());
     for (done, (row, place)) in (1..).zip(rows.iter().zip(&plane.coordinates)) {
         for (theta, found) in
-            [(row.shallow_clone(), &mut losses), (plane.point(*place)?.f_to_kind(Kind::Float)?, &mut projected)]
+            [(row.shallow_clone(), &mut losses), (plane.point(*place)?.f_to_kind(Float)?, &mut projected)]
         {
             found.push(CrossEntropy::new(model, theta).evaluate(&samples).loss);
             cx.check_stop()?;
@@ -309,7 +309,7 @@ fn measure_plane(
     let [one, two] = &plane.directions;
     let sides = [plane.point((left, bottom))?, one * (right - left), two * (top - bottom)];
     for (name, theta) in SIDES.iter().zip(sides) {
-        cx.save_weights(name, &layout, &theta.f_to_kind(Kind::Float)?)?;
+        cx.save_weights(name, &layout, &theta.f_to_kind(Float)?)?;
     }
     let (x, y) = plane.coordinates.iter().copied().unzip();
     let [first, second] = plane.explained_variance_ratio;
@@ -626,16 +626,17 @@ fn surface_figure(settings: &PcaWeights, surface: &Surface, data: &str) -> Figur
 
 /// What the plane leaves out: the loss at the path and at its projection, and how far they are apart.
 fn plane_figure(surfaces: &[Surface], data: &str) -> Figure {
-    let curves = |label: &str, color, mark, of: fn(&Surface) -> &[f64]| {
-        let one = |(index, surface): (usize, &Surface)| {
-            let points = surface.epochs.iter().copied().zip(of(surface).iter().copied()).collect();
-            Series::new(if index == 0 { label } else { "" }, Color::Cycle(color), points).mark(mark)
-        };
-        surfaces.iter().enumerate().map(one).collect::<Vec<_>>()
-    };
-    let panel = |y: Axis, kinds: [(&str, Mark, fn(&Surface) -> &[f64]); 2]| {
-        let all = kinds.into_iter().enumerate().flat_map(|(color, (label, mark, of))| curves(label, color, mark, of));
-        Panel::plot("", Axis::linear("epoch"), y, together(all.collect()))
+    // A label, a mark and what it shows of each surface.
+    type Kind<'a> = (&'a str, Mark, fn(&Surface) -> &[f64]);
+    let panel = |y: Axis, kinds: [Kind; 2]| {
+        let mut series = Vec::new();
+        for (color, (label, mark, of)) in kinds.into_iter().enumerate() {
+            for surface in surfaces {
+                let points = surface.epochs.iter().copied().zip(of(surface).iter().copied()).collect();
+                series.push(Series::new(label, Color::Cycle(color), points).mark(mark));
+            }
+        }
+        Panel::plot("", Axis::linear("epoch"), y, together(series))
     };
     Figure {
         name: "plane".into(),
