@@ -306,6 +306,11 @@ impl Classifier {
         self.rest(slices, &self.first(slices, x))
     }
 
+    /// The same through plain tensors everywhere: twice differentiable, as oneDNN's layout is not.
+    pub fn plain_logits(&self, slices: &[Tensor], x: &Tensor) -> Tensor {
+        self.rest(slices, &self.first_by(slices, x, false))
+    }
+
     /// The first layer's output z₁ = W₁x + b₁ of `x` [samples, 784], before ReLU: [samples, width],
     /// or [samples, channels, 28, 28], then in oneDNN's layout where [`Self::logits`] uses that.
     pub fn first(&self, slices: &[Tensor], x: &Tensor) -> Tensor {

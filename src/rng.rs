@@ -20,6 +20,12 @@ pub enum Purpose {
     RandomLabels,
     /// One built-in digit: its label, its shape and its noise.
     SyntheticDigit,
+    /// The probes and starts of Lanczos and Hutchinson.
+    CurvatureProbe,
+    /// A direction through θ along which a loss is looked at.
+    RandomDirection,
+    /// Where a search for the highest loss in a box starts.
+    SharpnessStart,
 }
 
 impl Purpose {
@@ -30,6 +36,9 @@ impl Purpose {
             Self::Permutation => "permutation",
             Self::RandomLabels => "random-labels",
             Self::SyntheticDigit => "synthetic-digit",
+            Self::CurvatureProbe => "curvature-probe",
+            Self::RandomDirection => "random-direction",
+            Self::SharpnessStart => "sharpness-start",
         }
     }
 }

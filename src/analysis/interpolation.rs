@@ -27,6 +27,19 @@ pub fn with_solutions(mut alphas: Vec<f64>) -> Vec<f64> {
     alphas
 }
 
+/// The height of the barrier on the segment between two solutions: the largest value of
+/// L(θ(α)) - [(1-α) L(θ₁) + α L(θ₂)] over the given α in [0, 1], with `losses` at `alphas` (Frankle et al.
+/// 2020 with the loss in the error's place). At least 0, as it is 0 at both ends; the finer the α, the
+/// closer to the segment's own. `None` where a loss on the segment is no number, or an end is missing.
+#[must_use]
+pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
+    let at = |solution: f64| alphas.iter().position(|alpha| *alpha == solution).and_then(|i| losses.get(i));
+    let (first, second) = (at(0.0)?, at(1.0)?);
+    let on_segment = alphas.iter().zip(losses).filter(|(alpha, _)| (0.0..=1.0).contains(*alpha));
+    let mut rises = on_segment.map(|(alpha, loss)| loss - ((1.0 - alpha) * first + alpha * second));
+    rises.try_fold(0.0, |highest, rise| if rise.is_nan() { None } else { Some(f64::max(highest, rise)) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +63,23 @@ mod tests {
         assert_eq!(with_solutions(vec![2.0, 3.0]), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(with_solutions(vec![0.2, 0.8]), [0.0, 0.2, 0.8, 1.0]);
         assert_eq!(with_solutions(vec![-0.0, 1.0])[0].to_bits(), 0.0f64.to_bits());
+    }
+
+    #[test]
+    fn a_barrier_is_the_rise_above_the_chord() {
+        // 4α(1-α) on a chord from 1 to 3, and far higher outside the segment.
+        let alphas: Vec<f64> = (-4..=8).map(|i| f64::from(i) / 4.0).collect();
+        let loss = |alpha: &f64| {
+            let hill = if (0.0..=1.0).contains(alpha) { 4.0 * alpha * (1.0 - alpha) } else { 100.0 };
+            1.0 + 2.0 * alpha + hill
+        };
+        let losses: Vec<f64> = alphas.iter().map(loss).collect();
+        assert!((barrier(&alphas, &losses).unwrap() - 1.0).abs() < 1e-12);
+        // A valley is no barrier.
+        assert_eq!(barrier(&[0.0, 0.5, 1.0], &[1.0, 0.2, 2.0]), Some(0.0));
+        assert_eq!(barrier(&[0.0, 0.5, 1.0], &[1.0, f64::NAN, 2.0]), None);
+        assert_eq!(barrier(&[-1.0, 0.0, 0.5, 1.0], &[f64::NAN, 1.0, 2.5, 2.0]), Some(1.0));
+        assert_eq!(barrier(&[0.0, 0.5, 1.0], &[1.0, f64::INFINITY, 2.0]), Some(f64::INFINITY));
+        assert_eq!(barrier(&[0.0, 0.5], &[1.0, 2.0]), None);
     }
 }

@@ -1,7 +1,10 @@
 //! What is computed from results. Knows tensors, objectives and numbers, never files or figures.
 
+pub mod curvature;
 pub mod hessian;
 pub mod interpolation;
 pub mod pca;
 pub mod sensitivity;
+pub mod sharpness;
 pub mod statistics;
+pub mod surface;

@@ -144,6 +144,13 @@ impl Samples {
         Self { images: self.images.to_device(device), labels: self.labels.to_device(device) }
     }
 
+    /// The first `size` of them, or all, sharing memory.
+    #[must_use]
+    pub fn first(&self, size: usize) -> Self {
+        let size = self.len().min(i64::try_from(size).unwrap_or(i64::MAX));
+        Self { images: self.images.narrow(0, 0, size), labels: self.labels.narrow(0, 0, size) }
+    }
+
     #[must_use]
     pub fn len(&self) -> i64 {
         self.labels.size()[0]

@@ -1,23 +1,31 @@
 //! `hw1 interpolate`, task 3-3-1 of the report: two trainings with small and large batches, and the
-//! loss along the line through their solutions, θ(α) = (1-α)θ₁ + αθ₂ (Keskar et al. 2017).
+//! loss along the line through their solutions, θ(α) = (1-α)θ₁ + αθ₂ (Keskar et al. 2017). Where the
+//! settings ask for it also how flat the loss is around either solution: its ε-box sharpness (Keskar et
+//! al.), slices along filter-normalised random directions (Li et al. 2018) and the Hessian's spectrum
+//! (Sagun et al. 2018).
 
-use crate::analysis::interpolation::{point, with_solutions};
-use crate::analysis::statistics::{Estimate, spearman};
+use crate::analysis::curvature::{ClassifierHessian, Density, Extremes, Wanted, lanczos, spectral_density};
+use crate::analysis::interpolation::{barrier, point, with_solutions};
+use crate::analysis::sharpness::sharpness;
+use crate::analysis::statistics::{Estimate, PairedComparison, mean, spearman, spearman_with_interval};
+use crate::analysis::surface::filter_normalised_direction;
 use crate::classify::{Curve, Training, model_flag, panel};
-use crate::data::batches::{DataSpec, DatasetName, TEST_SIZE, TRAIN_SIZE};
+use crate::data::batches::{DataSpec, DatasetName, Samples, TEST_SIZE, TRAIN_SIZE};
 use crate::data::functions::evenly_spaced;
 use crate::experiment::{
     Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Fingerprint, Flag, Measurements, Records, Report,
-    Trial as TrialTrait, Verdict, cell, check,
+    Trial as TrialTrait, Verdict, cell, check, flag,
 };
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::repeats::{self, together};
+use crate::rng::{Purpose, Rng};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tch::Tensor;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -34,27 +42,75 @@ pub struct Interpolate {
     batch_sizes: [u32; 2],
     shuffle: bool,
     epochs: u64,
+    /// The second training takes so many times `epochs`: with large batches an epoch has few steps.
+    second_epochs_factor: u64,
     /// So many α, evenly spaced from `alpha_min` to `alpha_max`; 0 and 1 are added.
     alphas: usize,
     alpha_min: f64,
     alpha_max: f64,
     /// α that one trial evaluates.
     block_size: usize,
+    /// Half-widths of the boxes in which the sharpness of both solutions is sought.
+    epsilons: Vec<f64>,
+    /// Starts of that search, and gradients that each may take.
+    sharpness_starts: u64,
+    sharpness_steps: u64,
+    /// Random directions along which the loss around both solutions is looked at, 0 for none; and points
+    /// along each.
+    directions: u64,
+    slice_points: usize,
+    /// The Hessian's largest eigenvalues at both solutions, 0 for none; and probes and steps of its spectral
+    /// density.
+    eigenvalues: usize,
+    density_probes: usize,
+    density_steps: usize,
+    /// Sharpness, slices and spectrum are of the loss over the first so many training images, or all.
+    probe_size: usize,
     seed: u64,
     repeats: u64,
 }
 
 /// More than this are a slip of the pen.
 const MOST_ALPHAS: usize = 100_000;
+const MOST_DIRECTIONS: u64 = 1000;
+const MOST_EIGENVALUES: usize = 200;
 
 // ------------------------------------------------------------------------------------- trial
 
-/// A training, or a block of α on the solutions of two.
+/// A training, a block of α on the solutions of two, or a look around one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trial {
     Training(Training),
     Block(Block),
+    Probe(Probe),
+}
+
+/// A measure of the loss around one solution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Probe {
+    model: Classifier,
+    solution: Fingerprint,
+    /// Of the training that led to the solution.
+    batch_size: u32,
+    measure: Measure,
+    /// Training images that the loss is over.
+    samples: usize,
+    seed: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Measure {
+    Sharpness { epsilon: f64, starts: u64, steps: u64 },
+    Slices { directions: u64, points: usize },
+    Spectrum { eigenvalues: usize, probes: usize, steps: usize },
+}
+
+impl Probe {
+    fn is_sharpness_of(&self, width: f64) -> bool {
+        matches!(self.measure, Measure::Sharpness { epsilon, .. } if epsilon == width)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,6 +127,7 @@ impl TrialTrait for Trial {
         match self {
             Self::Training(training) => training.seed,
             Self::Block(block) => block.seed,
+            Self::Probe(probe) => probe.seed,
         }
     }
 
@@ -81,6 +138,15 @@ impl TrialTrait for Trial {
             Self::Block(block) => {
                 let evaluations = block.alphas.len() * (TRAIN_SIZE + TEST_SIZE);
                 block.model.layout().parameters() as f64 * evaluations as f64 / 3.0
+            }
+            Self::Probe(probe) => {
+                let gradients = match probe.measure {
+                    Measure::Sharpness { starts, steps, .. } => (starts * steps) as f64,
+                    Measure::Slices { directions, points } => directions as f64 * points as f64 / 3.0,
+                    // A product is about three gradients.
+                    Measure::Spectrum { eigenvalues, probes, steps } => 3.0 * (5 * eigenvalues + probes * steps) as f64,
+                };
+                probe.model.layout().parameters() as f64 * probe.samples as f64 * gradients
             }
         }
     }
@@ -100,6 +166,16 @@ impl Experiment for Interpolate {
 
     fn check(&self) -> Result<(), String> {
         self.spec().check()?;
+        let at_least_1 = [
+            ("block_size", self.block_size as u64),
+            ("second_epochs_factor", self.second_epochs_factor),
+            ("sharpness_starts", self.sharpness_starts),
+            ("sharpness_steps", self.sharpness_steps),
+            ("probe_size", self.probe_size as u64),
+        ];
+        if let Some((name, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{name} is 0; it must be at least 1"));
+        }
         for batch_size in self.batch_sizes {
             self.training(batch_size, self.seed).check()?;
         }
@@ -113,8 +189,23 @@ impl Experiment for Interpolate {
         if !(min.is_finite() && max.is_finite() && min < max) {
             return Err(format!("alpha_min is {min} and alpha_max {max}; it must be below, and both finite"));
         }
-        if self.block_size == 0 {
-            return Err("block_size is 0; it must be at least 1".into());
+        if let Some(epsilon) = self.epsilons.iter().find(|epsilon| !(**epsilon > 0.0 && epsilon.is_finite())) {
+            return Err(format!("epsilons has {epsilon}; each must be above 0"));
+        }
+        if self.directions > MOST_DIRECTIONS {
+            return Err(format!("directions is {}; it must be from 0 to {MOST_DIRECTIONS}", self.directions));
+        }
+        if self.slice_points < 3 || self.slice_points.is_multiple_of(2) {
+            return Err(format!(
+                "slice_points is {}; it must be odd, so that 0 is one, and at least 3",
+                self.slice_points
+            ));
+        }
+        if self.eigenvalues > MOST_EIGENVALUES {
+            return Err(format!("eigenvalues is {}; it must be from 0 to {MOST_EIGENVALUES}", self.eigenvalues));
+        }
+        if self.eigenvalues > 0 && (self.density_probes == 0 || self.density_steps == 0) {
+            return Err("density_probes and density_steps must be at least 1".into());
         }
         check::seeds(self.seed, self.repeats)
     }
@@ -130,6 +221,11 @@ impl Experiment for Interpolate {
                 let place = self.grid().iter().position(|alpha| block.alphas.first() == Some(alpha)).unwrap_or(0);
                 format!("alphas-{}", place / self.block_size + 1)
             }
+            Trial::Probe(Probe { batch_size, measure, .. }) => match measure {
+                Measure::Sharpness { epsilon, .. } => format!("sharpness-{batch_size}-{epsilon:e}"),
+                Measure::Slices { .. } => format!("slices-{batch_size}"),
+                Measure::Spectrum { .. } => format!("spectrum-{batch_size}"),
+            },
         }
     }
 
@@ -149,6 +245,18 @@ impl Experiment for Interpolate {
                     seed,
                 })
             }));
+            for (done, batch_size) in [first, second].into_iter().zip(self.batch_sizes) {
+                trials.extend(self.measures().into_iter().map(|measure| {
+                    Trial::Probe(Probe {
+                        model: self.model.clone(),
+                        solution: done.fingerprint.clone(),
+                        batch_size,
+                        measure,
+                        samples: self.probe_size.min(self.train_size),
+                        seed,
+                    })
+                }));
+            }
         }
         Ok(trials)
     }
@@ -160,6 +268,7 @@ impl Experiment for Interpolate {
                 Ok(training.run(cx, &train)?.1)
             }
             Trial::Block(block) => evaluate(block, cx),
+            Trial::Probe(probe) => look_around(probe, cx),
         }
     }
 
@@ -180,9 +289,32 @@ impl Interpolate {
             learning_rate: self.learning_rate,
             batch_size,
             shuffle: self.shuffle,
-            epochs: self.epochs,
+            epochs: if batch_size == self.batch_sizes[1] {
+                self.epochs.saturating_mul(self.second_epochs_factor)
+            } else {
+                self.epochs
+            },
             seed,
         }
+    }
+
+    /// What is measured around each solution.
+    fn measures(&self) -> Vec<Measure> {
+        let mut measures = Vec::new();
+        for &epsilon in &self.epsilons {
+            measures.push(Measure::Sharpness { epsilon, starts: self.sharpness_starts, steps: self.sharpness_steps });
+        }
+        if self.directions > 0 {
+            measures.push(Measure::Slices { directions: self.directions, points: self.slice_points });
+        }
+        if self.eigenvalues > 0 {
+            measures.push(Measure::Spectrum {
+                eigenvalues: self.eigenvalues,
+                probes: self.density_probes,
+                steps: self.density_steps,
+            });
+        }
+        measures
     }
 
     /// All α, ascending.
@@ -195,7 +327,7 @@ impl Interpolate {
 fn solution(done: &[DoneTrial], seed: u64, batch_size: u32) -> Option<&DoneTrial> {
     done.iter().find(|done| match &done.trial {
         Trial::Training(training) => (training.seed, training.batch_size) == (seed, batch_size),
-        Trial::Block(_) => false,
+        Trial::Block(_) | Trial::Probe(_) => false,
     })
 }
 
@@ -226,6 +358,151 @@ fn evaluate(block: &Block, cx: &Context) -> Result<Measurements> {
         ("test_accuracy", accuracies(&test)),
     ];
     Ok(Measurements::new(layout.parameters(), [], series))
+}
+
+/// Keys the randomness of the measures: the same for both solutions of a seed.
+const PROBES: &str = "interpolate";
+
+fn look_around(probe: &Probe, cx: &Context) -> Result<Measurements> {
+    let theta = cx.saved_weights(&probe.solution, "final", &probe.model.layout())?;
+    let samples = cx.images()?.train.first(probe.samples);
+    match probe.measure {
+        Measure::Sharpness { epsilon, starts, steps } => {
+            measure_sharpness(probe, &theta, &samples, epsilon, (starts, steps), cx)
+        }
+        Measure::Slices { directions, points } => measure_slices(probe, &theta, &samples, directions, points, cx),
+        Measure::Spectrum { eigenvalues, probes, steps } => {
+            measure_spectrum(probe, &theta, &samples, eigenvalues, (probes, steps), cx)
+        }
+    }
+}
+
+/// Samples at a time in a gradient: activations of more would take much memory.
+const BLOCK: i64 = 1000;
+
+/// L and ∇L over all of `samples`.
+fn loss_and_gradient(model: &Classifier, theta: &Tensor, samples: &Samples) -> Result<(f64, Tensor)> {
+    let objective = CrossEntropy::new(model, theta.shallow_clone());
+    let n = samples.len();
+    let (mut loss, mut sum) = (0.0, theta.f_zeros_like()?);
+    let mut start = 0;
+    while start < n {
+        let size = BLOCK.min(n - start);
+        let (x, labels) = (samples.images.f_narrow(0, start, size)?, samples.labels.f_narrow(0, start, size)?);
+        let (gradient, sums) = objective.gradient(&x, &labels);
+        loss += sums.loss.f_double_value(&[])? / n as f64;
+        sum = sum.f_add(&gradient.f_mul_scalar(size as f64 / n as f64)?)?;
+        start += size;
+    }
+    Ok((loss, sum))
+}
+
+/// `sharpness` is the best of all starts, in per cent; see [`sharpness`].
+fn measure_sharpness(
+    probe: &Probe,
+    theta: &Tensor,
+    samples: &Samples,
+    epsilon: f64,
+    (starts, steps): (u64, u64),
+    cx: &Context,
+) -> Result<Measurements> {
+    let mut done = 0;
+    let found = sharpness(theta, epsilon, (starts, steps), (probe.seed, PROBES), |at| {
+        let found = loss_and_gradient(&probe.model, at, samples)?;
+        done += 1;
+        cx.step_done(done, 1 + starts * steps, found.0)?;
+        Ok(found)
+    })?;
+    let scalars = [
+        ("train_loss", found.loss),
+        ("sharpness", found.best()),
+        ("sharpness_spread", found.spread()),
+        ("gradients", found.gradients as f64),
+    ];
+    Ok(Measurements::new(theta.numel() as i64, scalars, [("sharpness_by_start", found.by_start)]))
+}
+
+/// Steps t from -1 to 1 along each direction, of which 1 moves every filter by its own length.
+fn steps_of_slices(points: usize) -> Vec<f64> {
+    evenly_spaced([-1.0, 1.0], points)
+}
+
+/// L(θ + t d) by series `slice_1` and so on, t in `step`.
+fn measure_slices(
+    probe: &Probe,
+    theta: &Tensor,
+    samples: &Samples,
+    directions: u64,
+    points: usize,
+    cx: &Context,
+) -> Result<Measurements> {
+    let layout = probe.model.layout();
+    let steps = steps_of_slices(points);
+    let mut measured = Measurements::new(layout.parameters(), [], [("step", steps.clone())]);
+    for index in 1..=directions {
+        let direction = filter_normalised_direction(&layout, theta, (probe.seed, PROBES, index))?;
+        let mut losses = Vec::new();
+        for &t in &steps {
+            let there = if t == 0.0 { theta.copy() } else { theta + &direction * t };
+            losses.push(CrossEntropy::new(&probe.model, there).evaluate(samples).loss);
+            cx.check_stop()?;
+        }
+        cx.step_done(index, directions, losses.last().copied().unwrap_or(f64::NAN))?;
+        measured.series.insert(format!("slice_{index}"), losses);
+    }
+    Ok(measured)
+}
+
+/// Lanczos is done when its residuals are this share of the largest eigenvalue, or after so many products an
+/// eigenvalue.
+const TOLERANCE: f64 = 1e-3;
+const PRODUCTS: usize = 8;
+
+/// The largest eigenvalues of the Hessian with their residuals, descending, and its spectral density as
+/// `node` (eigenvalue) and `weight`.
+fn measure_spectrum(
+    probe: &Probe,
+    theta: &Tensor,
+    samples: &Samples,
+    eigenvalues: usize,
+    (probes, steps): (usize, usize),
+    cx: &Context,
+) -> Result<Measurements> {
+    let n = theta.numel() as i64;
+    // A training that diverged has no curvature where it ended.
+    if !CrossEntropy::new(&probe.model, theta.shallow_clone()).evaluate(samples).loss.is_finite() {
+        let series = ["top_eigenvalues", "residuals", "node", "weight"].map(|name| (name, Vec::new()));
+        return Ok(Measurements::new(n, [("converged", 0.0)], series));
+    }
+    let hessian = ClassifierHessian::new(&probe.model, theta, samples)?;
+    let most = (PRODUCTS * eigenvalues).max(20);
+    let all = (most + eigenvalues + probes * steps) as u64;
+    let mut done = 0;
+    let mut times = |v: &Tensor| {
+        done += 1;
+        cx.step_done(done, all, f64::NAN)?;
+        hessian.times(v, || cx.check_stop())
+    };
+    let wanted = Wanted { top: eigenvalues, bottom: 0, tolerance: TOLERANCE, steps: most, sweeps: 1 };
+    let mut rng = Rng::keyed(probe.seed, PROBES, Purpose::CurvatureProbe, 0);
+    let Extremes { top, converged, steps: products, .. } = lanczos(n, wanted, &mut rng, &mut times)?;
+    let mut rng = Rng::keyed(probe.seed, PROBES, Purpose::CurvatureProbe, 1);
+    let density = spectral_density(n, probes, steps, &mut rng, &mut times)?;
+    let mean_eigenvalue = density.integral(|value| value);
+    let (nodes, weights) = density.nodes.into_iter().unzip();
+    let scalars = [
+        ("converged", flag(converged)),
+        ("products", products as f64),
+        ("largest_eigenvalue", top.first().map_or(f64::NAN, |ritz| ritz.value)),
+        ("mean_eigenvalue", mean_eigenvalue),
+    ];
+    let series = [
+        ("top_eigenvalues", top.iter().map(|ritz| ritz.value).collect()),
+        ("residuals", top.iter().map(|ritz| ritz.residual).collect()),
+        ("node", nodes),
+        ("weight", weights),
+    ];
+    Ok(Measurements::new(n, scalars, series))
 }
 
 // ------------------------------------------------------------------------------------ report
@@ -269,6 +546,11 @@ impl Line {
         &self.series[index]
     }
 
+    /// Of the loss on a set of images, "train" or "test", over the segment; NaN where it is not known.
+    fn barrier(&self, set: &str) -> f64 {
+        barrier(self.alphas(), self.get(&format!("{set}_loss"))).unwrap_or(f64::NAN)
+    }
+
     fn json(&self) -> Value {
         let mut map = Map::new();
         map.insert("seed".into(), self.seed.into());
@@ -282,6 +564,11 @@ fn report(settings: &Interpolate, done: &[DoneTrial]) -> Result<Report> {
     let columns =
         ["training", "parameters", "seed", "epochs", "train loss", "train accuracy", "test loss", "test accuracy"];
     report.columns = columns.map(str::to_owned).to_vec();
+    report.columns.extend(settings.epsilons.iter().map(|epsilon| format!("sharpness {epsilon:e}")));
+    if settings.eigenvalues > 0 {
+        report.columns.push("largest eigenvalue".into());
+    }
+    let around = Around::all(settings, done)?;
     for trial in done {
         let Trial::Training(training) = &trial.trial else { continue };
         let record = &trial.record;
@@ -293,6 +580,13 @@ fn report(settings: &Interpolate, done: &[DoneTrial]) -> Result<Report> {
         ];
         for name in ["final_train_loss", "final_train_accuracy", "final_test_loss", "final_test_accuracy"] {
             row.push(cell(record.scalar(name)?));
+        }
+        let here = around.iter().find(|a| (a.batch_size, a.seed) == (training.batch_size, training.seed));
+        for index in 0..settings.epsilons.len() {
+            row.push(cell(here.map_or(f64::NAN, |here| here.sharpness(index))));
+        }
+        if settings.eigenvalues > 0 {
+            row.push(cell(here.and_then(|here| here.eigenvalues.first().copied()).unwrap_or(f64::NAN)));
         }
         report.rows.push(row);
         if record.scalar("diverged")? == 1.0 {
@@ -312,8 +606,130 @@ fn report(settings: &Interpolate, done: &[DoneTrial]) -> Result<Report> {
         report.summary.insert("interpolation_further_seeds".into(), further.iter().map(Line::json).collect());
     }
     report.claims = vec![trains_well(settings, done)?, moves_together(&lines)];
+    if !settings.measures().is_empty() {
+        report.notes.extend(around.iter().flat_map(|around| around.note(settings)));
+        report.figures.extend(around_figures(settings, &around, data)?);
+        report.claims.push(barrier_between(&lines));
+        report.claims.extend(around_claims(settings, &around));
+        report.summary.insert("around_the_solutions".into(), around.iter().map(|a| a.json(settings)).collect());
+        let barriers = lines.iter().map(|line| json!({"seed": line.seed, "train_loss_barrier": line.barrier("train")}));
+        report.summary.insert("barriers".into(), barriers.collect());
+    }
     Ok(report)
 }
+
+/// What was measured around one solution.
+struct Around {
+    batch_size: u32,
+    seed: u64,
+    train_loss: f64,
+    train_accuracy: f64,
+    test_loss: f64,
+    test_accuracy: f64,
+    /// Of each ε of the settings: the sharpness from every start, in per cent.
+    sharpness: Vec<Vec<f64>>,
+    /// Of each direction the losses at [`steps_of_slices`].
+    slices: Vec<Vec<f64>>,
+    /// Descending.
+    eigenvalues: Vec<f64>,
+    /// (eigenvalue, weight), ascending.
+    density: Vec<(f64, f64)>,
+}
+
+impl Around {
+    /// Of each finished training, in their order.
+    fn all(settings: &Interpolate, done: &[DoneTrial]) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for end in done {
+            let Trial::Training(training) = &end.trial else { continue };
+            let probes: Vec<(&Probe, &Measurements)> = (done.iter())
+                .filter_map(|trial| match &trial.trial {
+                    Trial::Probe(probe) if probe.solution == end.fingerprint => Some((probe, trial.record.as_ref())),
+                    _ => None,
+                })
+                .collect();
+            let series = |is: &dyn Fn(&Probe) -> bool, name: &str| -> Result<Vec<f64>> {
+                let record = probes.iter().find(|(probe, _)| is(probe)).map(|(_, record)| record);
+                Ok(record.map(|record| record.series(name)).transpose()?.unwrap_or_default().to_vec())
+            };
+            let is_slices = |probe: &Probe| matches!(probe.measure, Measure::Slices { .. });
+            let is_spectrum = |probe: &Probe| matches!(probe.measure, Measure::Spectrum { .. });
+            let has_slices = probes.iter().any(|(probe, _)| is_slices(probe));
+            let directions = if has_slices { settings.directions } else { 0 };
+            all.push(Self {
+                batch_size: training.batch_size,
+                seed: training.seed,
+                train_loss: end.record.scalar("final_train_loss")?,
+                train_accuracy: end.record.scalar("final_train_accuracy")?,
+                test_loss: end.record.scalar("final_test_loss")?,
+                test_accuracy: end.record.scalar("final_test_accuracy")?,
+                sharpness: (settings.epsilons.iter())
+                    .map(|&epsilon| series(&|probe| probe.is_sharpness_of(epsilon), "sharpness_by_start"))
+                    .collect::<Result<_>>()?,
+                slices: (1..=directions)
+                    .map(|index| series(&is_slices, &format!("slice_{index}")))
+                    .collect::<Result<_>>()?,
+                eigenvalues: series(&is_spectrum, "top_eigenvalues")?,
+                density: series(&is_spectrum, "node")?.into_iter().zip(series(&is_spectrum, "weight")?).collect(),
+            });
+        }
+        Ok(all)
+    }
+
+    /// The best over the starts for the ε at this place in the settings; NaN where it is not measured.
+    fn sharpness(&self, index: usize) -> f64 {
+        self.sharpness.get(index).and_then(|all| all.iter().copied().reduce(nan_or_larger)).unwrap_or(f64::NAN)
+    }
+
+    /// Largest minus smallest over the starts.
+    fn spread(&self, index: usize) -> f64 {
+        let smallest = self.sharpness.get(index).and_then(|all| all.iter().copied().reduce(f64::min));
+        self.sharpness(index) - smallest.unwrap_or(f64::NAN)
+    }
+
+    /// Mean rise of the loss a step of [`NEAR`] away, over all directions and both signs.
+    fn rise(&self) -> f64 {
+        let Some(points) = self.slices.first().map(Vec::len) else { return f64::NAN };
+        let near: Vec<usize> = (steps_of_slices(points).iter().enumerate())
+            .filter_map(|(i, t)| ((t.abs() - NEAR).abs() < 0.5 / points as f64).then_some(i))
+            .collect();
+        let rises = self.slices.iter().flat_map(|losses| near.iter().map(|&i| losses[i] - losses[points / 2]));
+        let rises: Vec<f64> = rises.collect();
+        rises.iter().sum::<f64>() / rises.len() as f64
+    }
+
+    /// The eigenvalues above the widest gap (as a ratio of neighbours) among the largest ones.
+    fn outliers(&self) -> Option<usize> {
+        let ratio = |pair: &[f64]| if pair[1] > 0.0 { pair[0] / pair[1] } else { f64::NAN };
+        let ratios = self.eigenvalues.windows(2).map(ratio).enumerate().filter(|(_, ratio)| ratio.is_finite());
+        ratios.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index + 1)
+    }
+
+    fn note(&self, settings: &Interpolate) -> Vec<String> {
+        let name = format!("Batch {}, seed {}", self.batch_size, self.seed);
+        let of = |index: usize| {
+            let (best, spread) = (cell(self.sharpness(index)), cell(self.spread(index)));
+            format!("{best} % in the box of {:e} (spread over starts {spread})", settings.epsilons[index])
+        };
+        let known: Vec<String> =
+            (0..self.sharpness.len()).filter(|&index| !self.sharpness[index].is_empty()).map(of).collect();
+        if known.is_empty() { Vec::new() } else { vec![format!("{name}: sharpness {}.", known.join(", "))] }
+    }
+
+    fn json(&self, settings: &Interpolate) -> Value {
+        let sharpness = settings.epsilons.iter().enumerate().map(|(index, epsilon)| {
+            json!({"epsilon": epsilon, "sharpness": self.sharpness(index), "spread": self.spread(index)})
+        });
+        json!({
+            "batch_size": self.batch_size, "seed": self.seed, "test_error": 1.0 - self.test_accuracy,
+            "generalization_gap": self.test_loss - self.train_loss, "sharpness": sharpness.collect::<Vec<_>>(),
+            "rise_nearby": self.rise(), "top_eigenvalues": self.eigenvalues, "outliers": self.outliers(),
+        })
+    }
+}
+
+/// Where slices are compared: a step that moves every filter by a fifth of its length.
+const NEAR: f64 = 0.2;
 
 /// "Test loss along α, seed 0: lowest 0.05 at α = 1, highest 3e8 at α = 20."
 fn extremes(line: &Line) -> String {
@@ -327,6 +743,122 @@ fn extremes(line: &Line) -> String {
         }
         _ => format!("Test loss along α, seed {}: nowhere finite.", line.seed),
     }
+}
+
+/// Sharpness, slices and spectrum, as far as they were asked for.
+fn around_figures(settings: &Interpolate, around: &[Around], data: &str) -> Result<Vec<Figure>> {
+    let images = settings.probe_size.min(settings.train_size);
+    let of_batch = |batch_size: u32| around.iter().filter(move |around| around.batch_size == batch_size);
+    let batches = || settings.batch_sizes.into_iter().enumerate();
+    let mut figures = Vec::new();
+    if !settings.epsilons.is_empty() {
+        let (mut by_seed, mut by_error) = (Vec::new(), Vec::new());
+        for (color, batch_size) in batches() {
+            for (index, (epsilon, mark)) in settings.epsilons.iter().zip([Mark::Points, Mark::Circles]).enumerate() {
+                let points = of_batch(batch_size).map(|a| (a.seed as f64, a.sharpness(index))).collect();
+                let label = format!("batch {batch_size}, ε = {epsilon:e}");
+                by_seed.push(Series::new(label, Color::Cycle(color), points).mark(mark));
+            }
+            let points = of_batch(batch_size).map(|a| (a.sharpness(0), 100.0 * (1.0 - a.test_accuracy))).collect();
+            by_error.push(Series::new(format!("batch {batch_size}"), Color::Cycle(color), points).mark(Mark::Points));
+        }
+        let first = settings.epsilons[0];
+        figures.push(Figure {
+            name: "sharpness".into(),
+            title: format!("ε-box sharpness of both solutions, {data}"),
+            caption: format!(
+                "Left: the largest rise of the loss found within |yᵢ| ≤ ε(|θᵢ|+1), in per cent of 1 + L (Keskar et al. \
+                 2017; the best of {} starts, over the first {images} training images), at the solutions of each \
+                 seed. Right: test error against the sharpness for ε = {first:e}.",
+                settings.sharpness_starts,
+            ),
+            columns: 2,
+            panels: vec![
+                Panel::plot("", Axis::linear("seed"), Axis::log("sharpness (%)"), by_seed),
+                Panel::plot(
+                    "",
+                    Axis::log(format!("sharpness (%), ε = {first:e}")),
+                    Axis::linear("test error (%)"),
+                    by_error,
+                ),
+            ],
+        });
+    }
+    if settings.directions > 0 {
+        let mut series = Vec::new();
+        for (color, batch_size) in batches() {
+            for losses in of_batch(batch_size).flat_map(|around| &around.slices) {
+                let points = steps_of_slices(losses.len()).into_iter().zip(losses.iter().copied()).collect();
+                series.push(Series::new(format!("batch {batch_size}"), Color::Cycle(color), points));
+            }
+        }
+        figures.push(Figure {
+            name: "slices".into(),
+            title: format!("Loss around both solutions along random directions, {data}"),
+            caption: format!(
+                "Train loss over the first {images} training images along {} filter-normalised random directions \
+                 (Li et al. 2018) through each solution. Lines are means over directions and seeds; bands reach from \
+                 the lowest to the highest.",
+                settings.directions,
+            ),
+            columns: 1,
+            panels: vec![Panel::plot(
+                "",
+                Axis::linear("step, in lengths of the filters"),
+                Axis::log("train loss (cross entropy)"),
+                together(series),
+            )],
+        });
+    }
+    if settings.eigenvalues > 0 {
+        let (mut ranked, mut densities) = (Vec::new(), Vec::new());
+        for (color, batch_size) in batches() {
+            let label = format!("batch {batch_size}");
+            for around in of_batch(batch_size) {
+                let points = (1..).map(f64::from).zip(around.eigenvalues.iter().copied()).collect();
+                ranked.push(Series::new(label.clone(), Color::Cycle(color), points).mark(Mark::LinePoints));
+            }
+            if let Some(around) = of_batch(batch_size).find(|around| around.seed == settings.seed) {
+                densities.push(Series::new(label, Color::Cycle(color), smooth_density(&around.density)));
+            }
+        }
+        figures.push(Figure {
+            name: "spectrum".into(),
+            title: format!("Spectrum of the Hessian at both solutions, {data}"),
+            caption: format!(
+                "Left: the {} largest eigenvalues of the Hessian of the train loss over the first {images} training \
+                 images, by Lanczos; the line marks the number of classes.{} Right: the density of all eigenvalues at \
+                 the solutions of seed {}, by stochastic Lanczos quadrature, each node widened to a Gaussian of 1/200 \
+                 of the range.",
+                settings.eigenvalues,
+                repeats::caption(settings.repeats),
+                settings.seed,
+            ),
+            columns: 2,
+            panels: vec![
+                Panel::plot("", Axis::linear("rank"), Axis::log("eigenvalue"), together(ranked))
+                    .rules(vec![(f64::from(CLASSES), format!("{CLASSES} classes"))]),
+                Panel::plot("", Axis::linear("eigenvalue"), Axis::log("density"), densities),
+            ],
+        });
+    }
+    Ok(figures)
+}
+
+/// Densities below this are no more than tails of the widened nodes.
+const LEAST_DENSITY: f64 = 1e-7;
+
+fn smooth_density(nodes: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let (Some(low), Some(high)) = (nodes.first(), nodes.last()) else { return Vec::new() };
+    let width = ((high.0 - low.0) / 200.0).max(f64::MIN_POSITIVE);
+    let density = Density { nodes: nodes.to_vec() };
+    let grid = evenly_spaced([low.0 - 4.0 * width, high.0 + 4.0 * width], 1000);
+    let values = density.smoothed(&grid, width).unwrap_or_default();
+    // A spike reaches down to there on both sides; between spikes there is nothing to see.
+    let near = |i: usize| values[i.saturating_sub(1)..values.len().min(i + 2)].iter().any(|y| *y > LEAST_DENSITY);
+    let shown = |(i, &y): (usize, &f64)| if near(i) { y.max(LEAST_DENSITY) } else { f64::NAN };
+    let heights: Vec<f64> = values.iter().enumerate().map(shown).collect();
+    grid.into_iter().zip(heights).collect()
 }
 
 fn curve_figure(settings: &Interpolate, done: &[DoneTrial], data: &str) -> Result<Figure> {
@@ -493,4 +1025,136 @@ fn moves_together(lines: &[Line]) -> Claim {
 
 fn nan_or_larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// From this rise of the error on, in share of the images, Frankle et al. 2020 call two networks not linearly
+/// connected.
+const ERROR_BARRIER: f64 = 0.02;
+
+/// The barrier of the train loss is higher than the mean of the losses at its ends; that of the train error
+/// stands beside it.
+fn barrier_between(lines: &[Line]) -> Claim {
+    let ends = |line: &Line| {
+        let at = |solution: f64| line.alphas().iter().position(|alpha| *alpha == solution);
+        let loss = |solution: f64| at(solution).map_or(f64::NAN, |index| line.get("train_loss")[index]);
+        (loss(0.0) + loss(1.0)) / 2.0
+    };
+    let of_error = |line: &Line| {
+        let errors: Vec<f64> = line.get("train_accuracy").iter().map(|accuracy| 1.0 - accuracy).collect();
+        barrier(line.alphas(), &errors).unwrap_or(f64::NAN)
+    };
+    let heights: Vec<f64> = lines.iter().map(|line| line.barrier("train")).collect();
+    let of_errors: Vec<f64> = lines.iter().map(of_error).collect();
+    let known = lines.iter().zip(&heights).filter(|(line, height)| height.is_finite() && ends(line).is_finite());
+    let held: Vec<bool> = known.map(|(line, height)| *height > ends(line)).collect();
+    let mut claim = Claim::counted(
+        "interpolate-barrier",
+        "A barrier lies on the line between the two solutions.",
+        "seeds",
+        &held,
+        "the barrier of the train loss (its largest value on the segment above the line through its ends) is higher than \
+         the mean of the losses at the ends",
+    );
+    claim.evidence["train_loss_barriers"] = json!(heights);
+    claim.evidence["train_error_barriers"] = json!(of_errors);
+    claim.evidence["train_error_barrier_of_frankle_et_al"] = json!(ERROR_BARRIER);
+    if let (Some(height), Some(error)) = (mean(&heights), mean(&of_errors)) {
+        claim.detail = format!(
+            "{} Mean barrier of the train loss {}, of the train error {:.2} points (Frankle et al. 2020: a barrier from {} on).",
+            claim.detail,
+            cell(height.value),
+            100.0 * error.value,
+            100.0 * ERROR_BARRIER,
+        );
+        claim.effect = Effect::new("mean barrier of the train loss over seeds (Student's t interval)", height);
+    }
+    claim
+}
+
+/// From this rank correlation on sharpness tells how well a solution generalizes.
+const CLEAN_LINK: f64 = 0.9;
+/// Fewer solutions than this say nothing of a correlation.
+const FEWEST_SOLUTIONS: usize = 10;
+/// Digits.
+const CLASSES: u8 = 10;
+/// How far from that the outliers may be in number.
+const ABOUT: usize = 2;
+
+fn around_claims(settings: &Interpolate, around: &[Around]) -> Vec<Claim> {
+    let names = settings.batch_sizes.map(|batch_size| format!("batch {batch_size}"));
+    let compared = |of: &dyn Fn(&Around) -> f64| {
+        let values = settings.batch_sizes.map(|batch_size| {
+            let solutions = around.iter().filter(|around| around.batch_size == batch_size);
+            solutions.map(|around| (around.seed, of(around))).filter(|(_, x)| x.is_finite()).collect::<Vec<_>>()
+        });
+        vec![PairedComparison::of_losses((&names[0], &values[0]), (&names[1], &values[1]))]
+    };
+    let mut claims = Vec::new();
+    if let Some(epsilon) = settings.epsilons.first() {
+        claims.push(Claim::ordered(
+            "interpolate-small-batch-flatter",
+            "Small batches end in flatter minima than large ones.",
+            &compared(&|around| around.sharpness(0)),
+            &format!("the sharpness in the box of ε = {epsilon:e} is lower for the smaller batch (Keskar et al. 2017)"),
+        ));
+        claims.push(no_clean_link(around));
+    }
+    if settings.directions > 0 {
+        claims.push(Claim::ordered(
+            "interpolate-slices-flatter",
+            "Along filter-normalised random directions the small-batch minimum is the flatter one.",
+            &compared(&Around::rise),
+            "the mean rise of the train loss, a fifth of the filters' lengths away along random directions, is lower for \
+             the smaller batch (Li et al. 2018)",
+        ));
+    }
+    if settings.eigenvalues > 0 {
+        let counts: Vec<usize> = around.iter().filter_map(Around::outliers).collect();
+        let held: Vec<bool> = counts.iter().map(|count| count.abs_diff(usize::from(CLASSES)) <= ABOUT).collect();
+        let mut claim = Claim::counted(
+            "interpolate-outliers-classes",
+            "The Hessian has about as many outliers as there are classes.",
+            "solutions",
+            &held,
+            "8 to 12 eigenvalues stand above the widest gap, as a ratio of neighbours, among the largest ones (Sagun et \
+             al. 2018)",
+        );
+        let words: Vec<String> = counts.iter().map(ToString::to_string).collect();
+        claim.detail = format!("{} Outliers: {}.", claim.detail, words.join(", "));
+        claim.evidence["outliers"] = json!(counts);
+        claims.push(claim);
+    }
+    claims
+}
+
+/// Sharpness and test error of all solutions: supported where the interval of their rank correlation lies below
+/// 0.9, refuted where the correlation itself is at least that.
+fn no_clean_link(around: &[Around]) -> Claim {
+    let pairs: Vec<(f64, f64)> = around.iter().map(|a| (a.sharpness(0), 1.0 - a.test_accuracy)).collect();
+    let known = pairs.iter().all(|(sharpness, error)| sharpness.is_finite() && error.is_finite());
+    let found = spearman_with_interval(&pairs).filter(|_| known && pairs.len() >= FEWEST_SOLUTIONS);
+    let verdict = match found {
+        Some(Estimate { interval: Some([_, high]), .. }) if high < CLEAN_LINK => Verdict::Supported,
+        Some(found) if found.value >= CLEAN_LINK => Verdict::Refuted,
+        _ => Verdict::Inconclusive,
+    };
+    Claim {
+        id: "interpolate-sharpness-generalization".into(),
+        statement: "No clean link leads from sharpness to generalization.".into(),
+        verdict,
+        effect: found.and_then(|found| {
+            Effect::new("Spearman correlation of sharpness and test error over solutions (Fisher's z interval)", found)
+        }),
+        detail: match found {
+            Some(Estimate { value, interval: Some([low, high]), n }) => format!(
+                "Spearman correlation of sharpness and test error {value:.2}, 95 % interval {low:.2} to {high:.2}, over \
+                 {n} solutions."
+            ),
+            _ => format!("{} solutions: at least {FEWEST_SOLUTIONS} are needed.", pairs.len()),
+        },
+        evidence: json!({
+            "rule": "supported where the interval lies below 0.9, refuted where the correlation is at least 0.9", "sharpness_and_test_error": pairs,
+            "train_accuracy": around.iter().map(|a| a.train_accuracy).collect::<Vec<_>>(),
+        }),
+    }
 }

@@ -1,20 +1,26 @@
 //! `hw1 pca-weights`, task 2-1 of the report: several trainings of one network, and the paths of
-//! their weights in the plane of the two principal components of all snapshots together.
+//! their weights in the plane of the two principal components of all snapshots together. With a
+//! `grid`, also each training's path on the loss surface of its own plane (Li et al. 2018).
 
 use crate::analysis::pca::{Pca, pca};
+use crate::analysis::statistics::spearman;
+use crate::analysis::surface::Plane as PathPlane;
 use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
+use crate::data::functions::evenly_spaced;
 use crate::experiment::{
     Cell, Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
     TRAININGS_FLAG, Trial as TrialTrait, cell, check,
 };
 use crate::model::Classifier;
 use crate::objective::CrossEntropy;
-use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
+use crate::plot::{Axis, Color, Contours, Figure, Mark, Panel, Series};
+use crate::repeats::{self, together};
 use crate::train::OptimizerName;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tch::Kind::Float;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -33,9 +39,20 @@ pub struct PcaWeights {
     learning_rate: f64,
     batch_size: u32,
     shuffle: bool,
+    /// Points along either side of each training's loss surface; 0 for none.
+    grid: usize,
+    /// The first so many training images, or all: the loss of the surface is over these.
+    surface_size: usize,
+    /// Points of the grid that one trial evaluates.
+    block_size: usize,
     seed: u64,
     repeats: u64,
 }
+
+/// The picture of a surface reaches this much of its path's extent beyond it, at either end.
+const MARGIN: f64 = 0.3;
+/// More points along a side than this are a slip of the pen.
+const MOST_GRID: usize = 301;
 
 /// The Gram matrix of all snapshots grows with the square of their number.
 const MOST_SNAPSHOTS: u64 = 5_000;
@@ -60,13 +77,34 @@ pub enum Trial {
         /// Of the first training.
         seed: u64,
     },
+    /// The plane of one training's path from its initial to its final weights.
+    Plane {
+        model: Classifier,
+        training: Fingerprint,
+        snapshots: Vec<u64>,
+        /// Of the training; the path ends there.
+        epochs: u64,
+        /// Training images that the loss is over.
+        samples: usize,
+        seed: u64,
+    },
+    /// The loss at some points of the grid over a plane, counted row by row.
+    Surface {
+        model: Classifier,
+        plane: Fingerprint,
+        grid: usize,
+        first: usize,
+        points: usize,
+        samples: usize,
+        seed: u64,
+    },
 }
 
 impl TrialTrait for Trial {
     fn seed(&self) -> u64 {
         match self {
             Self::Training { training, .. } => training.seed,
-            Self::Pca { seed, .. } => *seed,
+            Self::Pca { seed, .. } | Self::Plane { seed, .. } | Self::Surface { seed, .. } => *seed,
         }
     }
 
@@ -75,6 +113,13 @@ impl TrialTrait for Trial {
             Self::Training { training, .. } => training.cost(),
             Self::Pca { model, trainings, snapshots, .. } => {
                 model.layout().parameters() as f64 * (trainings.len() * snapshots.len()) as f64
+            }
+            // A pass forward is a third of a step.
+            Self::Plane { model, snapshots, samples, .. } => {
+                model.layout().parameters() as f64 * (2 * snapshots.len() * samples) as f64 / 3.0
+            }
+            Self::Surface { model, points, samples, .. } => {
+                model.layout().parameters() as f64 * (points * samples) as f64 / 3.0
             }
         }
     }
@@ -95,7 +140,7 @@ impl Experiment for PcaWeights {
 
     type Trial = Trial;
     /// Of the analysis: series `full_component_1` and so on, one number a snapshot, in the order of
-    /// trainings, then epochs.
+    /// trainings, then epochs. Of a plane: see [`measure_plane`]; of a part of its surface `train_loss`.
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
@@ -111,6 +156,14 @@ impl Experiment for PcaWeights {
             ));
         }
         self.training(self.seed).check()?;
+        if self.grid == 1 || self.grid > MOST_GRID {
+            return Err(format!("grid is {}; it must be from 2 to {MOST_GRID}, or 0 for no surface", self.grid));
+        }
+        for (name, value) in [("surface_size", self.surface_size), ("block_size", self.block_size)] {
+            if value == 0 {
+                return Err(format!("{name} is 0; it must be at least 1"));
+            }
+        }
         check::seeds(self.seed, self.repeats)
     }
 
@@ -120,10 +173,12 @@ impl Experiment for PcaWeights {
 
     fn label(&self, trial: &Trial) -> String {
         match trial {
-            Trial::Training { training, .. } => {
-                format!("training-{}", (training.seed - self.seed) % self.trainings + 1)
-            }
+            Trial::Training { training, .. } => format!("training-{}", self.number(training.seed)),
             Trial::Pca { .. } => "pca".to_owned(),
+            Trial::Plane { seed, .. } => format!("plane-{}", self.number(*seed)),
+            Trial::Surface { first, seed, .. } => {
+                format!("surface-{}-{}", self.number(*seed), first / self.block_size + 1)
+            }
         }
     }
 
@@ -152,6 +207,10 @@ impl Experiment for PcaWeights {
                 });
             }
         }
+        if self.grid > 0 {
+            trials.extend(done.0.iter().filter_map(|done| self.plane(done)));
+            trials.extend(done.0.iter().flat_map(|done| self.surface(done)));
+        }
         Ok(trials)
     }
 
@@ -169,6 +228,12 @@ impl Experiment for PcaWeights {
                 Ok(training.run_observed(cx, &train, after_epoch)?.1)
             }
             Trial::Pca { model, trainings, snapshots, .. } => analyse(model, trainings, snapshots, cx),
+            Trial::Plane { model, training, snapshots, epochs, samples, .. } => {
+                measure_plane(model, training, (snapshots, *epochs), *samples, cx)
+            }
+            Trial::Surface { model, plane, grid, first, points, samples, .. } => {
+                measure_surface(model, plane, *grid, *first..first + points, *samples, cx)
+            }
         }
     }
 
@@ -206,7 +271,136 @@ fn analyse(model: &Classifier, trainings: &[Fingerprint], snapshots: &[u64], cx:
     Ok(measured)
 }
 
+/// The plane of a path and how much of the path it shows, over the first `size` training images. Series,
+/// one number a point of the path: `epoch` (0 for the initial weights), `component_1` and `component_2` (0
+/// at the end of the path), `distance_from_plane`, `distance_from_final`, `train_loss` there and
+/// `projected_train_loss` at its projection onto the plane. The weights it saves are the picture's lower
+/// left corner and its two sides.
+fn measure_plane(
+    model: &Classifier,
+    training: &Fingerprint,
+    (snapshots, epochs): (&[u64], u64),
+    size: usize,
+    cx: &mut Context,
+) -> Result<Measurements> {
+    let layout = model.layout();
+    let saved = cx.saved(training)?;
+    let mut path = vec![(0, saved.theta("initial", &layout)?)];
+    for epoch in snapshots {
+        path.push((*epoch, saved.theta(&format!("snapshot.{epoch}"), &layout)?));
+    }
+    if path.last().is_none_or(|(epoch, _)| *epoch != epochs) {
+        path.push((epochs, saved.theta("final", &layout)?));
+    }
+    let (numbers, rows): (Vec<u64>, Vec<_>) = path.into_iter().unzip();
+    let plane = PathPlane::of_path(&rows)?;
+    let samples = cx.images()?.train.first(size);
+    let (mut losses, mut projected) = (Vec::new(), Vec::new());
+    for (done, (row, place)) in (1..).zip(rows.iter().zip(&plane.coordinates)) {
+        for (theta, found) in
+            [(row.shallow_clone(), &mut losses), (plane.point(*place)?.f_to_kind(Float)?, &mut projected)]
+        {
+            found.push(CrossEntropy::new(model, theta).evaluate(&samples).loss);
+            cx.check_stop()?;
+        }
+        cx.step_done(done, rows.len() as u64, losses.last().copied().unwrap_or(f64::NAN))?;
+    }
+    let [(left, right), (bottom, top)] = plane.frame(MARGIN);
+    let [one, two] = &plane.directions;
+    let sides = [plane.point((left, bottom))?, one * (right - left), two * (top - bottom)];
+    for (name, theta) in SIDES.iter().zip(sides) {
+        cx.save_weights(name, &layout, &theta.f_to_kind(Float)?)?;
+    }
+    let (x, y) = plane.coordinates.iter().copied().unzip();
+    let [first, second] = plane.explained_variance_ratio;
+    let scalars = [
+        ("explained_variance_1", first),
+        ("explained_variance_2", second),
+        ("left", left),
+        ("right", right),
+        ("bottom", bottom),
+        ("top", top),
+    ];
+    let series = [
+        ("epoch", numbers.iter().map(|&epoch| epoch as f64).collect()),
+        ("component_1", x),
+        ("component_2", y),
+        ("distance_from_plane", plane.distance),
+        ("distance_from_final", plane.distance_from_origin),
+        ("train_loss", losses),
+        ("projected_train_loss", projected),
+    ];
+    Ok(Measurements::new(layout.parameters(), scalars, series))
+}
+
+/// What a plane's trial saves, by prefix.
+const SIDES: [&str; 3] = ["corner", "side_1", "side_2"];
+
+/// The loss over the first `size` training images at corner + u · side_1 + v · side_2 for these points of
+/// the `grid` x `grid` that u and v make in [0, 1]².
+fn measure_surface(
+    model: &Classifier,
+    plane: &Fingerprint,
+    grid: usize,
+    points: std::ops::Range<usize>,
+    size: usize,
+    cx: &Context,
+) -> Result<Measurements> {
+    let layout = model.layout();
+    let saved = cx.saved(plane)?;
+    let [corner, side_1, side_2] = SIDES.map(|name| saved.theta(name, &layout));
+    let (corner, side_1, side_2) = (corner?, side_1?, side_2?);
+    let samples = cx.images()?.train.first(size);
+    let mut losses = Vec::new();
+    let total = points.len() as u64;
+    for (done, point) in (1..).zip(points) {
+        let [u, v] = [point % grid, point / grid].map(|place| place as f64 / (grid - 1) as f64);
+        let theta = &corner + &side_1 * u + &side_2 * v;
+        let loss = CrossEntropy::new(model, theta).evaluate(&samples).loss;
+        losses.push(loss);
+        cx.step_done(done, total, loss)?;
+    }
+    Ok(Measurements::new(layout.parameters(), [], [("train_loss", losses)]))
+}
+
 impl PcaWeights {
+    /// From 1, within its group of trainings.
+    fn number(&self, seed: u64) -> u64 {
+        (seed - self.seed) % self.trainings + 1
+    }
+
+    /// The plane of a finished training's path; a training that diverged has none.
+    fn plane(&self, done: &DoneTrial) -> Option<Trial> {
+        let Trial::Training { training, .. } = &done.trial else { return None };
+        if done.record.scalar("diverged").is_ok_and(|diverged| diverged == 1.0) {
+            return None;
+        }
+        Some(Trial::Plane {
+            model: self.model.clone(),
+            training: done.fingerprint.clone(),
+            snapshots: snapshots(self.epochs, self.snapshot_every).collect(),
+            epochs: self.epochs,
+            samples: self.surface_size.min(self.train_size),
+            seed: training.seed,
+        })
+    }
+
+    /// The blocks of a finished plane's surface.
+    fn surface(&self, done: &DoneTrial) -> Vec<Trial> {
+        let Trial::Plane { model, samples, seed, .. } = &done.trial else { return Vec::new() };
+        let all = self.grid * self.grid;
+        let block = |first: usize| Trial::Surface {
+            model: model.clone(),
+            plane: done.fingerprint.clone(),
+            grid: self.grid,
+            first,
+            points: self.block_size.min(all - first),
+            samples: *samples,
+            seed: *seed,
+        };
+        (0..all).step_by(self.block_size).map(block).collect()
+    }
+
     fn spec(&self) -> DataSpec {
         DataSpec { dataset: self.dataset, train_size: self.train_size, test_size: self.test_size }
     }
@@ -257,12 +451,12 @@ fn report(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Report> {
     report.columns = columns.map(str::to_owned).to_vec();
     let mut planes = Vec::new();
     for trial in done {
-        let Trial::Training { training, .. } = &trial.trial else {
+        if matches!(trial.trial, Trial::Pca { .. }) {
             let trainings = settings.trainings as usize;
             let record = &trial.record;
             planes.push([Plane::of(record, PARTS[0].0, trainings)?, Plane::of(record, PARTS[1].0, trainings)?]);
-            continue;
-        };
+        }
+        let Trial::Training { training, .. } = &trial.trial else { continue };
         let mut row =
             vec![trial.label.clone().into(), Cell::Count(trial.record.parameters as f64), Cell::Seed(training.seed)];
         for name in ["final_train_loss", "final_train_accuracy", "final_test_loss", "final_test_accuracy"] {
@@ -286,11 +480,190 @@ fn report(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Report> {
         }
     }
     report.figures.push(curve_figure(settings, done, data)?);
+    let surfaces = Surface::all(settings, done)?;
+    if let Some(first) = surfaces.first() {
+        report.figures.insert(0, surface_figure(settings, first, data));
+        report.figures.insert(1, plane_figure(&surfaces, data));
+        report.notes.extend(surfaces.iter().map(Surface::note));
+        report.summary.insert("surfaces".into(), surfaces.iter().map(Surface::json).collect());
+    }
     let epochs: Vec<u64> = snapshots(settings.epochs, settings.snapshot_every).collect();
     report.summary.insert("snapshot_epochs".into(), json!(epochs));
     report.summary.insert("data".into(), data.into());
     report.claims = claims(&planes);
+    if settings.grid > 0 {
+        report.claims.extend(surface_claims(&surfaces));
+    }
     Ok(report)
+}
+
+/// A training's path in its plane, and the loss all over the plane.
+struct Surface {
+    /// Of the training.
+    number: u64,
+    seed: u64,
+    /// Where the grid's columns are, and its rows.
+    x: Vec<f64>,
+    y: Vec<f64>,
+    /// Row by row.
+    losses: Vec<f64>,
+    explained: [f64; 2],
+    /// Of each point of the path; see [`measure_plane`].
+    epochs: Vec<f64>,
+    places: Vec<(f64, f64)>,
+    distance: Vec<f64>,
+    from_final: Vec<f64>,
+    true_loss: Vec<f64>,
+    projected_loss: Vec<f64>,
+}
+
+impl Surface {
+    /// Of each training whose blocks are all done, in their order.
+    fn all(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Vec<Self>> {
+        let mut surfaces = Vec::new();
+        for trial in done.iter().filter(|trial| matches!(trial.trial, Trial::Plane { .. })) {
+            let mut losses = Vec::new();
+            for block in done {
+                if matches!(&block.trial, Trial::Surface { plane, .. } if *plane == trial.fingerprint) {
+                    losses.extend(block.record.series("train_loss")?);
+                }
+            }
+            if losses.len() != settings.grid * settings.grid {
+                continue;
+            }
+            let (record, seed) = (&trial.record, trial.trial.seed());
+            let axis = |low: &str, high: &str| -> Result<Vec<f64>> {
+                Ok(evenly_spaced([record.scalar(low)?, record.scalar(high)?], settings.grid))
+            };
+            let series = |name: &str| -> Result<Vec<f64>> { Ok(record.series(name)?.to_vec()) };
+            surfaces.push(Self {
+                number: settings.number(seed),
+                seed,
+                x: axis("left", "right")?,
+                y: axis("bottom", "top")?,
+                losses,
+                explained: [record.scalar("explained_variance_1")?, record.scalar("explained_variance_2")?],
+                epochs: series("epoch")?,
+                places: series("component_1")?.into_iter().zip(series("component_2")?).collect(),
+                distance: series("distance_from_plane")?,
+                from_final: series("distance_from_final")?,
+                true_loss: series("train_loss")?,
+                projected_loss: series("projected_train_loss")?,
+            });
+        }
+        Ok(surfaces)
+    }
+
+    /// Over the path: Spearman's correlation of the true loss and that of the projection; `None` where it
+    /// is undefined.
+    fn correlation(&self) -> Option<f64> {
+        spearman(&self.true_loss.iter().copied().zip(self.projected_loss.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// Largest distance of the path from the plane, as a share of its largest distance from its end.
+    fn relative_distance(&self) -> f64 {
+        let largest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+        largest(&self.distance) / largest(&self.from_final)
+    }
+
+    fn note(&self) -> String {
+        let total = 100.0 * self.explained.iter().sum::<f64>();
+        format!(
+            "Training {}: the plane of its own path holds {total:.1} % of the path's variance; the path is at most \
+             {} from it, {:.0} % of the way it goes.",
+            self.number,
+            cell(self.distance.iter().copied().fold(0.0, f64::max)),
+            100.0 * self.relative_distance(),
+        )
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "seed": self.seed, "x": self.x, "y": self.y, "train_loss": self.losses,
+            "explained_variance_ratio": self.explained,
+            "path": {
+                "epoch": self.epochs, "components": self.places, "distance_from_plane": self.distance,
+                "distance_from_final": self.from_final, "train_loss": self.true_loss,
+                "projected_train_loss": self.projected_loss,
+            },
+        })
+    }
+}
+
+/// The lecture's picture: level lines of the loss over the plane of a path, with the path.
+fn surface_figure(settings: &PcaWeights, surface: &Surface, data: &str) -> Figure {
+    let Surface { x, y, losses, explained, places, .. } = surface;
+    let contours = Contours { x: x.clone(), y: y.clone(), z: losses.clone(), levels: Contours::log_levels(losses) };
+    let axis = |number: usize| {
+        let share = 100.0 * explained[number - 1];
+        Axis::linear(format!("component {number} ({share:.1} % of the path's variance)"))
+    };
+    let ends = |point: Option<&(f64, f64)>| point.copied().into_iter().collect::<Vec<_>>();
+    let series = vec![
+        Series::new("path of the training", Color::Cycle(1), places.clone()).mark(Mark::Path),
+        Series::new("initial weights", Color::Ink, ends(places.first())).mark(Mark::Circles),
+        Series::new("final weights", Color::Ink, ends(places.last())).mark(Mark::Crosses),
+    ];
+    Figure {
+        name: "surface".into(),
+        title: format!("Path of a training on its loss surface, {data}"),
+        caption: format!(
+            "Level lines of the train loss (cross entropy of the first {} training images of {data}) over the plane \
+             through the final weights along the first two principal components of the path, and the path itself, \
+             projected: the initial weights and those after {} of {} epochs, {} with batches of {} and a learning \
+             rate of {}.",
+            settings.surface_size.min(settings.train_size),
+            places.len().saturating_sub(1),
+            settings.epochs,
+            settings.optimizer.name(),
+            settings.batch_size,
+            settings.learning_rate,
+        ),
+        columns: 1,
+        panels: vec![Panel::plot("", axis(1), axis(2), series).contours(contours)],
+    }
+}
+
+/// What the plane leaves out: the loss at the path and at its projection, and how far they are apart.
+fn plane_figure(surfaces: &[Surface], data: &str) -> Figure {
+    // A label, a mark and what it shows of each surface.
+    type Kind<'a> = (&'a str, Mark, fn(&Surface) -> &[f64]);
+    let panel = |y: Axis, kinds: [Kind; 2]| {
+        let mut series = Vec::new();
+        for (color, (label, mark, of)) in kinds.into_iter().enumerate() {
+            for surface in surfaces {
+                let points = surface.epochs.iter().copied().zip(of(surface).iter().copied()).collect();
+                series.push(Series::new(label, Color::Cycle(color), points).mark(mark));
+            }
+        }
+        Panel::plot("", Axis::linear("epoch"), y, together(series))
+    };
+    Figure {
+        name: "plane".into(),
+        title: format!("What the plane of a path leaves out, {data}"),
+        caption: format!(
+            "Left: the train loss at each snapshot and at its projection onto the plane of its own path. Right: the \
+             Euclidean distance of each snapshot from that plane, and from the final weights.{}",
+            repeats::caption(surfaces.len() as u64).replace("seeds", "trainings"),
+        ),
+        columns: 2,
+        panels: vec![
+            panel(
+                Axis::log("train loss (cross entropy)"),
+                [
+                    ("at the weights", Mark::Line, |surface| &surface.true_loss),
+                    ("at their projection", Mark::Dashed, |surface| &surface.projected_loss),
+                ],
+            ),
+            panel(
+                Axis::linear("distance of the weights"),
+                [
+                    ("from the plane", Mark::Line, |surface| &surface.distance),
+                    ("from the final weights", Mark::Dashed, |surface| &surface.from_final),
+                ],
+            ),
+        ],
+    }
 }
 
 fn path_figure(settings: &PcaWeights, planes: &[Plane; 2], data: &str) -> Figure {
@@ -384,6 +757,34 @@ fn claims(planes: &[[Plane; 2]]) -> Vec<Claim> {
             "trainings",
             &closer,
             "its snapshots are on average closer to the origin in the whole model's plane than in the first layer's",
+        ),
+    ]
+}
+
+/// Li et al. 2018, section 7: "between 40% and 90% of the variation in the descent paths lies in a space of
+/// only 2 dimensions".
+const LOW_DIMENSIONAL: f64 = 0.4;
+/// From here on two losses rank the snapshots alike.
+const RANKED_ALIKE: f64 = 0.9;
+
+fn surface_claims(surfaces: &[Surface]) -> Vec<Claim> {
+    let held = |of: fn(&Surface) -> bool| surfaces.iter().map(of).collect::<Vec<_>>();
+    vec![
+        Claim::counted(
+            "pca-weights-low-dimensional",
+            "Most of a training's path lies in the plane of its first two principal components.",
+            "trainings",
+            &held(|surface| surface.explained.iter().sum::<f64>() >= LOW_DIMENSIONAL),
+            "two components hold at least 40 % of the variance of its snapshots, from the initial weights to the \
+             final ones (Li et al. 2018 found 40 to 90 %)",
+        ),
+        Claim::counted(
+            "pca-weights-plane-ranks-losses",
+            "The surface over the plane shows how the loss falls: projections rank as the snapshots do.",
+            "trainings",
+            &held(|surface| surface.correlation().is_some_and(|correlation| correlation >= RANKED_ALIKE)),
+            "Spearman's correlation of the train loss at the snapshots and at their projections onto the plane is at \
+             least 0.9",
         ),
     ]
 }

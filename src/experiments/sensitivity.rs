@@ -1,8 +1,9 @@
 //! `hw1 sensitivity`, task 3-3-2 of the report: trainings with small to large batches, and how
-//! strongly the networks answer to small changes of their input.
+//! strongly the networks answer to small changes of their input. Where all have one optimizer, also whether
+//! that goes with the generalization gap (Novak et al. 2018).
 
 use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
-use crate::analysis::statistics::mean;
+use crate::analysis::statistics::{Estimate, mean, spearman_with_interval};
 use crate::classify::{Curve, Training, ends, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
@@ -210,6 +211,7 @@ impl Experiment for Sensitivity {
 
 const INPUT_GRADIENT: &str = "input_gradient_norm";
 const JACOBIAN: &str = "jacobian_norm";
+const FINAL_JACOBIAN: &str = "final_jacobian_norm";
 
 impl Sensitivity {
     fn spec(&self) -> DataSpec {
@@ -227,6 +229,12 @@ impl Sensitivity {
             seed,
         };
         Trial { probe_size: self.probe_size, training }
+    }
+
+    /// Whether the trainings differ in nothing but their batch sizes.
+    fn has_one_optimizer(&self) -> bool {
+        let way = |recipe: &Recipe| (recipe.optimizer, recipe.learning_rate);
+        self.trainings.len() > 1 && self.trainings.windows(2).all(|pair| way(&pair[0]) == way(&pair[1]))
     }
 
     /// A trial's place among the trainings, for its colour.
@@ -286,9 +294,12 @@ fn report(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Report> {
     }
     report.figures.push(sensitivity_figure(settings, done, data)?);
     report.figures.push(overview(settings, done, data)?);
+    if settings.has_one_optimizer() {
+        report.figures.push(gap_figure(settings, done, data)?);
+    }
     report.summary.insert("data".into(), data.into());
     report.summary.insert("parameters".into(), settings.model.layout().parameters().into());
-    report.claims = claims(done)?;
+    report.claims = claims(settings, done)?;
     Ok(report)
 }
 
@@ -417,13 +428,56 @@ fn overview(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Fi
     })
 }
 
+/// The generalization gap at the final weights against the Jacobian's norm, each training a point.
+fn gap_figure(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Figure> {
+    let (mut by_gap, mut by_batch) = (Vec::new(), Vec::new());
+    for (color, recipe) in settings.trainings.iter().enumerate() {
+        let mut points = Vec::new();
+        for trial in done.iter().filter(|trial| settings.place(&trial.trial) == color) {
+            points.push((trial.record.scalar(FINAL_JACOBIAN)?, gap(trial)?));
+        }
+        let batch_size = f64::from(recipe.batch_size);
+        let norms = points.iter().map(|point| (batch_size, point.0)).collect();
+        let mark = if color < 6 { Mark::Points } else { Mark::Circles };
+        by_batch.push(Series::new("", Color::Cycle(color), norms).mark(mark));
+        by_gap.push(Series::new(format!("batch {}", recipe.batch_size), Color::Cycle(color), points).mark(mark));
+    }
+    Ok(Figure {
+        name: "gap".into(),
+        title: format!("Sensitivity, batch size and the generalization gap, {data}"),
+        caption: format!(
+            "At the final weights of each training: the mean Frobenius norm of ∂softmax/∂x over all test images of \
+             {data} (Novak et al. 2018) against the batch size, and test loss minus train loss against that norm. One \
+             optimizer for all."
+        ),
+        columns: 2,
+        panels: vec![
+            Panel::plot("", Axis::log("batch size"), Axis::linear("Jacobian norm"), by_batch),
+            Panel::plot("", Axis::linear("Jacobian norm"), Axis::linear("test loss − train loss"), by_gap),
+        ],
+    })
+}
+
+/// Test loss minus train loss at the final weights.
+fn gap(trial: &DoneTrial) -> Result<f64> {
+    Ok(trial.record.scalar("final_test_loss")? - trial.record.scalar("final_train_loss")?)
+}
+
 // ------------------------------------------------------------------------------------ claims
 
 /// The report's.
 const EPOCHS: usize = 10;
 
-/// The report's sentences, each held against every training of every seed.
-fn claims(done: &[DoneTrial]) -> Result<Vec<Claim>> {
+/// The report's sentences, each held against every training of every seed. Trainings with one optimizer are
+/// judged by the Jacobian's norm, which does not depend on the batch size by its definition, and by what that
+/// goes with.
+fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
+    let one_optimizer = settings.has_one_optimizer();
+    let (series, of_series) = if one_optimizer {
+        (JACOBIAN, "highest Jacobian norm over the epochs by the lowest")
+    } else {
+        (INPUT_GRADIENT, "highest input gradient norm over the epochs by the lowest")
+    };
     let (mut falls, mut rises, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let mut epochs = usize::MAX;
     for trial in done {
@@ -439,9 +493,9 @@ fn claims(done: &[DoneTrial]) -> Result<Vec<Claim>> {
                 rises.push(last - first);
             }
         }
-        ratios.push(highest_by_lowest(record.series(INPUT_GRADIENT)?));
+        ratios.push(highest_by_lowest(record.series(series)?));
     }
-    Ok(vec![
+    let mut claims = vec![
         claim(
             ("sensitivity-adam-loss-falls", "Adam's models start with a high loss that falls."),
             "train loss of the last epoch by that of the first",
@@ -457,12 +511,56 @@ fn claims(done: &[DoneTrial]) -> Result<Vec<Claim>> {
         ),
         claim(
             ("sensitivity-constant", "Sensitivity stays almost constant in all trainings."),
-            "highest input gradient norm over the epochs by the lowest",
+            of_series,
             (&ratios, epochs),
             // Within a quarter; refuted where it doubles.
             |ratio| (ratio <= 1.25, ratio >= 2.0),
         ),
-    ])
+    ];
+    if one_optimizer {
+        let (mut gaps, mut batches) = (Vec::new(), Vec::new());
+        for trial in done {
+            let norm = trial.record.scalar(FINAL_JACOBIAN)?;
+            gaps.push((norm, gap(trial)?));
+            batches.push((f64::from(trial.trial.training.batch_size), -norm));
+        }
+        claims.push(correlated(
+            ("sensitivity-generalization-gap", "The more sensitive a network, the larger its generalization gap."),
+            "the Jacobian norm and the generalization gap (test loss minus train loss)",
+            &gaps,
+        ));
+        claims.push(correlated(
+            ("sensitivity-falls-with-batch-size", "The larger the batch, the less sensitive the network."),
+            "the batch size and minus the Jacobian norm",
+            &batches,
+        ));
+    }
+    Ok(claims)
+}
+
+/// Supported where the rank correlation's interval lies above 0, refuted where it lies below.
+fn correlated((id, statement): (&str, &str), of: &str, pairs: &[(f64, f64)]) -> Claim {
+    let found = spearman_with_interval(pairs).filter(|_| pairs.iter().all(|(x, y)| x.is_finite() && y.is_finite()));
+    let verdict = match found {
+        Some(Estimate { interval: Some([low, _]), .. }) if low > 0.0 => Verdict::Supported,
+        Some(Estimate { interval: Some([_, high]), .. }) if high < 0.0 => Verdict::Refuted,
+        _ => Verdict::Inconclusive,
+    };
+    Claim {
+        id: id.into(),
+        statement: statement.into(),
+        verdict,
+        effect: found.and_then(|found| {
+            Effect::new(format!("Spearman correlation of {of} over trainings (Fisher's z interval)"), found)
+        }),
+        detail: match found {
+            Some(Estimate { value, interval: Some([low, high]), n }) => format!(
+                "Spearman correlation of {of}: {value:.2}, 95 % interval {low:.2} to {high:.2}, over {n} trainings."
+            ),
+            _ => "Too few trainings to say.".into(),
+        },
+        evidence: json!({"correlation_of": of, "pairs": pairs}),
+    }
 }
 
 fn highest_by_lowest(values: &[f64]) -> f64 {

@@ -1,0 +1,194 @@
+//! ε-box sharpness of a minimum (Keskar et al. 2017, "On Large-Batch Training for Deep Learning",
+//! Metric 2.1): how far the loss can rise within a small box around it. Knows a loss and its gradient
+//! as a function, no network.
+
+use crate::rng::{Purpose, Rng};
+use anyhow::Result;
+use tch::Tensor;
+
+/// The largest rise found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sharpness {
+    /// L(θ).
+    pub loss: f64,
+    /// Of each start the sharpness it reached, in the order of the starts; see [`sharpness`].
+    pub by_start: Vec<f64>,
+    /// Gradients that were taken.
+    pub gradients: u64,
+}
+
+impl Sharpness {
+    /// The largest of the starts: a lower bound of the true sharpness. NaN where one is.
+    #[must_use]
+    pub fn best(&self) -> f64 {
+        self.by_start
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) })
+    }
+
+    /// Largest minus smallest over the starts: how far they disagree.
+    #[must_use]
+    pub fn spread(&self) -> f64 {
+        self.best() - self.by_start.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Where the step no longer pays: 2⁻⁶ of a box's half-width.
+const SMALLEST_STEP: f64 = 1.0 / 64.0;
+
+/// The ε-box sharpness of a loss L at `theta`, flat:
+///
+/// ```text
+/// φ(ε) = 100 · max { L(θ + y) - L(θ) : |yᵢ| ≤ ε (|θᵢ| + 1) } / (1 + L(θ))
+/// ```
+///
+/// (Keskar et al.'s with A the identity, in per cent.) `loss_and_gradient` gives L and ∇L, flat and in
+/// θ's kind, at a point.
+///
+/// The maximum is sought by projected ascent in the norm of the box: y ← clip(y + η b sign ∇L) with b
+/// the half-widths, from η = 2, which leads to a corner in one step, halved whenever L does not rise; for
+/// a convex L each step rises until a corner is a local maximum. It starts from y = 0 and from
+/// `starts` - 1 points drawn uniformly in the box, keyed by (seed, name); each start takes at most
+/// `steps` gradients. A maximum of a loss that is not convex is not sure to be found, so φ is bounded from
+/// below only.
+///
+/// # Errors
+/// Those of `loss_and_gradient`.
+pub fn sharpness(
+    theta: &Tensor,
+    epsilon: f64,
+    (starts, steps): (u64, u64),
+    (seed, name): (u64, &str),
+    mut loss_and_gradient: impl FnMut(&Tensor) -> Result<(f64, Tensor)>,
+) -> Result<Sharpness> {
+    let theta = theta.f_detach()?;
+    let half = theta.f_abs()?.f_add_scalar(1.0)?.f_mul_scalar(epsilon)?;
+    let (base, at_theta) = loss_and_gradient(&theta)?;
+    let mut found = Sharpness { loss: base, by_start: Vec::new(), gradients: 1 };
+    for start in 0..starts {
+        let mut gradients = 0;
+        let (mut y, mut loss, mut gradient) = (theta.f_zeros_like()?, base, at_theta.shallow_clone());
+        if start > 0 {
+            let mut rng = Rng::keyed(seed, name, Purpose::SharpnessStart, start);
+            let draws: Vec<f64> = (0..theta.numel()).map(|_| rng.uniform_in(-1.0, 1.0)).collect();
+            y = Tensor::from_slice(&draws).f_to_kind(theta.kind())?.f_to_device(theta.device())?.f_mul(&half)?;
+            (loss, gradient) = loss_and_gradient(&theta.f_add(&y)?)?;
+            gradients += 1;
+        }
+        let mut best = loss.max(base);
+        let mut step = 2.0;
+        while gradients < steps && step >= SMALLEST_STEP {
+            let moved = y.f_add(&gradient.f_sign()?.f_mul(&half)?.f_mul_scalar(step)?)?;
+            let next = moved.f_maximum(&half.f_neg()?)?.f_minimum(&half)?;
+            let (there, its_gradient) = loss_and_gradient(&theta.f_add(&next)?)?;
+            gradients += 1;
+            if there > loss {
+                (y, loss, gradient) = (next, there, its_gradient);
+            } else {
+                step /= 2.0;
+            }
+            // A loss that is no number stays so.
+            best = if there.is_nan() { f64::NAN } else { best.max(there) };
+        }
+        found.gradients += gradients;
+        found.by_start.push(100.0 * (best - base) / (1.0 + base));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    const KEY: (u64, &str) = (0, "sharpness");
+
+    fn theta() -> Tensor {
+        Tensor::from_slice(&[0.5, -2.0, 0.0, 10.0])
+    }
+
+    /// ε (|θ| + 1).
+    fn half(epsilon: f64) -> Vec<f64> {
+        [0.5, 2.0, 0.0, 10.0].iter().map(|t: &f64| epsilon * (t + 1.0)).collect()
+    }
+
+    #[test]
+    fn a_linear_loss_is_largest_at_its_corner() {
+        let slope = [3.0, -1.0, 0.25, 0.0];
+        let found = sharpness(&theta(), 1e-2, (3, 10), KEY, |at| {
+            let slope = Tensor::from_slice(&slope);
+            Ok((7.0 + at.dot(&slope).double_value(&[]), slope))
+        })
+        .unwrap();
+        let base = 7.0 + 3.0 * 0.5 + 2.0;
+        let rise: f64 = slope.iter().zip(half(1e-2)).map(|(s, b)| f64::abs(*s) * b).sum();
+        assert_eq!(found.loss, base);
+        for value in &found.by_start {
+            assert!((value - 100.0 * rise / (1.0 + base)).abs() < 1e-10, "{found:?}");
+        }
+        assert!(found.spread().abs() < 1e-10);
+    }
+
+    #[test]
+    fn a_bowl_in_a_box_is_highest_at_every_corner() {
+        // ½ Σ hᵢ (θᵢ - θ*ᵢ)² at its minimum: the gradient there is 0, so the first start stays.
+        let curvature = Tensor::from_slice(&[100.0, 4.0, 0.0, 1.0]);
+        let found = sharpness(&theta(), 5e-2, (4, 10), KEY, |at| {
+            let off = at - theta();
+            Ok(((&curvature * &off * &off).sum(Kind::Double).double_value(&[]) / 2.0, &curvature * off))
+        })
+        .unwrap();
+        let rise: f64 = [100.0, 4.0, 0.0, 1.0].iter().zip(half(5e-2)).map(|(h, b)| 0.5 * h * b * b).sum();
+        assert!((found.best() - 100.0 * rise).abs() < 1e-10, "{found:?}");
+        assert_eq!(found.by_start[0], 0.0);
+        assert!(found.by_start[1..].iter().all(|value| (value - found.best()).abs() < 1e-10));
+        assert!((found.spread() - found.best()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn coupled_quadratics_reach_the_best_of_all_corners() {
+        // A convex quadratic with a slope is largest at one of the 2⁴ corners: all of them are tried.
+        let factor = Tensor::from_slice2(&[[2.0, 1.0, -1.0, 0.5], [0.0, 3.0, 1.0, -2.0], [1.0, 0.0, 1.0, 1.0]]);
+        let matrix = factor.tr().matmul(&factor);
+        let slope = Tensor::from_slice(&[0.3, -0.1, 0.2, 0.05]);
+        let loss = |at: &Tensor| {
+            let off = at - theta();
+            let bent = matrix.matmul(&off);
+            ((off.dot(&bent) / 2.0 + off.dot(&slope)).double_value(&[]), bent + &slope)
+        };
+        let b = half(0.1);
+        let corner = |bits: u32| -> Vec<f64> {
+            (0..4).map(|i| if bits >> i & 1 == 1 { b[i as usize] } else { -b[i as usize] }).collect()
+        };
+        let highest = (0..16).map(|bits| loss(&(theta() + Tensor::from_slice(&corner(bits)))).0).fold(0.0, f64::max);
+        let found = sharpness(&theta(), 0.1, (8, 30), KEY, |at| Ok(loss(at))).unwrap();
+        assert!((found.best() - 100.0 * highest).abs() < 1e-9, "{found:?} {highest}");
+    }
+
+    #[test]
+    fn a_hilltop_inside_the_box_is_found_and_nothing_outside() {
+        // Highest at θ + c, inside the box; the rise there is ½ Σ cᵢ².
+        let c = Tensor::from_slice(&[0.05, -0.1, 0.02, 0.3]);
+        let top = theta() + &c;
+        let mut outside = 0;
+        let found = sharpness(&theta(), 0.1, (3, 60), KEY, |at| {
+            let beyond = (at - theta()).abs() - Tensor::from_slice(&half(0.1));
+            outside += usize::from(beyond.max().double_value(&[]) > 1e-12);
+            let off = at - &top;
+            Ok((1.0 - off.square().sum(Kind::Double).double_value(&[]) / 2.0, -off))
+        })
+        .unwrap();
+        let rise = c.square().sum(Kind::Double).double_value(&[]) / 2.0;
+        let expected = 100.0 * rise / (2.0 - rise);
+        assert!(found.best() <= expected + 1e-9 && found.best() > 0.95 * expected, "{found:?} {expected}");
+        assert_eq!(outside, 0);
+        assert!(found.gradients <= 1 + 3 * 60);
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_has_no_sharpness() {
+        let found = sharpness(&theta(), 0.1, (2, 9), KEY, |at| Ok((f64::NAN, at.copy()))).unwrap();
+        assert!(found.best().is_nan() && found.spread().is_nan());
+    }
+}

@@ -1,0 +1,246 @@
+//! Where to look at a loss as a function of one or two numbers: the plane of the principal components
+//! of a training's path, and filter-normalised random directions (Li et al. 2018, "Visualizing the
+//! Loss Landscape of Neural Nets"). Knows θ and its layout, no loss.
+
+use super::pca::pca;
+use crate::model::Layout;
+use crate::rng::{Purpose, Rng};
+use anyhow::{Result, ensure};
+use tch::{Kind, Tensor};
+
+/// A plane through the last row of a path.
+pub struct Plane {
+    /// The last row, [parameters] in float64.
+    pub origin: Tensor,
+    /// Orthonormal, [parameters] in float64; zeros where the path spans less than a plane.
+    pub directions: [Tensor; 2],
+    /// Of each row its coordinates: the inner products of row - origin with the directions.
+    pub coordinates: Vec<(f64, f64)>,
+    /// Of each row its Euclidean distance from the plane; 0 for the last.
+    pub distance: Vec<f64>,
+    /// Of each row its Euclidean distance from the origin.
+    pub distance_from_origin: Vec<f64>,
+    /// Share of the rows' variance along each direction, 0…1.
+    pub explained_variance_ratio: [f64; 2],
+}
+
+impl Plane {
+    /// Through the last of `rows`, along the first two principal components of all of them. The
+    /// components are those of the centred rows, which are also those of the rows minus the last one,
+    /// as Li et al. take them: centring removes what is subtracted from all.
+    ///
+    /// # Errors
+    /// Those of [`pca`].
+    pub fn of_path(rows: &[Tensor]) -> Result<Self> {
+        let _no_grad = tch::no_grad_guard();
+        let found = pca(rows, 2)?;
+        let last = rows.len().saturating_sub(1);
+        let origin = rows[last].f_view(-1)?.f_to_kind(Kind::Double)?;
+        let differences: Vec<Tensor> =
+            rows.iter().map(|row| row.f_view(-1)?.f_to_kind(Kind::Double)?.f_sub(&origin)).collect::<Result<_, _>>()?;
+        let mut directions: Vec<Tensor> = Vec::new();
+        for scores in &found.scores {
+            // With scores Xv of the centred rows X, Xᵀ Xv = λv; a common shift falls out, as the scores
+            // of one component sum to zero.
+            let mut sum = origin.f_zeros_like()?;
+            for (score, difference) in scores.iter().zip(&differences) {
+                sum = sum.f_add(&difference.f_mul_scalar(*score)?)?;
+            }
+            // The scores' rounding leaves a little of the first direction in the second.
+            for before in &directions {
+                sum = sum.f_sub(&before.f_mul(&sum.f_dot(before)?)?)?;
+            }
+            let length = sum.f_norm()?.f_double_value(&[])?;
+            directions.push(if length > 0.0 { sum.f_div_scalar(length)? } else { sum });
+        }
+        let [one, two] = <[Tensor; 2]>::try_from(directions).map_err(|_| anyhow::anyhow!("no two directions"))?;
+        let (mut coordinates, mut distance, mut distance_from_origin) = (Vec::new(), Vec::new(), Vec::new());
+        for difference in &differences {
+            let (x, y) = (difference.f_dot(&one)?, difference.f_dot(&two)?);
+            let off = difference.f_sub(&one.f_mul(&x)?)?.f_sub(&two.f_mul(&y)?)?;
+            coordinates.push((x.f_double_value(&[])?, y.f_double_value(&[])?));
+            distance.push(off.f_norm()?.f_double_value(&[])?);
+            distance_from_origin.push(difference.f_norm()?.f_double_value(&[])?);
+        }
+        let explained_variance_ratio = [found.explained_variance_ratio[0], found.explained_variance_ratio[1]];
+        Ok(Self {
+            origin,
+            directions: [one, two],
+            coordinates,
+            distance,
+            distance_from_origin,
+            explained_variance_ratio,
+        })
+    }
+
+    /// The point of the plane with these coordinates, [parameters] in float64.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn point(&self, (x, y): (f64, f64)) -> Result<Tensor> {
+        let [one, two] = &self.directions;
+        Ok(self.origin.f_add(&one.f_mul_scalar(x)?)?.f_add(&two.f_mul_scalar(y)?)?)
+    }
+
+    /// The lowest and highest x and y of a picture of the path: its bounding box with `margin` times the
+    /// box's own side added at either end. A side that is 0 becomes as long as the other, or 1.
+    #[must_use]
+    pub fn frame(&self, margin: f64) -> [(f64, f64); 2] {
+        let bounds = |of: fn(&(f64, f64)) -> f64| {
+            let values = self.coordinates.iter().map(of);
+            (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max))
+        };
+        let sides = [bounds(|c| c.0), bounds(|c| c.1)];
+        let longest = sides.iter().map(|(low, high)| high - low).fold(0.0, f64::max);
+        sides.map(|(low, high)| {
+            let side = if high > low { high - low } else { longest };
+            let air = if side > 0.0 { margin * side } else { 0.5 };
+            (low - air, high + air)
+        })
+    }
+}
+
+/// A random direction in which each filter is as long as that of `theta`: d ← d / ‖dⱼ‖ · ‖θⱼ‖ for every
+/// filter j, so that the same step changes networks of any scale alike (Li et al. 2018, section 4). A
+/// filter is the weights of one unit: of a convolution's output channel or of a linear layer's output.
+/// Biases are not moved. Flat, in the kind of `theta` [parameters].
+///
+/// Drawn on the host, keyed by `seed`, `name` and `index`.
+///
+/// # Errors
+/// Where `theta` does not fit the layout.
+pub fn filter_normalised_direction(
+    layout: &Layout,
+    theta: &Tensor,
+    (seed, name, index): (u64, &str, u64),
+) -> Result<Tensor> {
+    let _no_grad = tch::no_grad_guard();
+    ensure!(
+        theta.size() == [layout.parameters()],
+        "θ of shape {:?} for {} parameters",
+        theta.size(),
+        layout.parameters()
+    );
+    let mut rng = Rng::keyed(seed, name, Purpose::RandomDirection, index);
+    let draws: Vec<f64> = (0..layout.parameters()).map(|_| rng.bell()).collect();
+    let drawn = Tensor::from_slice(&draws).to_device(theta.device());
+    let mut slices = Vec::new();
+    for (index, slot) in layout.slots.iter().enumerate() {
+        let slice = layout.view(&drawn, index);
+        let own = layout.view(theta, index).f_to_kind(Kind::Double)?;
+        slices.push(if slot.shape.len() < 2 {
+            slice.f_zeros_like()?
+        } else {
+            let lengths = |of: &Tensor| of.f_flatten(1, -1)?.f_norm_scalaropt_dim(2, 1, true);
+            let factor = lengths(&own)?.f_div(&lengths(&slice)?)?;
+            slice.f_flatten(1, -1)?.f_mul(&factor)?.f_reshape(-1)?
+        });
+    }
+    Ok(Tensor::f_cat(&slices, 0)?.f_to_kind(theta.kind())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Classifier;
+    use tch::Device;
+
+    fn numbers(tensor: &Tensor) -> Vec<f64> {
+        tensor.to_kind(Kind::Double).view(-1).try_into().unwrap()
+    }
+
+    #[test]
+    fn a_path_in_a_tilted_plane_is_in_its_plane() {
+        // Rows c + a·u + b·v with orthonormal u, v, and one row off the plane along w.
+        let (u, v, w) = ([0.6, 0.8, 0.0, 0.0], [-0.8, 0.6, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]);
+        let places = [(-8.0, 1.0, 0.0), (-5.0, -2.0, 0.0), (-2.0, -1.0, 0.1), (-1.0, 1.0, 0.0), (0.0, 0.0, 0.0)];
+        let rows: Vec<Tensor> = places
+            .iter()
+            .map(|(a, b, c)| Tensor::from_slice(&[0, 1, 2, 3].map(|i| 7.0 + a * u[i] + b * v[i] + c * w[i])))
+            .collect();
+        let plane = Plane::of_path(&rows).unwrap();
+        let [one, two] = &plane.directions;
+        let dot = |a: &Tensor, b: &Tensor| a.dot(b).double_value(&[]);
+        assert!(
+            (dot(one, one) - 1.0).abs() < 1e-12 && (dot(two, two) - 1.0).abs() < 1e-12 && dot(one, two).abs() < 1e-12
+        );
+        for (row, &(a, b, c)) in places.iter().enumerate() {
+            let (x, y) = plane.coordinates[row];
+            // Distances within the plane are those of (a, b) up to the small tilt of the one row.
+            assert!((x.hypot(y) - f64::hypot(a, b)).abs() < 5e-3, "{row}");
+            assert!((plane.distance[row] - f64::abs(c)).abs() < 0.05, "{row}: {}", plane.distance[row]);
+            assert!((plane.distance_from_origin[row] - (a * a + b * b + c * c).sqrt()).abs() < 1e-12);
+            // Pythagoras, and the projection.
+            assert!((x * x + y * y + plane.distance[row].powi(2) - (a * a + b * b + c * c)).abs() < 1e-9);
+            let off = (rows[row].shallow_clone() - plane.point((x, y)).unwrap()).norm().double_value(&[]);
+            assert!((off - plane.distance[row]).abs() < 1e-9);
+        }
+        assert_eq!((plane.coordinates[4], plane.distance[4]), ((0.0, 0.0), 0.0));
+        let [(left, right), (low, high)] = plane.frame(0.5);
+        for (x, y) in &plane.coordinates {
+            assert!(left < *x && *x < right && low < *y && *y < high);
+        }
+    }
+
+    #[test]
+    fn explained_variance_and_scores_are_those_of_the_analysis() {
+        let layout = "784-3-10".parse::<Classifier>().unwrap().layout();
+        let rows: Vec<Tensor> = (0..6).map(|seed| layout.initial(seed, "plane", Kind::Float, Device::Cpu)).collect();
+        let (plane, pca) = (Plane::of_path(&rows).unwrap(), pca(&rows, 2).unwrap());
+        assert_eq!(plane.explained_variance_ratio.to_vec(), pca.explained_variance_ratio);
+        for row in 0..6 {
+            let (x, y) = plane.coordinates[row];
+            assert!((x - (pca.scores[0][row] - pca.scores[0][5])).abs() < 1e-9);
+            assert!((y - (pca.scores[1][row] - pca.scores[1][5])).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn paths_that_span_no_plane_have_a_frame() {
+        let rows = |values: &[f64]| values.iter().map(|&x| Tensor::from_slice(&[x, 2.0 * x])).collect::<Vec<_>>();
+        let line = Plane::of_path(&rows(&[0.0, 1.0, 3.0])).unwrap();
+        assert!(line.directions[1].norm().double_value(&[]) < 1e-6);
+        let [x, y] = line.frame(0.25);
+        assert!(x.0 < x.1 && y.0 < y.1 && y.1 - y.0 < x.1 - x.0);
+        assert_eq!(Plane::of_path(&rows(&[1.0])).unwrap().frame(0.25), [(-0.5, 0.5); 2]);
+        assert!(Plane::of_path(&[]).is_err());
+    }
+
+    #[test]
+    fn every_filter_of_a_direction_is_as_long_as_thetas() {
+        for model in ["conv3-conv4-6-10", "784-5-10"] {
+            let layout = model.parse::<Classifier>().unwrap().layout();
+            let theta = layout.initial(1, "filters", Kind::Double, Device::Cpu);
+            let key = |seed, index| filter_normalised_direction(&layout, &theta, (seed, "a", index)).unwrap();
+            let direction = key(0, 0);
+            assert_eq!(direction, key(0, 0));
+            assert!(direction != key(1, 0) && direction != key(0, 1));
+            // The slow way: number by number.
+            let mut rng = Rng::keyed(0, "a", Purpose::RandomDirection, 0);
+            let draws: Vec<f64> = (0..layout.parameters()).map(|_| rng.bell()).collect();
+            let (found, own) = (numbers(&direction), numbers(&theta));
+            for slot in &layout.slots {
+                let filters = if slot.shape.len() > 1 { slot.shape[0] } else { 0 };
+                if filters == 0 {
+                    let range = slot.offset as usize..(slot.offset + slot.len()) as usize;
+                    assert!(found[range].iter().all(|x| *x == 0.0), "{}", slot.name);
+                    continue;
+                }
+                let size = (slot.len() / filters) as usize;
+                for filter in 0..filters as usize {
+                    let start = slot.offset as usize + filter * size;
+                    let length = |of: &[f64]| of[start..start + size].iter().map(|x| x * x).sum::<f64>().sqrt();
+                    let factor = length(&own) / length(&draws);
+                    for i in start..start + size {
+                        assert!((found[i] - draws[i] * factor).abs() < 1e-12, "{} {i}", slot.name);
+                    }
+                }
+            }
+            // A layer ten times as large is moved ten times as far.
+            let larger = filter_normalised_direction(&layout, &(&theta * 10.0), (0, "a", 0)).unwrap();
+            assert!(larger.allclose(&(&direction * 10.0), 1e-12, 0.0, false));
+        }
+        let layout = "784-5-10".parse::<Classifier>().unwrap().layout();
+        assert!(filter_normalised_direction(&layout, &Tensor::from_slice(&[1.0]), (0, "a", 0)).is_err());
+    }
+}
