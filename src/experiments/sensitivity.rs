@@ -1,5 +1,6 @@
 //! `hw1 sensitivity`, task 3-3-2 of the report: trainings with small to large batches, and how
-//! strongly the networks answer to small changes of their input.
+//! strongly the networks answer to small changes of their input. Where all have one optimizer (preset
+//! `canonical`), how that goes with the generalization gap.
 
 use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use crate::analysis::statistics::mean;
@@ -229,6 +230,12 @@ impl Sensitivity {
         Trial { probe_size: self.probe_size, training }
     }
 
+    /// Whether its trainings differ in the batch size alone, so that what differs is due to that.
+    fn is_comparable(&self) -> bool {
+        let way = |recipe: &Recipe| (recipe.optimizer, recipe.learning_rate);
+        self.trainings.len() > 1 && self.trainings.iter().all(|recipe| way(recipe) == way(&self.trainings[0]))
+    }
+
     /// A trial's place among the trainings, for its colour.
     fn place(&self, trial: &Trial) -> usize {
         let recipe = Recipe::of(&trial.training);
@@ -289,6 +296,10 @@ fn report(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Report> {
     report.summary.insert("data".into(), data.into());
     report.summary.insert("parameters".into(), settings.model.layout().parameters().into());
     report.claims = claims(done)?;
+    if settings.is_comparable() {
+        report.figures.push(gap_figure(settings, done, data)?);
+        report.claims.extend(comparable_claims(done)?);
+    }
     Ok(report)
 }
 
@@ -417,7 +428,112 @@ fn overview(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Fi
     })
 }
 
+/// The generalization gap as Novak et al. (2018) have it, and as a difference of losses: name, axis, and the
+/// gap of a record.
+type Gap = (&'static str, &'static str, fn(&Measurements) -> Result<f64>);
+
+const GAPS: [Gap; 2] = [
+    ("train accuracy minus test accuracy", "train accuracy - test accuracy", |record| {
+        Ok(record.scalar("final_train_accuracy")? - record.scalar("final_test_accuracy")?)
+    }),
+    ("test loss minus train loss", "test loss - train loss", |record| {
+        Ok(record.scalar("final_test_loss")? - record.scalar("final_train_loss")?)
+    }),
+];
+
+/// The Jacobian norm against the generalization gap, a mark a training.
+fn gap_figure(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Figure> {
+    let mut panels = Vec::new();
+    for (_, label, gap) in GAPS {
+        let mut series = Vec::new();
+        for (color, recipe) in settings.trainings.iter().enumerate() {
+            let mut points = Vec::new();
+            for trial in done.iter().filter(|trial| settings.place(&trial.trial) == color) {
+                points.push((trial.record.scalar("final_jacobian_norm")?, gap(&trial.record)?));
+            }
+            // One legend serves both panels.
+            let label = if panels.is_empty() { format!("batch {}", recipe.batch_size) } else { String::new() };
+            if !points.is_empty() {
+                let mark = if color < 6 { Mark::Points } else { Mark::Crosses };
+                series.push(Series::new(label, Color::Cycle(color), points).mark(mark));
+            }
+        }
+        panels.push(Panel::plot("", Axis::linear("Jacobian norm"), Axis::linear(label), series));
+    }
+    Ok(Figure {
+        name: "gap".into(),
+        title: format!("Generalization gap against sensitivity, {data}"),
+        caption: format!(
+            "Each mark is a training, at its end: the mean Frobenius norm of ∂softmax/∂x over all test images of {data} \
+             against the generalization gap, by accuracy (left, as Novak et al. 2018) and by loss (right).{}",
+            repeats::caption(settings.repeats)
+        ),
+        columns: 2,
+        panels,
+    })
+}
+
 // ------------------------------------------------------------------------------------ claims
+
+/// What trainings that differ in the batch size alone can decide.
+fn comparable_claims(done: &[DoneTrial]) -> Result<Vec<Claim>> {
+    type Of = fn(&DoneTrial) -> Result<f64>;
+    let pairs = |x: Of, y: Of| -> Result<Vec<(f64, f64)>> {
+        let mut pairs = Vec::new();
+        for trial in done {
+            let pair = (x(trial)?, y(trial)?);
+            if pair.0.is_finite() && pair.1.is_finite() {
+                pairs.push(pair);
+            }
+        }
+        Ok(pairs)
+    };
+    let jacobian: Of = |trial| trial.record.scalar("final_jacobian_norm");
+    let input_gradient: Of = |trial| trial.record.scalar("final_input_gradient_norm");
+    let batch_size: Of = |trial| Ok(f64::from(trial.trial.training.batch_size));
+    let mut ratios = Vec::new();
+    let mut epochs = usize::MAX;
+    for trial in done {
+        ratios.push(highest_by_lowest(trial.record.series(JACOBIAN)?));
+        epochs = epochs.min(trial.record.series(JACOBIAN)?.len());
+    }
+    Ok(vec![
+        Claim::correlated(
+            "sensitivity-gap",
+            "The more sensitive a network is to its input (Jacobian norm), the larger its generalization gap in accuracy.",
+            &format!("Jacobian norm and {}", GAPS[0].0),
+            true,
+            &pairs(jacobian, |trial| GAPS[0].2(&trial.record))?,
+        ),
+        Claim::correlated(
+            "sensitivity-gap-loss",
+            "The more sensitive a network is to its input (Jacobian norm), the larger its generalization gap in loss.",
+            &format!("Jacobian norm and {}", GAPS[1].0),
+            true,
+            &pairs(jacobian, |trial| GAPS[1].2(&trial.record))?,
+        ),
+        Claim::correlated(
+            "sensitivity-batch-input-gradient",
+            "The larger the batch, the smaller the report's sensitivity.",
+            "batch size and input gradient norm",
+            false,
+            &pairs(batch_size, input_gradient)?,
+        ),
+        Claim::correlated(
+            "sensitivity-batch-jacobian",
+            "The larger the batch, the less sensitive the network (Jacobian norm).",
+            "batch size and Jacobian norm",
+            false,
+            &pairs(batch_size, jacobian)?,
+        ),
+        claim(
+            ("sensitivity-constant-jacobian", "The Jacobian norm stays almost constant in all trainings."),
+            "highest Jacobian norm over the epochs by the lowest",
+            (&ratios, epochs),
+            |ratio| (ratio <= 1.25, ratio >= 2.0),
+        ),
+    ])
+}
 
 /// The report's.
 const EPOCHS: usize = 10;
