@@ -80,7 +80,7 @@ const BETWEEN_POLISHES: usize = 50;
 /// Steps -(∇²L + μI)⁻¹∇L by Cholesky, with μ raised until that is positive definite and the loss falls,
 /// and lowered as the quadratic model proves right (its gain ratio): this goes to minima, and past saddles.
 /// Every 50 steps and at the end [`polish`] tries to finish, since along directions of hardly any
-/// curvature the descent is slow. A gradient or Hessian that is not finite ends it as stalled.
+/// curvature the descent is slow; at the end it goes on below `tolerance` as far as it gets. A gradient or Hessian that is not finite ends it as stalled.
 ///
 /// # Errors
 /// The function's, and those of `observe`, which is called before each step with (steps done, loss).
@@ -145,8 +145,7 @@ pub fn minimise(
             break;
         }
     }
-    if now.norm > tolerance
-        && steps > 0
+    if steps > 0
         && let Some(end) = polish(&now, &hessian, tolerance, function)?
     {
         now = end;
@@ -178,8 +177,8 @@ fn damped_step(hessian: &Tensor, damping: f64, gradient: &Tensor) -> Result<Opti
 }
 
 /// Newton's steps on ∇L = 0 from nearby, by the eigenvectors of H: -Σ λc/(λ² + (κ‖H‖)²) u with c = uᵀ∇L, for
-/// cutoffs κ of many sizes, the one that leaves the smallest gradient. Where they reach the tolerance
-/// and the loss is within a hundredth of before, the end.
+/// cutoffs κ of many sizes, the one that leaves the smallest gradient, on while it halves: to rounding, where
+/// it can. Where that is within the tolerance and the loss within a hundredth of before, the end.
 fn polish(
     from: &Point,
     hessian: &Tensor,
@@ -208,14 +207,12 @@ fn polish(
         }
         match best {
             Some(next) if next.norm <= 0.5 * now.norm => now = next,
-            _ => return Ok(None),
-        }
-        if now.norm <= tolerance {
-            return Ok(((now.loss - from.loss).abs() <= 0.01 * from.loss.abs()).then_some(now));
+            _ => break,
         }
         hessian = function.hessian(&now.theta)?;
     }
-    Ok(None)
+    let is_near = (now.loss - from.loss).abs() <= 0.01 * from.loss.abs();
+    Ok((now.norm <= tolerance && now.norm < from.norm && is_near).then_some(now))
 }
 
 /// How the gradient lies to the Hessian: ‖H∇L‖ / (‖H‖‖∇L‖), in 0…1, with ‖H‖ the largest |eigenvalue|. Near

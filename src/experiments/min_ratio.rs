@@ -238,7 +238,7 @@ impl Experiment for MinRatio {
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         let layout = trial.model.layout();
         let theta = match &trial.start {
-            Some(before) => cx.saved_weights(before, "final", &layout)?,
+            Some(before) => cx.saved_weights(before, "final", &layout)?.f_to_kind(Kind::Float)?,
             None => layout.initial(trial.seed, &regress::key(&trial.model), Kind::Float, cx.device),
         };
         cx.save_weights("initial", &layout, &theta)?;
@@ -363,7 +363,11 @@ fn by_whole_hessian(
         return Ok(measured);
     };
     let parameters = spectrum.eigenvalues.len() as f64;
-    let signs = spectrum.signs(trial.tolerance);
+    let tolerance = match trial.newton {
+        None => trial.tolerance,
+        Some(_) => resolution(trial.tolerance, &spectrum, norm(gradient)?),
+    };
+    let signs = spectrum.signs(tolerance);
     let positive_entries = hessian.f_gt(0.0)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as f64;
     let (smallest, largest) = (
         spectrum.eigenvalues.first().copied().unwrap_or(f64::NAN),
@@ -380,10 +384,20 @@ fn by_whole_hessian(
     ]);
     if trial.newton.is_some() {
         let flatness = flatness(&hessian.f_mv(gradient)?, gradient, largest.abs().max(smallest.abs()))?;
-        measured = measured.and([(FLATNESS, flatness)]);
+        measured = measured.and([(FLATNESS, flatness), ("zero_share", tolerance)]);
     }
     measured.series.insert("eigenvalues".into(), spectrum.eigenvalues);
     Ok(measured)
+}
+
+/// The share of the largest |eigenvalue| within which an eigenvalue counts as zero near a critical point.
+///
+/// ReLU networks compute the same when a unit's input weights grow as its output weights shrink. With the
+/// change Dθ of θ along that, ∇²L·Dθ = -D∇L: where the gradient has not vanished, such directions and their
+/// kin show eigenvalues of about ±‖∇L‖ in pairs, which vanish with it. They are no curvature of the point.
+fn resolution(tolerance: f64, spectrum: &Spectrum, gradient_norm: f64) -> f64 {
+    let largest = spectrum.eigenvalues.iter().fold(0f64, |largest, value| largest.max(value.abs()));
+    if largest > 0.0 { tolerance.max(2.0 * gradient_norm / largest) } else { tolerance }
 }
 
 /// ‖H∇L‖ / (‖H‖‖∇L‖).
@@ -504,7 +518,7 @@ impl MinRatio {
 type DoneTrial = Done<MinRatio>;
 
 /// A scalar in the table, and how it is called there.
-const SCALARS: [(&str, &str); 17] = [
+const SCALARS: [(&str, &str); 18] = [
     ("final_train_loss", "train loss"),
     ("final_validation_loss", "validation loss"),
     ("final_gradient_norm", "gradient norm"),
@@ -521,6 +535,7 @@ const SCALARS: [(&str, &str); 17] = [
     ("trained_train_loss", "train loss before Newton"),
     ("trained_gradient_norm", "gradient norm before Newton"),
     (FLATNESS, "‖H∇L‖ / ‖H‖‖∇L‖"),
+    ("zero_share", "|λ| that counts as zero, by largest"),
     ("trace", "trace"),
     ("trace_standard_error", "standard error of the trace"),
 ];
@@ -587,6 +602,7 @@ fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Report> {
     report.figures.push(curve_figure(done, formula)?);
     if settings.newton_steps > 0 {
         report.figures.push(newton_figure(settings, done, formula)?);
+        report.figures.push(certificate_figure(settings, done, formula)?);
     }
     let mut quantiles = serde_json::Map::new();
     for &(name, _) in &scalars {
@@ -645,11 +661,12 @@ fn ratio_figure(settings: &MinRatio, done: &[DoneTrial], formula: &str) -> Resul
         title: format!("Loss against minimal ratio on {formula}"),
         caption: format!(
             "The loss at the end of each of {} trainings{} against the share of the Hessian's positive entries (left, \
-             the report's ratio) and positive eigenvalues (right; above {:e} of the largest). Crosses: the gradient \
+             the report's ratio) and positive eigenvalues (right; above {:e} of the largest{}). Crosses: the gradient \
              norm did not get below {threshold:e}.",
             done.len(),
             if settings.newton_steps > 0 { " and of Newton's method after it" } else { "" },
             settings.tolerance,
+            if settings.newton_steps > 0 { " and above 2‖∇L‖" } else { "" },
         ),
         columns: 2,
         panels,
@@ -806,6 +823,57 @@ fn newton_figure(settings: &MinRatio, done: &[DoneTrial], formula: &str) -> Resu
     })
 }
 
+/// What each end is worth: its most negative eigenvalue and how its gradient lies, against the gradient's norm.
+fn certificate_figure(settings: &MinRatio, done: &[DoneTrial], formula: &str) -> Result<Figure> {
+    type Of = fn(f64) -> f64;
+    let same: Of = |value| value;
+    let minus: Of = |value| -value;
+    let mut panels = Vec::new();
+    for (name, of, y) in [
+        ("smallest_eigenvalue", minus, Axis::log("-(smallest eigenvalue of ∇²L)")),
+        (FLATNESS, same, Axis::log("‖∇²L ∇L‖ / ‖∇²L‖‖∇L‖")),
+    ] {
+        let (mut reached, mut others) = (Vec::new(), Vec::new());
+        for trial in done {
+            let scalar = |name: &str| trial.record.scalars.get(name).copied();
+            if let (Some(x), Some(y)) = (scalar("final_gradient_norm"), scalar(name).map(of).filter(|y| *y > 0.0)) {
+                (if trial.record.scalar("reached")? == 1.0 { &mut reached } else { &mut others }).push((x, y));
+            }
+        }
+        let mut series = Vec::new();
+        let ends: Vec<f64> = reached.iter().chain(&others).map(|point| point.0).collect();
+        if let ([Some(low), Some(high)], "smallest_eigenvalue") = ([0.0, 1.0].map(|share| quantile(&ends, share)), name)
+        {
+            let line = vec![(low, low), (high, high)];
+            series.push(Series::new("equal", Color::Cycle(2), line).mark(Mark::Dashed));
+        }
+        for (label, mark, color, points) in
+            [("reached", Mark::Points, 0, reached), ("not reached", Mark::Crosses, 1, others)]
+        {
+            if !points.is_empty() {
+                // One legend serves both panels.
+                let label = if panels.is_empty() { label } else { "" };
+                series.push(Series::new(label, Color::Cycle(color), points).mark(mark));
+            }
+        }
+        panels.push(Panel::plot("", Axis::log("gradient norm ‖∇L‖₂"), y, series));
+    }
+    Ok(Figure {
+        name: "certificate".into(),
+        title: format!("How near to critical points, on {formula}"),
+        caption: format!(
+            "The ends of {} trainings and of Newton's method after them. Left: the most negative eigenvalue of the \
+             Hessian, where one is below 0; those of the size of ‖∇L‖ (dashed) vanish with it and count as zero. Right: \
+             near 0 the gradient would lie where there is no curvature (gradient-flat: Frye et al. 2021). Goal: ‖∇L‖ ≤ \
+             {:e}.",
+            done.len(),
+            settings.newton_threshold
+        ),
+        columns: 2,
+        panels,
+    })
+}
+
 /// The median of curves and the band of their middle eight tenths, from x = `first` on. A curve that has
 /// ended stays where it was.
 fn middle_of(curves: &[&[f64]], first: usize) -> Vec<Series> {
@@ -935,7 +1003,7 @@ fn canonical_claims(settings: &MinRatio, done: &[DoneTrial]) -> Vec<Claim> {
                 .filter(has_spectrum)
                 .map(|trial| at(trial, "negative_eigenvalues") == 0.0)
                 .collect::<Vec<_>>(),
-            &format!("no eigenvalue below -{:e} of the largest", settings.tolerance),
+            &format!("no eigenvalue below -{:e} of the largest and below -2‖∇L‖", settings.tolerance),
         ),
         Claim::counted(
             "min-ratio-not-gradient-flat",
