@@ -707,13 +707,13 @@ const LINEAR: i32 = -14;
 /// Counts of eigenvalues in bins of a quarter of a decade, and one for all about 0.
 fn histogram(title: &str, eigenvalues: &[f64]) -> Panel {
     let counted: Vec<(f64, f64)> = eigenvalues.iter().map(|&value| (value, 1.0)).collect();
-    weighted_histogram(title, &counted)
+    weighted_histogram(title, LINEAR, &counted)
 }
 
 /// The same of eigenvalues that count for more or less than one.
-fn weighted_histogram(title: &str, eigenvalues: &[(f64, f64)]) -> Panel {
+fn weighted_histogram(title: &str, linear_power: i32, eigenvalues: &[(f64, f64)]) -> Panel {
     const BINS_A_DECADE: f64 = 4.0;
-    let linear = 10f64.powi(LINEAR);
+    let linear = 10f64.powi(linear_power);
     let mut counts = std::collections::BTreeMap::new();
     for &(value, weight) in eigenvalues {
         // Bins are numbered outwards from 0, the middle one.
@@ -733,7 +733,7 @@ fn weighted_histogram(title: &str, eigenvalues: &[(f64, f64)]) -> Panel {
         (low, high, count)
     });
     let series = Series::histogram("", Color::Cycle(0), bins);
-    Panel::plot(title, Axis::symlog("eigenvalue of ∇²L", LINEAR), Axis::log("eigenvalues"), vec![series])
+    Panel::plot(title, Axis::symlog("eigenvalue of ∇²L", linear_power), Axis::log("eigenvalues"), vec![series])
 }
 
 /// What Hessian-vector products tell: extreme eigenvalues by rank, and the density of all.
@@ -768,13 +768,15 @@ fn lanczos_figure(settings: &MinRatio, done: &[DoneTrial], formula: &str) -> Res
         columns: 2,
         panels: vec![
             Panel::plot("", Axis::linear("rank"), Axis::symlog("eigenvalue of ∇²L", EXTREME_LINEAR), extremes),
-            weighted_histogram("", &nodes),
+            weighted_histogram("", DENSITY_LINEAR, &nodes),
         ],
     })
 }
 
 /// Extreme eigenvalues within ±10^this of 0 share the middle of the axis.
 const EXTREME_LINEAR: i32 = -8;
+/// The same of the density, whose nodes do not tell eigenvalues this near to 0 from 0.
+const DENSITY_LINEAR: i32 = -4;
 
 /// L and the smallest ‖∇L‖ so far over the steps of Newton's method, and where each training ended.
 fn newton_figure(settings: &MinRatio, done: &[DoneTrial], formula: &str) -> Result<Figure> {
