@@ -402,8 +402,9 @@ fn resolution(tolerance: f64, spectrum: &Spectrum, gradient_norm: f64) -> f64 {
 
 /// ‖H∇L‖ / (‖H‖‖∇L‖).
 const FLATNESS: &str = "gradient_flatness";
-/// Of Lanczos's residuals, as a share of the largest |eigenvalue|.
-const RESIDUAL: f64 = 1e-6;
+/// Of Lanczos's residuals, as a share of the largest |eigenvalue|: well below the smallest eigenvalues, else values
+/// further in pass for them.
+const RESIDUAL: f64 = 1e-10;
 /// Steps of Lanczos a probe of the density.
 const DENSITY_STEPS: usize = 60;
 
