@@ -2,7 +2,7 @@
 //! the records; [`Study`] is the same with its types erased, which the runner and the registry
 //! hold. Knows neither the command line nor files.
 
-use crate::analysis::statistics::{Estimate, LEVEL, PairedComparison, share, sign_test};
+use crate::analysis::statistics::{Estimate, LEVEL, PairedComparison, share, sign_test, spearman_with_interval};
 use crate::checkpoint::{EPOCHS, Keeper, State};
 use crate::data::batches::{DataSpec, Images};
 use crate::error::Interrupted;
@@ -303,6 +303,34 @@ impl Claim {
             "as_claimed": count, "p_as_claimed": p_as_claimed, "p_opposite": p_opposite,
         });
         let effect = Effect::new(format!("share of {cases} where it held (Clopper-Pearson interval)"), share(count, n));
+        Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence }
+    }
+
+    /// A claim that two numbers of each training, such as "batch size and loss", rise together (`rising`) or
+    /// one falls as the other rises: supported where the 95 % interval of Spearman's correlation lies on that
+    /// side of 0, refuted where it lies on the other.
+    #[must_use]
+    pub fn correlated(id: &str, statement: &str, of: &str, rising: bool, pairs: &[(f64, f64)]) -> Self {
+        let correlation = spearman_with_interval(pairs);
+        let interval = correlation.and_then(|correlation| correlation.interval);
+        let verdict = match interval {
+            Some([low, _]) if low > 0.0 => [Verdict::Refuted, Verdict::Supported][usize::from(rising)],
+            Some([_, high]) if high < 0.0 => [Verdict::Supported, Verdict::Refuted][usize::from(rising)],
+            _ => Verdict::Inconclusive,
+        };
+        let detail = match (correlation, interval) {
+            (Some(Estimate { value, n, .. }), Some([low, high])) => format!(
+                "Spearman's correlation of {of} over {n} trainings: {value:.2} (95 % interval {low:.2} to {high:.2})."
+            ),
+            _ => "Too few trainings to say.".to_owned(),
+        };
+        let side = if rising { "above" } else { "below" };
+        let evidence = serde_json::json!({
+            "rule": format!("the interval of the correlation {side} 0; refuted where it is on the other side"),
+        });
+        let effect = correlation.and_then(|correlation| {
+            Effect::new(format!("Spearman's correlation of {of} over trainings (Fisher's z)"), correlation)
+        });
         Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence }
     }
 
@@ -1027,6 +1055,24 @@ mod tests {
         ] {
             assert_ne!(base, other);
         }
+    }
+
+    #[test]
+    fn correlations_are_judged_by_their_interval() {
+        let claim = |pairs: &[(f64, f64)], rising| Claim::correlated("id", "It falls.", "a and b", rising, pairs);
+        let falling: Vec<(f64, f64)> = (0..12).map(|i| (f64::from(i), f64::from(-i))).collect();
+        assert_eq!(claim(&falling, false).verdict, Verdict::Supported);
+        assert_eq!(claim(&falling, true).verdict, Verdict::Refuted);
+        assert_eq!(claim(&falling, true).effect.unwrap().effect, -1.0);
+        assert_eq!(claim(&falling[..3], false).verdict, Verdict::Inconclusive);
+        let neither: Vec<(f64, f64)> = (0..12).map(|i| (f64::from(i), f64::from(i * 7 % 12 % 5))).collect();
+        assert_eq!(claim(&neither, false).verdict, Verdict::Inconclusive);
+        assert_eq!(claim(&neither, true).verdict, Verdict::Inconclusive);
+        let rising: Vec<(f64, f64)> = falling.iter().map(|(x, y)| (*x, -y)).collect();
+        assert_eq!(
+            (claim(&rising, true).verdict, claim(&rising, false).verdict),
+            (Verdict::Supported, Verdict::Refuted)
+        );
     }
 
     #[test]

@@ -135,7 +135,8 @@ pub struct Wanted {
     pub top: usize,
     /// How many of the smallest.
     pub bottom: usize,
-    /// Residuals are to be at most this share of the largest |eigenvalue|.
+    /// Residuals are to be at most this share of the largest |eigenvalue|. Where the wanted end is crowded,
+    /// residuals as large as its eigenvalues let values further in pass for them.
     pub tolerance: f64,
     /// Products at most, but for the one each result's residual takes.
     pub steps: usize,

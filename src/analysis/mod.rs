@@ -3,6 +3,7 @@
 pub mod curvature;
 pub mod hessian;
 pub mod interpolation;
+pub mod newton;
 pub mod pca;
 pub mod sensitivity;
 pub mod sharpness;
