@@ -315,9 +315,7 @@ fn all_studies(common: &Common, matches: &ArgMatches) -> Result<(Studies, String
     for entry in REGISTRY.iter().filter(|entry| wanted(entry.name)) {
         let of_entry = sets.iter().filter(|(name, _)| *name == entry.name).map(|(_, set)| set.clone());
         let mut layers = Layers { preset: common.preset.clone(), sets: of_entry.collect(), ..Layers::default() };
-        if common.repeats.is_none() && entry.repeats_in_all > 1 {
-            layers.flags.push(("--repeats".into(), "repeats".into(), Value::Integer(entry.repeats_in_all as i64)));
-        }
+        layers.repeats = Some(entry.repeats_in_all);
         add_numbers(common, &mut layers)?;
         studies.extend((entry.studies)(&layers)?);
     }

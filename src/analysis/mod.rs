@@ -1,5 +1,6 @@
 //! What is computed from results. Knows tensors, objectives and numbers, never files or figures.
 
+pub mod double_descent;
 pub mod hessian;
 pub mod interpolation;
 pub mod pca;
