@@ -180,8 +180,11 @@ fn report(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Report> {
     let columns = ["model", "parameters", "seed", "train loss", "train accuracy", "test loss", "test accuracy"];
     report.columns = columns.map(str::to_owned).to_vec();
     for trial in done {
-        let mut row =
-            vec![trial.label.clone().into(), Cell::Count(trial.record.parameters as f64), Cell::Seed(trial.trial.seed())];
+        let mut row = vec![
+            trial.label.clone().into(),
+            Cell::Count(trial.record.parameters as f64),
+            Cell::Seed(trial.trial.seed()),
+        ];
         for name in FINAL {
             row.push(cell(trial.record.scalar(name)?));
         }
@@ -637,9 +640,10 @@ fn improves_claim(levels: &[Level]) -> Claim {
         }
         correlations.push(spearman_with_interval(&pairs));
     }
-    let words = levels.iter().zip(&correlations).map(|(level, correlation)| {
-        format!("{} with {}", shown_interval(*correlation), noise_name(level.noise))
-    });
+    let words = levels
+        .iter()
+        .zip(&correlations)
+        .map(|(level, correlation)| format!("{} with {}", shown_interval(*correlation), noise_name(level.noise)));
     let weakest = correlations.iter().flatten().min_by(|a, b| a.value.total_cmp(&b.value));
     Claim {
         id: "params-sweep-improves".into(),
@@ -666,8 +670,7 @@ fn levels_off_claim(levels: &[Level]) -> Claim {
     for level in levels {
         let Some(first) = level.sizes.iter().position(|size| *size > LEVELS_OFF as f64) else { continue };
         for (name, curves) in [("test error", &level.test_error), ("test loss", &level.test_loss)] {
-            let ratios: Vec<f64> =
-                curves.iter().map(|curve| (curve[curve.len() - 1] / curve[first]).log10()).collect();
+            let ratios: Vec<f64> = curves.iter().map(|curve| (curve[curve.len() - 1] / curve[first]).log10()).collect();
             let change = mean(&ratios);
             words.push(format!(
                 "{name} times {} with {}",
