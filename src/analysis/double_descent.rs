@@ -1,7 +1,7 @@
 //! Double descent (Belkin et al. 2019, Nakkiran et al. 2020): where the error over model size falls, rises
 //! to a peak and falls again. Knows curves of numbers, no model and no training.
 
-use crate::analysis::statistics::{Estimate, mean};
+use super::statistics::{Estimate, mean};
 use serde::Serialize;
 
 /// The peak of an error over sizes, with the dip before it.

@@ -471,7 +471,8 @@ fn descent_figure(settings: &ParamsSweep, levels: &[Level], data: &str) -> Figur
         for (color, level) in levels.iter().enumerate() {
             for (index, curve) in curves(level).iter().enumerate() {
                 // One legend serves all four panels.
-                let label = if index == 0 && title == "Test error" { noise_name(level.noise) } else { String::new() };
+                let label =
+                    if index == 0 && title == "Training error" { noise_name(level.noise) } else { String::new() };
                 let points = level.sizes.iter().copied().zip(curve.iter().copied()).collect();
                 series.push(Series::new(label, Color::Cycle(color), points).mark(Mark::LinePoints));
             }
@@ -501,7 +502,7 @@ fn descent_figure(settings: &ParamsSweep, levels: &[Level], data: &str) -> Figur
 fn rules(samples: usize, levels: &[Level]) -> Vec<(f64, String)> {
     let mut rules = vec![(samples as f64 * f64::from(CLASSES), "n · classes".to_owned())];
     let noisiest = levels.iter().max_by(|a, b| a.noise.total_cmp(&b.noise));
-    rules.extend(noisiest.and_then(Level::threshold).map(|parameters| (parameters, "fits all".to_owned())));
+    rules.extend(noisiest.and_then(Level::threshold).map(|parameters| (parameters, "fits all labels".to_owned())));
     rules
 }
 

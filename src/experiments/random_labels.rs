@@ -40,7 +40,7 @@ pub struct RandomLabels {
 
 /// Share of the training labels that are drawn anew, 0…1; or several, to compare.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "corruption is a share from 0 to 1, or a list of them")]
 enum Corruption {
     One(f64),
     Several(Vec<f64>),
