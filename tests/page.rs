@@ -163,7 +163,10 @@ fn hostile(dir: &Dir) {
         fs::create_dir_all(&other).unwrap();
         fs::copy(dir.path().join("run/grad-norm/metrics.json"), other.join("metrics.json")).unwrap();
     }
-    change(dir, "other/grad-norm/metrics.json", |metrics| metrics["claims"][0]["verdict"] = "supported".into());
+    change(dir, "other/grad-norm/metrics.json", |metrics| {
+        metrics["claims"][0]["verdict"] = "supported".into();
+        metrics["provenance"]["preset"] = format!("{HOSTILE} other").into();
+    });
     let svg = "<svg xmlns='http://www.w3.org/2000/svg' width=\"10\" height=\"10\"><script>console.error(2)</script>\
                <style>* { display: none }</style><image href='http://127.0.0.1:9/x.png'/></svg>\">#%41<h1>";
     fs::write(dir.path().join("run/grad-norm/figures/gradient-norm.svg"), svg.replace("\">#%41<h1>", "")).unwrap();
