@@ -401,17 +401,18 @@ fn claims(settings: &Simulate, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         let (better, worse) = (losses(settings, done, pair[0])?, losses(settings, done, pair[1])?);
         pairs.push(PairedComparison::of_losses((pair[0], &better), (pair[1], &worse)));
     }
-    Ok(vec![Claim::ordered(
-        id,
-        statement,
-        &pairs,
-        "final training losses; trainings that reached the last epoch without converging are left out",
-    )])
+    let rule = if settings.patience > 1 {
+        "final training losses, at convergence or at the last epoch"
+    } else {
+        "final training losses; trainings that reached the last epoch without converging are left out"
+    };
+    Ok(vec![Claim::ordered(id, statement, &pairs, rule)])
 }
 
 /// Final training losses, by seed, of the report's model of that name, or of the one that stands for it
-/// at equal size. The claims are about the loss at convergence: a training that ran out of epochs says
-/// nothing of it.
+/// at equal size. With the report's patience the claims are about the loss at convergence: a training that
+/// ran out of epochs says nothing of it. With more patience it is the one that still improves, and leaving
+/// it out would leave out the best.
 fn losses(settings: &Simulate, done: &[DoneTrial], label: &str) -> Result<Vec<(u64, f64)>> {
     let widths = |trial: &DoneTrial| trial.trial.model.to_string();
     let of_equal_size = settings.function.to_string() == "sin-sq"
@@ -425,7 +426,8 @@ fn losses(settings: &Simulate, done: &[DoneTrial], label: &str) -> Result<Vec<(u
     };
     let mut losses = Vec::new();
     for trial in done.iter().filter(is_of) {
-        if trial.record.scalar("converged")? == 1.0 || trial.record.scalar("diverged")? == 1.0 {
+        if settings.patience > 1 || trial.record.scalar("converged")? == 1.0 || trial.record.scalar("diverged")? == 1.0
+        {
             losses.push((trial.trial.seed, trial.record.scalar("final_train_loss")?));
         }
     }
