@@ -8,7 +8,7 @@ use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::repeats::together;
-use crate::train::{Curves, MiniBatches, OptimizerName, train_classifier};
+use crate::train::{Curves, MiniBatches, OptimizerName, Testing, train_classifier};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::Kind;
@@ -80,6 +80,21 @@ impl Training {
         &self,
         cx: &mut Context,
         train: &Samples,
+        after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<()>,
+    ) -> Result<(CrossEntropy, Measurements)> {
+        self.run_tested_every(1, cx, train, after_epoch)
+    }
+
+    /// [`Self::run_observed`], tested every so many epochs only, and after the last: where an epoch is
+    /// short, testing would take most of the time.
+    ///
+    /// # Errors
+    /// Those of [`Self::run_observed`].
+    pub fn run_tested_every(
+        &self,
+        every: u64,
+        cx: &mut Context,
+        train: &Samples,
         mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<()>,
     ) -> Result<(CrossEntropy, Measurements)> {
         let (layout, name) = (self.model.layout(), self.name());
@@ -94,8 +109,9 @@ impl Training {
             shuffle: self.shuffle.then_some((self.seed, name.as_str())),
         };
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
+        let testing = Testing { samples: &test, every };
         let curves =
-            train_classifier(&objective, &mut optimizer, &batches, &test, self.epochs, cx, |cx, epoch, series| {
+            train_classifier(&objective, &mut optimizer, &batches, &testing, self.epochs, cx, |cx, epoch, series| {
                 after_epoch(cx, epoch, &objective, series)
             })?;
         let (train, test) = (objective.evaluate(train), objective.evaluate(&test));

@@ -85,7 +85,7 @@ struct Common {
     /// Epochs, at most
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     epochs: Option<u64>,
-    /// report (as the report says) or smoke (tiny) [default: report]
+    /// report (as the report says), canonical (as the literature asks) or smoke (tiny) [default: report]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Folder with MNIST's files, for studies on digits [default: HW1_DATA_DIR, else the cache]
@@ -189,7 +189,7 @@ pub fn command() -> Command {
                 arg.value_name("STUDY.KEY=VALUE").help("Any setting of a study, as TOML; may be repeated")
             })
             .mut_arg("repeats", |arg| {
-                arg.help("Seeds to run of every study [default: 5 of simulate and grad-norm, 1 of the others]")
+                arg.help("Seeds to run of every study [default: the preset's, else 5 of simulate and grad-norm, 1 of the others]")
             }),
     );
     command = command.subcommand(
@@ -208,6 +208,11 @@ pub fn command() -> Command {
                     .value_name("NAME")
                     .default_value(DEFAULT_PRESET)
                     .help("Preset whose run directory it is, where --out names none"),
+            )
+            .arg(
+                Arg::new("against").long("against").value_name("DIR").value_parser(clap::value_parser!(PathBuf)).help(
+                    "Run directory whose verdicts stand beside [default: of preset canonical, its neighbour report]",
+                ),
             )
             .arg(
                 Arg::new("format")
@@ -276,7 +281,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         return ran;
     }
     // Also where a trial failed: the page shows what there is.
-    let page = write_page(&run_dir, Format::Html);
+    let page = write_page(&run_dir, None, Format::Html);
     match (ran, page) {
         (Err(error), _) | (Ok(()), Err(error)) => Err(error),
         (Ok(()), Ok(path)) if common.json => {
@@ -315,9 +320,7 @@ fn all_studies(common: &Common, matches: &ArgMatches) -> Result<(Studies, String
     for entry in REGISTRY.iter().filter(|entry| wanted(entry.name)) {
         let of_entry = sets.iter().filter(|(name, _)| *name == entry.name).map(|(_, set)| set.clone());
         let mut layers = Layers { preset: common.preset.clone(), sets: of_entry.collect(), ..Layers::default() };
-        if common.repeats.is_none() && entry.repeats_in_all > 1 {
-            layers.flags.push(("--repeats".into(), "repeats".into(), Value::Integer(entry.repeats_in_all as i64)));
-        }
+        layers.repeats = Some(entry.repeats_in_all);
         add_numbers(common, &mut layers)?;
         studies.extend((entry.studies)(&layers)?);
     }
@@ -385,12 +388,13 @@ fn report(matches: &ArgMatches) -> Result<()> {
     let preset: &String = matches.get_one("preset").context("a preset")?;
     let run_dir = run_dir(matches.get_one("out"), preset);
     let markdown = matches.get_one::<String>("format").is_some_and(|format| format == "markdown");
-    let path = write_page(&run_dir, if markdown { Format::Markdown } else { Format::Html })?;
+    let against = matches.get_one::<PathBuf>("against").map(|dir| RunDir::new(dir.clone()));
+    let path = write_page(&run_dir, against.as_ref(), if markdown { Format::Markdown } else { Format::Html })?;
     print(&format!("{}\n", path.display()))
 }
 
 /// Writes the page of a run directory; returns its path.
-fn write_page(run_dir: &RunDir, format: Format) -> Result<PathBuf> {
+fn write_page(run_dir: &RunDir, against: Option<&RunDir>, format: Format) -> Result<PathBuf> {
     let mut references = Vec::new();
     for entry in REGISTRY {
         for study in (entry.studies)(&Layers::default())? {
@@ -398,7 +402,7 @@ fn write_page(run_dir: &RunDir, format: Format) -> Result<PathBuf> {
             references.push(Reference { experiment, folder: study.folder(), settings });
         }
     }
-    page::write(run_dir, &references, format)
+    page::write(run_dir, against, &references, format)
 }
 
 /// `hw1 verify`: a line a study and a line a problem.

@@ -2,7 +2,7 @@
 //! directories side by side; each as text and as JSON. Reads metrics.json, never a record.
 
 use crate::experiment::{Verdict, whole_or_significant};
-use crate::metrics::{Claim, Metrics, State, StudyFolder, Trial};
+use crate::metrics::{Answer, Claim, LinedUp, Metrics, State, StudyFolder, Trial, lined_up};
 use crate::terminal::{counted, paragraph, plain, shell_word, table};
 use anyhow::Result;
 use serde::Serialize;
@@ -321,6 +321,11 @@ pub struct Comparison {
     /// Studies that cannot be read on one side, and why.
     problems: Vec<String>,
     studies: Vec<Compared>,
+    /// Every claim of both, lined up.
+    claims: Vec<LinedUp>,
+    /// Whether the two are of different presets: the same questions, asked otherwise.
+    #[serde(skip)]
+    presets_differ: bool,
     /// Whether nothing at all that is compared differs.
     same: bool,
 }
@@ -434,7 +439,13 @@ impl Comparison {
         let same = [&only_in_a, &only_in_b, &problems].iter().all(|list| list.is_empty())
             && studies.iter().all(Compared::is_same);
         let shown = |path: &Path| path.display().to_string();
-        Self { a: shown(a.0), b: shown(b.0), only_in_a, only_in_b, problems, studies, same }
+        let presets = |folders: &[StudyFolder]| -> BTreeSet<Option<String>> {
+            folders.iter().filter_map(StudyFolder::metrics).map(|metrics| metrics.provenance.preset.clone()).collect()
+        };
+        let presets_differ = presets(a.1) != presets(b.1);
+        let claims = lined_up(a.1, b.1);
+        let (a, b) = (shown(a.0), shown(b.0));
+        Self { a, b, only_in_a, only_in_b, problems, studies, claims, presets_differ, same }
     }
 
     /// What differs; with `all`, every scalar.
@@ -469,7 +480,31 @@ impl Comparison {
             let line = format!("No differences: {}", plain(&same.join(", ")));
             text.push_str(&format!("\n{}", paragraph(&line, 0, width)));
         }
+        if (all || self.presets_differ) && !self.claims.is_empty() {
+            text.push_str(&self.claims_table(width));
+        }
         text
+    }
+
+    /// A row for each claim: what A says, what B says, and whether they agree.
+    fn claims_table(&self, width: Option<usize>) -> String {
+        let words = |answer| match answer {
+            Answer::Agree => "agree",
+            Answer::Differ => "differ",
+            Answer::OnlyInA => "only in A",
+            Answer::OnlyInB => "only in B",
+        };
+        let verdict = |verdict: Option<Verdict>| verdict.map_or_else(|| "-".to_owned(), |verdict| verdict.to_string());
+        let columns = ["claim", "A", "B", "A and B"].map(String::from);
+        let row = |claim: &LinedUp| {
+            vec![plain(&claim.id), verdict(claim.a), verdict(claim.b), words(claim.answer).to_owned()]
+        };
+        let rows: Vec<Vec<String>> = self.claims.iter().map(row).collect();
+        let count = |answer| self.claims.iter().filter(|claim| claim.answer == answer).count();
+        let answers = [Answer::Agree, Answer::Differ, Answer::OnlyInA, Answer::OnlyInB];
+        let tally: Vec<String> = answers.map(|answer| format!("{} {}", count(answer), words(answer))).to_vec();
+        let claims = counted(self.claims.len(), "claim", "claims");
+        format!("\nAll claims\n{}\n{claims}: {}\n", table(&columns, &rows, width), tally.join(", "))
     }
 }
 

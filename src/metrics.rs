@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -83,6 +83,60 @@ pub struct Claim {
     /// Cases, such as seeds, that it rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<u64>,
+}
+
+/// A claim of two run directories: of one study, by its id.
+#[derive(Serialize)]
+pub struct LinedUp {
+    pub study: String,
+    pub id: String,
+    /// As B has it, else as A has it.
+    pub statement: String,
+    pub a: Option<Verdict>,
+    pub b: Option<Verdict>,
+    pub answer: Answer,
+}
+
+/// What two run directories say of one claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Agree,
+    Differ,
+    OnlyInA,
+    OnlyInB,
+}
+
+/// All claims of two run directories, lined up by study and id: each study's as B has them, then those
+/// that only A has.
+#[must_use]
+pub fn lined_up(a: &[StudyFolder], b: &[StudyFolder]) -> Vec<LinedUp> {
+    let names: BTreeSet<&str> = a.iter().chain(b).map(|folder| folder.name.as_str()).collect();
+    let claims = |folders: &'_ [StudyFolder], name: &str| -> Vec<(String, String, Verdict)> {
+        let metrics = folders.iter().find(|folder| folder.name == name).and_then(StudyFolder::metrics);
+        let claims = metrics.map_or(&[][..], |metrics| &metrics.claims);
+        claims.iter().map(|claim| (claim.id.clone(), claim.statement.clone(), claim.verdict)).collect()
+    };
+    let mut lined_up = Vec::new();
+    for name in names {
+        let (in_a, in_b) = (claims(a, name), claims(b, name));
+        let only_in_a = in_a.iter().filter(|(id, ..)| !in_b.iter().any(|(other, ..)| other == id));
+        for (id, statement, _) in in_b.iter().chain(only_in_a) {
+            let verdict = |claims: &[(String, String, Verdict)]| {
+                claims.iter().find(|(other, ..)| other == id).map(|(.., verdict)| *verdict)
+            };
+            let (a, b) = (verdict(&in_a), verdict(&in_b));
+            let answer = match (a, b) {
+                (Some(a), Some(b)) if a == b => Answer::Agree,
+                (Some(_), Some(_)) => Answer::Differ,
+                (Some(_), None) => Answer::OnlyInA,
+                (None, _) => Answer::OnlyInB,
+            };
+            let (study, id, statement) = (name.to_owned(), id.clone(), statement.clone());
+            lined_up.push(LinedUp { study, id, statement, a, b, answer });
+        }
+    }
+    lined_up
 }
 
 /// A study's folder in a run directory.

@@ -8,7 +8,7 @@
 
 use crate::error::one_line;
 use crate::experiment::{Verdict, significant, whole_or_significant};
-use crate::metrics;
+use crate::metrics::{self, Answer, LinedUp, lined_up, read_run_dir};
 use crate::run_dir::{RunDir, StudyDir};
 use crate::terminal::{counted, is_number, shell_word};
 use anyhow::{Context as _, Result, bail};
@@ -32,14 +32,25 @@ pub struct Reference {
     pub settings: Value,
 }
 
-/// Writes the page of `run_dir` into it and returns its path; `references` give the order. The same
-/// run directory gives the same bytes.
+/// Writes the page of `run_dir` into it and returns its path; `references` give the order. Where `against`
+/// names another run directory, or this one is of preset `canonical` and a folder `report` stands beside
+/// it, a table holds the claims of both against each other. The same run directories give the same bytes.
 ///
 /// # Errors
-/// Where there is no study in it, or the page cannot be written. A study that cannot be read is a
-/// line on the page.
-pub fn write(run_dir: &RunDir, references: &[Reference], format: Format) -> Result<PathBuf> {
-    let page = Page::read(run_dir, references, format)?;
+/// Where there is no study in it or in `against`, or the page cannot be written. A study that cannot be
+/// read is a line on the page.
+pub fn write(run_dir: &RunDir, against: Option<&RunDir>, references: &[Reference], format: Format) -> Result<PathBuf> {
+    let mut page = Page::read(run_dir, references, format)?;
+    let beside = || {
+        let is_canonical = |study: &Study| study.metrics.provenance.preset == CANONICAL_PRESET;
+        let report = RunDir::new(run_dir.root().parent()?.join(REPORT_PRESET));
+        let other = report.root() != run_dir.root() && report.studies().is_ok_and(|studies| !studies.is_empty());
+        (other && page.studies.iter().any(is_canonical)).then_some(report)
+    };
+    let found = if against.is_some() { None } else { beside() };
+    if let Some(other) = against.or(found.as_ref()) {
+        page.against = Some(Against::read(run_dir, other, references)?);
+    }
     match format {
         Format::Html => run_dir.write("report.html", Html { page: &page }.render()?.as_bytes()),
         Format::Markdown => run_dir.write("report.md", MarkdownText { page: &page }.render()?.as_bytes()),
@@ -90,9 +101,13 @@ const SEEDS: [&str; 2] = ["repeats", "seed"];
 
 const REPORT_PRESET: &str = "report";
 
+/// The preset that asks the report's questions as the literature does.
+const CANONICAL_PRESET: &str = "canonical";
+
 struct Page {
     /// What a reader must know before believing the numbers.
     warnings: Vec<String>,
+    against: Option<Against>,
     studies: Vec<Study>,
     /// Folders of studies that have no results, and why.
     broken: Vec<(String, String)>,
@@ -240,7 +255,12 @@ impl Page {
                 metrics,
             });
         }
-        Ok(Self { warnings: warnings(&studies, &broken), studies, broken })
+        Ok(Self { warnings: warnings(&studies, &broken), against: None, studies, broken })
+    }
+
+    /// Where a study is on this page, if it is.
+    fn anchor_of(&self, folder: &str) -> Option<&str> {
+        self.studies.iter().find(|study| study.folder == folder).map(|study| study.anchor.as_str())
     }
 
     fn claims(&self) -> impl Iterator<Item = (&Study, &Claim)> {
@@ -258,8 +278,96 @@ impl Page {
     }
 }
 
+/// The claims of this run directory held against another's.
+struct Against {
+    /// "preset report", or the folder's name where both are of one preset.
+    there: String,
+    here: String,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    claim: LinedUp,
+    there: Option<Given>,
+    here: Option<Given>,
+}
+
+/// A verdict with its mark.
+struct Given {
+    verdict: Verdict,
+}
+
+impl Against {
+    fn read(run_dir: &RunDir, other: &RunDir, references: &[Reference]) -> Result<Self> {
+        let (there, here) = (read_run_dir(other.root())?, read_run_dir(run_dir.root())?);
+        let name = |run_dir: &RunDir, folders: &[metrics::StudyFolder]| {
+            let presets = folders.iter().filter_map(|folder| folder.metrics()?.provenance.preset.as_deref());
+            let presets: BTreeSet<&str> = presets.collect();
+            let presets: Vec<&str> = presets.into_iter().collect();
+            let folder = run_dir.root().file_name().map(|name| name.to_string_lossy().into_owned());
+            (format!("preset {}", presets.join(", ")), folder.unwrap_or_default())
+        };
+        let (names_there, names_here) = (name(other, &there), name(run_dir, &here));
+        let (name_there, name_here) =
+            if names_there.0 == names_here.0 { (names_there.1, names_here.1) } else { (names_there.0, names_here.0) };
+        let mut claims = lined_up(&there, &here);
+        let experiment = |study: &str| {
+            let folder = here.iter().chain(&there).find(|folder| folder.name == study);
+            folder.and_then(|folder| folder.metrics()).map_or("", |metrics| metrics.experiment.as_str())
+        };
+        // Stable: within a study the claims stay in their order.
+        claims.sort_by_cached_key(|claim| place(references, experiment(&claim.study), &claim.study));
+        let given = |verdict: Option<Verdict>| verdict.map(|verdict| Given { verdict });
+        let rows = claims.into_iter().map(|claim| Row { there: given(claim.a), here: given(claim.b), claim });
+        Ok(Self { there: name_there, here: name_here, rows: rows.collect() })
+    }
+
+    fn count(&self, answer: Answer) -> usize {
+        self.rows.iter().filter(|row| row.claim.answer == answer).count()
+    }
+
+    /// "12 of 16 claims agree, 4 differ; 9 are only here, 1 is only there".
+    fn tally(&self) -> String {
+        let [agree, differ, there, here] =
+            [Answer::Agree, Answer::Differ, Answer::OnlyInA, Answer::OnlyInB].map(|answer| self.count(answer));
+        let both = counted(agree + differ, "claim", "claims");
+        format!("Of {both} made in both, {agree} agree and {differ} differ; {here} only here, {there} only there")
+    }
+}
+
+impl Row {
+    fn answer(&self) -> &'static str {
+        match self.claim.answer {
+            Answer::Agree => "agrees",
+            Answer::Differ => "differs",
+            Answer::OnlyInA => "only there",
+            Answer::OnlyInB => "only here",
+        }
+    }
+
+    fn differs(&self) -> bool {
+        self.claim.answer == Answer::Differ
+    }
+}
+
+impl Given {
+    fn mark(&self) -> &'static str {
+        mark(self.verdict)
+    }
+}
+
+/// Verdicts are told apart without colour, too.
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Supported => "✓",
+        Verdict::Refuted => "✗",
+        Verdict::Inconclusive => "?",
+    }
+}
+
 /// Names of places that every page has.
-const ANCHORS: [&str; 6] = ["claims", "contents", "contents-heading", "main", "warnings-heading", "without-results"];
+const ANCHORS: [&str; 7] =
+    ["against", "claims", "contents", "contents-heading", "main", "warnings-heading", "without-results"];
 
 /// A name for links that is none of `taken`, and is taken now.
 fn anchor(folder: &str, taken: &mut BTreeSet<String>) -> String {
@@ -404,13 +512,8 @@ impl Table {
 }
 
 impl Claim {
-    /// Verdicts are told apart without colour, too.
     fn mark(&self) -> &'static str {
-        match self.verdict {
-            Verdict::Supported => "✓",
-            Verdict::Refuted => "✗",
-            Verdict::Inconclusive => "?",
-        }
+        mark(self.verdict)
     }
 
     /// "Effect 0.4300, 95 % interval 0.2100 to 0.6500, n = 10 (mean of …)."; empty where none is stated.

@@ -25,6 +25,8 @@ pub struct Layers {
     pub preset: Option<String>,
     /// `--config`, parsed; its `preset`, if any, holds where `--preset` is not given.
     pub config: Option<(PathBuf, Table)>,
+    /// Seeds in place of the TOML's own, where the preset says nothing of them.
+    pub repeats: Option<u64>,
     /// Settings by flags, each with the flag's name for error messages.
     pub flags: Vec<(String, String, Value)>,
     /// `--set key=value`, as written.
@@ -55,7 +57,10 @@ impl Layers {
     /// # Errors
     /// [`crate::error::Usage`] for anything that is not a setting of `E`.
     pub fn studies<E: Experiment>(&self) -> Result<Vec<Box<dyn Study>>> {
-        let base = Base::of::<E>()?;
+        let mut base = Base::of::<E>()?;
+        if let Some(repeats) = self.repeats {
+            base.top.insert("repeats".to_owned(), Value::Integer(i64::try_from(repeats)?));
+        }
         let overrides = self.overrides::<E>(&base)?;
         let Some(key) = E::VARIANT else {
             return Ok(vec![Box::new(study::<E>(base.defaults(None, self.preset()), overrides)?)]);

@@ -401,13 +401,20 @@ pub const TEST_ACCURACY: &str = "test_accuracy";
 
 /// What a classifier's training measured, one number an epoch: [`TRAIN_LOSS`] and
 /// [`TRAIN_ACCURACY`], means over the epoch's samples while training; [`TEST_LOSS`] and
-/// [`TEST_ACCURACY`], after the epoch, over the whole test set; and what the observer added.
+/// [`TEST_ACCURACY`], after each tested epoch, over the whole test set; and what the observer added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves {
     pub series: Series,
     pub epochs_run: u64,
     /// The loss was no longer a finite number, and the training ended.
     pub diverged: bool,
+}
+
+/// What a training is tested on, and how often.
+pub struct Testing<'a> {
+    pub samples: &'a Samples,
+    /// Epochs from a test to the next; the last epoch is tested in any case.
+    pub every: u64,
 }
 
 /// Trains a classifier epoch by epoch, from where `keeper` left off. `after_epoch` sees each epoch,
@@ -420,7 +427,7 @@ pub fn train_classifier<K: Keeper>(
     objective: &CrossEntropy,
     optimizer: &mut Optimizer,
     batches: &MiniBatches,
-    test: &Samples,
+    testing: &Testing,
     epochs: u64,
     keeper: &mut K,
     mut after_epoch: impl FnMut(&mut K, u64, &mut Series) -> Result<()>,
@@ -441,12 +448,15 @@ pub fn train_classifier<K: Keeper>(
             return Ok(curves);
         }
         let train = train_epoch(objective, optimizer, batches, curves.epochs_run, || keeper.check_stop())?;
-        let tested = objective.evaluate(test);
         measure(&mut curves.series, TRAIN_LOSS, train.loss);
         measure(&mut curves.series, TRAIN_ACCURACY, train.accuracy);
-        measure(&mut curves.series, TEST_LOSS, tested.loss);
-        measure(&mut curves.series, TEST_ACCURACY, tested.accuracy);
         curves.epochs_run += 1;
+        let is_last = curves.epochs_run == epochs || !train.loss.is_finite();
+        if is_last || curves.epochs_run.is_multiple_of(testing.every) {
+            let tested = objective.evaluate(testing.samples);
+            measure(&mut curves.series, TEST_LOSS, tested.loss);
+            measure(&mut curves.series, TEST_ACCURACY, tested.accuracy);
+        }
         after_epoch(keeper, curves.epochs_run, &mut curves.series)?;
         keeper.epoch_done(curves.epochs_run, epochs, train.loss, &|| {
             state_of(curves.epochs_run, objective.theta(), optimizer, &curves.series)

@@ -92,7 +92,7 @@ fn settings() {
     usage_error(&["--set", "convergence=nan"], &["convergence is NaN"]);
     usage_error(&["--config", "nowhere.toml"], &["nowhere.toml"]);
     let dir = Dir::new();
-    dir.run(&["simulate", "--preset", "paper"]).fails(2, &["unknown preset 'paper'", "report or smoke"]);
+    dir.run(&["simulate", "--preset", "paper"]).fails(2, &["unknown preset 'paper'", "report or canonical or smoke"]);
 }
 
 #[test]

@@ -20,10 +20,13 @@ fn page(dir: &Dir, format: &str) -> String {
     fs::read_to_string(dir.path().join(ran.stdout().trim_end())).unwrap()
 }
 
-fn change_metrics(dir: &Dir, study: &str, change: impl FnOnce(&mut Value)) {
-    let path = format!("run/{study}/metrics.json");
-    let mut metrics = dir.json(&path);
-    change(&mut metrics);
+fn change_metrics(dir: &Dir, study: &str, to: impl FnOnce(&mut Value)) {
+    change(dir, &format!("run/{study}/metrics.json"), to);
+}
+
+fn change(dir: &Dir, path: &str, to: impl FnOnce(&mut Value)) {
+    let mut metrics = dir.json(path);
+    to(&mut metrics);
     fs::write(dir.path().join(path), metrics.to_string()).unwrap();
 }
 
@@ -155,6 +158,15 @@ fn hostile(dir: &Dir) {
         metrics["provenance"]["cpu"] = HOSTILE.into();
         metrics["provenance"]["preset"] = HOSTILE.into();
     });
+    for study in ["grad-norm", "<i>'\""] {
+        let other = dir.path().join("other").join(study);
+        fs::create_dir_all(&other).unwrap();
+        fs::copy(dir.path().join("run/grad-norm/metrics.json"), other.join("metrics.json")).unwrap();
+    }
+    change(dir, "other/grad-norm/metrics.json", |metrics| {
+        metrics["claims"][0]["verdict"] = "supported".into();
+        metrics["provenance"]["preset"] = format!("{HOSTILE} other").into();
+    });
     let svg = "<svg xmlns='http://www.w3.org/2000/svg' width=\"10\" height=\"10\"><script>console.error(2)</script>\
                <style>* { display: none }</style><image href='http://127.0.0.1:9/x.png'/></svg>\">#%41<h1>";
     fs::write(dir.path().join("run/grad-norm/figures/gradient-norm.svg"), svg.replace("\">#%41<h1>", "")).unwrap();
@@ -174,6 +186,13 @@ fn hostile_text_stays_text() {
     assert_eq!(html.matches("<img ").count(), 2);
     for markup in ["<script", "<b>\"", "onerror=alert(1)>", "<h1>\n", "javascript:", "elsewhere.svg"] {
         assert!(!html.contains(markup), "{markup}");
+    }
+    // So it does where another run's claims stand beside.
+    dir.succeed(&["report", "--out", "run", "--against", "other"]);
+    let against = fs::read_to_string(dir.path().join("run/report.html")).unwrap();
+    assert!(against.contains("<section id=\"against\">") && against.contains("There: preset &#60;script&#62;"));
+    for markup in ["<script", "<b>\"", "onerror=alert(1)>", "<h1>\n", "javascript:"] {
+        assert!(!against.contains(markup), "{markup}");
     }
     assert!(html.contains("Effect -0.1000, 95 % interval -0.5000 to 0.3333, n = 12 (&#60;script"));
 
@@ -206,6 +225,7 @@ fn a_browser_finds_no_fault_with_the_page() {
     let dir = Dir::new();
     hostile(&dir);
     page(&dir, "html");
+    dir.succeed(&["report", "--out", "run", "--against", "other"]);
     let faults = browser.faults(&dir.path().join("run/report.html"), 375);
     // An SVG with markup behind its end is no image; all else is as ever.
     assert!(faults.len() == 1 && faults[0].starts_with("image: "), "{faults:?}");

@@ -1,6 +1,7 @@
 //! What is computed from results. Knows tensors, objectives and numbers, never files or figures.
 
 pub mod curvature;
+pub mod double_descent;
 pub mod hessian;
 pub mod interpolation;
 pub mod newton;

@@ -1,11 +1,16 @@
 //! `hw1 grad-norm`, task 2-2 of the report: the norm of the gradient beside the loss, epoch by
-//! epoch, while a network learns a function by full-batch training.
+//! epoch, while a network learns a function by full-batch training; and, where asked for, the norms of
+//! the mini-batch and of the full-batch gradient while one learns digits.
 
-use crate::analysis::statistics::quantile;
+use crate::analysis::statistics::{mean, quantile};
+use crate::data::batches::{DataSpec, DatasetName, Samples, order};
 use crate::data::functions::Target;
-use crate::experiment::{Cell, Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, cell, check};
-use crate::model::Mlp;
-use crate::objective::{MeanSquaredError, Objective as _, norm};
+use crate::experiment::{
+    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report,
+    Trial as TrialTrait, Verdict, cell, check, flag,
+};
+use crate::model::{Classifier, Mlp};
+use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, norm};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::regress::{self, Problem, Training};
 use crate::repeats::{self, together};
@@ -13,7 +18,7 @@ use crate::train::{OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -31,41 +36,134 @@ pub struct GradNorm {
     epochs: u64,
     convergence: f64,
     patience: u64,
+    dataset: Digits,
+    digits_train_size: usize,
+    digits_test_size: usize,
+    digits_model: Classifier,
+    digits_optimizer: OptimizerName,
+    digits_learning_rate: f64,
+    digits_batch_size: u32,
+    digits_epochs: u64,
+    /// Steps from a measurement to the next.
+    digits_every: u64,
     seed: u64,
     repeats: u64,
 }
 
-// -------------------------------------------------------------------- trial, record and run
+/// Which digits are learned beside the function, if any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Digits {
+    None,
+    Mnist,
+    Synthetic,
+}
+
+// ------------------------------------------------------------------------------------- trial
+
+/// A training on the function, or one on digits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Trial {
+    Function(Training),
+    Digits(DigitsTrial),
+}
+
+/// One training on digits in mini-batches, its gradients measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DigitsTrial {
+    digits_model: Classifier,
+    optimizer: OptimizerName,
+    learning_rate: f64,
+    batch_size: u32,
+    epochs: u64,
+    every: u64,
+    seed: u64,
+}
+
+impl TrialTrait for Trial {
+    fn seed(&self) -> u64 {
+        match self {
+            Self::Function(training) => training.seed,
+            Self::Digits(digits) => digits.seed,
+        }
+    }
+
+    fn cost(&self) -> f64 {
+        match self {
+            Self::Function(training) => training.cost(),
+            // Of the usual set's size.
+            Self::Digits(digits) => digits.digits_model.layout().parameters() as f64 * 1e4 * digits.epochs as f64,
+        }
+    }
+}
+
+// ----------------------------------------------------------------------------- record and run
 
 impl Experiment for GradNorm {
     const NAME: &'static str = "grad-norm";
     const ABOUT: &'static str = "The norm of the gradient beside the loss (task 2-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/grad-norm.toml");
     const VERSION: u32 = 1;
-    const FLAGS: &'static [Flag] = &[regress::FUNCTION_FLAG, regress::DOMAIN_FLAG, regress::MODEL_FLAG];
+    const FLAGS: &'static [Flag] = &[
+        regress::FUNCTION_FLAG,
+        regress::DOMAIN_FLAG,
+        regress::MODEL_FLAG,
+        Flag {
+            help: "Digits to learn in mini-batches beside the function: none, mnist or synthetic [default: none]",
+            ..DATASET_FLAG
+        },
+    ];
     const REPEATS_IN_ALL: u64 = 5;
 
-    type Trial = Training;
-    /// Series `train_loss`, `validation_loss` and `gradient_norm` (‖∇L‖₂ over all parameters), each
-    /// taken before the epoch's step.
+    type Trial = Trial;
+    /// Of a function: series `train_loss`, `validation_loss` and `gradient_norm` (‖∇L‖₂ over all
+    /// parameters), each taken before the epoch's step. Of digits: `batch_gradient_norm`,
+    /// `full_gradient_norm` and `full_train_loss`, each taken before the step in `step`.
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
         let first = self.trial(self.seed);
         first.check()?;
         check::seeds(self.seed, self.repeats)?;
-        first.problem.check()
+        first.problem.check()?;
+        check::training(self.digits_epochs, self.digits_learning_rate).map_err(|error| format!("digits_{error}"))?;
+        check::batch_size(self.digits_batch_size).map_err(|error| format!("digits_{error}"))?;
+        if self.digits_every == 0 {
+            return Err("digits_every is 0; it must be at least 1".into());
+        }
+        self.spec(DatasetName::Synthetic).check().map_err(|error| format!("digits_{error}"))
     }
 
-    fn label(&self, trial: &Training) -> String {
-        trial.model.to_string()
+    fn data(&self) -> Option<DataSpec> {
+        match self.dataset {
+            Digits::None => None,
+            Digits::Mnist => Some(self.spec(DatasetName::Mnist)),
+            Digits::Synthetic => Some(self.spec(DatasetName::Synthetic)),
+        }
     }
 
-    fn trials(&self, _: &Records<Self>) -> Result<Vec<Training>> {
-        Ok((self.seed..self.seed + self.repeats).map(|seed| self.trial(seed)).collect())
+    fn label(&self, trial: &Trial) -> String {
+        match trial {
+            Trial::Function(training) => training.model.to_string(),
+            Trial::Digits(digits) => digits.digits_model.to_string(),
+        }
     }
 
-    fn run_trial(trial: &Training, cx: &mut Context) -> Result<Measurements> {
+    fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
+        let seeds = self.seed..self.seed + self.repeats;
+        let mut trials: Vec<Trial> = seeds.clone().map(|seed| Trial::Function(self.trial(seed))).collect();
+        if self.dataset != Digits::None {
+            trials.extend(seeds.map(|seed| Trial::Digits(self.digits_trial(seed))));
+        }
+        Ok(trials)
+    }
+
+    fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
+        let trial = match trial {
+            Trial::Function(training) => training,
+            Trial::Digits(digits) => return digits.run(cx),
+        };
         let layout = trial.model.layout();
         let theta = layout.initial(trial.seed, &regress::key(&trial.model), Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
@@ -102,7 +200,97 @@ impl Experiment for GradNorm {
     }
 }
 
+impl DigitsTrial {
+    /// Trains, and measures both gradients at the same θ before every so many steps. Short beside the
+    /// trainings on functions: it keeps no checkpoint.
+    fn run(&self, cx: &mut Context) -> Result<Measurements> {
+        let (layout, name) = (self.digits_model.layout(), format!("classifier {}", self.digits_model));
+        let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);
+        cx.save_weights("initial", &layout, &theta)?;
+        let (train, test) = (cx.images()?.train.on(cx.device), cx.images()?.test.on(cx.device));
+        let objective = CrossEntropy::new(&self.digits_model, theta);
+        let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
+        let (mut steps, mut of_batch, mut of_all, mut losses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut step, mut epochs_run) = (0, 0);
+        for epoch in 0..self.epochs {
+            let order = Tensor::f_from_slice(&order(train.len(), Some((self.seed, &name)), epoch))?;
+            for index in order.f_to_device(cx.device)?.f_split(i64::from(self.batch_size), 0)? {
+                let (x, labels) = (train.images.f_index_select(0, &index)?, train.labels.f_index_select(0, &index)?);
+                let (gradient, _) = objective.gradient(&x, &labels);
+                if step % self.every == 0 {
+                    let (full, loss) = full_gradient(&objective, &train)?;
+                    steps.push(step as f64);
+                    of_batch.push(norm(&gradient)?);
+                    of_all.push(norm(&full)?);
+                    losses.push(loss);
+                    cx.check_stop()?;
+                }
+                optimizer.step(objective.theta(), &gradient);
+                step += 1;
+            }
+            epochs_run = epoch + 1;
+            let loss = losses.last().copied().unwrap_or(f64::NAN);
+            cx.step_done(epochs_run, self.epochs, loss)?;
+            if !loss.is_finite() {
+                break;
+            }
+        }
+        cx.save_weights("final", &layout, objective.theta())?;
+        let (full, loss) = full_gradient(&objective, &train)?;
+        let (on_train, on_test) = (objective.evaluate(&train), objective.evaluate(&test));
+        let scalars = [
+            ("epochs_run", epochs_run as f64),
+            ("diverged", flag(!loss.is_finite())),
+            ("final_train_loss", loss),
+            ("final_train_accuracy", on_train.accuracy),
+            ("final_test_loss", on_test.loss),
+            ("final_test_accuracy", on_test.accuracy),
+            ("final_gradient_norm", norm(&full)?),
+        ];
+        let series = [
+            ("step", steps),
+            ("batch_gradient_norm", of_batch),
+            ("full_gradient_norm", of_all),
+            ("full_train_loss", losses),
+        ];
+        Ok(Measurements::new(layout.parameters(), scalars, series))
+    }
+}
+
+/// ∇L over all samples, and L: the weighted mean of blocks' gradients, so that activations stay small.
+fn full_gradient(objective: &CrossEntropy, samples: &Samples) -> Result<(Tensor, f64)> {
+    const BLOCK: i64 = 1000;
+    let n = samples.len();
+    let mut gradient = objective.theta().f_zeros_like()?;
+    let (mut loss, mut start) = (0.0, 0);
+    while start < n {
+        let size = BLOCK.min(n - start);
+        let (x, labels) = (samples.images.f_narrow(0, start, size)?, samples.labels.f_narrow(0, start, size)?);
+        let (of_block, sums) = objective.gradient(&x, &labels);
+        gradient = gradient.f_add(&of_block.f_mul_scalar(size as f64 / n as f64)?)?;
+        loss += sums.loss.f_double_value(&[])? / n as f64;
+        start += size;
+    }
+    Ok((gradient, loss))
+}
+
 impl GradNorm {
+    fn spec(&self, dataset: DatasetName) -> DataSpec {
+        DataSpec { dataset, train_size: self.digits_train_size, test_size: self.digits_test_size }
+    }
+
+    fn digits_trial(&self, seed: u64) -> DigitsTrial {
+        DigitsTrial {
+            digits_model: self.digits_model.clone(),
+            optimizer: self.digits_optimizer,
+            learning_rate: self.digits_learning_rate,
+            batch_size: self.digits_batch_size,
+            epochs: self.digits_epochs,
+            every: self.digits_every,
+            seed,
+        }
+    }
+
     fn trial(&self, seed: u64) -> Training {
         Training {
             problem: Problem {
@@ -127,7 +315,9 @@ impl GradNorm {
 type DoneTrial = Done<GradNorm>;
 
 fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
-    let mut report = Report { claims: claims(done)?, ..Report::default() };
+    let (functions, digits): (Vec<&DoneTrial>, Vec<&DoneTrial>) =
+        done.iter().partition(|done| matches!(done.trial, Trial::Function(_)));
+    let mut report = Report { claims: claims(&functions)?, ..Report::default() };
     let columns = [
         "model",
         "parameters",
@@ -141,13 +331,13 @@ fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
         "at epoch",
     ];
     report.columns = columns.map(str::to_owned).to_vec();
-    for trial in done {
+    for trial in &functions {
         let record = &trial.record;
         let peak = peak(record.series("gradient_norm")?);
         report.rows.push(vec![
             trial.label.clone().into(),
             Cell::Count(record.parameters as f64),
-            Cell::Seed(trial.trial.seed),
+            Cell::Seed(trial.trial.seed()),
             Cell::Count(record.scalar("epochs_run")?),
             regress::ending(record)?.into(),
             cell(record.scalar("final_train_loss")?),
@@ -161,7 +351,7 @@ fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
         report.notes.push("Reported: converged at epoch 1171 with a loss of 0.2005.".to_owned());
     }
     let formula = settings.function.formula();
-    let (norms, losses) = (panel(done, &NORM)?, panel(done, &LOSS)?);
+    let (norms, losses) = (panel(&functions, &NORM)?, panel(&functions, &LOSS)?);
     let figure = |name: &str, title: String, caption: String, panels| Figure {
         name: name.into(),
         title,
@@ -183,7 +373,64 @@ fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
         ),
     ];
     report.summary.insert("function".into(), formula.into());
+    if let Some(spec) = settings.data() {
+        digits_report(settings, &digits, spec.title(), &mut report)?;
+    }
     Ok(report)
+}
+
+/// Adds rows, figure and claim of the trainings on digits.
+fn digits_report(settings: &GradNorm, done: &[&DoneTrial], data: &str, report: &mut Report) -> Result<()> {
+    let (mut norms, mut losses) = (Vec::new(), Vec::new());
+    for trial in done {
+        let record = &trial.record;
+        let (steps, of_all) = (record.series("step")?, record.series("full_gradient_norm")?);
+        let peak = peak(of_all);
+        let steps_an_epoch = settings.digits_train_size.div_ceil(settings.digits_batch_size as usize);
+        report.rows.push(vec![
+            format!("{} on {data}", trial.label).into(),
+            Cell::Count(record.parameters as f64),
+            Cell::Seed(trial.trial.seed()),
+            Cell::Count(record.scalar("epochs_run")?),
+            if record.scalar("diverged")? == 1.0 { "diverged" } else { "last epoch" }.into(),
+            cell(record.scalar("final_train_loss")?),
+            cell(record.scalar("final_test_loss")?),
+            cell(record.scalar("final_gradient_norm")?),
+            cell(peak.map_or(f64::NAN, |(_, norm)| norm)),
+            Cell::Count(peak.map_or(f64::NAN, |(at, _)| (steps[at] as usize / steps_an_epoch) as f64)),
+        ]);
+        let against_steps = |label: &str, color, values: &[f64]| {
+            let label = if trial.trial.seed() == settings.seed { label } else { "" };
+            let points = steps.iter().copied().zip(values.iter().copied()).collect();
+            Series::new(label, Color::Cycle(color), points)
+        };
+        norms.push(against_steps("mini-batch", 1, record.series("batch_gradient_norm")?));
+        norms.push(against_steps("full batch", 0, of_all));
+        losses.push(against_steps("", 0, record.series("full_train_loss")?));
+    }
+    let (size, batch) = (settings.digits_train_size, settings.digits_batch_size);
+    report.figures.push(Figure {
+        name: "mini-batch-gradient-norm".into(),
+        title: format!("Mini-batch and full-batch gradient norm on {data}"),
+        caption: format!(
+            "Above: the L2 norm of the gradient over the mini-batch of {batch} that the step follows, and over all \
+             {size} training images of {data}, at the same weights, every {} steps. Below: the loss over all training \
+             images. {} with {} at a learning rate of {}.{}",
+            settings.digits_every,
+            settings.digits_model,
+            settings.digits_optimizer.name(),
+            settings.digits_learning_rate,
+            repeats::caption(settings.repeats)
+        ),
+        columns: 1,
+        panels: vec![
+            Panel::plot("", Axis::linear("step"), Axis::log(NORM.label), together(norms)),
+            Panel::plot("", Axis::linear("step"), Axis::log("training loss (cross entropy)"), together(losses)),
+        ],
+    });
+    report.summary.insert("data".into(), data.into());
+    report.claims.push(above_claim(done)?);
+    Ok(())
 }
 
 /// The start of a sentence as the middle of one.
@@ -210,7 +457,7 @@ const LOSS: Quantity = Quantity {
     series: &[("train_loss", Mark::Line), ("validation_loss", Mark::Dashed)],
 };
 
-fn panel(done: &[DoneTrial], quantity: &Quantity) -> Result<Panel> {
+fn panel(done: &[&DoneTrial], quantity: &Quantity) -> Result<Panel> {
     let mut series = Vec::new();
     for trial in done {
         for (color, &(name, mark)) in quantity.series.iter().enumerate() {
@@ -248,7 +495,7 @@ impl Rest {
 }
 
 /// The report's claims; each holds for a training, or does not, by a rule that the evidence states.
-fn claims(done: &[DoneTrial]) -> Result<Vec<Claim>> {
+fn claims(done: &[&DoneTrial]) -> Result<Vec<Claim>> {
     let (mut rises, mut falls, mut together) = (Vec::new(), Vec::new(), Vec::new());
     for trial in done {
         let (norms, losses) = (trial.record.series("gradient_norm")?, trial.record.series("train_loss")?);
@@ -300,4 +547,72 @@ fn claims(done: &[DoneTrial]) -> Result<Vec<Claim>> {
              the last tenth to go are less than a tenth of all epochs apart",
         ),
     ])
+}
+
+/// Whether the mini-batch's gradient is longer than the whole set's where the training ends: its mean is
+/// the latter, and its variance adds to the square of its length.
+fn above_claim(done: &[&DoneTrial]) -> Result<Claim> {
+    let mut logs = Vec::new();
+    for trial in done {
+        let at_end = |name: &str| -> Result<f64> {
+            let values = trial.record.series(name)?;
+            Ok(quantile(&values[values.len() - values.len().div_ceil(10)..], 0.5).unwrap_or(f64::NAN))
+        };
+        logs.push((at_end("batch_gradient_norm")? / at_end("full_gradient_norm")?).log10());
+    }
+    let ratio = mean(&logs);
+    let verdict = match ratio.and_then(|ratio| ratio.interval) {
+        Some([low, _]) if low > 0.0 => Verdict::Supported,
+        Some([_, high]) if high < 0.0 => Verdict::Refuted,
+        _ => Verdict::Inconclusive,
+    };
+    let factor = ratio.map(|ratio| ratio.map(|power| 10f64.powf(power)));
+    let detail = match factor {
+        Some(factor) => {
+            let ends =
+                factor.interval.map_or(String::new(), |[low, high]| format!(" ({} to {})", cell(low), cell(high)));
+            format!(
+                "In the last tenth of the steps by a factor of {}{ends}, over {} seeds.",
+                cell(factor.value),
+                factor.n
+            )
+        }
+        None => "No training to say it of.".to_owned(),
+    };
+    Ok(Claim {
+        id: "grad-norm-mini-batch-above".into(),
+        statement: "In mini-batches the gradient norm stays above that of the full batch.".into(),
+        verdict,
+        effect: ratio.and_then(|ratio| {
+            Effect::new(
+                "mean log₁₀ of mini-batch by full-batch gradient norm, medians over the last tenth of the steps \
+                 (Student's t over seeds)",
+                ratio,
+            )
+        }),
+        detail,
+        evidence: serde_json::json!({
+            "rule": "the interval of the mean log₁₀ ratio above 0; refuted where it is below", "log10_ratios": logs,
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::batches::DatasetName;
+    use tch::Device;
+
+    #[test]
+    fn the_full_gradient_is_that_of_one_batch_of_all() {
+        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 1300, test_size: 1 };
+        let samples = spec.load(None, |_| Ok(())).unwrap().train;
+        let model: Classifier = "784-7-10".parse().unwrap();
+        let objective = CrossEntropy::new(&model, model.layout().initial(0, "t", Kind::Float, Device::Cpu));
+        let (blocks, loss) = full_gradient(&objective, &samples).unwrap();
+        let (whole, sums) = objective.gradient(&samples.images, &samples.labels);
+        let difference = norm(&(&blocks - &whole)).unwrap();
+        assert!(difference < 1e-5 * norm(&whole).unwrap(), "{difference}");
+        assert!((loss - sums.loss.double_value(&[]) / 1300.0).abs() < 1e-5);
+    }
 }

@@ -1,0 +1,110 @@
+//! Double descent (Belkin et al. 2019, Nakkiran et al. 2020): where the error over model size falls, rises
+//! to a peak and falls again. Knows curves of numbers, no model and no training.
+
+use super::statistics::{Estimate, mean};
+use serde::Serialize;
+
+/// The peak of an error over sizes, with the dip before it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Bump {
+    /// Places among the sizes.
+    pub dip: usize,
+    pub peak: usize,
+    /// The lesser of the rise from the dip to the peak and the fall from the peak to the last size.
+    pub height: f64,
+}
+
+/// The highest bump of a curve; `None` below three sizes, or where none is higher than its dip and the
+/// last size. Of a curve that only falls, or only rises, there is none.
+#[must_use]
+pub fn bump(errors: &[f64]) -> Option<Bump> {
+    let last = *errors.last()?;
+    let mut highest: Option<Bump> = None;
+    let mut dip = 0;
+    for (peak, &error) in errors.iter().enumerate().skip(1) {
+        let height = (error - errors[dip]).min(error - last);
+        if height > highest.map_or(0.0, |bump| bump.height) {
+            highest = Some(Bump { dip, peak, height });
+        }
+        if error < errors[dip] {
+            dip = peak;
+        }
+    }
+    highest
+}
+
+/// The height of the bump over seeds, one curve each, of equal lengths. Dip and peak are those of the mean
+/// of the *other* seeds, so that no seed's own noise is taken for a peak; a mean without a bump counts 0.
+/// Student's t interval; `None` below two seeds.
+#[must_use]
+pub fn height(curves: &[Vec<f64>]) -> Option<Estimate> {
+    if curves.len() < 2 {
+        return None;
+    }
+    let heights: Vec<f64> = (0..curves.len())
+        .map(|own| {
+            let others: Vec<&Vec<f64>> =
+                curves.iter().enumerate().filter(|(index, _)| *index != own).map(|(_, curve)| curve).collect();
+            let Some(Bump { dip, peak, .. }) = bump(&mean_curve(&others)) else { return 0.0 };
+            let (curve, last) = (&curves[own], curves[own].len() - 1);
+            (curve[peak] - curve[dip]).min(curve[peak] - curve[last])
+        })
+        .collect();
+    mean(&heights)
+}
+
+/// Mean at each size.
+#[must_use]
+pub fn mean_curve(curves: &[&Vec<f64>]) -> Vec<f64> {
+    let sizes = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
+    (0..sizes).map(|at| curves.iter().map(|curve| curve[at]).sum::<f64>() / curves.len() as f64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All pairs of places, tried out.
+    fn slow_height(errors: &[f64]) -> f64 {
+        let mut highest: f64 = 0.0;
+        for peak in 0..errors.len() {
+            for dip in 0..peak {
+                highest = highest.max((errors[peak] - errors[dip]).min(errors[peak] - errors[errors.len() - 1]));
+            }
+        }
+        highest
+    }
+
+    #[test]
+    fn a_bump_is_what_trying_all_places_finds() {
+        let classic = [0.6, 0.3, 0.2, 0.35, 0.4, 0.3, 0.25];
+        let found = bump(&classic).unwrap();
+        assert_eq!((found.dip, found.peak), (2, 4));
+        assert!((found.height - 0.15).abs() < 1e-12);
+        assert_eq!(bump(&[0.5, 0.4, 0.3]), None);
+        assert_eq!(bump(&[0.3, 0.4, 0.5]), None);
+        assert_eq!(bump(&[]), None);
+        // A pseudo-random walk of every length.
+        let mut state = 1u32;
+        for n in 0..40 {
+            let curve: Vec<f64> = (0..n)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    f64::from(state >> 16)
+                })
+                .collect();
+            assert_eq!(bump(&curve).map_or(0.0, |bump| bump.height), slow_height(&curve), "{curve:?}");
+        }
+    }
+
+    #[test]
+    fn a_seeds_own_noise_is_no_peak() {
+        // Each seed has a spike of its own on a flat line: no bump of one height in all.
+        let spike = |at: usize| (0..9).map(|index| f64::from(u8::from(index == at))).collect::<Vec<f64>>();
+        let noise = height(&[spike(2), spike(4), spike(6)]).unwrap();
+        assert_eq!(noise.value, 0.0);
+        let shared: Vec<Vec<f64>> = (0..3).map(|_| spike(4)).collect();
+        assert_eq!(height(&shared).unwrap().value, 1.0);
+        assert_eq!(height(&shared[..1]), None);
+    }
+}
