@@ -4,7 +4,7 @@
 mod common;
 
 use common::Dir;
-use hw1::analysis::statistics::spearman;
+
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::BTreeMap;

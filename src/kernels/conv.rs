@@ -166,6 +166,7 @@ impl Convolutions {
     /// Where a length is not the network's.
     pub fn backward(&self, theta: &[f32], room: &mut Room, features: Columns, deltas: Columns, gradient: &mut [f32]) {
         let Room { blocks, deltas: rooms } = room;
+        let rooms: &Mutex<_> = rooms;
         self.check(theta, blocks.len() * BLOCK, &[&features, &deltas]);
         pieces::for_each(blocks, |index, block| {
             let lock = || rooms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -305,7 +306,6 @@ unsafe fn convolve<S: Simd, const R: usize>(
 /// Convolutions at the four places of a 2×2 window: R sums each, over `depth` planes. `strides` are those of
 /// the weights by row and by plane; their taps go from `taps[0]` in steps of `taps[1]`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 unsafe fn window<S: Simd, const R: usize>(
     simd: S,
     layer: &Layer,
@@ -509,7 +509,6 @@ unsafe fn correlate<S: Simd, const R: usize>(
 /// The derivative by R of a layer's input channels, taken through the ReLU and the pooling of the layer
 /// before; `outputs` and `places` are those channels' there, and `below` gets its derivatives.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 unsafe fn transpose<S: Simd, const R: usize>(
     simd: S,
     [layer, next]: [&Layer; 2],

@@ -5,6 +5,9 @@
 //! time. Knows numbers only, no tensors; [`crate::objective`] decides where these run, and its way through
 //! libtorch is their oracle.
 
+// Indices into sums in registers; matrices as pointers, strides and sizes, as is usual.
+#![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
+
 pub mod adam;
 pub mod conv;
 pub mod dense;
