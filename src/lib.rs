@@ -5,7 +5,7 @@
 //! - [`cli`]: clap, the registry, from arguments to a run
 //! - [`runner`] which trials are due, workers, progress; [`verify`] what stands; [`report`] metrics, table, figures;
 //!   [`page`] all of them on one page; [`settings`] the layers of settings; [`experiments`] the studies
-//! - [`inspect`] looks at what runs left, through [`metrics`]; [`doctor`] at the machine
+//! - [`inspect`] looks at what runs left, through [`metrics`]; [`doctor`] at the machine, [`bench`] at its speed
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
 //! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share;
 //!   [`repeats`]: what several seeds show together
@@ -22,6 +22,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used)] // bad input never panics
 
 pub mod analysis;
+pub mod bench;
 pub mod checkpoint;
 pub mod classify;
 pub mod cli;

@@ -52,7 +52,10 @@ impl Provenance {
     }
 
     /// Of a study that is done now; `data` is null where points are computed.
-    fn complete(&self, data: Option<&DataSpec>) -> Result<Value> {
+    ///
+    /// # Errors
+    /// None that is known of.
+    pub fn complete(&self, data: Option<&DataSpec>) -> Result<Value> {
         let mut value = serde_json::to_value(self)?;
         value["data"] = json!(data.map(origin));
         value["end"] = timestamp().into();

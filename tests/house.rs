@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "bench",
             "data",
             "device",
             "doctor",
@@ -30,6 +31,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("inspect", &["experiment", "metrics", "terminal"]),
+    (
+        "bench",
+        &["analysis", "data", "device", "error", "experiment", "kernels", "model", "objective", "terminal", "train"],
+    ),
     ("doctor", &["data", "device", "error", "files", "terminal"]),
     ("settings", &["error", "experiment"]),
     ("report", &["data", "device", "experiment", "metrics", "plot", "repeats", "run_dir", "runner", "terminal"]),

@@ -422,3 +422,23 @@ fn the_doctor_names_problems_and_exits_with_1() {
     assert_eq!((code, state.as_str()), (1, "problem"), "{text}");
     assert!(text.starts_with("4 of 4 files are bad"), "{text}");
 }
+
+#[test]
+fn bench_measures_what_it_is_asked_and_keeps_its_schema() {
+    let dir = Dir::new();
+    let ran = dir.succeed(&["bench", "dnn3", "mlp-22", "hessian", "--threads", "2", "--json"]);
+    let found: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    let workloads = found["workloads"].as_array().unwrap();
+    let names: Vec<&str> = workloads.iter().map(|workload| workload["workload"].as_str().unwrap()).collect();
+    assert_eq!(names, ["dnn3", "mlp-22", "hessian"]);
+    for workload in workloads {
+        assert!(workload["milliseconds"].as_f64().unwrap() > 0.0 && workload["spread"].as_f64().unwrap() >= 0.0);
+        assert_eq!(workload["threads"], 2);
+        let exact = workload["workload"] == "hessian";
+        assert_eq!(workload["dtype"], if exact { "float64" } else { "float32" });
+        assert_eq!(workload["gflops"].is_null() && workload["share_of_limit"].is_null(), exact);
+    }
+    assert!(found["provenance"]["cpu"].is_string() && found["provenance"]["data"]["synthetic"] == true);
+    assert!(!dir.path().join("runs").exists());
+    assert!(dir.succeed(&["bench", "nl3", "--trials", "2"]).stdout().contains("nl3"));
+}

@@ -1,18 +1,25 @@
-//! The commands that look: at runs (show, claims, compare), at the machine (doctor), at the command
+//! The commands that look: at runs (show, claims, compare), at the machine (doctor, bench), at the command
 //! line itself (completions). None trains anything, and none writes to a run directory.
 
 use super::{command, print, study_in};
+use crate::bench;
+use crate::device::DeviceChoice;
 use crate::doctor;
+use crate::error::say;
+use crate::experiment::significant;
 use crate::inspect::{Claims, Comparison, Listing, Progress};
 use crate::metrics::{StudyFolder, read_run_dir};
+use crate::report::Provenance;
 use crate::run_dir::RunDir;
 use crate::runner::Job;
 use crate::settings::DEFAULT_PRESET;
 use crate::terminal;
 use anyhow::{Context as _, Result, bail};
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use serde::Serialize;
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Their part of the command line.
@@ -24,6 +31,10 @@ pub(super) fn commands() -> Vec<Command> {
         .value_name("NAME")
         .conflicts_with("out")
         .help("Whose run directory, runs/<NAME> [default: report]");
+    let count = |name: &'static str, help: &'static str| {
+        let number = value_parser!(u16).range(1..=1024);
+        Arg::new(name).long(name).value_name("N").value_parser(number).default_value("1").help(help)
+    };
     let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("A line of JSON instead of text");
     vec![
         Command::new("show").about("List the studies of a run directory: how far, of what, when").args([
@@ -46,6 +57,25 @@ pub(super) fn commands() -> Vec<Command> {
             .about("Check this machine: libtorch, processor, CUDA, MNIST, where runs go")
             .args([out(), preset, json()])
             .arg(folder("data-dir").long("data-dir").help("MNIST's folder [default: HW1_DATA_DIR, else the cache]")),
+        Command::new("bench")
+            .about("Measure this machine: the cost of a unit of each workload, beside what it could be")
+            .after_help(
+                "A unit is an epoch on points, a step on 128 digits, an evaluation of 10000, a Hessian. The limit is \
+                 what libtorch's own product of large matrices reaches at that moment.",
+            )
+            .args([
+                Arg::new("workload")
+                    .value_name("WORKLOAD")
+                    .num_args(0..)
+                    .value_parser(PossibleValuesParser::new(bench::WORKLOADS.iter().map(|workload| workload.name)))
+                    .help("Which [default: all]"),
+                count("threads", "Cores of a trial, which share its work"),
+                count("trials", "Trials side by side, as a study's run"),
+                folder("data-dir")
+                    .long("data-dir")
+                    .help("MNIST's folder [default: HW1_DATA_DIR, else the cache; without, synthetic digits]"),
+                json(),
+            ]),
         Command::new("completions")
             .about("Print a shell's completion script")
             .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
@@ -59,6 +89,7 @@ pub(super) fn run(name: &str, matches: &ArgMatches) -> Option<Result<()>> {
         "claims" => claims(matches),
         "compare" => compare(matches),
         "doctor" => doctor(matches),
+        "bench" => bench(matches),
         "completions" => completions(matches),
         _ => return None,
     })
@@ -125,6 +156,25 @@ fn doctor(matches: &ArgMatches) -> Result<()> {
         bail!("{problems} of {} checks found a problem, see above", checks.len());
     }
     Ok(())
+}
+
+fn bench(matches: &ArgMatches) -> Result<()> {
+    let number = |name| matches.get_one::<u16>(name).map_or(1, |&number| usize::from(number));
+    let options = bench::Options {
+        workloads: matches.get_many::<String>("workload").into_iter().flatten().map(String::as_str).collect(),
+        threads: number("threads"),
+        trials: number("trials"),
+        data_dir: matches.get_one::<PathBuf>("data-dir").map(PathBuf::as_path),
+    };
+    let provenance = Provenance::now(DeviceChoice::Cpu, options.trials, "bench");
+    // Minutes pass: each result as it comes, for those who watch.
+    let measured = bench::run(&options, |measured| {
+        say(&format!("{}: {} ms", measured.workload, significant(measured.milliseconds, 3)));
+        Ok(())
+    })?;
+    let provenance = provenance.complete(Some(&bench::data(options.data_dir)?))?;
+    let value = json!({"workloads": measured, "provenance": provenance});
+    answer(matches, &value, |width| bench::text(&measured, width))
 }
 
 fn completions(matches: &ArgMatches) -> Result<()> {
