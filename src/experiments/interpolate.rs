@@ -794,7 +794,7 @@ fn around_figures(settings: &Interpolate, around: &[Around], data: &str) -> Resu
         }
         figures.push(Figure {
             name: "slices".into(),
-            title: format!("Loss around both solutions along random directions, {data}"),
+            title: format!("Loss along random directions, {data}"),
             caption: format!(
                 "Train loss over the first {images} training images along {} filter-normalised random directions \
                  (Li et al. 2018) through each solution. Lines are means over directions and seeds; bands reach from \
@@ -919,7 +919,7 @@ fn line_figure(settings: &Interpolate, lines: &[Line], data: &str) -> Figure {
     let [first, second] = settings.batch_sizes;
     Figure {
         name: "interpolation".into(),
-        title: format!("The line through batch {first} (α = 0) and batch {second} (α = 1), {data}"),
+        title: format!("From batch {first} (α = 0) to batch {second} (α = 1), {data}"),
         caption: format!(
             "Loss (left axis) and accuracy (right axis) of θ(α) = (1-α)θ₁ + αθ₂ over all training images (solid) and \
              test images (dashed) of {data}; θ₁ is the solution with batch size {first}, θ₂ the one with {second}, \
