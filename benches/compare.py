@@ -1,6 +1,6 @@
-"""hw1 beside what a user would pick instead: PyTorch tuned, torch.compile, JAX, interleaved on one core.
+"""hw1 beside what a user would pick instead: PyTorch tuned, torch.compile, JAX, interleaved.
 
-    python benches/compare.py PYTHON [--data-dir MNIST] [--rounds 3] [--styles tuned,jax,compile]
+    python benches/compare.py PYTHON --data-dir MNIST [--rounds 3] [--threads 1] [--styles tuned,jax,compile]
 
 PYTHON is that of a virtual environment with torch, jax and optax:
 
@@ -19,20 +19,22 @@ def main():
     arguments.add_argument("python")
     arguments.add_argument("--data-dir", required=True)
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--threads", default="1")
     arguments.add_argument("--styles", default="tuned,jax,compile")
     chosen = arguments.parse_args()
     hw1 = HERE.parent / "target" / "release" / "hw1"
     environment = dict(os.environ, MNIST_DIR=str(pathlib.Path(chosen.data_dir).resolve()))
     times, limits = {}, {}
     for _ in range(chosen.rounds):
-        ran = subprocess.run([hw1, "bench", "--json", "--data-dir", chosen.data_dir], check=True, capture_output=True)
+        command = [hw1, "bench", "--json", "--threads", chosen.threads, "--data-dir", chosen.data_dir]
+        ran = subprocess.run(command, check=True, capture_output=True)
         for workload in json.loads(ran.stdout)["workloads"]:
             name = workload["workload"]
             times.setdefault(name, {}).setdefault("hw1", []).append(workload["milliseconds"])
             if workload["share_of_limit"] is not None:
                 limits.setdefault(name, []).append(workload["share_of_limit"])
         for style in chosen.styles.split(","):
-            command = [chosen.python, HERE / "peers.py", style, "1"]
+            command = [chosen.python, HERE / "peers.py", style, chosen.threads]
             ran = subprocess.run(command, env=environment, capture_output=True, text=True)
             for line in ran.stdout.splitlines():
                 name, _, _, milliseconds = line.split()

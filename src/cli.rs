@@ -648,18 +648,19 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &s
         ran => ran?,
     };
     let mut failures = Vec::new();
-    for (index, job) in jobs.iter().enumerate() {
-        if job.failures.is_empty() {
-            match report::write(job, &provenance) {
-                Ok((_, metrics)) if common.json => print(&format!("{metrics}\n"))?,
-                Ok((report, _)) => {
-                    print(&format!("{}{}", if index > 0 { "\n" } else { "" }, report::table(&report, job)))?;
-                }
-                Err(error) => failures.push(format!("{}: {}", job.study.folder(), one_line(&error))),
+    let whole: Vec<&Job> = jobs.iter().filter(|job| job.failures.is_empty()).collect();
+    for (index, (job, written)) in whole.iter().zip(report::write_all(&whole, &provenance, options.jobs)).enumerate() {
+        match written {
+            Ok((_, metrics)) if common.json => print(&format!("{metrics}\n"))?,
+            Ok((report, _)) => {
+                print(&format!("{}{}", if index > 0 { "\n" } else { "" }, report::table(&report, job)))?;
             }
+            Err(error) => failures.push(format!("{}: {}", job.study.folder(), one_line(&error))),
         }
-        failures
-            .extend(job.failures.iter().map(|(trial, reason)| format!("{}, {trial}: {reason}", job.study.folder())));
+    }
+    for job in &jobs {
+        let failed = job.failures.iter();
+        failures.extend(failed.map(|(trial, reason)| format!("{}, {trial}: {reason}", job.study.folder())));
     }
     if let Some((last, rest)) = failures.split_last() {
         for failure in rest {

@@ -296,6 +296,7 @@ impl Claim {
         };
         let detail = match n {
             0 => format!("No {cases} to say it of."),
+            _ if p_as_claimed < 0.001 => format!("In {count} of {n} {cases} (p < 0.001)."),
             _ => format!("In {count} of {n} {cases} (p = {p_as_claimed:.3})."),
         };
         let evidence = serde_json::json!({
