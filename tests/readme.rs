@@ -51,6 +51,9 @@ fn every_command_runs() {
         } else if arguments.contains(&"canonical") {
             // Half an hour on MNIST, which tests have not; tests/canonical.rs runs it in miniature.
             dir.succeed(&[&arguments[..], &["--dry-run"]].concat());
+        } else if arguments[0] == "bench" {
+            // All of them take a minute.
+            dir.succeed(&["bench", "dnn3", "mlp-22"]);
         } else if ["doctor", "completions"].contains(&arguments[0]) {
             dir.succeed(&arguments);
         } else if let ["compare", run_dirs @ ..] = &arguments[..] {
@@ -82,7 +85,7 @@ fn every_file_it_names_exists() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = include_str!("../README.md");
     let named = readme.split(['`', '(', ')', ' ', '\n', ',']).filter(|word| {
-        ["src/", "templates/", "tests/", "scripts/", "experiments/", "docs/"]
+        ["src/", "templates/", "tests/", "scripts/", "experiments/", "docs/", "benches/"]
             .iter()
             .any(|folder| word.starts_with(folder))
             && !word.contains(['<', '*'])
