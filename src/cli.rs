@@ -648,8 +648,7 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &s
         ran => ran?,
     };
     let mut failures = Vec::new();
-    let whole: Vec<&Job> = jobs.iter().filter(|job| job.failures.is_empty()).collect();
-    for (index, (job, written)) in whole.iter().zip(report::write_all(&whole, &provenance, options.jobs)).enumerate() {
+    for (index, (job, written)) in report::write_all(&jobs, &provenance, options.jobs).into_iter().enumerate() {
         match written {
             Ok((_, metrics)) if common.json => print(&format!("{metrics}\n"))?,
             Ok((report, _)) => {

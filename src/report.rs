@@ -8,14 +8,11 @@ use crate::metrics::SCHEMA;
 use crate::plot::{Figure, rasterize};
 use crate::repeats;
 use crate::run_dir::StudyDir;
-use crate::runner::Job;
+use crate::runner::{self, Job};
 use crate::terminal;
 use anyhow::{Context as _, Result, anyhow};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::ScopedJoinHandle;
 use std::time::{Instant, SystemTime};
 
 /// Where numbers come from: what ran, when and on what.
@@ -101,46 +98,24 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
         "figures": figures,
         "claims": report.claims,
     });
-    std::thread::scope(|scope| {
-        let numbers = scope.spawn(|| write_csv(job));
-        let mut bytes = serde_json::to_vec(&metrics)?;
-        bytes.push(b'\n');
-        job.dir.write("metrics.json", &bytes)?;
-        draw(&report.figures, &job.dir)?;
-        joined(numbers, "writing metrics.csv failed")
-    })?;
+    let mut bytes = serde_json::to_vec(&metrics)?;
+    bytes.push(b'\n');
+    job.dir.write("metrics.json", &bytes)?;
+    job.dir.write("metrics.csv", &csv(job)?)?;
+    draw(&report.figures, &job.dir)?;
     Ok((report, metrics))
 }
 
-/// What a thread gives; `panicked` where it gave nothing.
-fn joined(thread: ScopedJoinHandle<'_, Result<()>>, panicked: &'static str) -> Result<()> {
-    thread.join().unwrap_or_else(|_| anyhow::bail!(panicked))
-}
-
-/// Reports of several studies, as [`write`] gives them and in their order, on so many threads.
-pub fn write_all(jobs: &[&Job], provenance: &Provenance, threads: usize) -> Vec<Result<(Report, Value)>> {
-    let next = AtomicUsize::new(0);
-    let on_thread = || -> Vec<(usize, Result<(Report, Value)>)> {
-        let indices = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-        indices.map_while(|index| Some((index, write(jobs.get(index)?, provenance)))).collect()
-    };
-    let mut written: BTreeMap<usize, _> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..threads.min(jobs.len())).map(|_| scope.spawn(on_thread)).collect();
-        let here = on_thread();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().chain(here).collect()
-    });
-    let of = |index| written.remove(&index).unwrap_or_else(|| Err(anyhow!("writing its report failed")));
-    (0..jobs.len()).map(of).collect()
-}
-
-/// Writes metrics.csv, unless it stands with the same bytes.
-fn write_csv(job: &Job) -> Result<()> {
-    let bytes = csv(job)?;
-    let standing = std::fs::read(job.dir.root().join("metrics.csv"));
-    if standing.is_ok_and(|standing| standing == bytes) {
-        return Ok(());
-    }
-    job.dir.write("metrics.csv", &bytes)
+/// Reports of several studies, as [`write`] gives them and in their order, on up to so many threads.
+pub fn write_all<'a>(
+    jobs: &'a [Job<'a>],
+    provenance: &Provenance,
+    threads: usize,
+) -> Vec<(&'a Job<'a>, Result<(Report, Value)>)> {
+    let whole = jobs.iter().filter(|job| job.failures.is_empty());
+    let mut written: Vec<_> = whole.map(|job| (job, Err(anyhow!("its report was not written")))).collect();
+    runner::side_by_side(&mut written, threads, |(job, written)| *written = write(job, provenance));
+    written
 }
 
 fn trials(job: &Job) -> Result<Vec<Value>> {
@@ -201,7 +176,10 @@ fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
             dir.write(&svg_name, svg.as_bytes())
         };
         let drawing: Vec<_> = figures.iter().map(|figure| scope.spawn(move || draw_one(figure))).collect();
-        drawing.into_iter().try_for_each(|thread| joined(thread, "drawing a figure failed"))
+        drawing.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(_) => anyhow::bail!("drawing a figure failed"),
+        })
     })
 }
 

@@ -111,6 +111,12 @@ impl Signals {
     }
 }
 
+/// Does `work` on each item, on up to so many threads, while no trial runs.
+pub fn side_by_side<T: Send>(items: &mut [T], threads: usize, work: impl Fn(&mut T) + Sync) {
+    let _cores: Vec<pieces::Lent> = (1..threads).map(|_| pieces::lend()).collect();
+    pieces::for_each(items, |_, item| work(item));
+}
+
 /// A study with its place on disk and how far it is.
 pub struct Job<'a> {
     pub study: &'a dyn Study,
