@@ -9,7 +9,7 @@ PYTHON is that of a virtual environment with torch, jax and optax:
 Round after round every contestant measures all workloads (benches/peers.py, hw1 bench); a contestant's time is the
 median of its rounds. Prints the README's table. Needs target/release/hw1 and a quiet machine.
 """
-import argparse, json, math, os, pathlib, statistics, subprocess, sys
+import argparse, json, math, os, pathlib, shutil, statistics, subprocess, sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -23,6 +23,10 @@ def main():
     arguments.add_argument("--styles", default="tuned,jax,compile")
     chosen = arguments.parse_args()
     hw1 = HERE.parent / "target" / "release" / "hw1"
+    if not hw1.exists():
+        arguments.error(f"{hw1} is not there; build it with scripts/hw1 doctor")
+    if not shutil.which(chosen.python):
+        arguments.error(f"there is no program '{chosen.python}'; name the Python that has torch, jax and optax")
     environment = dict(os.environ, MNIST_DIR=str(pathlib.Path(chosen.data_dir).resolve()))
     times, limits = {}, {}
     for _ in range(chosen.rounds):
