@@ -70,7 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &["rng"]),
     ("data", &["error", "files", "rng"]),
     ("plot", &[]),
-    ("kernels", &[]),
+    ("kernels", &["device"]),
     ("rng", &[]),
     ("device", &[]),
     ("checkpoint", &["error", "files", "tensors"]),
@@ -99,6 +99,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("safetensors", &["tensors"]),
     ("statrs", &["analysis"]),
     ("pulp", &["kernels"]),
+    ("rayon", &["kernels"]),
     // They panic where standard error or output is gone: error::say and cli::print do not.
     ("eprintln!", &[]),
     (" println!", &[]),

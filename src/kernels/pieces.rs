@@ -3,9 +3,10 @@
 //! Whoever has an idle core lends it ([`lend`]); a trial that runs takes it for the pieces of one step. What
 //! the pieces are depends on the problem alone, so that no result depends on who computed them.
 
+use crate::device::set_up_thread;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::atomic::{AtomicIsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Cores that are lent and not in use.
 static SPARE: AtomicIsize = AtomicIsize::new(0);
@@ -35,6 +36,13 @@ fn take(wanted: usize) -> isize {
     before.map_or(0, taken)
 }
 
+/// Threads that help. They stay: libtorch keeps what it needs for its products by thread.
+fn pool() -> Option<&'static ThreadPool> {
+    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    // Without further threads the pieces are done by those there are.
+    POOL.get_or_init(|| ThreadPoolBuilder::new().start_handler(|_| set_up_thread()).build().ok()).as_ref()
+}
+
 /// Runs `work` on each piece, the caller's thread and spare cores side by side.
 pub fn for_each<T: Send>(pieces: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
     let helpers = take(pieces.len().saturating_sub(1));
@@ -50,13 +58,15 @@ pub fn for_each<T: Send>(pieces: &mut [T], work: impl Fn(usize, &mut T) + Sync) 
     if helpers == 0 {
         return run();
     }
-    thread::scope(|scope| {
-        for _ in 0..helpers {
-            // Without a further thread the pieces are done by those there are.
-            drop(thread::Builder::new().spawn_scoped(scope, run));
-        }
-        run();
-    });
+    match pool() {
+        Some(pool) => pool.in_place_scope(|scope| {
+            for _ in 0..helpers {
+                scope.spawn(|_| run());
+            }
+            run();
+        }),
+        None => run(),
+    }
     SPARE.fetch_add(helpers, Ordering::Relaxed);
 }
 

@@ -212,15 +212,14 @@ impl Explicit {
         if let (Some(convolutions), Some(Convolved { room: inner, features, features_transposed, deltas })) =
             (convolutions, convolved)
         {
-            room.backward(features_transposed, layers, true);
-            room.by_input(layers, deltas);
+            room.backward(features_transposed, layers, true, Some(deltas));
             let columns = samples.next_multiple_of(conv::BLOCK);
             let [features, deltas] = [features, deltas].map(|matrix| Columns::new(numbers_mut(matrix), columns));
             let parameters = convolutions.parameters();
             let part = &mut numbers_mut(gradient)[..parameters];
             convolutions.backward(&numbers(theta)[..parameters], inner, features, deltas, part);
         } else {
-            room.backward(x, layers, true);
+            room.backward(x, layers, true, None);
         }
         (gradient.copy(), sums)
     }

@@ -1,8 +1,96 @@
 //! The two passes through fully connected layers as matrix products into buffers made once: shared by both
 //! objectives. Feature-major: [features, samples].
 
+use crate::kernels::pieces;
 use crate::model::{Layout, Mlp};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+/// A product of matrices into `out`.
+struct Product<'a> {
+    out: &'a Tensor,
+    left: &'a Tensor,
+    right: &'a Tensor,
+    plus: Plus<'a>,
+}
+
+/// What is added to a product.
+enum Plus<'a> {
+    Nothing,
+    /// What `out` held before.
+    Itself,
+    /// [rows, 1].
+    Column(&'a Tensor),
+}
+
+/// Additions and multiplications of a product that is worth two pieces: half a millisecond on one core. Half
+/// of that loses as much where there is no second core as it wins where there is one.
+const WORTH_TWO: i64 = 40_000_000;
+
+impl Product<'_> {
+    fn run(&self) {
+        let _ = match self.plus {
+            Plus::Nothing => self.left.mm_out(self.out, self.right),
+            Plus::Itself => self.out.shallow_clone().addmm_(self.left, self.right),
+            Plus::Column(column) => column.addmm_out(self.out, self.left, self.right),
+        };
+    }
+
+    /// How many of the rows are the upper of two pieces, where it is worth two.
+    fn upper(&self) -> Option<i64> {
+        let (left, columns) = (self.left.size(), self.right.size()[1]);
+        // By sixteens, as matrix libraries take them.
+        let upper = (left[0] / 2 + 15) / 16 * 16;
+        let worth = self.out.device() == Device::Cpu && 2 * left[0] * left[1] * columns >= WORTH_TWO;
+        (worth && upper < left[0]).then_some(upper)
+    }
+
+    /// Some of its rows, as one can take them to another thread.
+    fn rows(&self, start: i64, rows: i64) -> Rows {
+        let part = |tensor: &Tensor| tensor.narrow(0, start, rows);
+        let (out, left, right) = (part(self.out), part(self.left), self.right.shallow_clone());
+        let (column, itself) = match self.plus {
+            Plus::Nothing => (None, false),
+            Plus::Itself => (None, true),
+            Plus::Column(column) => (Some(part(column)), false),
+        };
+        Rows { out, left, right, column, itself }
+    }
+}
+
+/// A piece of a product.
+struct Rows {
+    out: Tensor,
+    left: Tensor,
+    right: Tensor,
+    column: Option<Tensor>,
+    itself: bool,
+}
+
+impl Rows {
+    fn run(&self) {
+        let plus = match &self.column {
+            Some(column) => Plus::Column(column),
+            None if self.itself => Plus::Itself,
+            None => Plus::Nothing,
+        };
+        Product { out: &self.out, left: &self.left, right: &self.right, plus }.run();
+    }
+}
+
+/// Computes products, none of which needs another, with spare cores where that pays.
+fn compute(products: &[Product]) {
+    let mut pieces = Vec::new();
+    for product in products {
+        match product.upper() {
+            Some(upper) => {
+                let rows = product.left.size()[0];
+                pieces.extend([product.rows(0, upper), product.rows(upper, rows - upper)]);
+            }
+            None => product.run(),
+        }
+    }
+    pieces::for_each(&mut pieces, |_, piece| piece.run());
+}
 
 /// Views of one layer's weights and biases, and of their gradients.
 pub struct Layer {
@@ -57,36 +145,44 @@ impl Room {
         for (index, layer) in layers.iter().enumerate() {
             let (before, here) = self.outputs.split_at_mut(index);
             let (input, output) = (before.last().unwrap_or(x), &mut here[0]);
-            let _ = layer.bias_column.addmm_out(output, &layer.weight, input);
+            compute(&[Product {
+                out: output,
+                left: &layer.weight,
+                right: input,
+                plus: Plus::Column(&layer.bias_column),
+            }]);
             if index < last {
                 let _ = output.relu_();
             }
         }
     }
 
-    /// From the last of `deltas` downwards; adds to ∇L, or sets it where this is the first tile.
-    pub fn backward(&mut self, x_transposed: &Tensor, layers: &mut [Layer], first: bool) {
+    /// From the last of `deltas` downwards; adds to ∇L, or sets it where this is the first tile. And ∂L/∂x
+    /// [inputs, samples] into `by_input`, where there is one.
+    pub fn backward(&mut self, x_transposed: &Tensor, layers: &mut [Layer], first: bool, by_input: Option<&Tensor>) {
         for (index, layer) in layers.iter_mut().enumerate().rev() {
             let delta = &self.deltas[index];
             let input_transposed = if index == 0 { x_transposed } else { &self.outputs_transposed[index - 1] };
             if first {
-                let _ = delta.mm_out(&layer.weight_gradient, input_transposed);
                 let _ = delta.sum_intlist_out(&layer.bias_gradient, 1, false, None::<Kind>);
             } else {
-                let _ = layer.weight_gradient.addmm_(delta, input_transposed);
                 let _ = layer.bias_gradient.g_add_(&delta.sum_dim_intlist(1, false, None::<Kind>));
+            }
+            let plus = if first { Plus::Nothing } else { Plus::Itself };
+            let by_weight = Product { out: &layer.weight_gradient, left: delta, right: input_transposed, plus };
+            let below = if index == 0 { by_input } else { Some(&self.deltas[index - 1]) };
+            match below {
+                Some(out) => {
+                    let left = &layer.weight_transposed;
+                    compute(&[by_weight, Product { out, left, right: delta, plus: Plus::Nothing }]);
+                }
+                None => compute(&[by_weight]),
             }
             if index > 0 {
                 let below = &self.deltas[index - 1];
-                let _ = layer.weight_transposed.mm_out(below, delta);
                 // ReLU's derivative, read off its output.
                 let _ = self.outputs[index - 1].threshold_backward_grad_input(below, below, 0.0);
             }
         }
-    }
-
-    /// ∂L/∂x into `delta` [inputs, samples], after [`Self::backward`].
-    pub fn by_input(&self, layers: &[Layer], delta: &Tensor) {
-        let _ = layers[0].weight_transposed.mm_out(delta, &self.deltas[0]);
     }
 }

@@ -143,7 +143,7 @@ impl Products {
             let last = self.layers.len() - 1;
             room.deltas[last].copy_(&room.outputs[last]);
             let _ = room.deltas[last].g_mul_scalar_(scale);
-            room.backward(&tile.x_transposed, &mut self.layers, index == 0);
+            room.backward(&tile.x_transposed, &mut self.layers, index == 0, None);
         }
         sum_of_squares
     }
