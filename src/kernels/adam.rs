@@ -1,7 +1,6 @@
 //! One pass of Adam over all parameters. Knows numbers only.
 
-use super::pieces;
-use pulp::Arch;
+use super::{arch, pieces};
 
 /// Parameters of a piece of work: what one core does in some twenty microseconds.
 const PIECE: usize = 1 << 16;
@@ -29,20 +28,22 @@ impl Step {
         let Self { beta_1, beta_2, root_of_correction, step_size, epsilon } = *self;
         // Of the exact β: 1 - 0.999 in float32 is off by 1e-5 of itself.
         let (rest_1, rest_2) = ((1.0 - beta_1) as f32, (1.0 - beta_2) as f32);
-        let (beta_2, root_of_correction) = (beta_2 as f32, root_of_correction as f32);
+        // Multiplied, as a division takes many times as long.
+        let (beta_2, correction) = (beta_2 as f32, (1.0 / root_of_correction) as f32);
         let (step_size, epsilon) = (step_size as f32, epsilon as f32);
         let moments = mean.chunks_mut(PIECE).zip(mean_of_squares.chunks_mut(PIECE));
         let theta = theta.chunks_mut(PIECE).zip(gradient.chunks(PIECE));
         let mut parts: Vec<_> = theta.zip(moments).collect();
+        let arch = arch();
         pieces::for_each(&mut parts, |_, ((theta, gradient), (mean, mean_of_squares))| {
-            Arch::new().dispatch(
+            arch.dispatch(
                 #[inline(always)]
                 || {
                     let moments = mean.iter_mut().zip(mean_of_squares.iter_mut());
                     for ((theta, gradient), (mean, square)) in theta.iter_mut().zip(*gradient).zip(moments) {
                         *mean += rest_1 * (gradient - *mean);
                         *square = beta_2 * *square + rest_2 * gradient * gradient;
-                        *theta -= step_size * *mean / (square.sqrt() / root_of_correction + epsilon);
+                        *theta -= step_size * *mean / (square.sqrt() * correction + epsilon);
                     }
                 },
             );

@@ -1,13 +1,15 @@
 //! The convolutional part of a classifier, forward and backward: layers of 3×3 convolutions with padding 1,
 //! 2×2 max pooling and ReLU.
 //!
-//! Samples lie in the lanes of the vectors, a block of them at a time, so that a convolution is broadcast
-//! weights times vectors of samples: no shuffles, no waste with few channels. Pooling happens on the sums in
-//! registers, so that no convolution is ever stored. Planes have a border of zeros. Knows numbers only, no
-//! tensors.
+//! Forward, samples lie in the lanes of the vectors, a block of them at a time, so that a convolution is
+//! broadcast weights times vectors of samples: no shuffles, no waste with few channels. A window of 2×2
+//! convolutions is pooled in registers and never stored; behind the first layer it takes 16 products a channel
+//! instead of 36 (Winograd's algorithm, exact but for rounding). Backward, pooling has left at most one
+//! derivative in four, and ReLU fewer: behind the first layer only those are visited, sample by sample, channels
+//! in the lanes. Planes have a border of zeros. Knows numbers only, no tensors.
 
-use super::{MOST_ROWS, by_rows, parts, pieces};
-use pulp::{Arch, Simd, WithSimd};
+use super::{MOST_ROWS, Numbers, arch, by_rows, parts, pieces};
+use pulp::{Simd, WithSimd};
 use std::sync::{Mutex, PoisonError};
 
 /// Places of a kernel.
@@ -31,13 +33,23 @@ struct Layer {
     /// Where its input planes and the places of its maxima begin in a block's room.
     planes: usize,
     places: usize,
-    /// Where the derivatives of its convolutions begin in a thread's room.
-    deltas: usize,
 }
 
 impl Layer {
     fn biases(&self) -> usize {
         self.weights + self.inputs * self.outputs * TAPS
+    }
+
+    /// Weights and biases in θ or in a gradient.
+    fn split<'a>(&self, parameters: &'a mut [f32]) -> (&'a mut [f32], &'a mut [f32]) {
+        let (weights, biases) = parameters[self.weights..].split_at_mut(self.biases() - self.weights);
+        (weights, &mut biases[..self.outputs])
+    }
+
+    /// What stands for each place of a pooling's window, in reading order: how far it is from the first in
+    /// numbers of a sample's input planes, channel by channel. Exact in float32.
+    fn places_of_pooling(&self) -> [f32; 4] {
+        [0, 1, self.plane, self.plane + 1].map(|place| (place * self.inputs) as f32)
     }
 
     fn plane_len(&self) -> usize {
@@ -62,8 +74,6 @@ pub struct Convolutions {
     parameters: usize,
     /// Vectors of a block's room.
     room: usize,
-    /// Vectors of a thread's room.
-    deltas: usize,
     features: usize,
     image: usize,
 }
@@ -72,14 +82,15 @@ pub struct Convolutions {
 #[derive(Default)]
 pub struct Room {
     blocks: Vec<BlockRoom>,
-    /// Derivatives of all convolutions, for each thread that was at work; their borders stay 0.
-    deltas: Mutex<Vec<Vec<f32>>>,
+    filters: Vec<Vec<f32>>,
+    /// One for each thread that was at work.
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 #[derive(Default)]
 struct BlockRoom {
     /// Input planes of each layer, and the places of its maxima.
-    planes: Vec<f32>,
+    planes: Numbers,
     gradient: Vec<f32>,
 }
 
@@ -110,20 +121,17 @@ impl Convolutions {
     #[must_use]
     pub fn new(side: usize, channels: &[usize]) -> Self {
         let mut layers = Vec::new();
-        let (mut inputs, mut size, mut parameters, mut room, mut deltas) = (1, side, 0, 0, 0);
-        for (index, &outputs) in channels.iter().enumerate() {
+        let (mut inputs, mut size, mut parameters, mut room) = (1, side, 0, 0);
+        for &outputs in channels {
             let plane = size.next_multiple_of(2) + 2;
             let planes = room;
             let places = planes + inputs * plane_len(plane);
             room = places + outputs * (size / 2) * (size / 2);
-            layers.push(Layer { inputs, outputs, side: size, plane, weights: parameters, planes, places, deltas });
+            layers.push(Layer { inputs, outputs, side: size, plane, weights: parameters, planes, places });
             parameters += (inputs * TAPS + 1) * outputs;
-            // The first layer's derivatives are used up as they come, unless the last layer is the first.
-            let held = if index == 0 && channels.len() > 1 { MOST_ROWS } else { outputs };
-            deltas += held * plane_len(plane);
             (inputs, size) = (outputs, size / 2);
         }
-        Self { layers, parameters, room, deltas, features: inputs * size * size, image: side }
+        Self { layers, parameters, room, features: inputs * size * size, image: side }
     }
 
     /// Length of its part of θ: weights [out, in, 3, 3] and biases of each layer in turn.
@@ -152,10 +160,19 @@ impl Convolutions {
         let samples = images.len() / pixels;
         self.check(theta, samples, &[&features]);
         room.blocks.resize_with(samples.div_ceil(BLOCK), BlockRoom::default);
-        pieces::for_each(&mut room.blocks, |index, block| {
+        let Room { blocks, filters, scratch: rooms } = room;
+        filters.resize_with(self.layers.len() - 1, Vec::new);
+        for (layer, filters) in self.layers[1..].iter().zip(&mut *filters) {
+            transform_filters(layer, &theta[layer.weights..], filters);
+        }
+        let arch = arch();
+        pieces::for_each(blocks, |index, block| {
             block.planes.resize(self.room * BLOCK, 0.0);
             let images = &images[index * BLOCK * pixels..samples.min((index + 1) * BLOCK) * pixels];
-            Arch::new().dispatch(Forward { net: self, theta, images, index, planes: &mut block.planes, features });
+            let planes = &mut block.planes;
+            with_scratch(rooms, |scratch| {
+                arch.dispatch(Forward { net: self, theta, filters, images, index, planes, scratch, features });
+            });
         });
     }
 
@@ -165,31 +182,59 @@ impl Convolutions {
     /// # Panics
     /// Where a length is not the network's.
     pub fn backward(&self, theta: &[f32], room: &mut Room, features: Columns, deltas: Columns, gradient: &mut [f32]) {
-        let Room { blocks, deltas: rooms } = room;
-        let rooms: &Mutex<_> = rooms;
+        let Room { blocks, scratch: rooms, .. } = room;
         self.check(theta, blocks.len() * BLOCK, &[&features, &deltas]);
+        let arch = arch();
         pieces::for_each(blocks, |index, block| {
-            let lock = || rooms.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut delta = lock().pop().unwrap_or_else(|| vec![0.0; self.deltas * BLOCK]);
             block.gradient.clear();
             block.gradient.resize(self.parameters, 0.0);
-            Arch::new().dispatch(Backward { net: self, theta, index, block, delta: &mut delta, features, deltas });
-            lock().push(delta);
+            let way = Way { theta, index, features, deltas };
+            with_scratch(rooms, |scratch| arch.dispatch(Backward { net: self, way, block, scratch }));
         });
         gradient.fill(0.0);
         for block in blocks {
             gradient.iter_mut().zip(&block.gradient).for_each(|(sum, value)| *sum += value);
         }
     }
+
+    /// As [`Self::backward`], but the derivatives by the images, into `images` [samples, pixels].
+    ///
+    /// # Panics
+    /// Where a length is not the network's.
+    pub fn pull_back(&self, theta: &[f32], room: &mut Room, features: Columns, deltas: Columns, images: &mut [f32]) {
+        let Room { blocks, scratch: rooms, .. } = room;
+        self.check(theta, blocks.len() * BLOCK, &[&features, &deltas]);
+        let of_block = BLOCK * self.image * self.image;
+        assert!(images.len().div_ceil(of_block) == blocks.len());
+        let mut blocks: Vec<_> = blocks.iter_mut().zip(images.chunks_mut(of_block)).collect();
+        let arch = arch();
+        pieces::for_each(&mut blocks, |index, (block, images)| {
+            let (way, planes) = (Way { theta, index, features, deltas }, &mut block.planes);
+            with_scratch(rooms, |scratch| {
+                arch.dispatch(PullBack { net: self, way, planes, scratch, images });
+            });
+        });
+    }
+}
+
+/// Lends a room that no other thread has at that moment.
+fn with_scratch(rooms: &Mutex<Vec<Scratch>>, work: impl FnOnce(&mut Scratch)) {
+    let lock = || rooms.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut scratch = lock().pop().unwrap_or_default();
+    work(&mut scratch);
+    lock().push(scratch);
 }
 
 struct Forward<'a> {
     net: &'a Convolutions,
     theta: &'a [f32],
+    /// Of each layer but the first: see [`transform_filters`].
+    filters: &'a [Vec<f32>],
     images: &'a [f32],
     /// Of the block.
     index: usize,
     planes: &'a mut [f32],
+    scratch: &'a mut Scratch,
     features: Columns<'a>,
 }
 
@@ -198,7 +243,7 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { net, theta, images, index: block, planes, features } = self;
+        let Self { net, theta, filters, images, index: block, planes, scratch, features } = self;
         let lanes = S::F32_LANES;
         let first = &net.layers[0];
         let pixels = net.image * net.image;
@@ -235,6 +280,10 @@ impl WithSimd for Forward<'_> {
                     let biases = theta.as_ptr().add(layer.biases());
                     let input = vectors.add(layer.planes);
                     let places = vectors.add(layer.places);
+                    if index > 0 {
+                        winograd(simd, layer, &filters[index - 1], biases, input, places, out, scratch);
+                        continue;
+                    }
                     for (o, rows) in parts(layer.outputs, most_rows::<S>()) {
                         let weights = weights.add(o * layer.inputs * TAPS);
                         let (biases, places) = (biases.add(o), places.add(o * layer.outputs_len()));
@@ -250,6 +299,18 @@ impl WithSimd for Forward<'_> {
 /// Rows of four sums that registers hold.
 fn most_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { MOST_ROWS } else { 3 }
+}
+
+/// The largest of four numbers, and its place: the first of equals.
+#[inline(always)]
+fn pool<S: Simd>(simd: S, values: [S::f32s; 4], places: [f32; 4]) -> (S::f32s, S::f32s) {
+    let (mut most, mut place) = (values[0], simd.splat_f32s(places[0]));
+    for p in 1..4 {
+        let higher = simd.greater_than_f32s(values[p], most);
+        most = simd.select_f32s(higher, values[p], most);
+        place = simd.select_f32s(higher, simd.splat_f32s(places[p]), place);
+    }
+    (most, place)
 }
 
 /// Where a layer's outputs go: strides in vectors.
@@ -281,19 +342,11 @@ unsafe fn convolve<S: Simd, const R: usize>(
                     simd,
                     layer,
                     input.add(2 * y * layer.plane + 2 * x),
-                    layer.inputs,
                     std::array::from_fn(|r| simd.splat_f32s(*biases.add(r))),
                     weights,
-                    [layer.inputs * TAPS, TAPS],
-                    [0, 1],
                 );
                 for r in 0..R {
-                    let (mut most, mut place) = (sums[r][0], zero);
-                    for p in 1..4 {
-                        let higher = simd.greater_than_f32s(sums[r][p], most);
-                        most = simd.select_f32s(higher, sums[r][p], most);
-                        place = simd.select_f32s(higher, simd.splat_f32s(p as f32), place);
-                    }
+                    let (most, place) = pool(simd, sums[r], layer.places_of_pooling());
                     places.add((r * half + y) * half + x).write_unaligned(place);
                     let most = simd.max_f32s(zero, most);
                     out.data.add(r * out.plane + y * out.row + x * out.column).write_unaligned(most);
@@ -303,24 +356,20 @@ unsafe fn convolve<S: Simd, const R: usize>(
     }
 }
 
-/// Convolutions at the four places of a 2×2 window: R sums each, over `depth` planes. `strides` are those of
-/// the weights by row and by plane; their taps go from `taps[0]` in steps of `taps[1]`.
+/// Convolutions at the four places of a 2×2 window: R sums each.
 #[inline(always)]
 unsafe fn window<S: Simd, const R: usize>(
     simd: S,
     layer: &Layer,
     corner: *const S::f32s,
-    depth: usize,
     start: [S::f32s; R],
     weights: *const f32,
-    strides: [usize; 2],
-    taps: [isize; 2],
 ) -> [[S::f32s; 4]; R] {
     let mut sums: [[S::f32s; 4]; R] = std::array::from_fn(|r| [start[r]; 4]);
     unsafe {
-        for c in 0..depth {
+        for c in 0..layer.inputs {
             let plane = corner.add(c * layer.plane_len());
-            let mut weight = weights.add(c * strides[1]).offset(taps[0]);
+            let weights = weights.add(c * TAPS);
             for ky in 0..3 {
                 let row = plane.add(ky * layer.plane);
                 for kx in 0..3 {
@@ -331,12 +380,11 @@ unsafe fn window<S: Simd, const R: usize>(
                         row.add(layer.plane + kx + 1).read_unaligned(),
                     ];
                     for (r, sums) in sums.iter_mut().enumerate() {
-                        let w = simd.splat_f32s(*weight.add(r * strides[0]));
+                        let w = simd.splat_f32s(*weights.add(r * layer.inputs * TAPS + 3 * ky + kx));
                         for (sum, h) in sums.iter_mut().zip(h) {
                             *sum = simd.mul_add_f32s(w, h, *sum);
                         }
                     }
-                    weight = weight.wrapping_offset(taps[1]);
                 }
             }
         }
@@ -344,57 +392,76 @@ unsafe fn window<S: Simd, const R: usize>(
     sums
 }
 
-struct Backward<'a> {
-    net: &'a Convolutions,
-    theta: &'a [f32],
-    /// Of the block.
-    index: usize,
-    block: &'a mut BlockRoom,
-    delta: &'a mut [f32],
-    features: Columns<'a>,
-    deltas: Columns<'a>,
+/// Products of a window of 2×2 convolutions by Winograd's algorithm, in place of 36.
+const PRODUCTS: usize = 16;
+
+/// G g Gᵀ of each filter g: [`PRODUCTS`] matrices [outputs, inputs], of `weights` [outputs, inputs, 3, 3].
+fn transform_filters(layer: &Layer, weights: &[f32], filters: &mut Vec<f32>) {
+    let count = layer.inputs * layer.outputs;
+    filters.resize(PRODUCTS * count, 0.0);
+    let by_g = |[a, b, c]: [f32; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
+    for (filter, g) in weights.chunks_exact(TAPS).take(count).enumerate() {
+        let columns: [[f32; 4]; 3] = std::array::from_fn(|x| by_g([g[x], g[3 + x], g[6 + x]]));
+        for y in 0..4 {
+            for (x, value) in by_g(columns.map(|column| column[y])).into_iter().enumerate() {
+                filters[(4 * y + x) * count + filter] = value;
+            }
+        }
+    }
 }
 
-impl WithSimd for Backward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { net, theta, index: block, block: BlockRoom { planes, gradient }, delta, features, deltas } = self;
-        let lanes = S::F32_LANES;
-        let own = S::as_mut_simd_f32s(&mut delta[..net.deltas * lanes]).0.as_mut_ptr();
-        for (part, room) in planes.chunks_exact_mut(net.room * lanes).enumerate() {
-            let room = S::as_mut_simd_f32s(room).0.as_mut_ptr();
-            // SAFETY: as in the forward pass; `own` holds the derivatives of all layers' convolutions.
-            unsafe {
-                let last = &net.layers[net.layers.len() - 1];
-                let stride = features.stride / lanes;
-                let column = block * BLOCK / lanes + part;
-                let outputs = features.data.cast::<S::f32s>().add(column);
-                let deltas = deltas.data.cast::<S::f32s>().add(column);
-                let (half, places) = (last.side / 2, room.add(last.places));
-                for at in 0..last.outputs * last.outputs_len() {
-                    let (o, y, x) = (at / (half * half), at / half % half, at % half);
-                    let value = deltas.add(at * stride).read_unaligned();
-                    let output = outputs.add(at * stride).read_unaligned();
-                    unpool(simd, last, value, output, places.add(at), own.add(last.deltas), [o, y, x]);
+/// A layer behind the first: convolution, 2×2 max pooling and ReLU as in [`convolve`], with 16 products a window
+/// and channel instead of 36 (Winograd's F(2×2, 3×3): Lavin & Gray 2016, "Fast algorithms for convolutional
+/// neural networks"): Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, summed over the channels inside the brackets.
+#[inline(always)]
+unsafe fn winograd<S: Simd>(
+    simd: S,
+    layer: &Layer,
+    filters: &[f32],
+    biases: *const f32,
+    input: *const S::f32s,
+    places: *mut S::f32s,
+    out: Out<S::f32s>,
+    scratch: &mut Scratch,
+) {
+    let lanes = S::F32_LANES;
+    let (half, inputs, outputs) = (layer.side / 2, layer.inputs, layer.outputs);
+    let Scratch { transformed, products, .. } = scratch;
+    let len = transformed.len().max(PRODUCTS * inputs * half * lanes);
+    transformed.resize(len, 0.0);
+    let len = products.len().max(PRODUCTS * MOST_ROWS * half * lanes);
+    products.resize(len, 0.0);
+    let transformed = S::as_mut_simd_f32s(transformed).0.as_mut_ptr();
+    let products = S::as_mut_simd_f32s(products).0.as_mut_ptr();
+    for y in 0..half {
+        unsafe {
+            for c in 0..inputs {
+                let rows = input.add(c * layer.plane_len() + 2 * y * layer.plane);
+                transform_windows(simd, rows, layer.plane, half, transformed.add(c * half), inputs * half);
+            }
+            for (o, rows) in parts(outputs, most_rows::<S>()) {
+                for k in 0..PRODUCTS {
+                    let weights = filters.as_ptr().add((k * outputs + o) * inputs);
+                    let windows = transformed.add(k * inputs * half).cast_const();
+                    let sums = products.add(k * rows * half);
+                    for (x, columns) in parts(half, 4) {
+                        let (windows, sums) = (windows.add(x), sums.add(x));
+                        by_rows!(rows, R => match columns {
+                            1 => multiply::<S, R, 1>(simd, weights, inputs, windows, half, sums),
+                            2 => multiply::<S, R, 2>(simd, weights, inputs, windows, half, sums),
+                            3 => multiply::<S, R, 3>(simd, weights, inputs, windows, half, sums),
+                            _ => multiply::<S, R, 4>(simd, weights, inputs, windows, half, sums),
+                        });
+                    }
                 }
-                let all = (0, last.outputs);
-                sum_over_places(simd, last, own.add(last.deltas), all, room.add(last.planes), gradient);
-                for (below, pair) in net.layers.windows(2).enumerate().rev() {
-                    let [next, layer] = [&pair[0], &pair[1]];
-                    let weights = theta.as_ptr().add(layer.weights);
-                    let (outputs, places) = (room.add(layer.planes), room.add(next.places));
-                    for (c, rows) in parts(layer.inputs, most_rows::<S>()) {
-                        let held = if below == 0 { 0 } else { c };
-                        let down = own.add(next.deltas + held * next.plane_len());
-                        let (outputs, places) =
-                            (outputs.add(c * layer.plane_len()), places.add(c * next.outputs_len()));
-                        let (weights, delta) = (weights.add(c * TAPS), own.add(layer.deltas));
-                        by_rows!(rows, R => transpose::<S, R>(
-                            simd, [layer, next], weights, delta, outputs, places, down
-                        ));
-                        sum_over_places(simd, next, down, (c, rows), room.add(next.planes), gradient);
+                for r in 0..rows {
+                    let bias = simd.splat_f32s(*biases.add(o + r));
+                    for x in 0..half {
+                        let sums = transform_products(simd, products.add(r * half + x), rows * half);
+                        let (most, place) = pool(simd, sums, layer.places_of_pooling());
+                        places.add(((o + r) * half + y) * half + x).write_unaligned(place);
+                        let most = simd.max_f32s(simd.splat_f32s(0.0), simd.add_f32s(most, bias));
+                        out.data.add((o + r) * out.plane + y * out.row + x * out.column).write_unaligned(most);
                     }
                 }
             }
@@ -402,8 +469,516 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-/// Adds the derivatives of a layer's parameters for `rows` output channels from `o` on, whose planes of
-/// derivatives begin at `delta`.
+/// Bᵀ d B of `windows` windows of 4×4 in steps of two along four rows, each of the 16 numbers `stride` vectors
+/// from the one before.
+#[inline(always)]
+unsafe fn transform_windows<S: Simd>(
+    simd: S,
+    rows: *const S::f32s,
+    plane: usize,
+    windows: usize,
+    to: *mut S::f32s,
+    stride: usize,
+) {
+    unsafe {
+        let (mut first, mut second) = (column(simd, rows, plane), column(simd, rows.add(1), plane));
+        for x in 0..windows {
+            let third = column(simd, rows.add(2 * x + 2), plane);
+            let fourth = column(simd, rows.add(2 * x + 3), plane);
+            for y in 0..4 {
+                let values = by_b(simd, first[y], second[y], third[y], fourth[y]);
+                for k in 0..4 {
+                    to.add((4 * y + k) * stride + x).write_unaligned(values[k]);
+                }
+            }
+            (first, second) = (third, fourth);
+        }
+    }
+}
+
+/// Bᵀ times four numbers, one below the other.
+#[inline(always)]
+unsafe fn column<S: Simd>(simd: S, from: *const S::f32s, plane: usize) -> [S::f32s; 4] {
+    unsafe {
+        let (a, b) = (from.read_unaligned(), from.add(plane).read_unaligned());
+        let (c, d) = (from.add(2 * plane).read_unaligned(), from.add(3 * plane).read_unaligned());
+        by_b(simd, a, b, c, d)
+    }
+}
+
+#[inline(always)]
+fn by_b<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s, d: S::f32s) -> [S::f32s; 4] {
+    [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, d)]
+}
+
+/// sums[r, x] = Σ weights[r, c] windows[c, x], for R rows and C columns of matrices with rows of `depth` and
+/// `row` numbers.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    weights: *const f32,
+    depth: usize,
+    windows: *const S::f32s,
+    row: usize,
+    sums: *mut S::f32s,
+) {
+    unsafe {
+        let mut local = [[simd.splat_f32s(0.0); C]; R];
+        for c in 0..depth {
+            let mut h = [simd.splat_f32s(0.0); C];
+            for x in 0..C {
+                h[x] = windows.add(c * row + x).read_unaligned();
+            }
+            for r in 0..R {
+                let w = simd.splat_f32s(*weights.add(r * depth + c));
+                for x in 0..C {
+                    local[r][x] = simd.mul_add_f32s(w, h[x], local[r][x]);
+                }
+            }
+        }
+        for (r, local) in local.iter().enumerate() {
+            for (x, sum) in local.iter().enumerate() {
+                sums.add(r * row + x).write_unaligned(*sum);
+            }
+        }
+    }
+}
+
+/// Aᵀ m A: the convolutions at the four places of a window, in reading order, of products `stride` vectors from
+/// each other.
+#[inline(always)]
+unsafe fn transform_products<S: Simd>(simd: S, products: *const S::f32s, stride: usize) -> [S::f32s; 4] {
+    unsafe {
+        let (mut upper, mut lower) = ([simd.splat_f32s(0.0); 4], [simd.splat_f32s(0.0); 4]);
+        for x in 0..4 {
+            let (a, b) = (products.add(x * stride).read_unaligned(), products.add((4 + x) * stride).read_unaligned());
+            let c = products.add((8 + x) * stride).read_unaligned();
+            let d = products.add((12 + x) * stride).read_unaligned();
+            [upper[x], lower[x]] = by_a(simd, a, b, c, d);
+        }
+        let [a, b] = by_a(simd, upper[0], upper[1], upper[2], upper[3]);
+        let [c, d] = by_a(simd, lower[0], lower[1], lower[2], lower[3]);
+        [a, b, c, d]
+    }
+}
+
+#[inline(always)]
+fn by_a<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s, d: S::f32s) -> [S::f32s; 2] {
+    [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
+}
+
+/// Where pooling left a derivative that is not 0: the first place of the window that its convolution saw, in
+/// numbers from a sample's first, and its value.
+#[derive(Clone, Copy, Default)]
+struct Hit {
+    offset: u32,
+    delta: f32,
+}
+
+/// A thread's room for a backward pass through some samples, one in each lane.
+#[derive(Default)]
+struct Scratch {
+    /// Of each layer but the first, by lane and channel: what pooling passed on, and where each channel's end.
+    hits: Vec<Hit>,
+    ends: Vec<usize>,
+    /// A layer's inputs by sample, [side, side, channels] with a border of zeros, and the derivatives by them.
+    inputs: Vec<Numbers>,
+    deltas: Numbers,
+    /// A layer's weights by output channel, [3, 3 · inputs], rows padded to whole vectors; derivatives as well.
+    weights: Numbers,
+    sums: Numbers,
+    /// Derivatives by a layer's outputs, as vectors of samples.
+    below: Numbers,
+    /// Winograd's transforms of a row of windows, and products with those of the filters.
+    transformed: Numbers,
+    products: Numbers,
+    /// Derivatives of the first layer's convolutions, some channels at a time; their borders stay 0.
+    planes: Numbers,
+}
+
+struct Backward<'a> {
+    net: &'a Convolutions,
+    way: Way<'a>,
+    block: &'a mut BlockRoom,
+    scratch: &'a mut Scratch,
+}
+
+/// Pooled outputs of a layer, their places and the derivatives by them, as vectors of samples.
+#[derive(Clone, Copy)]
+struct Pooled<V> {
+    outputs: *const V,
+    /// From one channel, row and column of the outputs to the next.
+    strides: [usize; 3],
+    places: *const V,
+    deltas: *const V,
+    /// From one derivative to the next.
+    stride: usize,
+}
+
+impl<V: Copy> Pooled<V> {
+    /// The derivative by output number `at`, of channel o, row y and column x, taken through ReLU.
+    #[inline(always)]
+    unsafe fn delta<S: Simd<f32s = V>>(&self, simd: S, at: usize, [o, y, x]: [usize; 3]) -> V {
+        let zero = simd.splat_f32s(0.0);
+        let [channel, row, column] = self.strides;
+        unsafe {
+            let output = self.outputs.add(o * channel + y * row + x * column).read_unaligned();
+            let delta = self.deltas.add(at * self.stride).read_unaligned();
+            // What is no number is not hidden.
+            simd.select_f32s(simd.less_than_or_equal_f32s(output, zero), zero, delta)
+        }
+    }
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { net, block: BlockRoom { planes, gradient }, way, scratch, .. } = self;
+        let lanes = S::F32_LANES;
+        let first = &net.layers[0];
+        for (part, room) in planes.chunks_exact_mut(net.room * lanes).enumerate() {
+            let room = S::as_mut_simd_f32s(room).0.as_mut_ptr().cast_const();
+            // SAFETY: planes and places of the first layer lie within the block's room.
+            unsafe {
+                let pooled = way.to_first_pooling(simd, net, part, room, scratch, Some(gradient));
+                scratch.planes.resize(MOST_ROWS * first.plane_len() * lanes, 0.0);
+                let own = S::as_mut_simd_f32s(&mut scratch.planes).0.as_mut_ptr();
+                let (weights, biases) = first.split(gradient);
+                for (o, rows) in parts(first.outputs, MOST_ROWS) {
+                    unpool(simd, first, &pooled, (o, rows), own, Some(biases));
+                    sum_over_places(simd, first, own, (o, rows), room.add(first.planes), weights);
+                }
+            }
+        }
+    }
+}
+
+struct PullBack<'a> {
+    net: &'a Convolutions,
+    way: Way<'a>,
+    planes: &'a mut [f32],
+    scratch: &'a mut Scratch,
+    /// Derivatives by the block's images, [samples, pixels].
+    images: &'a mut [f32],
+}
+
+impl WithSimd for PullBack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { net, way, planes, scratch, images } = self;
+        let lanes = S::F32_LANES;
+        let first = &net.layers[0];
+        let pixels = net.image * net.image;
+        // Taken backwards through the same windows, a filter is turned round.
+        let weights = &way.theta[first.weights..first.biases()];
+        let turned: Vec<f32> = weights.chunks_exact(TAPS).flat_map(|filter| filter.iter().rev().copied()).collect();
+        // The last block may have fewer images than lanes.
+        for (part, mine) in images.chunks_mut(lanes * pixels).enumerate() {
+            let room = &mut planes[part * net.room * lanes..][..net.room * lanes];
+            let room = S::as_mut_simd_f32s(room).0.as_mut_ptr().cast_const();
+            // SAFETY: as in the backward pass; windows of 2×2 cover a plane within its border.
+            unsafe {
+                let pooled = way.to_first_pooling(simd, net, part, room, scratch, None);
+                let Scratch { planes, .. } = &mut *scratch;
+                let least = planes.len().max(first.outputs * first.plane_len() * lanes);
+                planes.resize(least, 0.0);
+                let own = S::as_mut_simd_f32s(planes).0.as_mut_ptr();
+                unpool(simd, first, &pooled, (0, first.outputs), own, None);
+                let transposed = Layer { inputs: first.outputs, ..*first };
+                for y in (0..net.image).step_by(2) {
+                    for x in (0..net.image).step_by(2) {
+                        let corner = own.add(y * first.plane + x).cast_const();
+                        let zero = [simd.splat_f32s(0.0)];
+                        let [values] = window::<S, 1>(simd, &transposed, corner, zero, turned.as_ptr());
+                        for p in 0..4 {
+                            let (y, x) = (y + p / 2, x + p % 2);
+                            if y >= net.image || x >= net.image {
+                                continue;
+                            }
+                            let value = (&raw const values[p]).cast::<f32>();
+                            let mut to = mine.as_mut_ptr().add(y * net.image + x);
+                            for lane in 0..mine.len() / pixels {
+                                to.write(value.add(lane).read());
+                                to = to.wrapping_add(pixels);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What both ways back begin with.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    theta: &'a [f32],
+    /// Of the block.
+    index: usize,
+    features: Columns<'a>,
+    deltas: Columns<'a>,
+}
+
+impl Way<'_> {
+    /// From the features back to the first layer's pooling; adds the other layers' derivatives, where wanted.
+    #[inline(always)]
+    unsafe fn to_first_pooling<S: Simd>(
+        self,
+        simd: S,
+        net: &Convolutions,
+        part: usize,
+        room: *const S::f32s,
+        scratch: &mut Scratch,
+        mut gradient: Option<&mut [f32]>,
+    ) -> Pooled<S::f32s> {
+        let Self { theta, index, features, deltas } = self;
+        let lanes = S::F32_LANES;
+        let last = &net.layers[net.layers.len() - 1];
+        let (half, stride) = (last.side / 2, features.stride / lanes);
+        let column = index * BLOCK / lanes + part;
+        // SAFETY: planes and places of all layers lie within the block's room, the last layer's outputs and
+        // derivatives in the block's columns.
+        unsafe {
+            let mut pooled = Pooled {
+                outputs: features.data.cast::<S::f32s>().add(column).cast_const(),
+                strides: [half * half * stride, half * stride, stride],
+                places: room.add(last.places),
+                deltas: deltas.data.cast::<S::f32s>().add(column).cast_const(),
+                stride,
+            };
+            for pair in net.layers.windows(2).rev() {
+                let [next, layer] = [&pair[0], &pair[1]];
+                let input = room.add(layer.planes);
+                sparse(simd, layer, theta, &pooled, input, scratch, gradient.as_deref_mut());
+                pooled = Pooled {
+                    outputs: input.add(layer.plane + 1),
+                    strides: [layer.plane_len(), layer.plane, 1],
+                    places: room.add(next.places),
+                    deltas: S::as_simd_f32s(&scratch.below).0.as_ptr(),
+                    stride: 1,
+                };
+            }
+            pooled
+        }
+    }
+}
+
+/// The way back through a layer behind the first, which takes what pooling left alone: at most a quarter of
+/// the convolutions has a derivative. A sample at a time, its channels in the lanes. Adds the derivatives of
+/// its parameters, where they are wanted; those by its inputs are then in `scratch.below`, [inputs, side, side]
+/// vectors of samples.
+#[inline(always)]
+unsafe fn sparse<S: Simd>(
+    simd: S,
+    layer: &Layer,
+    theta: &[f32],
+    pooled: &Pooled<S::f32s>,
+    input: *const S::f32s,
+    scratch: &mut Scratch,
+    gradient: Option<&mut [f32]>,
+) {
+    let lanes = S::F32_LANES;
+    let Layer { inputs, outputs, side, plane, .. } = *layer;
+    let Scratch { hits, ends, inputs: samples, deltas, weights, sums, below, .. } = scratch;
+    // A row of a kernel in whole vectors.
+    let row = (3 * inputs).next_multiple_of(lanes);
+    let kernel = 3 * row;
+    let sample = plane * plane * inputs + lanes;
+    // One more: what is not kept is written all the same.
+    let most_hits = outputs * layer.outputs_len() + 1;
+    hits.resize(hits.len().max(lanes * most_hits), Hit::default());
+    ends.resize(ends.len().max(lanes * outputs), 0);
+    let (of_weights, of_biases) = gradient.map(|gradient| layer.split(gradient)).unzip();
+    unsafe { find_hits(simd, layer, pooled, hits, most_hits, ends, of_biases) };
+
+    weights.clear();
+    weights.resize(outputs * kernel, 0.0);
+    sums.clear();
+    sums.resize(outputs * kernel, 0.0);
+    let at = |o: usize, c: usize, tap: usize| o * kernel + tap / 3 * row + tap % 3 * inputs + c;
+    let in_theta = |o: usize, c: usize, tap: usize| (o * inputs + c) * TAPS + tap;
+    let own = &theta[layer.weights..];
+    for o in 0..outputs {
+        for c in 0..inputs {
+            for tap in 0..TAPS {
+                weights[at(o, c, tap)] = own[in_theta(o, c, tap)];
+            }
+        }
+    }
+    // Of several layers each has its own borders.
+    samples.resize_with(samples.len().max(side + 1), Numbers::default);
+    let samples = &mut samples[side];
+    samples.resize(lanes * sample, 0.0);
+    deltas.clear();
+    deltas.resize(lanes * sample, 0.0);
+    let least = below.len().max(inputs * side * side * lanes);
+    below.resize(least, 0.0);
+    unsafe {
+        let wanted = if of_weights.is_some() { side } else { 0 };
+        for y in 0..wanted {
+            for x in 0..side {
+                let from = input.add((y + 1) * plane + x + 1).cast::<f32>();
+                let mut to = samples.as_mut_ptr().add(((y + 1) * plane + x + 1) * inputs);
+                for lane in 0..lanes {
+                    let mut from = from.add(lane);
+                    for c in 0..inputs {
+                        to.add(c).write(from.read());
+                        from = from.wrapping_add(layer.plane_len() * lanes);
+                    }
+                    to = to.wrapping_add(sample);
+                }
+            }
+        }
+        for lane in 0..lanes {
+            let x = samples.as_ptr().add(lane * sample);
+            let dx = deltas.as_mut_ptr().add(lane * sample);
+            let mut start = 0;
+            for o in 0..outputs {
+                let end = ends[lane * outputs + o];
+                let hits = &hits[lane * most_hits..][start..end];
+                start = end;
+                for (column, columns) in parts(row / lanes, 3) {
+                    let at = column * lanes;
+                    let (weights, sums) =
+                        (weights.as_ptr().add(o * kernel + at), sums.as_mut_ptr().add(o * kernel + at));
+                    let strides = [row, plane * inputs];
+                    let (x, dx) = (x.add(at), dx.add(at));
+                    match (columns, of_weights.is_some()) {
+                        (1, true) => visit::<S, 1, true>(simd, hits, strides, weights, sums, x, dx),
+                        (2, true) => visit::<S, 2, true>(simd, hits, strides, weights, sums, x, dx),
+                        (_, true) => visit::<S, 3, true>(simd, hits, strides, weights, sums, x, dx),
+                        (1, false) => visit::<S, 1, false>(simd, hits, strides, weights, sums, x, dx),
+                        (2, false) => visit::<S, 2, false>(simd, hits, strides, weights, sums, x, dx),
+                        (_, false) => visit::<S, 3, false>(simd, hits, strides, weights, sums, x, dx),
+                    }
+                }
+            }
+        }
+        for y in 0..side {
+            for x in 0..side {
+                let from = deltas.as_ptr().add(((y + 1) * plane + x + 1) * inputs);
+                let mut to = below.as_mut_ptr().add((y * side + x) * lanes);
+                for c in 0..inputs {
+                    let mut from = from.add(c);
+                    for lane in 0..lanes {
+                        to.add(lane).write(from.read());
+                        from = from.wrapping_add(sample);
+                    }
+                    to = to.wrapping_add(side * side * lanes);
+                }
+            }
+        }
+    }
+    let Some(of_weights) = of_weights else { return };
+    for o in 0..outputs {
+        for c in 0..inputs {
+            for tap in 0..TAPS {
+                of_weights[in_theta(o, c, tap)] += sums[at(o, c, tap)];
+            }
+        }
+    }
+}
+
+/// Lists, by lane and channel, where a layer's pooling passes a derivative on; and adds those up for the biases.
+#[inline(always)]
+unsafe fn find_hits<S: Simd>(
+    simd: S,
+    layer: &Layer,
+    pooled: &Pooled<S::f32s>,
+    hits: &mut [Hit],
+    most_hits: usize,
+    ends: &mut [usize],
+    mut biases: Option<&mut [f32]>,
+) {
+    let lanes = S::F32_LANES;
+    let zero = simd.splat_f32s(0.0);
+    let Layer { inputs, outputs, side, plane, .. } = *layer;
+    let half = side / 2;
+    let mut next = [hits.as_mut_ptr(); BLOCK];
+    for lane in 0..lanes {
+        next[lane] = hits[lane * most_hits..].as_mut_ptr();
+    }
+    let starts = next;
+    let mut at = 0;
+    for o in 0..outputs {
+        let mut bias = zero;
+        for y in 0..half {
+            for x in 0..half {
+                unsafe {
+                    let delta = pooled.delta(simd, at, [o, y, x]);
+                    bias = simd.add_f32s(bias, delta);
+                    let mut values = [0.0f32; BLOCK];
+                    values.as_mut_ptr().cast::<S::f32s>().write_unaligned(delta);
+                    let place = pooled.places.add(at).cast::<f32>();
+                    let base = (2 * (y * plane + x) * inputs) as u32;
+                    for lane in 0..lanes {
+                        let delta = values[lane];
+                        // The place is a small whole number.
+                        let offset = base + (*place.add(lane)).to_int_unchecked::<i32>() as u32;
+                        next[lane].write(Hit { offset, delta });
+                        next[lane] = next[lane].add(usize::from(delta != 0.0));
+                    }
+                    at += 1;
+                }
+            }
+        }
+        if let Some(biases) = &mut biases {
+            biases[o] += simd.reduce_sum_f32s(bias);
+        }
+        for lane in 0..lanes {
+            ends[lane * outputs + o] = unsafe { next[lane].offset_from_unsigned(starts[lane]) };
+        }
+    }
+}
+
+/// For each hit δ of one output channel of one sample, with h the inputs its convolution saw, three rows of C
+/// vectors: sums += δ h, where they are wanted, and by h, δ · weights. `strides` are those of the weights' rows and of the inputs'.
+#[inline(always)]
+unsafe fn visit<S: Simd, const C: usize, const SUMS: bool>(
+    simd: S,
+    hits: &[Hit],
+    [row, input_row]: [usize; 2],
+    weights: *const f32,
+    sums: *mut f32,
+    inputs: *const f32,
+    deltas: *mut f32,
+) {
+    unsafe {
+        let mut local = [[simd.splat_f32s(0.0); C]; 3];
+        let mut w = local;
+        for ky in 0..3 {
+            for c in 0..C {
+                local[ky][c] = sums.add(ky * row).cast::<S::f32s>().add(c).read_unaligned();
+                w[ky][c] = weights.add(ky * row).cast::<S::f32s>().add(c).read_unaligned();
+            }
+        }
+        for hit in hits {
+            let delta = simd.splat_f32s(hit.delta);
+            for ky in 0..3 {
+                let at = hit.offset as usize + ky * input_row;
+                let (h, to) = (inputs.add(at).cast::<S::f32s>(), deltas.add(at).cast::<S::f32s>());
+                for c in 0..C {
+                    if SUMS {
+                        local[ky][c] = simd.mul_add_f32s(delta, h.add(c).read_unaligned(), local[ky][c]);
+                    }
+                    to.add(c).write_unaligned(simd.mul_add_f32s(delta, w[ky][c], to.add(c).read_unaligned()));
+                }
+            }
+        }
+        for ky in 0..3 {
+            for c in 0..C {
+                sums.add(ky * row).cast::<S::f32s>().add(c).write_unaligned(local[ky][c]);
+            }
+        }
+    }
+}
+
+/// Adds the derivatives of a layer's weights for `rows` output channels from `o` on, whose planes of derivatives
+/// begin at `delta`.
 #[inline(always)]
 unsafe fn sum_over_places<S: Simd>(
     simd: S,
@@ -411,16 +986,14 @@ unsafe fn sum_over_places<S: Simd>(
     delta: *const S::f32s,
     (o, rows): (usize, usize),
     input: *const S::f32s,
-    gradient: &mut [f32],
+    weights: &mut [f32],
 ) {
-    let (weights, biases) = gradient[layer.weights..].split_at_mut(layer.biases() - layer.weights);
     let weights = &mut weights[o * layer.inputs * TAPS..];
-    unsafe {
-        sum_biases(simd, layer, delta, &mut biases[o..o + rows]);
-        for c in 0..layer.inputs {
-            let input = input.add(c * layer.plane_len());
-            // Nine sums a row.
-            for (r, rows) in parts(rows, if S::REGISTER_COUNT >= 32 { 3 } else { 1 }) {
+    for c in 0..layer.inputs {
+        // Nine sums a row.
+        for (r, rows) in parts(rows, if S::REGISTER_COUNT >= 32 { 3 } else { 1 }) {
+            unsafe {
+                let input = input.add(c * layer.plane_len());
                 let delta = delta.add(r * layer.plane_len());
                 let weights = &mut weights[(r * layer.inputs + c) * TAPS..];
                 match rows {
@@ -433,41 +1006,40 @@ unsafe fn sum_over_places<S: Simd>(
     }
 }
 
-/// Takes a derivative by a pooled output through ReLU and pooling to the place of the maximum.
+/// Takes derivatives by pooled outputs, of `rows` channels from `o` on, through ReLU and pooling to the places
+/// of the maxima in `planes`; and adds them up for the biases.
 #[inline(always)]
 unsafe fn unpool<S: Simd>(
     simd: S,
     layer: &Layer,
-    delta: S::f32s,
-    output: S::f32s,
-    place: *const S::f32s,
+    pooled: &Pooled<S::f32s>,
+    (o, rows): (usize, usize),
     planes: *mut S::f32s,
-    [o, y, x]: [usize; 3],
+    mut biases: Option<&mut [f32]>,
 ) {
     let zero = simd.splat_f32s(0.0);
-    unsafe {
-        let delta = simd.select_f32s(simd.greater_than_f32s(output, zero), delta, zero);
-        let place = place.read_unaligned();
-        let corner = planes.add(o * layer.plane_len() + (2 * y + 1) * layer.plane + 2 * x + 1);
-        for p in 0..4 {
-            let here = simd.equal_f32s(place, simd.splat_f32s(p as f32));
-            corner.add(p / 2 * layer.plane + p % 2).write_unaligned(simd.select_f32s(here, delta, zero));
-        }
-    }
-}
-
-/// biases[r] += Σ δ[r, ·].
-#[inline(always)]
-unsafe fn sum_biases<S: Simd>(simd: S, layer: &Layer, delta: *const S::f32s, biases: &mut [f32]) {
-    for (o, bias) in biases.iter_mut().enumerate() {
-        let mut sum = simd.splat_f32s(0.0);
-        for y in 1..=layer.side {
-            for x in 1..=layer.side {
-                let at = o * layer.plane_len() + y * layer.plane + x;
-                sum = simd.add_f32s(sum, unsafe { delta.add(at).read_unaligned() });
+    let half = layer.side / 2;
+    for r in 0..rows {
+        let mut bias = zero;
+        for y in 0..half {
+            for x in 0..half {
+                unsafe {
+                    let at = ((o + r) * half + y) * half + x;
+                    let delta = pooled.delta(simd, at, [o + r, y, x]);
+                    bias = simd.add_f32s(bias, delta);
+                    let place = pooled.places.add(at).read_unaligned();
+                    let corner = planes.add(r * layer.plane_len() + (2 * y + 1) * layer.plane + 2 * x + 1);
+                    for (p, code) in layer.places_of_pooling().into_iter().enumerate() {
+                        let here = simd.equal_f32s(place, simd.splat_f32s(code));
+                        let value = simd.select_f32s(here, delta, zero);
+                        corner.add(p / 2 * layer.plane + p % 2).write_unaligned(value);
+                    }
+                }
             }
         }
-        *bias += simd.reduce_sum_f32s(sum);
+        if let Some(biases) = &mut biases {
+            biases[o + r] += simd.reduce_sum_f32s(bias);
+        }
     }
 }
 
@@ -502,42 +1074,6 @@ unsafe fn correlate<S: Simd, const R: usize>(
         let weights = &mut weights[r * layer.inputs * TAPS..][..TAPS];
         for (weight, sum) in weights.iter_mut().zip(sums) {
             *weight += simd.reduce_sum_f32s(*sum);
-        }
-    }
-}
-
-/// The derivative by R of a layer's input channels, taken through the ReLU and the pooling of the layer
-/// before; `outputs` and `places` are those channels' there, and `below` gets its derivatives.
-#[inline(always)]
-unsafe fn transpose<S: Simd, const R: usize>(
-    simd: S,
-    [layer, next]: [&Layer; 2],
-    weights: *const f32,
-    delta: *const S::f32s,
-    outputs: *const S::f32s,
-    places: *const S::f32s,
-    below: *mut S::f32s,
-) {
-    let side = layer.side;
-    let zero = simd.splat_f32s(0.0);
-    for y in 0..side.div_ceil(2) {
-        for x in 0..side.div_ceil(2) {
-            unsafe {
-                let corner = delta.add(2 * y * layer.plane + 2 * x);
-                let strides = [TAPS, layer.inputs * TAPS];
-                let sums = window::<S, R>(simd, layer, corner, layer.outputs, [zero; R], weights, strides, [8, -1]);
-                for (r, sums) in sums.iter().enumerate() {
-                    for (p, sum) in sums.iter().enumerate() {
-                        let (y, x) = (2 * y + p / 2, 2 * x + p % 2);
-                        if y < side && x < side {
-                            let at = r * layer.plane_len() + (y + 1) * layer.plane + x + 1;
-                            let output = outputs.add(at).read_unaligned();
-                            let place = places.add((r * side + y) * side + x);
-                            unpool(simd, next, *sum, output, place, below, [r, y, x]);
-                        }
-                    }
-                }
-            }
         }
     }
 }

@@ -5,8 +5,8 @@
 //! of samples, whatever the widths; sums over samples stay in vectors until the end. For networks too
 //! small for a matrix library to be fast. Knows numbers only, no tensors.
 
-use super::{MOST_ROWS, by_rows, parts, pieces};
-use pulp::{Arch, Simd, WithSimd};
+use super::{MOST_ROWS, Numbers, arch, by_rows, parts, pieces};
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Samples in one vector of the widest processor; strips are multiples of four such vectors.
@@ -22,8 +22,8 @@ pub struct Dense {
     strip: usize,
     samples: usize,
     /// [strips, inputs, strip] and [strips, outputs, strip], the last strip filled up with zeros.
-    x: Vec<f32>,
-    y: Vec<f32>,
+    x: Numbers,
+    y: Numbers,
     pieces: Vec<Piece>,
 }
 
@@ -31,12 +31,12 @@ pub struct Dense {
 struct Piece {
     strips: Range<usize>,
     /// Outputs of each layer, [width, strip], one after the other; then, in place, ∂L/∂z.
-    outputs: Vec<f32>,
+    outputs: Numbers,
     /// Sums over samples of each parameter's derivative, one vector each; the bias of a unit behind its
     /// weights.
-    sums: Vec<f32>,
+    sums: Numbers,
     /// An input of ones, the biases'.
-    ones: Vec<f32>,
+    ones: Numbers,
     gradient: Vec<f32>,
     sum_of_squares: f64,
 }
@@ -60,12 +60,14 @@ impl Dense {
         let features: usize = widths[1..].iter().sum();
         let strip = (STRIP_NUMBERS / features / GROUP * GROUP).clamp(GROUP, LONGEST_STRIP);
         let pack = |rows: &[f32], count: usize| {
-            let mut packed = Vec::with_capacity(count * samples.next_multiple_of(strip));
+            let mut packed = Numbers::default();
+            packed.reserve(count * samples.next_multiple_of(strip));
             for start in (0..samples).step_by(strip) {
                 let end = samples.min(start + strip);
                 for row in 0..count {
                     packed.extend_from_slice(&rows[row * samples + start..row * samples + end]);
-                    packed.resize(packed.len() + strip - (end - start), 0.0);
+                    let len = packed.len();
+                    packed.resize(len + strip - (end - start), 0.0);
                 }
             }
             packed
@@ -74,9 +76,9 @@ impl Dense {
         let (strips, number) = (samples.div_ceil(strip), (3 * parameters * samples / PIECE).clamp(1, MOST_PIECES));
         let pieces = parts(strips, strips.div_ceil(number).max(1)).map(|(start, count)| Piece {
             strips: start..start + count,
-            outputs: vec![0.0; features * strip],
-            sums: vec![0.0; parameters * MOST_LANES],
-            ones: vec![1.0; strip],
+            outputs: Numbers::filled(features * strip, 0.0),
+            sums: Numbers::filled(parameters * MOST_LANES, 0.0),
+            ones: Numbers::filled(strip, 1.0),
             gradient: vec![0.0; parameters],
             sum_of_squares: 0.0,
         });
@@ -93,8 +95,9 @@ impl Dense {
         assert!(theta.len() == parameters(widths));
         let with_gradient = gradient.is_some();
         let problem = Problem { widths, strip: *strip, samples: *samples, x, y, theta };
+        let arch = arch();
         pieces::for_each(pieces, |_, piece| {
-            piece.sum_of_squares = Arch::new().dispatch(Pass { problem: &problem, piece, with_gradient });
+            piece.sum_of_squares = arch.dispatch(Pass { problem: &problem, piece, with_gradient });
         });
         if let Some(gradient) = gradient {
             gradient.copy_from_slice(&pieces[0].gradient);

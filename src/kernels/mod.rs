@@ -13,11 +13,61 @@ pub mod conv;
 pub mod dense;
 pub mod pieces;
 
+use aligned_vec::AVec;
+use pulp::Arch;
+use std::ops::{Deref, DerefMut};
+
 /// `HW1_KERNELS=0` sends everything through libtorch, for comparison.
 #[must_use]
 pub fn wanted() -> bool {
     static WANTED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *WANTED.get_or_init(|| std::env::var_os("HW1_KERNELS").is_none_or(|value| value != "0"))
+}
+
+/// The widest vectors of this processor.
+fn arch() -> Arch {
+    #[cfg(test)]
+    if let Some(arch) = NARROW.get() {
+        return arch;
+    }
+    Arch::new()
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Other vectors than the widest, on this thread.
+    pub static NARROW: std::cell::Cell<Option<Arch>> = const { std::cell::Cell::new(None) };
+}
+
+/// Numbers that begin with a line of the cache: a vector that straddles two lines takes twice as long.
+struct Numbers(AVec<f32>);
+
+impl Numbers {
+    fn filled(len: usize, value: f32) -> Self {
+        let mut numbers = Self::default();
+        numbers.resize(len, value);
+        numbers
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self(AVec::new(0))
+    }
+}
+
+impl Deref for Numbers {
+    type Target = AVec<f32>;
+
+    fn deref(&self) -> &AVec<f32> {
+        &self.0
+    }
+}
+
+impl DerefMut for Numbers {
+    fn deref_mut(&mut self) -> &mut AVec<f32> {
+        &mut self.0
+    }
 }
 
 /// Rows of sums that fit the registers of a processor with 32 of them, beside what they are made of.
