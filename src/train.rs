@@ -385,9 +385,8 @@ pub fn train_epoch(
     for index in order.split(batches.batch_size, 0) {
         let x = samples.images.index_select(0, &index);
         let labels = samples.labels.index_select(0, &index);
-        let (gradient, sums) = objective.gradient(&x, &labels);
-        optimizer.step(objective.theta(), &gradient);
-        total.add(sums);
+        let step = |gradient: &Tensor| optimizer.step(objective.theta(), gradient);
+        total.add(objective.with_gradient(&x, &labels, step).1);
         observe()?;
     }
     Ok(total.means(samples.len()))

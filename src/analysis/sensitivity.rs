@@ -3,11 +3,12 @@
 //! no gradient here, so that no training can notice a measurement.
 
 use crate::model::Classifier;
+use crate::objective::Probe;
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
 /// Samples at a time, so that activations stay in the cache.
-const BLOCK: i64 = 100;
+const BLOCK: i64 = 128;
 
 /// Mean over the full batches of `images` [n, 784], in their order, of √Σ(∂ℓ/∂x)² over the batch,
 /// with ℓ the batch's mean cross entropy against the model's own predictions: the report's measure.
@@ -30,10 +31,9 @@ pub fn input_gradient_norm(
     if batches == 0 {
         return Ok(f64::NAN);
     }
-    let mut squares = Vec::new();
+    let (mut probe, mut squares) = (Probe::new(model, theta), Vec::new());
     for x in images.narrow(0, 0, batches * batch_size).split(BLOCK, 0) {
-        let probe = Probe::new(model, theta, &x);
-        let p = probe.probabilities();
+        let p = probe.logits(&x).softmax(-1, x.kind());
         let seeds = &p - p.argmax(-1, false).one_hot(p.size()[1]);
         squares.push(square_norms(&probe.pull_back(&seeds)));
         observe()?;
@@ -56,10 +56,9 @@ pub fn jacobian_norm(
     images: &Tensor,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
-    let mut norms = Vec::new();
+    let (mut probe, mut norms) = (Probe::new(model, theta), Vec::new());
     for x in images.split(BLOCK, 0) {
-        let probe = Probe::new(model, theta, &x);
-        let p = probe.probabilities();
+        let p = probe.logits(&x).softmax(-1, x.kind());
         // [samples, classes, classes], row k the gradient of p_k by the logits.
         let by_logits = p.diag_embed(0, -2, -1) - p.unsqueeze(2) * p.unsqueeze(1);
         let mut sum = x.zeros_like();
@@ -79,38 +78,6 @@ pub fn jacobian_norm(
 /// Of each row of [n, m], in float64: [n].
 fn square_norms(rows: &Tensor) -> Tensor {
     rows.square().sum_dim_intlist(-1, false, Kind::Double)
-}
-
-/// The logits of a block of samples with a graph down to the first layer's output, which is linear
-/// in x: the way from there to x is a plain product.
-struct Probe<'a> {
-    model: &'a Classifier,
-    slices: Vec<Tensor>,
-    z1: Tensor,
-    logits: Tensor,
-}
-
-impl<'a> Probe<'a> {
-    fn new(model: &'a Classifier, theta: &Tensor, x: &Tensor) -> Self {
-        let slices = model.layout().views(&theta.detach());
-        // Views of a plain θ: the first layer leaves no graph, and z₁ is its first leaf.
-        let z1 = model.first(&slices, &x.detach()).set_requires_grad(true);
-        let logits = model.rest(&slices, &z1);
-        Self { model, slices, z1, logits }
-    }
-
-    /// [samples, classes], without a graph.
-    fn probabilities(&self) -> Tensor {
-        self.logits.detach().softmax(-1, self.logits.kind())
-    }
-
-    /// Jᵀ·seed of each sample, [samples, 784], with J = ∂logits/∂x and `seeds` [samples, classes].
-    fn pull_back(&self, seeds: &Tensor) -> Tensor {
-        let root = (&self.logits * seeds).sum(self.logits.kind());
-        let delta = Tensor::run_backward(&[root], &[&self.z1], true, false).remove(0);
-        let _no_grad = tch::no_grad_guard();
-        self.model.first_transposed(&self.slices, &delta)
-    }
 }
 
 #[cfg(test)]
@@ -176,8 +143,10 @@ mod tests {
 
     #[test]
     fn float32_agrees_with_float64() {
-        for text in ["conv8-conv16-32-10", "784-30-20-10"] {
+        for text in ["conv8-conv16-32-10", "conv5-12-10", "conv3-conv7-conv10-12-10", "784-30-20-10"] {
             let (model, theta, x) = problem(text, 130, Kind::Float);
+            // Rough: between pixels that are all but equal rounding decides which one pooling takes.
+            let x = (x * 1e5).sin();
             let (exact_theta, exact_x) = (theta.to_kind(Kind::Double), x.to_kind(Kind::Double));
             let pairs = [
                 (jacobian_norm(&model, &theta, &x, calm), jacobian_norm(&model, &exact_theta, &exact_x, calm)),

@@ -2,7 +2,7 @@
 
 use super::feedforward::{Layer, Room};
 use super::{in_kernels, numbers, numbers_mut};
-use crate::data::{CLASSES, SIDE, batches::Samples};
+use crate::data::{CLASSES, PIXELS, SIDE, batches::Samples};
 use crate::kernels::conv::{self, Columns, Convolutions};
 use crate::model::{Classifier, Layout, Mlp};
 use std::cell::RefCell;
@@ -65,8 +65,17 @@ impl CrossEntropy {
     /// The gradient, flat, of the mean cross entropy over a batch `x` [n, 784], `labels` [n]; and
     /// the batch's sums, without a graph.
     pub fn gradient(&self, x: &Tensor, labels: &Tensor) -> (Tensor, BatchSums) {
+        self.with_gradient(x, labels, Tensor::copy)
+    }
+
+    /// What `visit` makes of [`Self::gradient`], of which no copy is made; it cannot use this objective.
+    pub fn with_gradient<R>(&self, x: &Tensor, labels: &Tensor, visit: impl FnOnce(&Tensor) -> R) -> (R, BatchSums) {
         let leaves = match &self.way {
-            Way::Explicit(explicit) => return explicit.borrow_mut().gradient(&self.theta, x, labels),
+            Way::Explicit(explicit) => {
+                let explicit = &mut *explicit.borrow_mut();
+                let sums = explicit.differentiate(&self.theta, x, labels);
+                return (visit(&explicit.gradient), sums);
+            }
             Way::Autograd(leaves) => leaves,
         };
         let logits = self.model.logits(leaves, x);
@@ -76,7 +85,7 @@ impl CrossEntropy {
         let flat: Vec<Tensor> = gradients.iter().map(|gradient| gradient.reshape(-1)).collect();
         let samples = labels.size()[0] as f64;
         let sums = BatchSums { loss: loss.detach() * samples, correct: correct(&logits, labels) };
-        (Tensor::cat(&flat, 0), sums)
+        (visit(&Tensor::cat(&flat, 0)), sums)
     }
 
     /// Loss and accuracy over all of `samples`, in blocks small enough for the cache.
@@ -202,7 +211,8 @@ impl Explicit {
         softmax(&self.buffers[0].room.outputs[self.layers.len() - 1], labels, None)
     }
 
-    fn gradient(&mut self, theta: &Tensor, x: &Tensor, labels: &Tensor) -> (Tensor, BatchSums) {
+    /// Fills `gradient` for a batch.
+    fn differentiate(&mut self, theta: &Tensor, x: &Tensor, labels: &Tensor) -> BatchSums {
         let _no_grad = tch::no_grad_guard();
         self.forward(theta, x);
         let Self { convolutions, layers, buffers, gradient, .. } = self;
@@ -221,7 +231,96 @@ impl Explicit {
         } else {
             room.backward(x, layers, true, None);
         }
-        (gradient.copy(), sums)
+        sums
+    }
+
+    /// The logits [n, 10] of a batch `x` [n, 784].
+    fn logits(&mut self, theta: &Tensor, x: &Tensor) -> Tensor {
+        self.forward(theta, x);
+        self.buffers[0].room.outputs[self.layers.len() - 1].narrow(1, 0, x.size()[0]).tr().contiguous()
+    }
+
+    /// Jᵀ·seed of each sample of the last forward pass, [n, 784], with `seeds` [n, 10].
+    fn pull_back(&mut self, theta: &Tensor, seeds: &Tensor) -> Tensor {
+        let Self { convolutions, layers, buffers, .. } = self;
+        let Buffers { samples, room, convolved } = &mut buffers[0];
+        let samples = *samples as i64;
+        let delta = &mut room.deltas[layers.len() - 1];
+        let _ = delta.zero_();
+        delta.narrow(1, 0, samples).copy_(&seeds.tr());
+        match (convolutions, convolved) {
+            (Some(convolutions), Some(Convolved { room: inner, features, deltas, .. })) => {
+                room.pull_back(layers, deltas);
+                let images = Tensor::empty([samples, PIXELS as i64], (seeds.kind(), seeds.device()));
+                let columns = deltas.size()[1] as usize;
+                let [features, deltas] = [features, deltas].map(|matrix| Columns::new(numbers_mut(matrix), columns));
+                let theta = &numbers(theta)[..convolutions.parameters()];
+                convolutions.pull_back(theta, inner, features, deltas, numbers_mut(&images));
+                images
+            }
+            _ => {
+                let images = Tensor::empty([PIXELS as i64, samples], (seeds.kind(), seeds.device()));
+                room.pull_back(layers, &images);
+                images.tr()
+            }
+        }
+    }
+}
+
+/// A classifier's logits, and the way back from them to the images: what its answers to small changes of an
+/// image are made of. θ carries no gradient here, so that no training can notice.
+pub struct Probe {
+    model: Classifier,
+    theta: Tensor,
+    way: WayBack,
+}
+
+enum WayBack {
+    Explicit(Explicit),
+    /// θ's slices. After a forward pass, the first layer's output z₁ and the logits with a graph down to it:
+    /// the first layer is linear in x, so the way from there to x is a plain product.
+    Autograd(Vec<Tensor>, Option<(Tensor, Tensor)>),
+}
+
+impl Probe {
+    #[must_use]
+    pub fn new(model: &Classifier, theta: &Tensor) -> Self {
+        let theta = theta.detach();
+        let way = if in_kernels(&theta) {
+            WayBack::Explicit(Explicit::new(model, &theta))
+        } else {
+            WayBack::Autograd(model.layout().views(&theta), None)
+        };
+        Self { model: model.clone(), theta, way }
+    }
+
+    /// [n, 10], without a graph, of `x` [n, 784].
+    pub fn logits(&mut self, x: &Tensor) -> Tensor {
+        match &mut self.way {
+            WayBack::Explicit(explicit) => explicit.logits(&self.theta, x),
+            WayBack::Autograd(slices, passed) => {
+                let z1 = self.model.first(slices, &x.detach()).set_requires_grad(true);
+                let logits = self.model.rest(slices, &z1);
+                passed.insert((z1, logits)).1.detach()
+            }
+        }
+    }
+
+    /// Jᵀ·seed of each sample of the last [`Self::logits`], [n, 784], with J = ∂logits/∂x and `seeds` [n, 10].
+    ///
+    /// # Panics
+    /// Where there was no forward pass.
+    pub fn pull_back(&mut self, seeds: &Tensor) -> Tensor {
+        match &mut self.way {
+            WayBack::Explicit(explicit) => explicit.pull_back(&self.theta, seeds),
+            WayBack::Autograd(_, None) => panic!("a way back before the way forward"),
+            WayBack::Autograd(slices, Some((z1, logits))) => {
+                let root = (&*logits * seeds).sum(logits.kind());
+                let delta = Tensor::run_backward(&[root], &[&*z1], true, false).remove(0);
+                let _no_grad = tch::no_grad_guard();
+                self.model.first_transposed(slices, &delta)
+            }
+        }
     }
 }
 
@@ -315,6 +414,12 @@ mod tests {
         (x, (Tensor::arange(samples, (Kind::Int64, Device::Cpu)) * 7).remainder(10))
     }
 
+    /// One without close neighbours, between whose convolutions rounding could decide.
+    fn rough_batch(samples: i64) -> Tensor {
+        let x = (Tensor::arange(samples * 784, (Kind::Double, Device::Cpu)) * 12.9898).sin() * 43758.5453;
+        ((&x - x.floor()) * 4.0 - 1.0).to_kind(Kind::Float).view([samples, 784])
+    }
+
     #[test]
     fn explicit_passes_are_autograds_whoever_computes_their_pieces() {
         use crate::kernels::pieces;
@@ -346,6 +451,58 @@ mod tests {
                 let samples = Samples { images: x, labels };
                 let evaluated = explicit.evaluate(&samples);
                 assert!((evaluated.loss - found.loss).abs() < 1e-6 && evaluated.accuracy == found.accuracy, "{model}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_way_back_to_the_images_is_autograds() {
+        for model in ["784-10", "784-22-11-10", "conv8-10", "conv5-conv15-32-10", "conv3-conv7-conv10-12-10"] {
+            let model: Classifier = model.parse().unwrap();
+            let theta = model.layout().initial(3, "probe", Kind::Float, Device::Cpu);
+            let (mut explicit, mut autograd) =
+                (Probe::new(&model, &theta), Probe::new(&model, &theta.to_kind(Kind::Double)));
+            assert!(matches!(explicit.way, WayBack::Explicit(_)) && matches!(autograd.way, WayBack::Autograd(..)));
+            for samples in [20, 128, 1] {
+                let x = rough_batch(samples);
+                let logits = [explicit.logits(&x), autograd.logits(&x.to_kind(Kind::Double))];
+                assert!(relative(&logits[0], &logits[1]) < 1e-5, "{model}");
+                for turn in 0..2 {
+                    let seeds = (Tensor::arange(samples * 10, (Kind::Double, Device::Cpu)) + turn).cos();
+                    let seeds = seeds.view([samples, 10]);
+                    let found = explicit.pull_back(&seeds.to_kind(Kind::Float));
+                    let error = relative(&found, &autograd.pull_back(&seeds));
+                    assert!(found.size() == [samples, 784] && error < 1e-5, "{model} on {samples}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn narrow_vectors_give_what_wide_ones_do() {
+        use crate::kernels::NARROW;
+        let mut archs = vec![pulp::Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
+        for model in ["conv8-10", "conv5-conv15-32-10", "conv3-conv7-conv10-12-10", "conv32-conv40-10"] {
+            let model: Classifier = model.parse().unwrap();
+            let theta = model.layout().initial(3, "narrow", Kind::Float, Device::Cpu);
+            let (x, labels) = (rough_batch(21), batch(21).1);
+            let seeds = Tensor::linspace(0.0, 50.0, 210, (Kind::Float, Device::Cpu)).cos().view([21, 10]);
+            let measure = || {
+                let gradient = CrossEntropy::explicit(&model, theta.copy()).gradient(&x, &labels).0;
+                let mut probe = Probe::new(&model, &theta);
+                [gradient, probe.logits(&x), probe.pull_back(&seeds)]
+            };
+            let wide = measure();
+            for arch in &archs {
+                NARROW.set(Some(*arch));
+                let narrow = measure();
+                NARROW.set(None);
+                for (narrow, wide) in narrow.iter().zip(&wide) {
+                    let error = relative(narrow, wide);
+                    assert!(error < 1e-5, "{model}: {error}");
+                }
             }
         }
     }

@@ -178,11 +178,25 @@ impl Room {
                 }
                 None => compute(&[by_weight]),
             }
-            if index > 0 {
-                let below = &self.deltas[index - 1];
-                // ReLU's derivative, read off its output.
-                let _ = self.outputs[index - 1].threshold_backward_grad_input(below, below, 0.0);
-            }
+            self.mask(index);
+        }
+    }
+
+    /// From the last of `deltas` down to ∂L/∂x [inputs, samples], past the weights.
+    pub fn pull_back(&mut self, layers: &[Layer], by_input: &Tensor) {
+        for (index, layer) in layers.iter().enumerate().rev() {
+            let out = if index == 0 { by_input } else { &self.deltas[index - 1] };
+            let (left, right) = (&layer.weight_transposed, &self.deltas[index]);
+            compute(&[Product { out, left, right, plus: Plus::Nothing }]);
+            self.mask(index);
+        }
+    }
+
+    /// ReLU's derivative below a layer, read off its output.
+    fn mask(&self, index: usize) {
+        if index > 0 {
+            let below = &self.deltas[index - 1];
+            let _ = self.outputs[index - 1].threshold_backward_grad_input(below, below, 0.0);
         }
     }
 }

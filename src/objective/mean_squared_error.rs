@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_kernel_gives_the_products_loss_and_gradient_whoever_computes_its_pieces() {
-        use crate::kernels::pieces;
+        use crate::kernels::{NARROW, pieces};
         for (widths, points) in [
             ("1-1", 7),
             ("1-10-20-20-1", 1001),
@@ -234,9 +234,16 @@ mod tests {
             let error = relative(kernel.gradient(), exact.gradient());
             assert!(error < 2e-5, "{widths}: {error}");
             let alone = kernel.gradient().copy();
-            let _core = pieces::lend();
-            assert_eq!(kernel.loss_and_gradient(), loss);
-            assert_eq!(*kernel.gradient(), alone, "{widths}");
+            {
+                let _core = pieces::lend();
+                assert_eq!(kernel.loss_and_gradient(), loss);
+                assert_eq!(*kernel.gradient(), alone, "{widths}");
+            }
+            NARROW.set(Some(pulp::Arch::Scalar));
+            let narrow = kernel.loss_and_gradient();
+            NARROW.set(None);
+            assert!((narrow - expected).abs() < 2e-6 * expected, "{widths}: {narrow} against {expected}");
+            assert!(relative(kernel.gradient(), exact.gradient()) < 2e-5, "{widths}");
         }
     }
 
