@@ -158,7 +158,7 @@ impl Experiment for Interpolate {
     const NAME: &'static str = "interpolate";
     const ABOUT: &'static str = "Loss along the line between two solutions (task 3-3-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/interpolate.toml");
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[DATASET_FLAG, model_flag("The network, like conv8-conv16-128-10 or 784-128-10")];
 
     type Trial = Trial;

@@ -176,7 +176,7 @@ impl Experiment for MinRatio {
     const NAME: &'static str = "min-ratio";
     const ABOUT: &'static str = "The Hessian's eigenvalues where trainings end (task 2-3)";
     const SETTINGS: &'static str = include_str!("../../experiments/min-ratio.toml");
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[
         regress::FUNCTION_FLAG,
         regress::DOMAIN_FLAG,

@@ -73,7 +73,7 @@ impl Experiment for MnistCnn {
     const NAME: &'static str = "mnist-cnn";
     const ABOUT: &'static str = "Convolutional networks of three sizes learn digits (task 1-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/mnist-cnn.toml");
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[
         DATASET_FLAG,
         models_flag("A network, like conv16-conv32-128-10 or wide=784-256-10; replaces the report's three"),

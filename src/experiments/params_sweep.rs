@@ -78,7 +78,7 @@ impl Experiment for ParamsSweep {
     const NAME: &'static str = "params-sweep";
     const ABOUT: &'static str = "Loss and accuracy against the number of parameters (task 3-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/params-sweep.toml");
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] =
         &[DATASET_FLAG, models_flag("A network, like 784-20-10-10; replaces the report's eleven")];
 

@@ -134,7 +134,7 @@ impl Experiment for PcaWeights {
     const NAME: &'static str = "pca-weights";
     const ABOUT: &'static str = "Paths of trainings in the plane of their principal components (task 2-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/pca-weights.toml");
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] =
         &[DATASET_FLAG, model_flag("The network, like 784-128-64-10 or conv8-conv16-128-10"), TRAININGS_FLAG];
 

@@ -81,7 +81,7 @@ impl Experiment for RandomLabels {
     const NAME: &'static str = "random-labels";
     const ABOUT: &'static str = "A network memorises random labels (task 3-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/random-labels.toml");
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[DATASET_FLAG, model_flag("The network, like conv8-conv16-256-10 or 784-512-10")];
 
     type Trial = Trial;

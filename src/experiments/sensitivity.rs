@@ -121,7 +121,7 @@ impl Experiment for Sensitivity {
     const NAME: &'static str = "sensitivity";
     const ABOUT: &'static str = "Sensitivity to the input against batch size (task 3-3-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/sensitivity.toml");
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[
         DATASET_FLAG,
         model_flag("The network, like conv8-conv16-128-10 or 784-128-10"),
