@@ -47,25 +47,29 @@ fn pool() -> Option<&'static ThreadPool> {
 pub fn for_each<T: Send>(pieces: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
     let helpers = take(pieces.len().saturating_sub(1));
     let waiting = Mutex::new(pieces.iter_mut().enumerate());
-    let run = || {
+    // Those who help begin at the other end: from one step to the next a piece mostly meets the same core, and
+    // what it needs in that core's cache.
+    let run = |helping: bool| {
         loop {
             // A poisoned lock is one of a thread that panicked between two pieces: the iterator is whole.
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = if helping { waiting.next_back() } else { waiting.next() };
+            drop(waiting);
             let Some((index, piece)) = next else { break };
             work(index, piece);
         }
     };
     if helpers == 0 {
-        return run();
+        return run(false);
     }
     match pool() {
         Some(pool) => pool.in_place_scope(|scope| {
             for _ in 0..helpers {
-                scope.spawn(|_| run());
+                scope.spawn(|_| run(true));
             }
-            run();
+            run(false);
         }),
-        None => run(),
+        None => run(false),
     }
     SPARE.fetch_add(helpers, Ordering::Relaxed);
 }
