@@ -11,6 +11,7 @@
 use super::{MOST_ROWS, Numbers, arch, by_rows, parts, pieces};
 use pulp::{Simd, WithSimd};
 use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
 /// Places of a kernel.
 const TAPS: usize = 9;
@@ -84,7 +85,7 @@ pub struct Room {
     blocks: Vec<BlockRoom>,
     filters: Vec<Vec<f32>>,
     /// One for each thread that was at work.
-    scratch: Mutex<Vec<Scratch>>,
+    scratch: Mutex<Vec<(ThreadId, Scratch)>>,
 }
 
 #[derive(Default)]
@@ -217,12 +218,17 @@ impl Convolutions {
     }
 }
 
-/// Lends a room that no other thread has at that moment.
-fn with_scratch(rooms: &Mutex<Vec<Scratch>>, work: impl FnOnce(&mut Scratch)) {
+/// Lends a room that no other thread has at that moment, if possible the one that this thread had before.
+fn with_scratch(rooms: &Mutex<Vec<(ThreadId, Scratch)>>, work: impl FnOnce(&mut Scratch)) {
     let lock = || rooms.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut scratch = lock().pop().unwrap_or_default();
+    let me = thread::current().id();
+    let own = |rooms: &mut Vec<(ThreadId, Scratch)>| {
+        let mine = rooms.iter().position(|(owner, _)| *owner == me);
+        mine.map(|index| rooms.swap_remove(index)).or_else(|| rooms.pop())
+    };
+    let mut scratch = own(&mut lock()).map(|(_, scratch)| scratch).unwrap_or_default();
     work(&mut scratch);
-    lock().push(scratch);
+    lock().push((me, scratch));
 }
 
 struct Forward<'a> {

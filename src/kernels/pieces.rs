@@ -2,11 +2,17 @@
 //!
 //! Whoever has an idle core lends it ([`lend`]); a trial that runs takes it for the pieces of one step. What
 //! the pieces are depends on the problem alone, so that no result depends on who computed them.
+//!
+//! Steps take a millisecond and have several such calls, while to wake a thread takes a twentieth of one: those
+//! who help stay awake between calls. (A pool of rayon's, which waits for each of its threads to wake, won half
+//! as much from a second core.)
 
 use crate::device::set_up_thread;
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::atomic::{AtomicIsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Cores that are lent and not in use.
 static SPARE: AtomicIsize = AtomicIsize::new(0);
@@ -28,24 +34,29 @@ impl Drop for Lent {
     }
 }
 
+/// Spare cores that were taken until this is dropped.
+struct Taken(isize);
+
 /// Takes up to `wanted` spare cores.
-fn take(wanted: usize) -> isize {
+fn take(wanted: usize) -> Taken {
     let wanted = isize::try_from(wanted).unwrap_or(isize::MAX);
     let taken = |spare: isize| spare.clamp(0, wanted);
     let before = SPARE.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |spare| Some(spare - taken(spare)));
-    before.map_or(0, taken)
+    Taken(before.map_or(0, taken))
 }
 
-/// Threads that help. They stay: libtorch keeps what it needs for its products by thread.
-fn pool() -> Option<&'static ThreadPool> {
-    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
-    // Without further threads the pieces are done by those there are.
-    POOL.get_or_init(|| ThreadPoolBuilder::new().start_handler(|_| set_up_thread()).build().ok()).as_ref()
+impl Drop for Taken {
+    fn drop(&mut self) {
+        SPARE.fetch_add(self.0, Ordering::Relaxed);
+    }
 }
 
 /// Runs `work` on each piece, the caller's thread and spare cores side by side.
+///
+/// # Panics
+/// Where `work` does.
 pub fn for_each<T: Send>(pieces: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
-    let helpers = take(pieces.len().saturating_sub(1));
+    let cores = take(pieces.len().saturating_sub(1));
     let waiting = Mutex::new(pieces.iter_mut().enumerate());
     // Those who help begin at the other end: from one step to the next a piece mostly meets the same core, and
     // what it needs in that core's cache.
@@ -59,19 +70,134 @@ pub fn for_each<T: Send>(pieces: &mut [T], work: impl Fn(usize, &mut T) + Sync) 
             work(index, piece);
         }
     };
-    if helpers == 0 {
+    if cores.0 == 0 {
         return run(false);
     }
-    match pool() {
-        Some(pool) => pool.in_place_scope(|scope| {
-            for _ in 0..helpers {
-                scope.spawn(|_| run(true));
-            }
-            run(false);
-        }),
-        None => run(false),
+    let job = Job { help: &|| run(true), helpers: AtomicUsize::new(0), panicked: AtomicBool::new(false) };
+    {
+        let _open = Open::new(&job, cores.0.unsigned_abs());
+        run(false);
     }
-    SPARE.fetch_add(helpers, Ordering::Relaxed);
+    assert!(!job.panicked.load(Ordering::Relaxed), "a piece of work panicked");
+}
+
+/// Work that others may help with.
+struct Job<'a> {
+    help: &'a (dyn Fn() + Sync),
+    /// Threads that help at this moment.
+    helpers: AtomicUsize,
+    panicked: AtomicBool,
+}
+
+/// A job while it is on offer: none joins it any more, and all have left it, when this is dropped.
+struct Open<'a>(&'a Job<'a>);
+
+/// A job on offer, and how many more may join.
+struct Offer {
+    job: *const Job<'static>,
+    wanted: usize,
+}
+
+// SAFETY: what a job holds may be used from any thread.
+unsafe impl Send for Offer {}
+
+struct Crew {
+    offers: Vec<Offer>,
+    /// Threads that look for work, and those of them that sleep.
+    idle: usize,
+    asleep: usize,
+}
+
+static CREW: Mutex<Crew> = Mutex::new(Crew { offers: Vec::new(), idle: 0, asleep: 0 });
+static WAKE: Condvar = Condvar::new();
+/// How many all offers together want: a glance that needs no lock.
+static WANTED: AtomicUsize = AtomicUsize::new(0);
+
+/// How long a thread without work stays awake: longer than from one call to the next within a training.
+const AWAKE: Duration = Duration::from_micros(500);
+
+/// Nothing panics while it holds this lock.
+fn crew() -> MutexGuard<'static, Crew> {
+    CREW.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Open<'a> {
+    fn new(job: &'a Job<'a>, wanted: usize) -> Self {
+        let mut crew = crew();
+        let pointer: *const Job<'a> = job;
+        crew.offers.push(Offer { job: pointer.cast(), wanted });
+        WANTED.fetch_add(wanted, Ordering::Relaxed);
+        for _ in crew.idle..wanted {
+            // Without further threads the pieces are done by those there are.
+            if thread::Builder::new().name("hw1 helper".into()).spawn(help).is_err() {
+                break;
+            }
+            crew.idle += 1;
+        }
+        if crew.asleep > 0 {
+            WAKE.notify_all();
+        }
+        Self(job)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let mut crew = crew();
+        let pointer: *const Job = self.0;
+        if let Some(at) = crew.offers.iter().position(|offer| std::ptr::addr_eq(offer.job, pointer)) {
+            let offer = crew.offers.swap_remove(at);
+            WANTED.fetch_sub(offer.wanted, Ordering::Relaxed);
+        }
+        drop(crew);
+        let begin = Instant::now();
+        while self.0.helpers.load(Ordering::Acquire) > 0 {
+            if begin.elapsed() < AWAKE { std::hint::spin_loop() } else { thread::yield_now() }
+        }
+    }
+}
+
+/// What a thread that helps does for as long as the process lives: libtorch keeps what it needs for its
+/// products by thread.
+fn help() {
+    set_up_thread();
+    loop {
+        // SAFETY: who offered the job waits for its helpers, of whom this is one until the line after next.
+        let job = unsafe { &*next() };
+        let panicked = catch_unwind(AssertUnwindSafe(job.help)).is_err();
+        job.panicked.fetch_or(panicked, Ordering::Relaxed);
+        job.helpers.fetch_sub(1, Ordering::Release);
+        crew().idle += 1;
+    }
+}
+
+/// Waits for a job and joins it.
+fn next() -> *const Job<'static> {
+    let mut begin = Instant::now();
+    loop {
+        if WANTED.load(Ordering::Relaxed) > 0 {
+            let mut crew = crew();
+            if let Some(offer) = crew.offers.iter_mut().find(|offer| offer.wanted > 0) {
+                offer.wanted -= 1;
+                let job = offer.job;
+                WANTED.fetch_sub(1, Ordering::Relaxed);
+                // SAFETY: on offer, so that its owner has not gone on.
+                unsafe { &*job }.helpers.fetch_add(1, Ordering::Relaxed);
+                crew.idle -= 1;
+                return job;
+            }
+        }
+        if begin.elapsed() > AWAKE {
+            let mut crew = crew();
+            while crew.offers.iter().all(|offer| offer.wanted == 0) {
+                crew.asleep += 1;
+                crew = WAKE.wait(crew).unwrap_or_else(PoisonError::into_inner);
+                crew.asleep -= 1;
+            }
+            begin = Instant::now();
+        }
+        std::hint::spin_loop();
+    }
 }
 
 #[cfg(test)]
@@ -88,5 +214,39 @@ mod tests {
                 assert_eq!(pieces, (1..=count).collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn helpers_come_again_asleep_or_awake_to_many_callers_at_once() {
+        let _cores: Vec<Lent> = (0..3).map(|_| lend()).collect();
+        thread::scope(|scope| {
+            for caller in 0..4 {
+                scope.spawn(move || {
+                    for call in 0..300 {
+                        let mut pieces = vec![0; 1 + (caller + call) % 9];
+                        for_each(&mut pieces, |index, piece| *piece = index * call);
+                        assert!(pieces.iter().enumerate().all(|(index, piece)| *piece == index * call));
+                        if call % 100 == 0 {
+                            thread::sleep(2 * AWAKE);
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_in_a_piece_reaches_the_caller_and_the_crew_goes_on() {
+        let _cores: Vec<Lent> = (0..2).map(|_| lend()).collect();
+        for bad in 0..6 {
+            let mut pieces = vec![0; 6];
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                for_each(&mut pieces, |index, _| assert!(index != bad, "as the test wants it"));
+            }));
+            assert!(result.is_err());
+        }
+        let mut pieces = vec![0; 50];
+        for_each(&mut pieces, |_, piece| *piece += 1);
+        assert_eq!(pieces, vec![1; 50]);
     }
 }
