@@ -299,14 +299,45 @@ impl Panel {
     }
 }
 
+/// A figure as plotters draws it.
+pub struct Drawing<'a> {
+    figure: &'a Figure,
+    drawn: String,
+}
+
+impl Drawing<'_> {
+    /// All that the published SVG depends on, this program's own part in it included.
+    #[must_use]
+    pub fn sources(&self) -> [&str; 4] {
+        [include_str!("plot.rs"), &self.drawn, &self.figure.title, &self.figure.caption]
+    }
+
+    /// As [`Figure::svg`].
+    ///
+    /// # Errors
+    /// Where the drawing cannot be read, which is an error in this program.
+    pub fn publish(&self) -> Result<String> {
+        let Figure { name, title, caption, .. } = self.figure;
+        publish(&self.drawn, title, caption).with_context(|| format!("figure {name:?} as SVG"))
+    }
+}
+
 impl Figure {
     /// The published SVG, which needs no font; [`rasterize`] turns it into a PNG.
     ///
     /// # Errors
     /// No panel, more than [`MAX_PANELS`], or a panel whose parts do not fit together.
     pub fn svg(&self) -> Result<String> {
+        self.drawing()?.publish()
+    }
+
+    /// What [`Self::svg`] is made of: far sooner had than that, where text is still text.
+    ///
+    /// # Errors
+    /// As [`Self::svg`]'s.
+    pub fn drawing(&self) -> Result<Drawing<'_>> {
         let drawn = self.draw().with_context(|| format!("figure {:?}", self.name))?;
-        publish(&drawn, &self.title, &self.caption).with_context(|| format!("figure {:?} as SVG", self.name))
+        Ok(Drawing { figure: self, drawn })
     }
 }
 

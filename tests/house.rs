@@ -37,7 +37,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("doctor", &["data", "device", "error", "files", "terminal"]),
     ("settings", &["error", "experiment"]),
-    ("report", &["data", "device", "experiment", "metrics", "plot", "repeats", "run_dir", "runner", "terminal"]),
+    (
+        "report",
+        &["data", "device", "experiment", "files", "metrics", "plot", "repeats", "run_dir", "runner", "terminal"],
+    ),
     ("metrics", &["experiment", "run_dir"]),
     ("page", &["error", "experiment", "metrics", "run_dir", "terminal"]),
     ("runner", &["checkpoint", "data", "device", "error", "experiment", "kernels", "run_dir", "tensors"]),
