@@ -2,8 +2,8 @@
 //! as SVG (text turned into paths) and as PNG at 200 dpi. The only user of plotters, behind a
 //! small list of panels; it knows slices of numbers, neither tensors nor files.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use plotters::backend::SVGBackend;
@@ -1154,8 +1154,22 @@ fn escaped(text: &str) -> String {
     text.replace('"', "&quot;").replace('\'', "&apos;")
 }
 
-/// Advance width in drawing units, as the renderer itself lays the text out.
+/// Advance width in drawing units, as the renderer itself lays the text out. Remembered, since figures share most
+/// of their numbers and labels, and to shape a text takes longer than to draw a curve.
 fn text_width(text: &str, style: Type) -> f64 {
+    type Widths = HashMap<(String, bool, u64), f64>;
+    static WIDTHS: LazyLock<Mutex<Widths>> = LazyLock::new(Mutex::default);
+    let widths = || WIDTHS.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (text.to_owned(), style.bold, style.size.to_bits());
+    let known = widths().get(&key).copied();
+    known.unwrap_or_else(|| {
+        let width = shaped_width(text, style);
+        widths().insert(key, width);
+        width
+    })
+}
+
+fn shaped_width(text: &str, style: Type) -> f64 {
     let weight = if style.bold { "bold" } else { "normal" };
     let svg = format!(
         "<svg xmlns='http://www.w3.org/2000/svg'><text font-family='{FAMILY}' \
