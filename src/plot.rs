@@ -306,7 +306,7 @@ pub struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    /// All that the published SVG depends on, this program's own part in it included.
+    /// What the published SVG depends on, this module included; but for the libraries it draws with.
     #[must_use]
     pub fn sources(&self) -> [&str; 4] {
         [include_str!("plot.rs"), &self.drawn, &self.figure.title, &self.figure.caption]

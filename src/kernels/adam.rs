@@ -6,8 +6,8 @@ use super::{arch, pieces};
 const PIECE: usize = 1 << 16;
 
 /// Moments below this are 0. Where a unit has died its gradients are 0 and its moments decay until they are
-/// subnormal, and stay so: processors then take ten times as long for all of Adam. What is lost is a step of at
-/// most TINY/ε times the learning rate.
+/// subnormal, and stay so: processors then take ten times as long for all of Adam. What is lost is a step of some
+/// ten times TINY/ε of the learning rate.
 const TINY: f32 = 1e-30;
 const ROOT_OF_TINY: f32 = 1e-15;
 

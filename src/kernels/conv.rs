@@ -99,6 +99,7 @@ struct BlockRoom {
 #[derive(Clone, Copy)]
 pub struct Columns<'a> {
     data: *mut f32,
+    rows: usize,
     stride: usize,
     of: std::marker::PhantomData<&'a mut [f32]>,
 }
@@ -113,7 +114,7 @@ impl<'a> Columns<'a> {
     /// Where rows are not blocks.
     pub fn new(data: &'a mut [f32], stride: usize) -> Self {
         assert!(stride > 0 && stride.is_multiple_of(BLOCK) && data.len().is_multiple_of(stride));
-        Self { data: data.as_mut_ptr(), stride, of: std::marker::PhantomData }
+        Self { rows: data.len() / stride, data: data.as_mut_ptr(), stride, of: std::marker::PhantomData }
     }
 }
 
@@ -148,7 +149,10 @@ impl Convolutions {
     }
 
     fn check(&self, theta: &[f32], samples: usize, columns: &[&Columns]) {
-        assert!(theta.len() == self.parameters && columns.iter().all(|columns| samples <= columns.stride));
+        let fits = |matrix: &&Columns| {
+            samples <= matrix.stride && matrix.rows == self.features && matrix.stride == columns[0].stride
+        };
+        assert!(theta.len() == self.parameters && columns.iter().all(fits));
     }
 
     /// Features [channels · side · side, samples] of `images` [samples, pixels]; columns up to the next
@@ -581,10 +585,10 @@ struct Hit {
     delta: f32,
 }
 
-/// A thread's room for a backward pass through some samples, one in each lane.
+/// A thread's room for a pass through some samples, one in each lane; what a layer leaves, the next overwrites.
 #[derive(Default)]
 struct Scratch {
-    /// Of each layer but the first, by lane and channel: what pooling passed on, and where each channel's end.
+    /// By lane and channel: what pooling passed on, and where each channel's end.
     hits: Vec<Hit>,
     ends: Vec<usize>,
     /// A layer's inputs by sample, [side, side, channels] with a border of zeros, and the derivatives by them.
@@ -747,7 +751,8 @@ impl Way<'_> {
         let (half, stride) = (last.side / 2, features.stride / lanes);
         let column = index * BLOCK / lanes + part;
         // SAFETY: planes and places of all layers lie within the block's room, the last layer's outputs and
-        // derivatives in the block's columns.
+        // derivatives in the block's columns; the others' derivatives in `scratch.below`, which `sparse` reads
+        // to the end before it changes it.
         unsafe {
             let mut pooled = Pooled {
                 outputs: features.data.cast::<S::f32s>().add(column).cast_const(),
@@ -794,8 +799,7 @@ unsafe fn sparse<S: Simd>(
     let row = (3 * inputs).next_multiple_of(lanes);
     let kernel = 3 * row;
     let sample = plane * plane * inputs + lanes;
-    // One more: what is not kept is written all the same.
-    let most_hits = outputs * layer.outputs_len() + 1;
+    let most_hits = outputs * layer.outputs_len();
     hits.resize(hits.len().max(lanes * most_hits), Hit::default());
     ends.resize(ends.len().max(lanes * outputs), 0);
     let (of_weights, of_biases) = gradient.map(|gradient| layer.split(gradient)).unzip();
@@ -905,8 +909,9 @@ unsafe fn find_hits<S: Simd>(
     let Layer { inputs, outputs, side, plane, .. } = *layer;
     let half = side / 2;
     let mut next = [hits.as_mut_ptr(); BLOCK];
+    assert!(hits.len() >= lanes * most_hits);
     for lane in 0..lanes {
-        next[lane] = hits[lane * most_hits..].as_mut_ptr();
+        next[lane] = unsafe { next[lane].add(lane * most_hits) };
     }
     let starts = next;
     let mut at = 0;

@@ -126,16 +126,18 @@ impl<'a> Open<'a> {
         let mut crew = crew();
         let pointer: *const Job<'a> = job;
         crew.offers.push(Offer { job: pointer.cast(), wanted });
-        WANTED.fetch_add(wanted, Ordering::Relaxed);
-        for _ in crew.idle..wanted {
+        // Of all that is on offer: no helper is counted on twice.
+        let all = WANTED.fetch_add(wanted, Ordering::Relaxed) + wanted;
+        let to_wake = crew.asleep.min((all + crew.asleep).saturating_sub(crew.idle));
+        for _ in crew.idle..all {
             // Without further threads the pieces are done by those there are.
             if thread::Builder::new().name("hw1 helper".into()).spawn(help).is_err() {
                 break;
             }
             crew.idle += 1;
         }
-        if crew.asleep > 0 {
-            WAKE.notify_all();
+        for _ in 0..to_wake {
+            WAKE.notify_one();
         }
         Self(job)
     }
@@ -152,7 +154,7 @@ impl Drop for Open<'_> {
         drop(crew);
         let begin = Instant::now();
         while self.0.helpers.load(Ordering::Acquire) > 0 {
-            if begin.elapsed() < AWAKE { std::hint::spin_loop() } else { thread::yield_now() }
+            if begin.elapsed() < AWAKE { std::hint::spin_loop() } else { thread::sleep(AWAKE / 10) }
         }
     }
 }
@@ -162,12 +164,13 @@ impl Drop for Open<'_> {
 fn help() {
     set_up_thread();
     loop {
-        // SAFETY: who offered the job waits for its helpers, of whom this is one until the line after next.
+        // SAFETY: who offered the job waits for its helpers, of whom this is one until it leaves `helpers`.
         let job = unsafe { &*next() };
         let panicked = catch_unwind(AssertUnwindSafe(job.help)).is_err();
         job.panicked.fetch_or(panicked, Ordering::Relaxed);
-        job.helpers.fetch_sub(1, Ordering::Release);
+        // In this order: when the job is over, this thread is seen to be free for the next.
         crew().idle += 1;
+        job.helpers.fetch_sub(1, Ordering::Release);
     }
 }
 

@@ -68,7 +68,7 @@ impl CrossEntropy {
         self.with_gradient(x, labels, Tensor::copy)
     }
 
-    /// What `visit` makes of [`Self::gradient`], of which no copy is made; it cannot use this objective.
+    /// What `visit` makes of [`Self::gradient`], of which no copy is made; it cannot evaluate this objective.
     pub fn with_gradient<R>(&self, x: &Tensor, labels: &Tensor, visit: impl FnOnce(&Tensor) -> R) -> (R, BatchSums) {
         let leaves = match &self.way {
             Way::Explicit(explicit) => {
@@ -237,7 +237,7 @@ impl Explicit {
     /// The logits [n, 10] of a batch `x` [n, 784].
     fn logits(&mut self, theta: &Tensor, x: &Tensor) -> Tensor {
         self.forward(theta, x);
-        self.buffers[0].room.outputs[self.layers.len() - 1].narrow(1, 0, x.size()[0]).tr().contiguous()
+        self.buffers[0].room.outputs[self.layers.len() - 1].narrow(1, 0, x.size()[0]).tr().copy()
     }
 
     /// Jᵀ·seed of each sample of the last forward pass, [n, 784], with `seeds` [n, 10].
