@@ -947,7 +947,8 @@ unsafe fn find_hits<S: Simd>(
 }
 
 /// For each hit δ of one output channel of one sample, with h the inputs its convolution saw, three rows of C
-/// vectors: sums += δ h, where they are wanted, and by h, δ · weights. `strides` are those of the weights' rows and of the inputs'.
+/// vectors: sums += δ h, where they are wanted, and by h, δ · weights. `strides` are those of the weights' rows
+/// and of the inputs'.
 #[inline(always)]
 unsafe fn visit<S: Simd, const C: usize, const SUMS: bool>(
     simd: S,
