@@ -11,7 +11,7 @@ use crate::data::functions::{Target, evenly_spaced};
 use crate::data::{CLASSES, SIDE, mnist};
 use crate::device::set_up_thread;
 use crate::error::usage;
-use crate::experiment::significant;
+use crate::shown::significant;
 use crate::kernels::pieces;
 use crate::model::{Classifier, Mlp};
 use crate::objective::{CrossEntropy, MeanSquaredError};

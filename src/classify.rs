@@ -11,6 +11,7 @@ use crate::repeats::together;
 use crate::train::{Curves, MiniBatches, OptimizerName, Testing, train_classifier};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use tch::Kind;
 
 /// `--model`, of studies on one network.
@@ -80,13 +81,16 @@ impl Training {
         &self,
         cx: &mut Context,
         train: &Samples,
-        after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<()>,
+        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<()>,
     ) -> Result<(CrossEntropy, Measurements)> {
-        self.run_tested_every(1, cx, train, after_epoch)
+        self.run_tested_every(1, cx, train, |cx, epoch, objective, series| {
+            after_epoch(cx, epoch, objective, series)?;
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     /// [`Self::run_observed`], tested every so many epochs only, and after the last: where an epoch is
-    /// short, testing would take most of the time.
+    /// short, testing would take most of the time. `after_epoch` may end the training.
     ///
     /// # Errors
     /// Those of [`Self::run_observed`].
@@ -95,7 +99,7 @@ impl Training {
         every: u64,
         cx: &mut Context,
         train: &Samples,
-        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<()>,
+        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<ControlFlow<()>>,
     ) -> Result<(CrossEntropy, Measurements)> {
         let (layout, name) = (self.model.layout(), self.name());
         let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);

@@ -189,7 +189,7 @@ pub fn command() -> Command {
                 arg.value_name("STUDY.KEY=VALUE").help("Any setting of a study, as TOML; may be repeated")
             })
             .mut_arg("repeats", |arg| {
-                arg.help("Seeds to run of every study [default: the preset's, else 5 of simulate and grad-norm, 1 of the others]")
+                arg.help("Seeds to run of every study [default: the preset's, else 5 of simulate, grad-norm and params-sweep, 1 of the others]")
             }),
     );
     command = command.subcommand(

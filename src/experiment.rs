@@ -2,13 +2,14 @@
 //! the records; [`Study`] is the same with its types erased, which the runner and the registry
 //! hold. Knows neither the command line nor files.
 
-use crate::analysis::statistics::{Estimate, LEVEL, PairedComparison, share, sign_test, spearman_with_interval};
+use crate::claim::Claim;
 use crate::checkpoint::{EPOCHS, Keeper, State};
 use crate::data::batches::{DataSpec, Images};
 use crate::error::Interrupted;
 use crate::files::sha256;
 use crate::model::Layout;
 use crate::plot::Figure;
+use crate::shown::significant;
 use crate::tensors::{self, NamedTensor, Tensors};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::de::DeserializeOwned;
@@ -192,6 +193,22 @@ impl Measurements {
         self.scalars.get(name).copied().with_context(|| format!("the record has no scalar '{name}'"))
     }
 
+    /// A scalar that the record must have, of the trained network; NaN where the training diverged: then its
+    /// outputs are no numbers, and to call one of them right is chance.
+    ///
+    /// # Errors
+    /// When it does not: a record of another version.
+    pub fn after_training(&self, name: &str) -> Result<f64> {
+        let value = self.scalar(name)?;
+        Ok(if self.diverged() { f64::NAN } else { value })
+    }
+
+    /// Whether its training diverged: a loss was no longer a finite number.
+    #[must_use]
+    pub fn diverged(&self) -> bool {
+        self.scalars.get("diverged") == Some(&1.0)
+    }
+
     /// A series that the record must have.
     ///
     /// # Errors
@@ -243,149 +260,6 @@ pub struct Report {
     /// Results over all trials, for metrics.json.
     pub summary: serde_json::Map<String, Value>,
     pub claims: Vec<Claim>,
-}
-
-/// A sentence of the report held against the records.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Claim {
-    pub id: String,
-    pub statement: String,
-    pub verdict: Verdict,
-    /// By how much, and how sure that is.
-    #[serde(flatten)]
-    pub effect: Option<Effect>,
-    /// The numbers behind the verdict in words: "A below B in 8 of 10 seeds (p = 0.055)".
-    pub detail: String,
-    /// The numbers behind the verdict.
-    pub evidence: Value,
-}
-
-/// How much there is to a claim.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Effect {
-    /// What was measured, and by what method the interval: "mean of log₁₀ …, Student's t over seeds".
-    pub effect_of: String,
-    pub effect: f64,
-    /// 95 %; `None` where the cases are too few.
-    pub interval: Option<[f64; 2]>,
-    /// How many cases.
-    pub n: usize,
-}
-
-impl Effect {
-    #[must_use]
-    pub fn new(effect_of: impl Into<String>, Estimate { value, interval, n }: Estimate) -> Option<Self> {
-        let known = value.is_finite().then_some(value)?;
-        Some(Self { effect_of: effect_of.into(), effect: known, interval, n })
-    }
-}
-
-impl Claim {
-    /// A claim that held or not in each of some cases, such as "seeds": supported, or refuted, where a
-    /// fair coin would fall so in less than [`LEVEL`] of all such series of tosses (exact sign test). The
-    /// effect is the share of cases that held, with the exact interval of Clopper and Pearson.
-    #[must_use]
-    pub fn counted(id: &str, statement: &str, cases: &str, held: &[bool], rule: &str) -> Self {
-        let (n, count) = (held.len(), held.iter().filter(|held| **held).count());
-        let (p_as_claimed, p_opposite) = (sign_test(count, n), sign_test(n - count, n));
-        let verdict = match n {
-            0 => Verdict::Inconclusive,
-            _ if p_as_claimed < LEVEL => Verdict::Supported,
-            _ if p_opposite < LEVEL => Verdict::Refuted,
-            _ => Verdict::Inconclusive,
-        };
-        let detail = match n {
-            0 => format!("No {cases} to say it of."),
-            _ if p_as_claimed < 0.001 => format!("In {count} of {n} {cases} (p < 0.001)."),
-            _ => format!("In {count} of {n} {cases} (p = {p_as_claimed:.3})."),
-        };
-        let evidence = serde_json::json!({
-            "rule": rule, "test": format!("exact one-sided sign test over {cases}"), "level": LEVEL,
-            "as_claimed": count, "p_as_claimed": p_as_claimed, "p_opposite": p_opposite,
-        });
-        let effect = Effect::new(format!("share of {cases} where it held (Clopper-Pearson interval)"), share(count, n));
-        Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence }
-    }
-
-    /// A claim that two numbers of each training, such as "batch size and loss", rise together (`rising`) or
-    /// one falls as the other rises: supported where the 95 % interval of Spearman's correlation lies on that
-    /// side of 0, refuted where it lies on the other.
-    #[must_use]
-    pub fn correlated(id: &str, statement: &str, of: &str, rising: bool, pairs: &[(f64, f64)]) -> Self {
-        let correlation = spearman_with_interval(pairs);
-        let interval = correlation.and_then(|correlation| correlation.interval);
-        let verdict = match interval {
-            Some([low, _]) if low > 0.0 => [Verdict::Refuted, Verdict::Supported][usize::from(rising)],
-            Some([_, high]) if high < 0.0 => [Verdict::Supported, Verdict::Refuted][usize::from(rising)],
-            _ => Verdict::Inconclusive,
-        };
-        let detail = match (correlation, interval) {
-            (Some(Estimate { value, n, .. }), Some([low, high])) => format!(
-                "Spearman's correlation of {of} over {n} trainings: {value:.2} (95 % interval {low:.2} to {high:.2})."
-            ),
-            _ => "Too few trainings to say.".to_owned(),
-        };
-        let side = if rising { "above" } else { "below" };
-        let evidence = serde_json::json!({
-            "rule": format!("the interval of the correlation {side} 0; refuted where it is on the other side"),
-        });
-        let effect = correlation.and_then(|correlation| {
-            Effect::new(format!("Spearman's correlation of {of} over trainings (Fisher's z)"), correlation)
-        });
-        Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence }
-    }
-
-    /// A claim that losses have an order, by comparisons of neighbours over the seeds that both have:
-    /// supported where all are as claimed at [`LEVEL`], refuted where one is the opposite at its share of
-    /// it (Bonferroni). The effect is the smallest of the comparisons' mean log₁₀ ratios.
-    #[must_use]
-    pub fn ordered(id: &str, statement: &str, pairs: &[PairedComparison], rule: &str) -> Self {
-        let verdict = if pairs.is_empty() {
-            Verdict::Inconclusive
-        } else if pairs.iter().all(|pair| pair.p_as_claimed < LEVEL) {
-            Verdict::Supported
-        } else if pairs.iter().any(|pair| pair.p_opposite < LEVEL / pairs.len() as f64) {
-            Verdict::Refuted
-        } else {
-            Verdict::Inconclusive
-        };
-        let detail = match pairs.iter().map(|pair| pair.n).max() {
-            None | Some(0) => "Too few trainings to say.".to_owned(),
-            Some(1) => "One seed to compare decides nothing: try --repeats 10.".to_owned(),
-            Some(_) => {
-                let pairs: Vec<String> = pairs.iter().map(ToString::to_string).collect();
-                format!("By seeds: {}.", pairs.join("; "))
-            }
-        };
-        let ratio = |pair: &PairedComparison| pair.log10_ratio.map_or(f64::INFINITY, |ratio| ratio.value);
-        let weakest = pairs.iter().min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
-        let effect = weakest.and_then(|pair| {
-            let of = format!("mean log₁₀ of {} by {}, paired by seed (Student's t interval)", pair.worse, pair.better);
-            Effect::new(of, pair.log10_ratio?)
-        });
-        let evidence = serde_json::json!({
-            "rule": rule, "test": "exact one-sided sign test over seeds, paired by seed", "level": LEVEL, "pairs": pairs,
-        });
-        Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    Supported,
-    Refuted,
-    Inconclusive,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Supported => "supported",
-            Self::Refuted => "refuted",
-            Self::Inconclusive => "inconclusive",
-        })
-    }
 }
 
 /// Checks of settings that every training has, for [`Experiment::check`].
@@ -444,34 +318,14 @@ pub enum Cell {
     /// A whole number.
     Count(f64),
     Seed(u64),
+    /// There is no such number.
+    Undefined,
 }
 
 /// A measured number as a table cell.
 #[must_use]
 pub fn cell(value: f64) -> Cell {
     Cell::Number(value)
-}
-
-/// A number with so many significant digits.
-#[must_use]
-pub fn significant(value: f64, digits: usize) -> String {
-    if !value.is_finite() {
-        return "not finite".into();
-    }
-    // Rounded first: 9.96 to two digits is 10, not 10.0.
-    let scientific = format!("{value:.*e}", digits - 1);
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or_default();
-    if !(-5..6).contains(&exponent) {
-        return scientific;
-    }
-    let decimals = i32::try_from(digits).unwrap_or(i32::MAX) - 1 - exponent;
-    format!("{value:.*}", usize::try_from(decimals).unwrap_or(0))
-}
-
-/// The same, but whole numbers whole.
-#[must_use]
-pub fn whole_or_significant(value: f64, digits: usize) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e9 { format!("{value:.0}") } else { significant(value, digits) }
 }
 
 impl From<String> for Cell {
@@ -491,6 +345,7 @@ impl fmt::Display for Cell {
         match self {
             Self::Text(text) => f.write_str(text),
             Self::Seed(seed) => seed.fmt(f),
+            Self::Undefined => f.write_str("-"),
             Self::Number(value) | Self::Count(value) if !value.is_finite() => f.write_str("not finite"),
             Self::Count(value) => value.fmt(f),
             Self::Number(value) => f.write_str(&significant(*value, 4)),
@@ -1056,24 +911,6 @@ mod tests {
         ] {
             assert_ne!(base, other);
         }
-    }
-
-    #[test]
-    fn correlations_are_judged_by_their_interval() {
-        let claim = |pairs: &[(f64, f64)], rising| Claim::correlated("id", "It falls.", "a and b", rising, pairs);
-        let falling: Vec<(f64, f64)> = (0..12).map(|i| (f64::from(i), f64::from(-i))).collect();
-        assert_eq!(claim(&falling, false).verdict, Verdict::Supported);
-        assert_eq!(claim(&falling, true).verdict, Verdict::Refuted);
-        assert_eq!(claim(&falling, true).effect.unwrap().effect, -1.0);
-        assert_eq!(claim(&falling[..3], false).verdict, Verdict::Inconclusive);
-        let neither: Vec<(f64, f64)> = (0..12).map(|i| (f64::from(i), f64::from(i * 7 % 12 % 5))).collect();
-        assert_eq!(claim(&neither, false).verdict, Verdict::Inconclusive);
-        assert_eq!(claim(&neither, true).verdict, Verdict::Inconclusive);
-        let rising: Vec<(f64, f64)> = falling.iter().map(|(x, y)| (*x, -y)).collect();
-        assert_eq!(
-            (claim(&rising, true).verdict, claim(&rising, false).verdict),
-            (Verdict::Supported, Verdict::Refuted)
-        );
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Looks at what runs have left: a list of the studies in a run directory, their claims, and two run
 //! directories side by side; each as text and as JSON. Reads metrics.json, never a record.
 
-use crate::experiment::{Verdict, whole_or_significant};
+use crate::analysis::statistics;
+use crate::claim::Verdict;
 use crate::metrics::{Answer, Claim, LinedUp, Metrics, State, StudyFolder, Trial, lined_up};
+use crate::shown::whole_or_significant;
 use crate::terminal::{counted, paragraph, plain, shell_word, table};
 use anyhow::Result;
 use serde::Serialize;
@@ -370,8 +372,8 @@ struct Scalar {
 struct Spread {
     /// Null where none is finite.
     mean: Option<f64>,
-    /// Sample standard deviation; null below two.
-    standard_deviation: Option<f64>,
+    /// Half of the mean's 95 % interval (Student's t); null below two.
+    half_interval: Option<f64>,
     n: usize,
     not_finite: usize,
 }
@@ -380,20 +382,21 @@ impl Spread {
     fn of(values: &[Option<f64>]) -> Self {
         let finite: Vec<f64> = values.iter().copied().flatten().collect();
         let n = finite.len();
-        let mean = (n > 0).then(|| finite.iter().sum::<f64>() / n as f64);
-        let standard_deviation = mean.filter(|_| n > 1).map(|mean| {
-            let squares: f64 = finite.iter().map(|value| (value - mean).powi(2)).sum();
-            (squares / (n - 1) as f64).sqrt()
-        });
-        Self { mean, standard_deviation, n, not_finite: values.len() - n }
+        let estimate = statistics::mean(&finite);
+        let mean = estimate.map(|estimate| estimate.value);
+        let half_interval = estimate.and_then(|estimate| Some(estimate.interval?[1] - estimate.value));
+        Self { mean, half_interval, n, not_finite: values.len() - n }
     }
 
     fn text(&self) -> String {
-        match (self.mean, self.standard_deviation) {
-            (None, _) => "not finite".into(),
-            (Some(mean), None) => number(mean),
-            (Some(mean), Some(0.0)) => number(mean),
-            (Some(mean), Some(deviation)) => format!("{} ± {}", number(mean), whole_or_significant(deviation, 2)),
+        let text = match (self.mean, self.half_interval) {
+            (None, _) => return "not finite".into(),
+            (Some(mean), None | Some(0.0)) => number(mean),
+            (Some(mean), Some(half)) => format!("{} ± {}", number(mean), whole_or_significant(half, 2)),
+        };
+        match self.not_finite {
+            0 => text,
+            left_out => format!("{text}, {left_out} of {} not finite", self.n + left_out),
         }
     }
 }
@@ -408,7 +411,7 @@ impl Scalar {
 
     /// The number of seeds alone is no difference.
     fn differs(&self) -> bool {
-        let what = |side: &Spread| (side.mean, side.standard_deviation.unwrap_or(0.0), side.not_finite > 0);
+        let what = |side: &Spread| (side.mean, side.half_interval.unwrap_or(0.0), side.not_finite > 0);
         self.a.as_ref().map(what) != self.b.as_ref().map(what)
     }
 
@@ -721,7 +724,9 @@ mod tests {
     fn a_spread_is_over_what_is_finite() {
         let spread = Spread::of(&[Some(1.0), None, Some(3.0)]);
         assert_eq!((spread.mean, spread.n, spread.not_finite), (Some(2.0), 2, 1));
-        assert!((spread.standard_deviation.unwrap() - 2.0_f64.sqrt()).abs() < 1e-15);
+        // scipy.stats.t.ppf(0.975, 1) · √2 / √2
+        assert!((spread.half_interval.unwrap() - 12.706_204_736_174_7).abs() < 1e-9);
+        assert_eq!(spread.text(), "2 ± 13, 1 of 3 not finite");
         assert_eq!(Spread::of(&[None]).text(), "not finite");
     }
 

@@ -9,6 +9,7 @@
 //! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
 //! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share;
 //!   [`repeats`]: what several seeds show together
+//! - [`claim`]: from numbers to verdicts; [`shown`]: from numbers to text
 //! - [`run_dir`]: every path and every write
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ; [`kernels`]: its inner loops in float32 on a CPU
@@ -24,6 +25,7 @@
 pub mod analysis;
 pub mod bench;
 pub mod checkpoint;
+pub mod claim;
 pub mod classify;
 pub mod cli;
 pub mod data;
@@ -47,6 +49,7 @@ pub mod rng;
 pub mod run_dir;
 pub mod runner;
 pub mod settings;
+pub mod shown;
 pub mod tensors;
 pub mod terminal;
 pub mod train;

@@ -1,7 +1,7 @@
 //! The reader's side of metrics.json: what the commands that look at runs need of it, typed; the
 //! series, which are most of its bytes, are skipped. report.rs writes it. Reads, never writes.
 
-use crate::experiment::Verdict;
+use crate::claim::Verdict;
 use crate::run_dir::StudyDir;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::de::DeserializeOwned;
@@ -25,6 +25,16 @@ pub struct Metrics {
     /// In declared order.
     pub trials: Vec<Trial>,
     pub claims: Vec<Claim>,
+    /// Trials that failed, so that all this is of the others only.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
+}
+
+/// A trial that failed, and why.
+#[derive(Deserialize, Serialize)]
+pub struct Failure {
+    pub trial: String,
+    pub why: String,
 }
 
 /// Where the numbers come from. A field that another version did not write is `None`.
@@ -175,7 +185,7 @@ impl StudyFolder {
     /// Whether the last call came to its end, as far as the settings that it left say.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let Some(metrics) = self.metrics() else { return false };
+        let Some(metrics) = self.metrics().filter(|metrics| metrics.failures.is_empty()) else { return false };
         self.settings.as_ref().is_none_or(|settings| *settings == metrics.settings)
     }
 }

@@ -6,10 +6,11 @@
 //! load or restyle anything there, and the image has an alternative text as any other. Escaped by
 //! percent signs they grow by a twentieth, in base64 by a third.
 
+use crate::claim::Verdict;
 use crate::error::one_line;
-use crate::experiment::{Verdict, significant, whole_or_significant};
 use crate::metrics::{self, Answer, LinedUp, lined_up, read_run_dir};
 use crate::run_dir::{RunDir, StudyDir};
+use crate::shown::{significant, whole_or_significant};
 use crate::terminal::{counted, is_number, shell_word};
 use anyhow::{Context as _, Result, bail};
 use askama::Template;
@@ -152,6 +153,9 @@ struct Metrics {
     table: Table,
     figures: Vec<Figure>,
     claims: Vec<Claim>,
+    /// Of trials that failed.
+    #[serde(default)]
+    failures: Vec<metrics::Failure>,
 }
 
 #[derive(Deserialize)]
@@ -411,6 +415,9 @@ fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(folders) = folders(&Study::is_synthetic) {
         warnings.push(format!("Synthetic digits in place of MNIST: {folders}."));
+    }
+    if let Some(folders) = folders(&|study| !study.metrics.failures.is_empty()) {
+        warnings.push(format!("Partial, as some trials failed: {folders}."));
     }
     let presets: BTreeSet<&str> = studies.iter().map(|study| study.metrics.provenance.preset.as_str()).collect();
     for preset in presets.into_iter().filter(|preset| *preset != REPORT_PRESET) {

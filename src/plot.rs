@@ -146,6 +146,8 @@ pub struct Series {
     /// on a log axis) interrupts the line. A band alternates between its lower and its upper edge,
     /// bars between their left and their right edge.
     pub points: Vec<(f64, f64)>,
+    /// Points that are not among these since they are not finite.
+    pub left_out: usize,
 }
 
 /// Colour of a series.
@@ -204,7 +206,7 @@ impl Axis {
 impl Series {
     /// A solid line in the given colour.
     pub fn new(label: impl Into<String>, color: Color, points: Vec<(f64, f64)>) -> Self {
-        Self { label: label.into(), color, mark: Mark::Line, points }
+        Self { label: label.into(), color, mark: Mark::Line, points, left_out: 0 }
     }
 
     /// A pale band from `(x, lower, upper)`. A lower edge that the axis has no place for, such as
@@ -212,20 +214,33 @@ impl Series {
     /// of the same label and colour.
     pub fn band(label: impl Into<String>, color: Color, edges: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
         let points = edges.into_iter().flat_map(|(x, lower, upper)| [(x, lower), (x, upper)]);
-        Self { label: label.into(), color, mark: Mark::Band, points: points.collect() }
+        Self { label: label.into(), color, mark: Mark::Band, points: points.collect(), left_out: 0 }
     }
 
     /// Bars from bins `(low edge, high edge, count)`. They stand on zero, or on the bottom of a log
     /// axis; an edge that the axis has no place for is at the axis's end. An empty bin has no bar.
     pub fn histogram(label: impl Into<String>, color: Color, bins: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
         let points = bins.into_iter().flat_map(|(low, high, count)| [(low, count), (high, count)]);
-        Self { label: label.into(), color, mark: Mark::Bars, points: points.collect() }
+        Self { label: label.into(), color, mark: Mark::Bars, points: points.collect(), left_out: 0 }
     }
 
     /// A line over epochs, one value each; the first is epoch `first`.
     pub fn over_epochs(label: impl Into<String>, color: Color, first: u32, values: &[f64]) -> Self {
         let points = (first..).zip(values).map(|(epoch, &value)| (f64::from(epoch), value));
         Self::new(label, color, points.collect())
+    }
+
+    /// The same series, of which so many points are left out that are not finite.
+    #[must_use]
+    pub fn left_out(mut self, points: usize) -> Self {
+        self.left_out = points;
+        self
+    }
+
+    /// Points that cannot be shown since they are not finite, left out already or not.
+    #[must_use]
+    pub fn not_finite(&self) -> usize {
+        self.left_out + self.points.iter().filter(|(x, y)| !(x.is_finite() && y.is_finite())).count()
     }
 
     /// The same series with another mark.
@@ -323,6 +338,20 @@ impl Drawing<'_> {
 }
 
 impl Figure {
+    /// Points of its curves that cannot be shown since they are not finite.
+    #[must_use]
+    pub fn not_finite(&self) -> usize {
+        let of_panel = |panel: &Panel| match &panel.content {
+            Content::Plot(Plot { series, right, contours, .. }) => {
+                let right = right.iter().flat_map(|(_, series)| series);
+                let grid = contours.iter().flat_map(|contours| &contours.z).filter(|z| !z.is_finite()).count();
+                grid + series.iter().chain(right).map(Series::not_finite).sum::<usize>()
+            }
+            Content::HeatMap(_) | Content::Images(_) => 0,
+        };
+        self.panels.iter().map(of_panel).sum()
+    }
+
     /// The published SVG, which needs no font; [`rasterize`] turns it into a PNG.
     ///
     /// # Errors

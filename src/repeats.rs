@@ -6,11 +6,21 @@ use crate::experiment::Cell;
 use crate::plot::{Color, Mark, Series};
 use std::collections::BTreeMap;
 
-/// Series of one colour and mark are the same curve of several seeds: they become one line, their
-/// mean, on a band from the lowest to the highest. A seed whose training ended before the others stays
-/// where it was; values that are not finite are left out.
+/// Series of one colour and mark are the same curve of several seeds, over epochs: they become one line, their
+/// mean at each epoch, on a band from the lowest to the highest. A seed whose training ended before the others
+/// stays where it was; values that are not finite are left out, and counted.
 #[must_use]
 pub fn together(series: Vec<Series>) -> Vec<Series> {
+    averaged(series, true)
+}
+
+/// The same against something that is no epoch: a seed that has no point at an x has no part in the mean there.
+#[must_use]
+pub fn together_at_points(series: Vec<Series>) -> Vec<Series> {
+    averaged(series, false)
+}
+
+fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
     let mut curves: Vec<(Color, Mark, Vec<Series>)> = Vec::new();
     for one in series {
         match curves.iter_mut().find(|(color, mark, _)| (*color, *mark) == (one.color, one.mark)) {
@@ -26,11 +36,24 @@ pub fn together(series: Vec<Series>) -> Vec<Series> {
             continue;
         }
         let label = seeds.iter().map(|one| one.label.clone()).find(|label| !label.is_empty()).unwrap_or_default();
-        let longest = seeds.iter().max_by_key(|one| one.points.len()).map_or(&[][..], |one| &one.points);
+        let left_out = seeds.iter().map(Series::not_finite).sum();
+        seeds.iter_mut().for_each(|one| one.points.sort_by(|a, b| a.0.total_cmp(&b.0)));
+        let mut xs: Vec<f64> = seeds.iter().flat_map(|one| &one.points).map(|point| point.0).collect();
+        xs.sort_by(f64::total_cmp);
+        xs.dedup();
+        // How far each seed has come: no search for every x.
+        let mut next = vec![0; seeds.len()];
         let (mut middle, mut edges) = (Vec::new(), Vec::new());
-        for (index, &(x, _)) in longest.iter().enumerate() {
-            let at = seeds.iter().filter_map(|one| one.points.get(index).or(one.points.last()));
-            let values: Vec<f64> = at.map(|(_, y)| *y).filter(|y| y.is_finite()).collect();
+        for x in xs.into_iter().filter(|x| x.is_finite()) {
+            let mut values = Vec::new();
+            for (one, next) in seeds.iter().zip(&mut next) {
+                while one.points.get(*next).is_some_and(|point| point.0 < x) {
+                    *next += 1;
+                }
+                let here = one.points.get(*next);
+                let at = here.filter(|point| point.0 == x).or(one.points.last().filter(|_| stays && here.is_none()));
+                values.extend(at.map(|point| point.1).filter(|y| y.is_finite()));
+            }
             if let Some(estimate) = mean(&values) {
                 middle.push((x, estimate.value));
                 let low = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -38,7 +61,7 @@ pub fn together(series: Vec<Series>) -> Vec<Series> {
             }
         }
         bands.push(Series::band("", color, edges));
-        lines.push(Series::new(label, color, middle).mark(mark));
+        lines.push(Series::new(label, color, middle).mark(mark).left_out(left_out));
     }
     bands.extend(lines);
     bands
@@ -82,14 +105,20 @@ fn merged(cells: &[&Cell]) -> String {
         .iter()
         .filter_map(|cell| match cell {
             Cell::Number(value) | Cell::Count(value) => Some(*value),
-            Cell::Text(_) | Cell::Seed(_) => None,
+            Cell::Text(_) | Cell::Seed(_) | Cell::Undefined => None,
         })
         .collect();
-    if numbers.len() == cells.len() {
-        return match mean(&numbers) {
-            Some(estimate) => plus_minus(estimate.value, estimate.interval.map_or(f64::NAN, |ends| ends[1])),
-            None => "not finite".to_owned(),
-        };
+    let undefined = cells.iter().filter(|cell| matches!(cell, Cell::Undefined)).count();
+    if numbers.len() + undefined == cells.len() {
+        let finite: Vec<f64> = numbers.iter().copied().filter(|value| value.is_finite()).collect();
+        let Some(estimate) = mean(&finite) else { return "not finite".to_owned() };
+        let mut text = plus_minus(estimate.value, estimate.interval.map_or(f64::NAN, |ends| ends[1]));
+        for (count, what) in [(numbers.len() - finite.len(), "not finite"), (undefined, "-")] {
+            if count > 0 {
+                text.push_str(&format!(", {what} in {count} of {}", cells.len()));
+            }
+        }
+        return text;
     }
     if cells.iter().all(|cell| matches!(cell, Cell::Seed(_))) {
         return format!("{} seeds", cells.len());
@@ -143,6 +172,21 @@ mod tests {
     }
 
     #[test]
+    fn curves_are_averaged_at_their_own_x() {
+        let line = |points: &[(f64, f64)]| Series::new("a", Color::Cycle(0), points.to_vec());
+        // The first seed never got to x = 2, the second has no number at x = 1, points come in any order.
+        let seeds = || vec![line(&[(0.0, 1.0), (1.0, 2.0)]), line(&[(2.0, 9.0), (0.0, 3.0), (1.0, f64::NAN)])];
+        let shown = together_at_points(seeds());
+        assert_eq!(shown[1].points, [(0.0, 2.0), (1.0, 2.0), (2.0, 9.0)]);
+        assert_eq!(shown[1].not_finite(), 1);
+        // Over epochs it stays where it was.
+        assert_eq!(together(seeds())[1].points, [(0.0, 2.0), (1.0, 2.0), (2.0, 5.5)]);
+        // A hole in the middle is none of that.
+        let shown = together(vec![line(&[(0.0, 1.0), (2.0, 1.0)]), line(&[(0.0, 3.0), (1.0, 5.0), (2.0, 3.0)])]);
+        assert_eq!(shown[1].points, [(0.0, 2.0), (1.0, 5.0), (2.0, 2.0)]);
+    }
+
+    #[test]
     fn rows_of_several_seeds_are_one() {
         let row = |name: &str, seed, epochs, loss, ended: &str| {
             vec![name.into(), Cell::Seed(seed), Cell::Count(epochs), Cell::Number(loss), ended.into()]
@@ -156,6 +200,11 @@ mod tests {
         // scipy.stats.t.ppf(0.975, 2) · 0.0002 / √3 = 0.000497
         assert_eq!(rows(&table)[0], ["a", "3 seeds", "10", "0.00120 ± 0.00050", "2 converged, 1 plateau"]);
         assert_eq!(rows(&table)[1], ["b", "0", "10", "0.5000", "converged"]);
+        let some = [row("a", 0, 1.0, f64::NAN, "x"), row("a", 1, 1.0, 2.0, "x"), row("a", 2, 1.0, 2.0, "x")];
+        assert_eq!(rows(&some)[0][3], "2.000, not finite in 1 of 3");
+        let gap = |seed, cell| vec!["a".into(), Cell::Seed(seed), cell];
+        assert_eq!(rows(&[gap(0, Cell::Undefined), gap(1, Cell::Number(2.0))])[0][2], "2.000, - in 1 of 2");
+        assert_eq!(rows(&[gap(0, Cell::Undefined), gap(1, Cell::Undefined)])[0][2], "-");
         let plain = [vec![Cell::from("x"), Cell::Number(1.0)], vec![Cell::from("x"), Cell::Number(2.0)]];
         assert_eq!(rows(&plain), [["x", "1.000"], ["x", "2.000"]]);
     }

@@ -1,6 +1,8 @@
 //! What a study leaves for people and programs: settings.toml, metrics.json, metrics.csv, the
 //! figures, and the table on standard output. Reads records only, so it never retrains.
 
+use crate::analysis::statistics::FEWEST;
+use crate::claim::Claim;
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::device::{DeviceChoice, cpu_name, mkl_choice};
 use crate::experiment::Report;
@@ -11,10 +13,10 @@ use crate::repeats;
 use crate::run_dir::StudyDir;
 use crate::runner::{self, Job};
 use crate::terminal;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Where numbers come from: what ran, when and on what.
 #[derive(Clone, Serialize)]
@@ -79,8 +81,26 @@ fn timestamp() -> String {
 /// # Errors
 /// Where a file cannot be written, or a record lacks what the report needs.
 pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
-    let report = job.study.report(&job.planned, &job.finished)?;
+    ensure!(!job.finished.is_empty(), "no trial was finished: there is nothing to report");
+    let mut report = job.study.report(&job.planned, &job.finished)?;
     let rows = repeats::rows(&report.rows);
+    if rows.iter().flatten().any(|cell| cell.contains(" ± ")) {
+        report.notes.push("± is half of the 95 % interval of the mean (Student's t over seeds).".to_owned());
+    }
+    report.notes.extend(more_seeds(job, &report.claims, provenance.jobs)?);
+    if let Some(note) = diverged(job)? {
+        report.notes.push(note);
+    }
+    if let Some(note) = partial(job) {
+        report.notes.insert(0, note);
+    }
+    for figure in &mut report.figures {
+        match figure.not_finite() {
+            0 => {}
+            1 => figure.caption.push_str(" One point is left out: it is not finite."),
+            count => figure.caption.push_str(&format!(" {count} points are left out: they are not finite.")),
+        }
+    }
     let (_, settings) = job.study.settings()?;
 
     let figures: Vec<Value> = (report.figures.iter())
@@ -94,6 +114,7 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
         "settings": settings,
         "provenance": provenance.complete(job.study.data().as_ref())?,
         "trials": trials(job)?,
+        "failures": job.failures.iter().map(|(trial, why)| json!({"trial": trial, "why": why})).collect::<Vec<_>>(),
         "table": {"columns": report.columns, "rows": rows, "notes": report.notes},
         "summary": report.summary,
         "figures": figures,
@@ -107,14 +128,66 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
     Ok((report, metrics))
 }
 
+/// What verdicts would cost that lack seeds, by how long the trials took.
+fn more_seeds(job: &Job, claims: &[Claim], at_a_time: usize) -> Result<Option<String>> {
+    let lacking = claims.iter().filter(|claim| claim.lacks_seeds()).count();
+    let (_, settings) = job.study.settings()?;
+    let Some(repeats) = settings["repeats"].as_u64().filter(|repeats| lacking > 0 && *repeats < FEWEST as u64) else {
+        return Ok(None);
+    };
+    let took = job.dir.durations()?;
+    let seconds: f64 = job.planned.iter().filter_map(|planned| took.get(&planned.fingerprint)).sum();
+    let more = seconds / at_a_time as f64 / repeats as f64 * (FEWEST as u64 - repeats) as f64;
+    let time = humantime::format_duration(Duration::from_secs((more.ceil() as u64).max(1)));
+    let experiment = job.study.experiment();
+    Ok(Some(format!(
+        "{lacking} of {} claims rest on seeds and need {FEWEST}: `hw1 {experiment} … --repeats {FEWEST}` takes about {time} \
+         more here.",
+        claims.len()
+    )))
+}
+
+/// Which trainings diverged: completed records all the same.
+fn diverged(job: &Job) -> Result<Option<String>> {
+    const MOST: usize = 5;
+    let (mut names, mut trainings) = (Vec::new(), 0);
+    for planned in &job.planned {
+        let Some(record) = job.finished.get(&planned.fingerprint) else { continue };
+        let measured = job.study.measurements(record)?;
+        trainings += usize::from(measured.scalars.contains_key("diverged"));
+        if measured.diverged() {
+            names.push(planned.name());
+        }
+    }
+    let count = names.len();
+    let further = if count > MOST { format!(" and {} more", count - MOST) } else { String::new() };
+    names.truncate(MOST);
+    Ok((count > 0).then(|| {
+        format!(
+            "{count} of {trainings} trainings diverged, the loss no longer finite: {}{further}. What is measured of their \
+             weights afterwards is not finite, and has no part in means and claims but as not known.",
+            names.join("; ")
+        )
+    }))
+}
+
+/// What a reader must know of a report that not all trials are in.
+fn partial(job: &Job) -> Option<String> {
+    let (first, why) = job.failures.first()?;
+    let (failed, planned) = (job.failures.len(), job.planned.len());
+    Some(format!(
+        "Partial: {failed} of {planned} trials failed, and those that build on them are missing; this is what the others \
+         show. {first}: {why}."
+    ))
+}
+
 /// Reports of several studies, as [`write`] gives them and in their order, on up to so many threads.
 pub fn write_all<'a>(
     jobs: &'a [Job<'a>],
     provenance: &Provenance,
     threads: usize,
 ) -> Vec<(&'a Job<'a>, Result<(Report, Value)>)> {
-    let whole = jobs.iter().filter(|job| job.failures.is_empty());
-    let mut written: Vec<_> = whole.map(|job| (job, Err(anyhow!("its report was not written")))).collect();
+    let mut written: Vec<_> = jobs.iter().map(|job| (job, Err(anyhow!("its report was not written")))).collect();
     runner::side_by_side(&mut written, threads, |(job, written)| *written = write(job, provenance));
     written
 }

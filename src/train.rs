@@ -417,7 +417,8 @@ pub struct Testing<'a> {
 }
 
 /// Trains a classifier epoch by epoch, from where `keeper` left off. `after_epoch` sees each epoch,
-/// counted from 1, and the series so far, to which it may add its own with [`measure`].
+/// counted from 1, and the series so far, to which it may add its own with [`measure`], and may end the training
+/// there.
 ///
 /// # Errors
 /// Those of `keeper` and of `after_epoch`; [`crate::checkpoint::Unfit`] where the keeper's state is not
@@ -429,7 +430,7 @@ pub fn train_classifier<K: Keeper>(
     testing: &Testing,
     epochs: u64,
     keeper: &mut K,
-    mut after_epoch: impl FnMut(&mut K, u64, &mut Series) -> Result<()>,
+    mut after_epoch: impl FnMut(&mut K, u64, &mut Series) -> Result<ControlFlow<()>>,
 ) -> Result<Curves> {
     let mut curves = Curves::default();
     if let Some(mut state) = keeper.resume()? {
@@ -456,7 +457,10 @@ pub fn train_classifier<K: Keeper>(
             measure(&mut curves.series, TEST_LOSS, tested.loss);
             measure(&mut curves.series, TEST_ACCURACY, tested.accuracy);
         }
-        after_epoch(keeper, curves.epochs_run, &mut curves.series)?;
+        // Nothing is kept of an epoch that ends it: going on from there would be one too many.
+        if after_epoch(keeper, curves.epochs_run, &mut curves.series)?.is_break() {
+            return Ok(curves);
+        }
         keeper.epoch_done(curves.epochs_run, epochs, train.loss, &|| {
             state_of(curves.epochs_run, objective.theta(), optimizer, &curves.series)
         })?;

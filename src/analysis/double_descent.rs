@@ -1,7 +1,6 @@
 //! Double descent (Belkin et al. 2019, Nakkiran et al. 2020): where the error over model size falls, rises
 //! to a peak and falls again. Knows curves of numbers, no model and no training.
 
-use super::statistics::{Estimate, mean};
 use serde::Serialize;
 
 /// The peak of an error over sizes, with the dip before it.
@@ -33,24 +32,36 @@ pub fn bump(errors: &[f64]) -> Option<Bump> {
     highest
 }
 
-/// The height of the bump over seeds, one curve each, of equal lengths. Dip and peak are those of the mean
-/// of the *other* seeds, so that no seed's own noise is taken for a peak; a mean without a bump counts 0.
-/// Student's t interval; `None` below two seeds.
+/// The height of the bump for each of several seeds, one curve each, of equal lengths. Dip and peak are those of
+/// the mean of the *other* seeds, so that no seed's own noise is taken for a peak; a mean without a bump counts
+/// 0. None below two seeds; all NaN where an error is no number.
 #[must_use]
-pub fn height(curves: &[Vec<f64>]) -> Option<Estimate> {
-    if curves.len() < 2 {
-        return None;
+pub fn heights(curves: &[Vec<f64>]) -> Vec<f64> {
+    if curves.iter().flatten().any(|error| !error.is_finite()) {
+        return vec![f64::NAN; curves.len()];
     }
-    let heights: Vec<f64> = (0..curves.len())
-        .map(|own| {
-            let others: Vec<&Vec<f64>> =
-                curves.iter().enumerate().filter(|(index, _)| *index != own).map(|(_, curve)| curve).collect();
-            let Some(Bump { dip, peak, .. }) = bump(&mean_curve(&others)) else { return 0.0 };
-            let (curve, last) = (&curves[own], curves[own].len() - 1);
-            (curve[peak] - curve[dip]).min(curve[peak] - curve[last])
-        })
-        .collect();
-    mean(&heights)
+    let height = |(curve, others): (&Vec<f64>, Option<Bump>)| {
+        let last = curve.len() - 1;
+        others.map_or(0.0, |Bump { dip, peak, .. }| (curve[peak] - curve[dip]).min(curve[peak] - curve[last]))
+    };
+    curves.iter().zip(bumps_of_others(curves)).map(height).collect()
+}
+
+/// Where the peak is of the mean without each seed in turn, where that has one.
+#[must_use]
+pub fn peaks(curves: &[Vec<f64>]) -> Vec<usize> {
+    bumps_of_others(curves).into_iter().flatten().map(|bump| bump.peak).collect()
+}
+
+/// For each curve the bump of the mean of the others; none below two curves.
+fn bumps_of_others(curves: &[Vec<f64>]) -> Vec<Option<Bump>> {
+    if curves.len() < 2 {
+        return Vec::new();
+    }
+    let without = |own: usize| -> Vec<&Vec<f64>> {
+        curves.iter().enumerate().filter(|(index, _)| *index != own).map(|(_, curve)| curve).collect()
+    };
+    (0..curves.len()).map(|own| bump(&mean_curve(&without(own)))).collect()
 }
 
 /// Mean at each size.
@@ -101,10 +112,16 @@ mod tests {
     fn a_seeds_own_noise_is_no_peak() {
         // Each seed has a spike of its own on a flat line: no bump of one height in all.
         let spike = |at: usize| (0..9).map(|index| f64::from(u8::from(index == at))).collect::<Vec<f64>>();
-        let noise = height(&[spike(2), spike(4), spike(6)]).unwrap();
-        assert_eq!(noise.value, 0.0);
+        // The mean of the others peaks where this one is flat.
+        assert_eq!(heights(&[spike(2), spike(4), spike(6)]), [0.0, 0.0, 0.0]);
         let shared: Vec<Vec<f64>> = (0..3).map(|_| spike(4)).collect();
-        assert_eq!(height(&shared).unwrap().value, 1.0);
-        assert_eq!(height(&shared[..1]), None);
+        assert_eq!((heights(&shared), peaks(&shared)), (vec![1.0; 3], vec![4; 3]));
+        assert_eq!((heights(&shared[..1]), peaks(&shared[..1])), (Vec::new(), Vec::new()));
+        // No peak at all counts 0 and has no place; one that is no number stays so.
+        let falling: Vec<Vec<f64>> = (0..3).map(|_| vec![3.0, 2.0, 1.0]).collect();
+        assert_eq!((heights(&falling), peaks(&falling)), (vec![0.0; 3], Vec::new()));
+        let mut unknown = shared.clone();
+        unknown[1][4] = f64::NAN;
+        assert!(heights(&unknown).iter().all(|height| height.is_nan()));
     }
 }

@@ -40,6 +40,18 @@ pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
     rises.try_fold(0.0, |highest, rise| if rise.is_nan() { None } else { Some(f64::max(highest, rise)) })
 }
 
+/// The error barrier of Frankle et al. 2020: the highest error over the given α in [0, 1] minus the mean of those
+/// at both ends. At least half of their difference's size. `None` where an error on the segment is no number, or an
+/// end is missing.
+#[must_use]
+pub fn error_barrier(alphas: &[f64], errors: &[f64]) -> Option<f64> {
+    let at = |solution: f64| alphas.iter().position(|alpha| *alpha == solution).and_then(|i| errors.get(i));
+    let middle = (at(0.0)? + at(1.0)?) / 2.0;
+    let on_segment = alphas.iter().zip(errors).filter(|(alpha, _)| (0.0..=1.0).contains(*alpha));
+    let mut rises = on_segment.map(|(_, error)| error - middle);
+    rises.try_fold(f64::NEG_INFINITY, |highest, rise| if rise.is_nan() { None } else { Some(highest.max(rise)) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +75,17 @@ mod tests {
         assert_eq!(with_solutions(vec![2.0, 3.0]), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(with_solutions(vec![0.2, 0.8]), [0.0, 0.2, 0.8, 1.0]);
         assert_eq!(with_solutions(vec![-0.0, 1.0])[0].to_bits(), 0.0f64.to_bits());
+    }
+
+    #[test]
+    fn an_error_barrier_is_the_rise_above_the_mean_of_the_ends() {
+        let alphas = [-1.0, 0.0, 0.5, 1.0, 2.0];
+        assert_eq!(error_barrier(&alphas, &[0.9, 0.25, 0.5, 0.0, 0.9]), Some(0.375));
+        // Without a hill the higher end is the highest.
+        assert_eq!(error_barrier(&alphas, &[0.9, 0.25, 0.1, 0.0, 0.9]), Some(0.125));
+        assert_eq!(error_barrier(&alphas, &[f64::NAN, 0.0, 0.0, 0.0, f64::NAN]), Some(0.0));
+        assert_eq!(error_barrier(&alphas, &[0.0, 0.0, f64::NAN, 0.0, 0.0]), None);
+        assert_eq!(error_barrier(&alphas[..3], &[0.0, 0.0, 0.1]), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub struct Pca {
     /// For each component its score in every row: the row's coordinate along it, the mean row at
     /// 0. A component's sign is free; its score of largest magnitude is made positive.
     pub scores: Vec<Vec<f64>>,
-    /// For each component its share of the rows' total variance, 0…1; 0 where the rows are all equal.
+    /// For each component its share of the rows' total variance, 0…1; NaN where the rows are all equal.
     pub explained_variance_ratio: Vec<f64>,
 }
 
@@ -63,7 +63,7 @@ pub fn pca(rows: &[Tensor], components: usize) -> Result<Pca> {
             }
         }
         pca.scores.push(scores);
-        pca.explained_variance_ratio.push(if total > 0.0 { value / total } else { 0.0 });
+        pca.explained_variance_ratio.push(if total > 0.0 { value / total } else { f64::NAN });
     }
     Ok(pca)
 }
@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn few_equal_or_bad_rows() {
         let one = pca(&rows(&[&[1.0, 2.0]]), 2).unwrap();
-        assert_eq!((one.scores, one.explained_variance_ratio), (vec![vec![0.0], vec![0.0]], vec![0.0, 0.0]));
+        assert_eq!(one.scores, vec![vec![0.0], vec![0.0]]);
+        assert!(one.explained_variance_ratio.iter().all(|share| share.is_nan()));
         let equal = pca(&rows(&[&[1.0, 2.0], &[1.0, 2.0]]), 2).unwrap();
         assert_eq!(equal.scores, [[0.0, 0.0], [0.0, 0.0]]);
         assert!(pca(&[], 2).is_err());

@@ -21,10 +21,7 @@ impl Sharpness {
     /// The largest of the starts: a lower bound of the true sharpness. NaN where one is.
     #[must_use]
     pub fn best(&self) -> f64 {
-        self.by_start
-            .iter()
-            .copied()
-            .fold(f64::NEG_INFINITY, |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) })
+        self.by_start.iter().copied().fold(f64::NEG_INFINITY, larger)
     }
 
     /// Largest minus smallest over the starts: how far they disagree.
@@ -32,6 +29,11 @@ impl Sharpness {
     pub fn spread(&self) -> f64 {
         self.best() - self.by_start.iter().copied().fold(f64::INFINITY, f64::min)
     }
+}
+
+/// The larger of two; a loss that is no number stays so.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// Where the step no longer pays: 2⁻⁶ of a box's half-width.
@@ -76,7 +78,7 @@ pub fn sharpness(
             (loss, gradient) = loss_and_gradient(&theta.f_add(&y)?)?;
             gradients += 1;
         }
-        let mut best = loss.max(base);
+        let mut best = larger(loss, base);
         let mut step = 2.0;
         while gradients < steps && step >= SMALLEST_STEP {
             let moved = y.f_add(&gradient.f_sign()?.f_mul(&half)?.f_mul_scalar(step)?)?;
@@ -88,8 +90,7 @@ pub fn sharpness(
             } else {
                 step /= 2.0;
             }
-            // A loss that is no number stays so.
-            best = if there.is_nan() { f64::NAN } else { best.max(there) };
+            best = larger(best, there);
         }
         found.gradients += gradients;
         found.by_start.push(100.0 * (best - base) / (1.0 + base));
@@ -184,6 +185,22 @@ mod tests {
         assert!(found.best() <= expected + 1e-9 && found.best() > 0.95 * expected, "{found:?} {expected}");
         assert_eq!(outside, 0);
         assert!(found.gradients <= 1 + 3 * 60);
+    }
+
+    #[test]
+    fn one_number_that_is_none_makes_its_start_none() {
+        // At the start, at the first step, at a later one: whatever comes behind.
+        for first in [2, 3, 5, 8] {
+            let mut calls = 0;
+            let found = sharpness(&theta(), 0.1, (3, 6), KEY, |at| {
+                calls += 1;
+                let loss = if calls == first { f64::NAN } else { f64::from(calls) };
+                Ok((loss, at.copy()))
+            })
+            .unwrap();
+            assert!(found.best().is_nan(), "call {first}: {found:?}");
+            assert_eq!(found.by_start.iter().filter(|value| value.is_nan()).count(), 1, "call {first}: {found:?}");
+        }
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! epoch, while a network learns a function by full-batch training; and, where asked for, the norms of
 //! the mini-batch and of the full-batch gradient while one learns digits.
 
-use crate::analysis::statistics::{mean, quantile};
+use crate::analysis::statistics::quantile;
+use crate::claim::{Claim, Claimed, Quantity, SEEDS};
 use crate::data::batches::{DataSpec, DatasetName, Samples, order};
 use crate::data::functions::Target;
 use crate::experiment::{
-    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report,
-    Trial as TrialTrait, Verdict, cell, check, flag,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell,
+    check, flag,
 };
 use crate::model::{Classifier, Mlp};
 use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, norm};
@@ -446,28 +447,28 @@ fn peak(values: &[f64]) -> Option<(usize, f64)> {
 }
 
 /// A panel's axis, and its series with their marks.
-struct Quantity {
+struct Curves {
     label: &'static str,
     series: &'static [(&'static str, Mark)],
 }
 
-const NORM: Quantity = Quantity { label: "gradient norm ‖∇L‖₂", series: &[("gradient_norm", Mark::Line)] };
-const LOSS: Quantity = Quantity {
+const NORM: Curves = Curves { label: "gradient norm ‖∇L‖₂", series: &[("gradient_norm", Mark::Line)] };
+const LOSS: Curves = Curves {
     label: "loss (mean squared error)",
     series: &[("train_loss", Mark::Line), ("validation_loss", Mark::Dashed)],
 };
 
-fn panel(done: &[&DoneTrial], quantity: &Quantity) -> Result<Panel> {
+fn panel(done: &[&DoneTrial], curves: &Curves) -> Result<Panel> {
     let mut series = Vec::new();
     for trial in done {
-        for (color, &(name, mark)) in quantity.series.iter().enumerate() {
+        for (color, &(name, mark)) in curves.series.iter().enumerate() {
             // A single curve needs no name.
-            let label = if quantity.series.len() == 1 { "" } else { name.trim_end_matches("_loss") };
+            let label = if curves.series.len() == 1 { "" } else { name.trim_end_matches("_loss") };
             let values = trial.record.series(name)?;
             series.push(Series::over_epochs(label, Color::Cycle(color), 0, values).mark(mark));
         }
     }
-    Ok(Panel::plot("", Axis::linear("epoch"), Axis::log(quantity.label), together(series)))
+    Ok(Panel::plot("", Axis::linear("epoch"), Axis::log(curves.label), together(series)))
 }
 
 // ------------------------------------------------------------------------------------ claims
@@ -492,6 +493,16 @@ impl Rest {
         let settled = values.iter().rposition(|value| *value > close).unwrap_or(0);
         Some(Self { first: values[0], highest, end, settled })
     }
+
+    /// Higher than at first by a tenth, then never above a tenth of that while it rests.
+    fn rises_and_settles(&self) -> bool {
+        self.highest.0 > 0 && self.highest.1 > 1.1 * self.first && self.end[2] < 0.1 * self.highest.1
+    }
+
+    /// To below a tenth, and while it rests within a twentieth of the fall.
+    fn falls_and_settles(&self) -> bool {
+        self.end[1] < 0.1 * self.first && self.end[2] - self.end[0] < 0.05 * (self.first - self.end[1])
+    }
 }
 
 /// The report's claims; each holds for a training, or does not, by a rule that the evidence states.
@@ -502,30 +513,20 @@ fn claims(done: &[&DoneTrial]) -> Result<Vec<Claim>> {
         // A training that diverged did not settle.
         let finite = trial.record.scalar("diverged")? == 0.0;
         let (norm, loss) = (Rest::of(norms), Rest::of(losses));
-        rises.push(
-            finite
-                && norm.as_ref().is_some_and(|norm| {
-                    norm.highest.0 > 0 && norm.highest.1 > 1.1 * norm.first && norm.end[2] < 0.1 * norm.highest.1
-                }),
-        );
-        falls.push(
-            finite
-                && loss.as_ref().is_some_and(|loss| {
-                    loss.end[1] < 0.1 * loss.first && loss.end[2] - loss.end[0] < 0.05 * (loss.first - loss.end[1])
-                }),
-        );
-        together.push(
+        rises.push(Some(finite && norm.as_ref().is_some_and(Rest::rises_and_settles)));
+        falls.push(Some(finite && loss.as_ref().is_some_and(Rest::falls_and_settles)));
+        together.push(Some(
             finite
                 && norm
                     .zip(loss)
                     .is_some_and(|(norm, loss)| norm.settled.abs_diff(loss.settled) < losses.len().div_ceil(10)),
-        );
+        ));
     }
     Ok(vec![
         Claim::counted(
             "grad-norm-rises-and-settles",
             "The gradient norm rises at first, then falls and settles.",
-            "seeds",
+            SEEDS,
             &rises,
             "its highest value is after the first epoch, more than 1.1 times the first, and more than 10 times every \
              value in the last tenth of the epochs",
@@ -533,7 +534,7 @@ fn claims(done: &[&DoneTrial]) -> Result<Vec<Claim>> {
         Claim::counted(
             "grad-norm-loss-settles",
             "The loss falls and settles.",
-            "seeds",
+            SEEDS,
             &falls,
             "the median over the last tenth of the epochs is below a tenth of the first loss, and the loss changes there \
              by less than a twentieth of its whole fall",
@@ -541,7 +542,7 @@ fn claims(done: &[&DoneTrial]) -> Result<Vec<Claim>> {
         Claim::counted(
             "grad-norm-together",
             "Gradient norm and loss stop improving together.",
-            "seeds",
+            SEEDS,
             &together,
             "the last epochs at which each has more than a twentieth of its way from the highest value to the median of \
              the last tenth to go are less than a tenth of all epochs apart",
@@ -560,41 +561,16 @@ fn above_claim(done: &[&DoneTrial]) -> Result<Claim> {
         };
         logs.push((at_end("batch_gradient_norm")? / at_end("full_gradient_norm")?).log10());
     }
-    let ratio = mean(&logs);
-    let verdict = match ratio.and_then(|ratio| ratio.interval) {
-        Some([low, _]) if low > 0.0 => Verdict::Supported,
-        Some([_, high]) if high < 0.0 => Verdict::Refuted,
-        _ => Verdict::Inconclusive,
-    };
-    let factor = ratio.map(|ratio| ratio.map(|power| 10f64.powf(power)));
-    let detail = match factor {
-        Some(factor) => {
-            let ends =
-                factor.interval.map_or(String::new(), |[low, high]| format!(" ({} to {})", cell(low), cell(high)));
-            format!(
-                "In the last tenth of the steps by a factor of {}{ends}, over {} seeds.",
-                cell(factor.value),
-                factor.n
-            )
-        }
-        None => "No training to say it of.".to_owned(),
-    };
-    Ok(Claim {
-        id: "grad-norm-mini-batch-above".into(),
-        statement: "In mini-batches the gradient norm stays above that of the full batch.".into(),
-        verdict,
-        effect: ratio.and_then(|ratio| {
-            Effect::new(
-                "mean log₁₀ of mini-batch by full-batch gradient norm, medians over the last tenth of the steps \
-                 (Student's t over seeds)",
-                ratio,
-            )
-        }),
-        detail,
-        evidence: serde_json::json!({
-            "rule": "the interval of the mean log₁₀ ratio above 0; refuted where it is below", "log10_ratios": logs,
-        }),
-    })
+    let name = "mini-batch by full-batch gradient norm, medians over the last tenth of the steps";
+    let ratio = Quantity::new(format!("{name} (log₁₀)"), logs).shown_as(|power| 10f64.powf(power));
+    Ok(Claim::bounded(
+        "grad-norm-mini-batch-above",
+        "In mini-batches the gradient norm stays above that of the full batch.",
+        SEEDS,
+        &[ratio],
+        Claimed::Above(0.0),
+        &format!("log₁₀ of {name}, in words as a factor"),
+    ))
 }
 
 #[cfg(test)]

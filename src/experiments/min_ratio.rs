@@ -6,11 +6,12 @@
 use crate::analysis::curvature::{self, LossHessian, Wanted};
 use crate::analysis::hessian::{self, Spectrum};
 use crate::analysis::newton::{self, TwiceDifferentiable, flatness};
-use crate::analysis::statistics::{self, Estimate, quantile, spearman, spearman_with_interval};
+use crate::analysis::statistics::{quantile, spearman, trend};
+use crate::claim::{Claim, Claimed, Quantity, SEEDS, TRAININGS};
 use crate::data::functions::Target;
 use crate::experiment::{
-    Cell, Claim, Context, Done, Effect, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
-    Trial as TrialTrait, Verdict, cell, check, flag,
+    Cell, Context, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
+    Trial as TrialTrait, cell, check, flag,
 };
 use crate::model::Mlp;
 use crate::objective::{MeanSquaredError, Objective as _, norm};
@@ -559,7 +560,7 @@ fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Report> {
     report.columns = ["at the end of training", "lowest", "median", "highest"].map(str::to_owned).to_vec();
     for &(name, label) in &scalars {
         let values = values(done, name);
-        let at = |share| quantile(&values, share).map_or(Cell::from(""), cell);
+        let at = |share| quantile(&values, share).map_or(Cell::Undefined, cell);
         report.rows.push(vec![label.into(), at(0.0), at(0.5), at(1.0)]);
     }
     let count = |is: &dyn Fn(&Measurements) -> bool| done.iter().filter(|trial| is(&trial.record)).count();
@@ -591,9 +592,6 @@ fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Report> {
             "By Hessian-vector products: the extreme eigenvalues of {converged} of {n} have residuals of at most \
              {RESIDUAL:e} of the largest."
         ));
-    }
-    if diverged > 0 {
-        report.notes.push(format!("{diverged} of {n} trainings diverged: the loss was no longer finite."));
     }
     let formula = settings.function.formula();
     report.figures = match settings.curvature {
@@ -643,16 +641,18 @@ fn ratio_figure(settings: &MinRatio, done: &[DoneTrial], formula: &str) -> Resul
     for (name, label) in RATIOS {
         let mut series = Vec::new();
         for (met, mark, color) in [(1.0, Mark::Points, 0), (0.0, Mark::Crosses, 1)] {
-            let mut of_kind = Vec::new();
+            let (mut of_kind, mut trainings) = (Vec::new(), 0);
             for trial in done {
                 if trial.record.scalar(goal)? == met {
                     of_kind.extend(pairs(std::slice::from_ref(trial), name));
+                    trainings += 1;
                 }
             }
+            let left_out = trainings - of_kind.len();
             let sign = if met == 1.0 { "below" } else { "not below" };
             let label = format!("‖∇L‖ {sign} {threshold:e}");
-            if !of_kind.is_empty() {
-                series.push(Series::new(label, Color::Cycle(color), of_kind).mark(mark));
+            if trainings > 0 {
+                series.push(Series::new(label, Color::Cycle(color), of_kind).mark(mark).left_out(left_out));
             }
         }
         panels.push(Panel::plot("", Axis::linear(label), Axis::log("loss (mean squared error)"), series));
@@ -890,7 +890,8 @@ fn middle_of(curves: &[&[f64]], first: usize) -> Vec<Series> {
             band.push((x, low, high));
         }
     }
-    vec![Series::band("", Color::Cycle(0), band), Series::new("", Color::Cycle(0), middle)]
+    let left_out = curves.iter().flat_map(|curve| curve.iter()).filter(|value| !value.is_finite()).count();
+    vec![Series::band("", Color::Cycle(0), band), Series::new("", Color::Cycle(0), middle).left_out(left_out)]
 }
 
 /// Loss and gradient norm over the epochs: the median training, and the band of the middle eight tenths.
@@ -919,61 +920,48 @@ fn curve_figure(done: &[DoneTrial], formula: &str) -> Result<Figure> {
 
 // ------------------------------------------------------------------------------------ claims
 
+/// Correlations of less than this are hardly any (Cohen's medium effect).
+const HARDLY: f64 = 0.3;
+/// A loss is high from so many times the median on.
+const HIGH: f64 = 10.0;
+/// A couple of a hundred trainings, with room for chance.
+const A_COUPLE: f64 = 0.05;
+
 fn claims(settings: &MinRatio, done: &[DoneTrial]) -> Vec<Claim> {
-    /// Correlations of less than this are hardly any (Cohen's medium effect).
-    const HARDLY: f64 = 0.3;
     let mut claims = Vec::new();
+    let all: Vec<&DoneTrial> = done.iter().collect();
     for (name, id, ratio) in [
-        ("entry_ratio", "min-ratio-loss-entries", "the ratio (of positive entries)"),
-        ("minimal_ratio", "min-ratio-loss-eigenvalues", "the ratio (of positive eigenvalues)"),
+        ("entry_ratio", "min-ratio-loss-entries", "ratio (of positive entries)"),
+        ("minimal_ratio", "min-ratio-loss-eigenvalues", "ratio (of positive eigenvalues)"),
     ] {
-        let correlation = spearman_with_interval(&pairs(done, name));
-        let interval = correlation.and_then(|correlation| correlation.interval);
-        let verdict = match interval {
-            Some([low, high]) if low > -HARDLY && high < HARDLY => Verdict::Supported,
-            Some([low, high]) if low > HARDLY || high < -HARDLY => Verdict::Refuted,
-            _ => Verdict::Inconclusive,
-        };
-        let detail = match (correlation, interval) {
-            (Some(Estimate { value, n, .. }), Some([low, high])) => format!(
-                "Spearman's correlation of ratio and loss over {n} trainings: {value:.2} (95 % interval {low:.2} to \
-                 {high:.2})."
-            ),
-            _ => "Too few trainings to say.".to_owned(),
-        };
-        claims.push(Claim {
-            id: id.into(),
-            statement: format!("As {ratio} grows the loss hardly changes."),
-            verdict,
-            effect: correlation.and_then(|correlation| {
-                Effect::new("Spearman's correlation of ratio and loss over trainings (Fisher's z)", correlation)
-            }),
-            detail,
-            evidence: json!({
-                "rule": format!("the interval of the correlation within ±{HARDLY}; refuted where it is all outside"),
-            }),
-        });
+        claims.push(correlation_claim(
+            settings,
+            id,
+            &format!("As the {ratio} grows the loss hardly changes: their rank correlation is within ±{HARDLY}."),
+            (name, &format!("{ratio} and loss")),
+            &all,
+            Claimed::Within([-HARDLY, HARDLY]),
+        ));
     }
     let losses = values(done, "final_train_loss");
     let median = quantile(&losses, 0.5).unwrap_or(f64::NAN);
     // A loss that is not finite is high.
-    let high = losses.iter().filter(|loss| !loss.is_finite() || **loss > 10.0 * median).count();
-    let share = high as f64 / losses.len().max(1) as f64;
-    claims.push(Claim {
-        id: "min-ratio-few-high".into(),
-        statement: "At most a couple of trainings end with a high loss.".into(),
-        verdict: match losses.len() {
-            0..50 => Verdict::Inconclusive,
-            _ if share <= 0.02 => Verdict::Supported,
-            _ if share > 0.05 => Verdict::Refuted,
-            _ => Verdict::Inconclusive,
-        },
-        effect: Effect::new("share of trainings with a high loss (Clopper-Pearson interval)", statistics::share(high, losses.len())),
-        detail: format!("{high} of {} trainings end with more than ten times the median loss.", losses.len()),
-        evidence: json!({
-            "rule": "above ten times the median: at most 2 % of the trainings; refuted above 5 %; at least 50 trainings",
-            "high": high, "n": losses.len(), "median_loss": median.is_finite().then_some(median),
-        }),
+    let high: Vec<bool> = losses.iter().map(|loss| !loss.is_finite() || *loss > HIGH * median).collect();
+    let (id, statement) = (
+        "min-ratio-few-high",
+        format!("At most a couple of trainings, {A_COUPLE} of them, end with a high loss: above {HIGH} times the median."),
+    );
+    let criterion = format!("a final loss above {HIGH} times the median of all, or none");
+    let count = high.iter().filter(|high| **high).count();
+    claims.push(if settings.warm {
+        let groups = groups(settings, done, &high);
+        let shares = groups
+            .iter()
+            .map(|of_group| of_group.iter().filter(|high| **high).count() as f64 / of_group.len() as f64);
+        let quantity = Quantity::new("share of stages with a high loss", shares.collect()).range([0.0, 1.0]);
+        Claim::bounded(id, &statement, SEEDS, &[quantity], Claimed::AtMost(A_COUPLE), &criterion)
+    } else {
+        Claim::of_share(id, &statement, TRAININGS, (count, high.len()), Claimed::AtMost(A_COUPLE), &criterion)
     });
     if settings.newton_steps > 0 {
         claims.extend(canonical_claims(settings, done));
@@ -981,55 +969,134 @@ fn claims(settings: &MinRatio, done: &[DoneTrial]) -> Vec<Claim> {
     claims
 }
 
+/// What is true of each trial, by the group of trainings that it is of: where one training goes on and on, its
+/// stages are not independent, and the groups are what is repeated.
+fn groups<T: Copy>(settings: &MinRatio, done: &[DoneTrial], of_each: &[T]) -> Vec<Vec<T>> {
+    let mut groups: Vec<(u64, Vec<T>)> = Vec::new();
+    for (trial, what) in done.iter().zip(of_each) {
+        let group = (trial.trial.seed - settings.seed) / settings.trainings;
+        match groups.iter_mut().find(|(other, _)| *other == group) {
+            Some((_, of_group)) => of_group.push(*what),
+            None => groups.push((group, vec![*what])),
+        }
+    }
+    groups.into_iter().map(|(_, of_group)| of_group).collect()
+}
+
+/// Of a ratio and the loss over trainings; where these are stages of one, within each such training.
+fn correlation_claim(
+    settings: &MinRatio,
+    id: &str,
+    statement: &str,
+    (ratio, of): (&str, &str),
+    trials: &[&DoneTrial],
+    claimed: Claimed,
+) -> Claim {
+    let all: Vec<(u64, (f64, f64))> = trials
+        .iter()
+        .flat_map(|trial| pairs(std::slice::from_ref(*trial), ratio).into_iter().map(|pair| (trial.trial.seed, pair)))
+        .collect();
+    let without = trials.len() - all.len();
+    let note = match without {
+        0 => String::new(),
+        n => format!("{n} of {} trainings, which have no ratio or no finite loss, are left out.", trials.len()),
+    };
+    let claim = if settings.warm {
+        let group = |seed: u64| (seed - settings.seed) / settings.trainings;
+        let trends = (0..settings.repeats).filter_map(|number| {
+            let of_group: Vec<(f64, f64)> =
+                all.iter().filter(|(seed, _)| group(*seed) == number).map(|(_, pair)| *pair).collect();
+            (!of_group.is_empty()).then(|| trend(&of_group))
+        });
+        let name = format!("Spearman's correlation of {of} over the stages of one training");
+        let quantity = Quantity::new(name.clone(), trends.collect()).range([-1.0, 1.0]);
+        Claim::bounded(id, statement, SEEDS, &[quantity], claimed, &name)
+    } else {
+        let pairs: Vec<(f64, f64)> = all.iter().map(|(_, pair)| *pair).collect();
+        Claim::correlated(id, statement, (TRAININGS, pairs.len()), of, &pairs, claimed)
+    };
+    claim.noting(&note)
+}
+
+/// In a claim about most of the trainings, each for itself; of stages of one training, most of its stages.
+fn most(settings: &MinRatio, id: &str, statement: &str, trials: &[(&DoneTrial, bool)], criterion: &str) -> Claim {
+    if !settings.warm {
+        let held: Vec<Option<bool>> = trials.iter().map(|(_, held)| Some(*held)).collect();
+        return Claim::counted(id, statement, TRAININGS, &held, criterion);
+    }
+    let mut of_groups = std::collections::BTreeMap::<u64, (usize, usize)>::new();
+    for (trial, held) in trials {
+        let of_group = of_groups.entry((trial.trial.seed - settings.seed) / settings.trainings).or_default();
+        of_group.0 += usize::from(*held);
+        of_group.1 += 1;
+    }
+    let held: Vec<Option<bool>> = of_groups.values().map(|(held, n)| Some(2 * held > *n)).collect();
+    Claim::counted(id, statement, SEEDS, &held, &format!("in most stages of a training: {criterion}"))
+}
+
+/// What Frye et al. 2021 did otherwise.
+const FRYE: &str = "Frye et al. 2021 looked for critical points of fully connected autoencoders and classifiers with smooth \
+                    activations among others, by Newton-MR and gradient-norm minimisation from points along training \
+                    paths, float32 and float64; here ReLU networks from where Adam stopped, by damped Newton on the loss, \
+                    which is drawn to minima: what is said of minima is of those it finds";
+
 /// What only points with a vanishing gradient can decide.
 fn canonical_claims(settings: &MinRatio, done: &[DoneTrial]) -> Vec<Claim> {
     let at = |trial: &DoneTrial, name: &str| trial.record.scalars.get(name).copied().unwrap_or(f64::NAN);
-    let all = || done.iter().filter(|trial| trial.record.scalars.contains_key("reached"));
-    let reached: Vec<&DoneTrial> = all().filter(|trial| at(trial, "reached") == 1.0).collect();
+    let all: Vec<&DoneTrial> = done.iter().filter(|trial| trial.record.scalars.contains_key("reached")).collect();
+    let reached: Vec<&DoneTrial> = all.iter().copied().filter(|trial| at(trial, "reached") == 1.0).collect();
     let has_spectrum = |trial: &&&DoneTrial| trial.record.scalars.contains_key("negative_eigenvalues");
     let threshold = settings.newton_threshold;
+    let left_out = match all.len() - reached.len() {
+        0 => String::new(),
+        n => format!("{n} of {} trainings, which did not reach it, are left out.", all.len()),
+    };
 
     let mut claims = vec![
-        Claim::counted(
+        most(
+            settings,
             "min-ratio-reached",
             &format!("Damped Newton takes most trainings to a gradient norm of {threshold:e}."),
-            "trainings",
-            &all().map(|trial| at(trial, "reached") == 1.0).collect::<Vec<_>>(),
+            &all.iter().map(|trial| (*trial, at(trial, "reached") == 1.0)).collect::<Vec<_>>(),
             &format!("‖∇L‖ ≤ {threshold:e} in at most {} steps", settings.newton_steps),
         ),
-        Claim::counted(
+        most(
+            settings,
             "min-ratio-minima",
             "Where the gradient vanishes, most trainings are in a minimum.",
-            "trainings that reached it",
             &reached
                 .iter()
                 .filter(has_spectrum)
-                .map(|trial| at(trial, "negative_eigenvalues") == 0.0)
+                .map(|trial| (*trial, at(trial, "negative_eigenvalues") == 0.0))
                 .collect::<Vec<_>>(),
             &format!("no eigenvalue below -{:e} of the largest and below -2‖∇L‖", settings.tolerance),
-        ),
-        Claim::counted(
+        )
+        .noting(&left_out)
+        .differing_from(FRYE),
+        most(
+            settings,
             "min-ratio-not-gradient-flat",
             "Most points reached are critical points, not gradient-flat ones (Frye et al. 2021).",
-            "trainings that reached it",
-            &reached.iter().map(|trial| at(trial, FLATNESS) > settings.tolerance).collect::<Vec<_>>(),
+            &reached.iter().map(|trial| (*trial, at(trial, FLATNESS) > settings.tolerance)).collect::<Vec<_>>(),
             &format!(
                 "‖H∇L‖ above {:e} of ‖H‖‖∇L‖: the gradient that is left does not lie where H is 0",
                 settings.tolerance
             ),
-        ),
+        )
+        .noting(&left_out)
+        .differing_from(FRYE),
     ];
-    for (id, statement, trials) in [
-        ("min-ratio-higher-lower-loss", "The higher the minimal ratio, the lower the loss.", all().collect::<Vec<_>>()),
+    for (id, statement, trials, note) in [
+        ("min-ratio-higher-lower-loss", "The higher the minimal ratio, the lower the loss.", &all, ""),
         (
             "min-ratio-higher-lower-loss-reached",
             "Where the gradient vanishes: the higher the minimal ratio, the lower the loss.",
-            reached,
+            &reached,
+            left_out.as_str(),
         ),
     ] {
-        let of_all: Vec<(f64, f64)> =
-            trials.iter().flat_map(|trial| pairs(std::slice::from_ref(*trial), "minimal_ratio")).collect();
-        claims.push(Claim::correlated(id, statement, "minimal ratio and loss", false, &of_all));
+        let of = ("minimal_ratio", "minimal ratio and loss");
+        claims.push(correlation_claim(settings, id, statement, of, trials, Claimed::Below(0.0)).noting(note));
     }
     claims
 }

@@ -3,13 +3,14 @@
 //! `grid`, also each training's path on the loss surface of its own plane (Li et al. 2018).
 
 use crate::analysis::pca::{Pca, pca};
-use crate::analysis::statistics::spearman;
+use crate::analysis::statistics::{highest, spearman};
 use crate::analysis::surface::Plane as PathPlane;
+use crate::claim::{Claim, TRAININGS};
 use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::data::functions::evenly_spaced;
 use crate::experiment::{
-    Cell, Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
     TRAININGS_FLAG, Trial as TrialTrait, cell, check,
 };
 use crate::model::Classifier;
@@ -186,19 +187,21 @@ impl Experiment for PcaWeights {
         let mut trials = Vec::new();
         for group in 0..self.repeats {
             let seeds = self.seed + group * self.trainings..self.seed + (group + 1) * self.trainings;
-            let trainings: Vec<Fingerprint> = done
+            let of_group: Vec<&DoneTrial> = done
                 .0
                 .iter()
                 .filter(|done| matches!(done.trial, Trial::Training { .. }) && seeds.contains(&done.trial.seed()))
-                .map(|done| done.fingerprint.clone())
                 .collect();
-            let complete = trainings.len() as u64 == self.trainings;
+            let complete = of_group.len() as u64 == self.trainings;
+            // One that diverged has no weights to show.
+            let whole = of_group.iter().filter(|done| !done.record.diverged());
+            let trainings: Vec<Fingerprint> = whole.map(|done| done.fingerprint.clone()).collect();
             trials.extend(
                 seeds
                     .clone()
                     .map(|seed| Trial::Training { training: self.training(seed), snapshot_every: self.snapshot_every }),
             );
-            if complete {
+            if complete && !trainings.is_empty() {
                 trials.push(Trial::Pca {
                     model: self.model.clone(),
                     trainings,
@@ -372,7 +375,7 @@ impl PcaWeights {
     /// The plane of a finished training's path; a training that diverged has none.
     fn plane(&self, done: &DoneTrial) -> Option<Trial> {
         let Trial::Training { training, .. } = &done.trial else { return None };
-        if done.record.scalar("diverged").is_ok_and(|diverged| diverged == 1.0) {
+        if done.record.diverged() {
             return None;
         }
         Some(Trial::Plane {
@@ -425,18 +428,20 @@ type DoneTrial = Done<PcaWeights>;
 /// One part's snapshots in the plane of its first two components.
 struct Plane {
     explained: [f64; 2],
-    /// For each training its path.
+    /// For each training that did not diverge its number and its path.
+    numbers: Vec<u64>,
     paths: Vec<Vec<(f64, f64)>>,
 }
 
 impl Plane {
-    fn of(record: &Measurements, part: &str, trainings: usize) -> Result<Self> {
+    fn of(record: &Measurements, part: &str, numbers: &[u64]) -> Result<Self> {
         let component = |number: u32| record.series(&format!("{part}_component_{number}"));
         let (x, y) = (component(1)?, component(2)?);
         let points: Vec<(f64, f64)> = x.iter().copied().zip(y.iter().copied()).collect();
         let share = |number: u32| record.scalar(&format!("{part}_explained_variance_{number}"));
-        let length = (points.len() / trainings.max(1)).max(1);
-        Ok(Self { explained: [share(1)?, share(2)?], paths: points.chunks(length).map(<[_]>::to_vec).collect() })
+        let length = (points.len() / numbers.len().max(1)).max(1);
+        let paths = points.chunks(length).map(<[_]>::to_vec).collect();
+        Ok(Self { explained: [share(1)?, share(2)?], numbers: numbers.to_vec(), paths })
     }
 
     fn json(&self) -> Value {
@@ -451,16 +456,18 @@ fn report(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Report> {
     report.columns = columns.map(str::to_owned).to_vec();
     let mut planes = Vec::new();
     for trial in done {
-        if matches!(trial.trial, Trial::Pca { .. }) {
-            let trainings = settings.trainings as usize;
+        if let Trial::Pca { trainings, .. } = &trial.trial {
+            let of_training = |name: &Fingerprint| done.iter().find(|done| done.fingerprint == *name);
+            let number = |name| of_training(name).map(|done| settings.number(done.trial.seed()));
+            let numbers: Vec<u64> = trainings.iter().filter_map(number).collect();
             let record = &trial.record;
-            planes.push([Plane::of(record, PARTS[0].0, trainings)?, Plane::of(record, PARTS[1].0, trainings)?]);
+            planes.push([Plane::of(record, PARTS[0].0, &numbers)?, Plane::of(record, PARTS[1].0, &numbers)?]);
         }
         let Trial::Training { training, .. } = &trial.trial else { continue };
         let mut row =
             vec![trial.label.clone().into(), Cell::Count(trial.record.parameters as f64), Cell::Seed(training.seed)];
         for name in ["final_train_loss", "final_train_accuracy", "final_test_loss", "final_test_accuracy"] {
-            row.push(cell(trial.record.scalar(name)?));
+            row.push(cell(trial.record.after_training(name)?));
         }
         report.rows.push(row);
     }
@@ -469,8 +476,8 @@ fn report(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Report> {
         report.figures.push(path_figure(settings, first, data));
         for (plane, (_, title)) in first.iter().zip(PARTS) {
             report.notes.push(format!(
-                "{title}: two components explain {:.1} % of the variance of all snapshots.",
-                100.0 * plane.explained.iter().sum::<f64>()
+                "{title}: two components explain {} of the variance of all snapshots.",
+                percent(plane.explained.iter().sum::<f64>())
             ));
         }
         let json = |planes: &[Plane; 2]| json!({PARTS[0].0: planes[0].json(), PARTS[1].0: planes[1].json()});
@@ -495,6 +502,11 @@ fn report(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Report> {
         report.claims.extend(surface_claims(&surfaces));
     }
     Ok(report)
+}
+
+/// "27.3 %", or "-" where there is no such share.
+fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.1} %", 100.0 * share) } else { "-".to_owned() }
 }
 
 /// A training's path in its plane, and the loss all over the plane.
@@ -562,18 +574,18 @@ impl Surface {
 
     /// Largest distance of the path from the plane, as a share of its largest distance from its end.
     fn relative_distance(&self) -> f64 {
-        let largest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+        let largest = |values: &[f64]| highest(values).unwrap_or(f64::NAN);
         largest(&self.distance) / largest(&self.from_final)
     }
 
     fn note(&self) -> String {
-        let total = 100.0 * self.explained.iter().sum::<f64>();
         format!(
-            "Training {}: the plane of its own path holds {total:.1} % of the path's variance; the path is at most \
-             {} from it, {:.0} % of the way it goes.",
+            "Training {}: the plane of its own path holds {} of the path's variance; the path is at most {} from it, {} of \
+             the way it goes.",
             self.number,
-            cell(self.distance.iter().copied().fold(0.0, f64::max)),
-            100.0 * self.relative_distance(),
+            percent(self.explained.iter().sum()),
+            cell(highest(&self.distance).unwrap_or(f64::NAN)),
+            percent(self.relative_distance()),
         )
     }
 
@@ -595,8 +607,8 @@ fn surface_figure(settings: &PcaWeights, surface: &Surface, data: &str) -> Figur
     let Surface { x, y, losses, explained, places, .. } = surface;
     let contours = Contours { x: x.clone(), y: y.clone(), z: losses.clone(), levels: Contours::log_levels(losses) };
     let axis = |number: usize| {
-        let share = 100.0 * explained[number - 1];
-        Axis::linear(format!("component {number} ({share:.1} % of the path's variance)"))
+        let share = percent(explained[number - 1]);
+        Axis::linear(format!("component {number} ({share} of the path's variance)"))
     };
     let ends = |point: Option<&(f64, f64)>| point.copied().into_iter().collect::<Vec<_>>();
     let series = vec![
@@ -669,16 +681,17 @@ fn plane_figure(surfaces: &[Surface], data: &str) -> Figure {
 fn path_figure(settings: &PcaWeights, planes: &[Plane; 2], data: &str) -> Figure {
     let panels = planes.iter().zip(PARTS).enumerate().map(|(panel, (plane, (_, title)))| {
         let mut series = Vec::new();
-        for (index, path) in plane.paths.iter().enumerate() {
+        for (&number, path) in plane.numbers.iter().zip(&plane.paths) {
+            let index = number as usize - 1;
             // The colours repeat after six: hollow discs keep the next six apart.
             let mark = if (index / 6).is_multiple_of(2) { Mark::Path } else { Mark::OpenPath };
             // One legend serves both panels.
-            let label = if panel == 0 { String::new() } else { format!("training {}", index + 1) };
+            let label = if panel == 0 { String::new() } else { format!("training {number}") };
             series.push(Series::new(label, Color::Cycle(index), path.clone()).mark(mark));
         }
         let axis = |number: usize| {
-            let share = 100.0 * plane.explained[number - 1];
-            Axis::linear(format!("component {number} ({share:.1} % of the variance)"))
+            let share = percent(plane.explained[number - 1]);
+            Axis::linear(format!("component {number} ({share} of the variance)"))
         };
         Panel::plot(title, axis(1), axis(2), series)
     });
@@ -687,7 +700,7 @@ fn path_figure(settings: &PcaWeights, planes: &[Plane; 2], data: &str) -> Figure
         name: "paths".into(),
         title: format!(
             "Weights of {} trainings on {data} in the plane of their principal components",
-            settings.trainings
+            planes[1].paths.len()
         ),
         caption: format!(
             "Snapshots of the weights after epochs 1 to {last} (every {}; the discs grow with the epoch), in the plane of \
@@ -737,16 +750,17 @@ fn claims(planes: &[[Plane; 2]]) -> Vec<Claim> {
     let (mut spread, mut closer) = (Vec::new(), Vec::new());
     for [of_first, whole] in planes {
         for (first, whole) in of_first.paths.iter().zip(&whole.paths) {
-            closer.push(mean_distance(whole) < mean_distance(first));
+            let [first, whole] = [first, whole].map(|path| mean_distance(path));
+            closer.push((first.is_finite() && whole.is_finite()).then_some(whole < first));
         }
         let leaving = [of_first, whole].map(leaves);
-        spread.extend(leaving[0].iter().zip(&leaving[1]).map(|(first, whole)| *first && *whole));
+        spread.extend(leaving[0].iter().zip(&leaving[1]).map(|(first, whole)| Some((*first)? && (*whole)?)));
     }
     vec![
         Claim::counted(
             "pca-weights-spread",
             "Both pictures show the trainings leaving a common cluster and spreading.",
-            "trainings",
+            TRAININGS,
             &spread,
             "in both planes its last snapshot is more than twice as far from the middle of all trainings' first \
              snapshots as its own first one",
@@ -754,7 +768,7 @@ fn claims(planes: &[[Plane; 2]]) -> Vec<Claim> {
         Claim::counted(
             "pca-weights-whole-closer",
             "The whole model's points lie closer together near the origin.",
-            "trainings",
+            TRAININGS,
             &closer,
             "its snapshots are on average closer to the origin in the whole model's plane than in the first layer's",
         ),
@@ -766,42 +780,74 @@ fn claims(planes: &[[Plane; 2]]) -> Vec<Claim> {
 const LOW_DIMENSIONAL: f64 = 0.4;
 /// From here on two losses rank the snapshots alike.
 const RANKED_ALIKE: f64 = 0.9;
+/// What Li et al. 2018 did otherwise.
+const LI: &str = "Li et al. 2018 drew paths of VGG-9 and ResNets on CIFAR-10 over 300 epochs with steps of the learning \
+                  rate, from the initial weights; here a fully connected network on digits at a constant rate, whose \
+                  shorter path may well lie flatter";
 
 fn surface_claims(surfaces: &[Surface]) -> Vec<Claim> {
-    let held = |of: fn(&Surface) -> bool| surfaces.iter().map(of).collect::<Vec<_>>();
+    let explained = |surface: &Surface| {
+        let share: f64 = surface.explained.iter().sum();
+        share.is_finite().then_some(share >= LOW_DIMENSIONAL)
+    };
+    let ranked = |surface: &Surface| surface.correlation().map(|correlation| correlation >= RANKED_ALIKE);
     vec![
         Claim::counted(
             "pca-weights-low-dimensional",
-            "Most of a training's path lies in the plane of its first two principal components.",
-            "trainings",
-            &held(|surface| surface.explained.iter().sum::<f64>() >= LOW_DIMENSIONAL),
+            "A training's path is low-dimensional: at least 40 % of its variance lies in the plane of its first two \
+             principal components.",
+            TRAININGS,
+            &surfaces.iter().map(explained).collect::<Vec<_>>(),
             "two components hold at least 40 % of the variance of its snapshots, from the initial weights to the \
              final ones (Li et al. 2018 found 40 to 90 %)",
-        ),
+        )
+        .differing_from(LI),
         Claim::counted(
             "pca-weights-plane-ranks-losses",
-            "The surface over the plane shows how the loss falls: projections rank as the snapshots do.",
-            "trainings",
-            &held(|surface| surface.correlation().is_some_and(|correlation| correlation >= RANKED_ALIKE)),
+            "The surface over the plane shows how the loss falls: projections rank as the snapshots do, at a correlation \
+             of at least 0.9.",
+            TRAININGS,
+            &surfaces.iter().map(ranked).collect::<Vec<_>>(),
             "Spearman's correlation of the train loss at the snapshots and at their projections onto the plane is at \
              least 0.9",
-        ),
+        )
+        .differing_from(LI),
     ]
 }
 
-/// Of each training, whether it leaves the cluster that the first snapshots make.
-fn leaves(plane: &Plane) -> Vec<bool> {
+/// Of each training, whether it leaves the cluster that the first snapshots make; `None` where a place is no
+/// number.
+fn leaves(plane: &Plane) -> Vec<Option<bool>> {
     let starts: Vec<(f64, f64)> = plane.paths.iter().filter_map(|path| path.first().copied()).collect();
     let n = starts.len() as f64;
     let middle = starts.iter().fold((0.0, 0.0), |sum, start| (sum.0 + start.0 / n, sum.1 + start.1 / n));
     let distance = |point: &(f64, f64)| (point.0 - middle.0).hypot(point.1 - middle.1);
     let leaves = |path: &Vec<(f64, f64)>| {
-        path.len() > 1
-            && path.first().zip(path.last()).is_some_and(|(first, last)| distance(last) > 2.0 * distance(first))
+        let (first, last) = (distance(path.first()?), distance(path.last()?));
+        (first.is_finite() && last.is_finite()).then_some(path.len() > 1 && last > 2.0 * first)
     };
     plane.paths.iter().map(leaves).collect()
 }
 
 fn mean_distance(path: &[(f64, f64)]) -> f64 {
     path.iter().map(|point| point.0.hypot(point.1)).sum::<f64>() / path.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_leaves_the_cluster_by_twice_its_own_distance() {
+        let plane = |paths: Vec<Vec<(f64, f64)>>| Plane { explained: [0.5, 0.2], numbers: vec![1, 2], paths };
+        // The first snapshots' middle is (0, 0), each at a distance of 1.
+        let found = leaves(&plane(vec![vec![(1.0, 0.0), (2.1, 0.0)], vec![(-1.0, 0.0), (0.0, 1.9)]]));
+        assert_eq!(found, [Some(true), Some(false)]);
+        assert_eq!(leaves(&plane(vec![vec![(1.0, 0.0)], vec![(-1.0, 0.0), (0.0, -2.0)]])), [Some(false); 2]);
+        let unknown = leaves(&plane(vec![vec![(1.0, 0.0), (f64::NAN, 0.0)], vec![(-1.0, 0.0), (5.0, 0.0)]]));
+        assert_eq!(unknown, [None, Some(true)]);
+        assert_eq!(leaves(&plane(vec![vec![], vec![(1.0, 1.0), (3.0, 1.0)]]))[0], None);
+        assert!((mean_distance(&[(3.0, 4.0), (0.0, 1.0)]) - 3.0).abs() < 1e-12);
+        assert_eq!([0.273, 0.0, f64::NAN].map(percent), ["27.3 %", "0.0 %", "-"]);
+    }
 }

@@ -2,8 +2,9 @@
 //! a function of one variable by full-batch training.
 
 use crate::analysis::statistics::PairedComparison;
+use crate::claim::{Claim, SEEDS};
 use crate::data::functions::{Target, evenly_spaced};
-use crate::experiment::{Cell, Claim, Context, Done, Experiment, Flag, Measurements, Records, Report, cell, check};
+use crate::experiment::{Cell, Context, Done, Experiment, Flag, Measurements, Records, Report, cell, check};
 use crate::files::sha256;
 use crate::model::{Mlp, Named};
 use crate::objective::{MeanSquaredError, Objective as _};
@@ -235,8 +236,8 @@ fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> R
         ];
         if beside {
             let reported = reported_for(&trial.trial);
-            row.push(reported.map_or("".into(), |reported| Cell::Count(f64::from(reported.epochs))));
-            row.push(reported.map_or("".into(), |reported| cell(reported.loss)));
+            row.push(reported.map_or(Cell::Undefined, |reported| Cell::Count(f64::from(reported.epochs))));
+            row.push(reported.map_or(Cell::Undefined, |reported| cell(reported.loss)));
         }
         report.rows.push(row);
     }
@@ -247,10 +248,6 @@ fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> R
              asks for one quiet epoch only. Try --set patience=100.",
             done.len()
         ));
-    }
-    let diverged = done.iter().filter(|trial| trial.record.scalars.get("diverged") == Some(&1.0)).count();
-    if diverged > 0 {
-        report.notes.push(format!("{diverged} of {} trainings diverged: the loss was no longer finite.", done.len()));
     }
     if beside && settings.models.len() > 1 {
         report.notes.push("Reported: the report's figures, from one training each at its own settings.".to_owned());
@@ -285,12 +282,7 @@ fn target_figure(settings: &Simulate) -> Result<Figure> {
             "",
             Axis::linear("x"),
             Axis::linear(formula),
-            vec![Series {
-                label: String::new(),
-                color: Color::Ink,
-                mark: Mark::Line,
-                points: x.into_iter().zip(y).collect(),
-            }],
+            vec![Series::new("", Color::Ink, x.into_iter().zip(y).collect())],
         )],
     })
 }
@@ -333,7 +325,7 @@ fn prediction_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> 
     let y = settings.function.values(&x).map_err(anyhow::Error::msg)?;
     let points = |values: &[f64]| x.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>();
     let mut predictions =
-        vec![Series { label: "ground truth".into(), color: Color::Ink, mark: Mark::Line, points: points(&y) }];
+        vec![Series::new("ground truth", Color::Ink, points(&y))];
     let mut errors = Vec::new();
     for trial in done {
         let prediction = trial.record.series("prediction")?;
@@ -368,7 +360,7 @@ fn curve(settings: &Simulate, trial: &DoneTrial, points: Vec<(f64, f64)>) -> Ser
         (true, false) => format!("{} (diverged)", trial.label),
         (false, _) => String::new(),
     };
-    Series { label, color: Color::Cycle(index), mark, points }
+    Series::new(label, Color::Cycle(index), points).mark(mark)
 }
 
 // ------------------------------------------------------------------------------------ claims
@@ -397,23 +389,32 @@ fn claims(settings: &Simulate, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         _ => return Ok(Vec::new()),
     };
     let mut pairs = Vec::new();
-    for pair in order.windows(2) {
-        let (better, worse) = (losses(settings, done, pair[0])?, losses(settings, done, pair[1])?);
-        pairs.push(PairedComparison::of_losses((pair[0], &better), (pair[1], &worse)));
+    let mut left_out = 0;
+    let of_order = order.iter().map(|label| losses(settings, done, label)).collect::<Result<Vec<_>>>()?;
+    for (labels, pair) in order.windows(2).zip(of_order.windows(2)) {
+        pairs.push(PairedComparison::of_losses((labels[0], &pair[0].0), (labels[1], &pair[1].0)));
+    }
+    for (_, without) in &of_order {
+        left_out += without;
     }
     let rule = if settings.patience > 1 {
-        "final training losses, at convergence or at the last epoch"
+        "final training losses, at convergence or at the last epoch, of neighbours in the order"
     } else {
-        "final training losses; trainings that reached the last epoch without converging are left out"
+        "final training losses, at convergence by the report's rule or on the plateau where that ended a training, of \
+         neighbours in the order"
     };
-    Ok(vec![Claim::ordered(id, statement, &pairs, rule)])
+    let note = match left_out {
+        0 => String::new(),
+        n => format!("{n} trainings had not converged at the last epoch and say nothing of the loss at convergence."),
+    };
+    Ok(vec![Claim::ordered(id, statement, SEEDS, &pairs, rule).noting(&note)])
 }
 
 /// Final training losses, by seed, of the report's model of that name, or of the one that stands for it
 /// at equal size. With the report's patience the claims are about the loss at convergence: a training that
 /// ran out of epochs says nothing of it. With more patience it is the one that still improves, and leaving
-/// it out would leave out the best.
-fn losses(settings: &Simulate, done: &[DoneTrial], label: &str) -> Result<Vec<(u64, f64)>> {
+/// it out would leave out the best. With how many are left out.
+fn losses(settings: &Simulate, done: &[DoneTrial], label: &str) -> Result<(Vec<(u64, f64)>, usize)> {
     let widths = |trial: &DoneTrial| trial.trial.model.to_string();
     let of_equal_size = settings.function.to_string() == "sin-sq"
         && EQUAL_SIZE.iter().all(|(_, widths)| settings.models.iter().any(|named| named.model.to_string() == *widths));
@@ -424,12 +425,14 @@ fn losses(settings: &Simulate, done: &[DoneTrial], label: &str) -> Result<Vec<(u
             reported_for(&trial.trial).is_some_and(|reported| reported.label == label)
         }
     };
-    let mut losses = Vec::new();
+    let (mut losses, mut left_out) = (Vec::new(), 0);
     for trial in done.iter().filter(is_of) {
         if settings.patience > 1 || trial.record.scalar("converged")? == 1.0 || trial.record.scalar("diverged")? == 1.0
         {
             losses.push((trial.trial.seed, trial.record.scalar("final_train_loss")?));
+        } else {
+            left_out += 1;
         }
     }
-    Ok(losses)
+    Ok((losses, left_out))
 }

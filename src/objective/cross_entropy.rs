@@ -91,30 +91,46 @@ impl CrossEntropy {
     /// Loss and accuracy over all of `samples`, in blocks small enough for the cache.
     #[must_use]
     pub fn evaluate(&self, samples: &Samples) -> Accuracy {
+        self.evaluate_and(samples, |_| {})
+    }
+
+    /// The same, with the class that each of `samples` is taken for, [n] in int64, and its probability, [n]: of the
+    /// one forward pass that loss and accuracy are of.
+    #[must_use]
+    pub fn classify(&self, samples: &Samples) -> (Accuracy, Tensor, Tensor) {
+        let (mut classes, mut probabilities) = (Vec::new(), Vec::new());
+        let found = self.evaluate_and(samples, |logits| {
+            // By the logits, as accuracy counts: probabilities of two of them may be the same.
+            let class = logits.argmax(-1, false);
+            probabilities.push(logits.softmax(-1, Kind::Float).gather(1, &class.unsqueeze(1), false).squeeze_dim(1));
+            classes.push(class);
+        });
+        (found, Tensor::cat(&classes, 0), Tensor::cat(&probabilities, 0))
+    }
+
+    /// Loss and accuracy, while `visit` sees each block's logits [block, 10].
+    fn evaluate_and(&self, samples: &Samples, mut visit: impl FnMut(&Tensor)) -> Accuracy {
         let _no_grad = tch::no_grad_guard();
         let mut sums = BatchSums::zero(samples.labels.device());
         let slices = self.layout.views(&self.theta);
         for_blocks(samples, |x, labels| {
             sums.add(match &self.way {
-                Way::Explicit(explicit) => explicit.borrow_mut().sums(&self.theta, x, labels),
+                Way::Explicit(explicit) => {
+                    let mut explicit = explicit.borrow_mut();
+                    let sums = explicit.sums(&self.theta, x, labels);
+                    visit(&explicit.last_logits(x.size()[0]));
+                    sums
+                }
                 Way::Autograd(_) => {
                     let logits = self.model.logits(&slices, x);
                     let log_p = logits.log_softmax(-1, Kind::Float);
                     let loss = -log_p.gather(1, &labels.unsqueeze(1), false).sum(Kind::Double);
+                    visit(&logits);
                     BatchSums { loss, correct: correct(&logits, labels) }
                 }
             });
         });
         sums.means(samples.len())
-    }
-
-    /// Probabilities [n, 10] of each class for all of `samples`.
-    pub fn probabilities(&self, samples: &Samples) -> Tensor {
-        let _no_grad = tch::no_grad_guard();
-        let slices = self.layout.views(&self.theta);
-        let mut blocks = Vec::new();
-        for_blocks(samples, |x, _| blocks.push(self.model.logits(&slices, x).softmax(-1, Kind::Float)));
-        Tensor::cat(&blocks, 0)
     }
 }
 
@@ -237,7 +253,12 @@ impl Explicit {
     /// The logits [n, 10] of a batch `x` [n, 784].
     fn logits(&mut self, theta: &Tensor, x: &Tensor) -> Tensor {
         self.forward(theta, x);
-        self.buffers[0].room.outputs[self.layers.len() - 1].narrow(1, 0, x.size()[0]).tr().copy()
+        self.last_logits(x.size()[0]).copy()
+    }
+
+    /// The logits [n, 10] of the last forward pass, of so many samples: a view of the buffers.
+    fn last_logits(&self, samples: i64) -> Tensor {
+        self.buffers[0].room.outputs[self.layers.len() - 1].narrow(1, 0, samples).tr()
     }
 
     /// Jᵀ·seed of each sample of the last forward pass, [n, 784], with `seeds` [n, 10].
@@ -508,6 +529,22 @@ mod tests {
     }
 
     #[test]
+    fn accuracy_is_the_diagonal_of_the_confusion_matrix_to_the_last_sample() {
+        // Many near ties: all but equal rows of a last layer, where another way of adding decides otherwise.
+        for model in ["784-16-10", "conv8-conv16-12-10"] {
+            let model: Classifier = model.parse().unwrap();
+            let theta = model.layout().initial(5, "ties", Kind::Float, Device::Cpu) * 1e-3;
+            let samples = Samples { images: rough_batch(1500), labels: batch(1500).1 };
+            for objective in [CrossEntropy::explicit(&model, theta.copy()), CrossEntropy::by_autograd(&model, theta.copy())] {
+                let (found, classes, _) = objective.classify(&samples);
+                let right = classes.eq_tensor(&samples.labels).sum(Kind::Int64).int64_value(&[]);
+                assert_eq!(found.accuracy, right as f64 / 1500.0, "{model}");
+                assert_eq!(found, objective.evaluate(&samples), "{model}");
+            }
+        }
+    }
+
+    #[test]
     fn a_loss_that_is_no_number_is_not_hidden() {
         for model in ["784-4-10", "conv2-10"] {
             let model: Classifier = model.parse().unwrap();
@@ -528,6 +565,7 @@ mod tests {
         // -log softmax by hand, in f64, sample by sample.
         let slices = model.layout().views(&theta);
         let logits: Vec<f64> = model.logits(&slices, &x).view(-1).to_kind(Kind::Double).try_into().unwrap();
+        let logits_by_hand = logits.clone();
         let (mut loss, mut right) = (0.0, 0);
         for (sample, logits) in logits.chunks_exact(10).enumerate() {
             let sum: f64 = logits.iter().map(|z| z.exp()).sum();
@@ -541,8 +579,17 @@ mod tests {
         let (gradient, sums) = objective.gradient(&x, &labels);
         assert!((sums.means(130).loss - found.loss).abs() < 1e-6);
         assert_eq!(sums.means(130).accuracy, found.accuracy);
-        let p: Vec<f64> = objective.probabilities(&samples).sum(Kind::Double).view(-1).try_into().unwrap();
-        assert!((p[0] - 130.0).abs() < 1e-3);
+        // The classes and probabilities beside them, of the same pass.
+        let (again, classes, probabilities) = objective.classify(&samples);
+        assert_eq!(again, found);
+        let classes: Vec<i64> = classes.try_into().unwrap();
+        let probabilities: Vec<f64> = probabilities.to_kind(Kind::Double).try_into().unwrap();
+        for (sample, logits) in logits_by_hand.chunks_exact(10).enumerate() {
+            let sum: f64 = logits.iter().map(|z| z.exp()).sum();
+            let class = classes[sample] as usize;
+            assert!(logits.iter().all(|z| *z <= logits[class] + 1e-6));
+            assert!((probabilities[sample] - logits[class].exp() / sum).abs() < 1e-6);
+        }
         // The gradient of θ as one leaf.
         let whole = theta.copy().set_requires_grad(true);
         let logits = model.logits(&model.layout().views(&whole), &x);

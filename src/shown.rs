@@ -1,0 +1,48 @@
+//! How numbers are shown to people: so many significant digits. Knows nothing else.
+
+/// A number with so many significant digits.
+#[must_use]
+pub fn significant(value: f64, digits: usize) -> String {
+    if !value.is_finite() {
+        return "not finite".into();
+    }
+    // Rounded first: 9.96 to two digits is 10, not 10.0.
+    let scientific = format!("{value:.*e}", digits - 1);
+    let exponent: i32 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or_default();
+    if !(-5..6).contains(&exponent) {
+        return scientific;
+    }
+    let decimals = i32::try_from(digits).unwrap_or(i32::MAX) - 1 - exponent;
+    format!("{value:.*}", usize::try_from(decimals).unwrap_or(0))
+}
+
+/// The same, but whole numbers whole.
+#[must_use]
+pub fn whole_or_significant(value: f64, digits: usize) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e9 { format!("{value:.0}") } else { significant(value, digits) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_digits_that_were_asked_for() {
+        for (value, digits, text) in [
+            (0.0, 4, "0.000"),
+            (0.001_236_2, 4, "0.001236"),
+            (-12.345_6, 4, "-12.35"),
+            (123_456.0, 4, "123456"),
+            (1.5e-7, 4, "1.500e-7"),
+            (2.5e9, 4, "2.500e9"),
+            (0.999_96, 4, "1.000"),
+            (9.96, 2, "10"),
+            (f64::NAN, 4, "not finite"),
+        ] {
+            assert_eq!(significant(value, digits), text);
+        }
+        for (value, text) in [(60.0, "60"), (-3.0, "-3"), (0.25, "0.250"), (1e9, "1.00e9"), (f64::INFINITY, "not finite")] {
+            assert_eq!(whole_or_significant(value, 3), text);
+        }
+    }
+}
