@@ -266,7 +266,8 @@ impl Claim {
             Verdict::Inconclusive
         };
         let shown: Vec<String> = pairs.iter().filter(|pair| pair.n > 0).map(ToString::to_string).collect();
-        let mut detail = if shown.is_empty() { String::new() } else { format!("By {}: {}. ", unit.many, shown.join("; ")) };
+        let mut detail =
+            if shown.is_empty() { String::new() } else { format!("By {}: {}. ", unit.many, shown.join("; ")) };
         // Nothing can be supported of a comparison that no case makes.
         let fewest = pairs.iter().map(|pair| pair.n).min().unwrap_or(0);
         detail.push_str(&unit.too_few(fewest));
@@ -344,7 +345,7 @@ impl Claim {
         let unknown = pairs.iter().filter(|(x, y)| x.is_nan() || y.is_nan()).count();
         let mut detail = match found {
             Some(found) => format!("Spearman's correlation of {of}: {}. ", shown_estimate(found)),
-            None if unknown > 0 => format!("No finite number in {unknown} of {}. ", unit.counted(pairs.len())),
+            None if unknown > 0 => format!("No finite number in {unknown} of {} pairs. ", pairs.len()),
             None if pairs.len() > 1 => format!("One of {of} is the same everywhere: there is no correlation. "),
             None => String::new(),
         };
@@ -392,7 +393,7 @@ impl Claim {
         evidence: Value,
         cases: (Unit, usize),
     ) -> Self {
-        let detail = detail.trim_end().to_owned();
+        let detail = sentence(detail.trim_end());
         Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence, cases }
     }
 
@@ -431,6 +432,12 @@ impl Claim {
         }
         self
     }
+}
+
+/// With a capital letter in front.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// One line that names unit, rule and level.
@@ -495,7 +502,7 @@ mod tests {
             assert!((claim.evidence["p_as_claimed"].as_f64().unwrap() - p).abs() < 1e-14, "{what}");
             let counts = ["as_claimed", "opposite", "unknown"].map(|name| claim.evidence[name].as_u64().unwrap());
             assert_eq!(counts, [held, opposite, unknown].map(|count| count as u64));
-            let effect = claim.effect.filter(|_| n > 0);
+            let effect = claim.effect.clone().filter(|_| n > 0);
             assert_eq!(effect.map(|effect| (effect.effect, effect.n)), (n > 0).then(|| (held as f64 / n as f64, n)));
             assert_eq!(what.contains("decide"), (1..5).contains(&n), "{what}");
             assert_eq!(what.contains("cannot be told"), unknown > 0, "{what}");
@@ -517,7 +524,8 @@ mod tests {
     fn any_number_of_cases_is_judged_the_same() {
         // 2⁻ⁿ is 0 in floating point from 1075 on.
         for n in [300, 1074, 1075, 1197, 100_000] {
-            let claim = |held, opposite| Claim::counted("id", "It holds.", CASES, &cases(held, opposite, 0), "it holds");
+            let claim =
+                |held, opposite| Claim::counted("id", "It holds.", CASES, &cases(held, opposite, 0), "it holds");
             let (none, all, half) = (claim(0, n), claim(n, 0), claim(n / 2, n - n / 2));
             assert_eq!((none.verdict, all.verdict, half.verdict), (Refuted, Supported, Inconclusive), "{n}");
             assert!(all.detail.contains("p < 0.001") && none.detail.contains("p = 1.000"), "{n}: {}", none.detail);
@@ -568,7 +576,10 @@ mod tests {
             };
             [verdict(&low, &high), verdict(&high, &low)]
         };
-        assert_eq!([unknown(0), unknown(1), unknown(2)], [[Supported, Refuted], [Supported, Refuted], [Inconclusive; 2]]);
+        assert_eq!(
+            [unknown(0), unknown(1), unknown(2)],
+            [[Supported, Refuted], [Supported, Refuted], [Inconclusive; 2]]
+        );
     }
 
     #[test]
@@ -582,7 +593,10 @@ mod tests {
         assert_eq!(claim(&[]).detail, "No seeds to say it of.");
         let one = claim(&[pair(1, 0, 0)]);
         assert_eq!(one.detail, "By seeds: a below b in 1 of 1 (p = 0.500). One seed decides nothing: try --repeats 5.");
-        assert_eq!((one.cases, claim(&[pair(5, 0, 0), pair(2, 0, 0)]).cases, claim(&[]).cases.1), ((SEEDS, 1), (SEEDS, 2), 0));
+        assert_eq!(
+            (one.cases, claim(&[pair(5, 0, 0), pair(2, 0, 0)]).cases, claim(&[]).cases.1),
+            ((SEEDS, 1), (SEEDS, 2), 0)
+        );
         // The comparison with the fewest.
         assert!(claim(&[pair(5, 0, 0), pair(2, 0, 0)]).detail.ends_with("2 seeds decide nothing: try --repeats 5."));
         assert!(claim(&[pair(5, 0, 0), pair(0, 0, 0)]).detail.ends_with("No seeds to say it of."));
@@ -645,8 +659,13 @@ mod tests {
         }
         let words = [Above(0.05), AtLeast(0.95), AtMost(2.0), Below(0.0), Within([-0.25, 0.25])].map(|c| c.to_string());
         assert_eq!(words, ["above 0.0500", "at least 0.950", "at most 2", "below 0", "from -0.250 to 0.250"]);
-        let worst = |claimed: Claimed| [-3.0, 0.0, 2.0].into_iter().max_by(|a, b| claimed.against(*a).total_cmp(&claimed.against(*b)));
-        assert_eq!([Above(0.0), AtLeast(9.0), AtMost(0.0), Below(9.0), Within([-1.0, 1.0])].map(worst), [-3.0, -3.0, 2.0, 2.0, -3.0].map(Some));
+        let worst = |claimed: Claimed| {
+            [-3.0, 0.0, 2.0].into_iter().max_by(|a, b| claimed.against(*a).total_cmp(&claimed.against(*b)))
+        };
+        assert_eq!(
+            [Above(0.0), AtLeast(9.0), AtMost(0.0), Below(9.0), Within([-1.0, 1.0])].map(worst),
+            [-3.0, -3.0, 2.0, 2.0, -3.0].map(Some)
+        );
         assert_eq!(worst(Within([-4.0, 1.0])), Some(2.0));
     }
 
@@ -699,7 +718,7 @@ mod tests {
         let ends = effect.interval.unwrap();
         assert_eq!((effect.effect, effect.n, effect.effect_of.as_str()), (2.0, 5, "q1, mean (Student's t over seeds)"));
         assert!((ends[0] - 0.764_187_4).abs() < 1e-6 && (ends[1] - 3.235_812_6).abs() < 1e-6, "{ends:?}");
-        assert_eq!(claim.detail, "q0: 3 (0.528 to 5.47); q1: 2 (0.764 to 3.24); 5 seeds.");
+        assert_eq!(claim.detail, "Q0: 3 (0.528 to 5.47); q1: 2 (0.764 to 3.24); 5 seeds.");
         assert_eq!(
             claim.evidence["rule"],
             "unit: seed; rule: what is measured; above 1 by the 95 % interval of the mean, 2 together (Student's t); \
@@ -709,17 +728,21 @@ mod tests {
         let most = bounded(&[&[1.0, 1.0], &[5.0, 5.0]], Claimed::AtMost(1.0));
         assert!(most.lacks_seeds() && most.cases == (SEEDS, 2));
         assert_eq!(most.effect.unwrap().effect, 5.0);
-        assert_eq!(most.detail, "q0: 1 (1 to 1); q1: 5 (5 to 5). 2 seeds decide nothing: try --repeats 5.");
-        assert_eq!(bounded(&[&[3.0]], Claimed::AtMost(1.0)).detail, "q0: 3. One seed decides nothing: try --repeats 5.");
+        assert_eq!(most.detail, "Q0: 1 (1 to 1); q1: 5 (5 to 5). 2 seeds decide nothing: try --repeats 5.");
+        assert_eq!(
+            bounded(&[&[3.0]], Claimed::AtMost(1.0)).detail,
+            "Q0: 3. One seed decides nothing: try --repeats 5."
+        );
         assert_eq!(bounded(&[&[]], Claimed::AtMost(1.0)).detail, "No seeds to say it of.");
         let unknown = bounded(&[&[1.0, NAN, f64::INFINITY, 1.0, 1.0], &[1.0; 5]], Claimed::AtMost(1.0));
-        assert_eq!(unknown.detail, "q0: no finite number in 2 of 5 seeds; q1: 1 (1 to 1); 5 seeds.");
+        assert_eq!(unknown.detail, "Q0: no finite number in 2 of 5 seeds; q1: 1 (1 to 1); 5 seeds.");
         assert_eq!(unknown.effect.unwrap().effect_of, "q1, mean (Student's t over seeds)");
     }
 
     #[test]
     fn quantities_have_ends_further_errors_and_another_scale() {
-        let claim = |quantity: Quantity| Claim::bounded("id", "It is so.", SEEDS, &[quantity], Claimed::AtLeast(0.0), "it");
+        let claim =
+            |quantity: Quantity| Claim::bounded("id", "It is so.", SEEDS, &[quantity], Claimed::AtLeast(0.0), "it");
         let values = || vec![0.0, 0.0, 0.0, 0.0, 1.0];
         let ends = |claim: &Claim| claim.effect.clone().unwrap().interval.unwrap();
         let plain = claim(Quantity::new("q", values()));
@@ -730,7 +753,7 @@ mod tests {
         let widened = claim(Quantity::new("q", values()).further_half(1.0));
         assert!((ends(&widened)[1] - 0.2 - half.hypot(1.0)).abs() < 1e-12);
         let factor = claim(Quantity::new("q", vec![2.0; 5]).shown_as(|power| 10f64.powf(power)));
-        assert_eq!((factor.detail.as_str(), factor.effect.unwrap().effect), ("q: 100 (100 to 100); 5 seeds.", 2.0));
+        assert_eq!((factor.detail.as_str(), factor.effect.unwrap().effect), ("Q: 100 (100 to 100); 5 seeds.", 2.0));
     }
 
     #[test]
@@ -763,13 +786,20 @@ mod tests {
                 assert_eq!(claim.verdict, verdict, "{claimed} {}", claim.detail);
             }
         }
-        let words = |pairs: &[(f64, f64)], n| Claim::correlated("id", "It does.", (SEEDS, n), "a and b", pairs, rises).detail;
+        let words =
+            |pairs: &[(f64, f64)], n| Claim::correlated("id", "It does.", (SEEDS, n), "a and b", pairs, rises).detail;
         assert_eq!(words(&line(12, 1.0), 12), "Spearman's correlation of a and b: 1 (0.973 to 0.998). Over 12 seeds.");
         assert_eq!(words(&[], 0), "No seeds to say it of.");
-        assert_eq!(words(&line(2, 1.0), 2), "Spearman's correlation of a and b: 1. 2 seeds decide nothing: try --repeats 5.");
-        assert_eq!(words(&line(12, 0.0), 12), "One of a and b is the same everywhere: there is no correlation. Over 12 seeds.");
+        assert_eq!(
+            words(&line(2, 1.0), 2),
+            "Spearman's correlation of a and b: 1. 2 seeds decide nothing: try --repeats 5."
+        );
+        assert_eq!(
+            words(&line(12, 0.0), 12),
+            "One of a and b is the same everywhere: there is no correlation. Over 12 seeds."
+        );
         let unknown = [line(5, 1.0), vec![(5.0, NAN), (NAN, 1.0)]].concat();
-        assert_eq!(words(&unknown, 7), "No finite number in 2 of 7 seeds. Over 7 seeds.");
+        assert_eq!(words(&unknown, 7), "No finite number in 2 of 7 pairs. Over 7 seeds.");
         assert_eq!(words(&unknown[..1], 1), "One seed decides nothing: try --repeats 5.");
         let effect = Claim::correlated("id", "It does.", (SEEDS, 5), "a and b", &line(12, 1.0), rises).effect.unwrap();
         assert_eq!((effect.effect, effect.n), (1.0, 5));
@@ -802,7 +832,10 @@ mod tests {
         assert!(!Claim::of_share("id", "Few.", TRAININGS, (0, 1), Claimed::AtMost(0.05), "high").lacks_seeds());
         let few = Claim::of_share("id", "Few.", TRAININGS, (1, 3), Claimed::AtMost(0.05), "high").detail;
         assert!(few.ends_with("3 trainings decide nothing: try --trainings 5."), "{few}");
-        assert_eq!(Claim::of_share("id", "Few.", CASES, (0, 0), Claimed::AtMost(0.05), "high").detail, "No cases to say it of.");
+        assert_eq!(
+            Claim::of_share("id", "Few.", CASES, (0, 0), Claimed::AtMost(0.05), "high").detail,
+            "No cases to say it of."
+        );
     }
 
     #[test]
@@ -822,9 +855,16 @@ mod tests {
 
     #[test]
     fn claims_take_further_evidence_and_words() {
-        let claim = bounded(&[], Claimed::Above(0.0)).and("ends", vec![1.0, 2.0]).noting("More.").noting("").differing_from("X did Y.");
+        let claim = bounded(&[], Claimed::Above(0.0))
+            .and("ends", vec![1.0, 2.0])
+            .noting("More.")
+            .noting("")
+            .differing_from("X did Y.");
         assert_eq!(claim.detail, "No seeds to say it of. More.");
-        assert_eq!((claim.evidence["ends"][1].as_f64(), claim.evidence["protocol"].as_str()), (Some(2.0), Some("X did Y.")));
+        assert_eq!(
+            (claim.evidence["ends"][1].as_f64(), claim.evidence["protocol"].as_str()),
+            (Some(2.0), Some("X did Y."))
+        );
         assert_eq!([Supported, Refuted, Inconclusive].map(|v| v.to_string()), ["supported", "refuted", "inconclusive"]);
     }
 }

@@ -2,8 +2,8 @@
 //! the records; [`Study`] is the same with its types erased, which the runner and the registry
 //! hold. Knows neither the command line nor files.
 
-use crate::claim::Claim;
 use crate::checkpoint::{EPOCHS, Keeper, State};
+use crate::claim::Claim;
 use crate::data::batches::{DataSpec, Images};
 use crate::error::Interrupted;
 use crate::files::sha256;

@@ -41,7 +41,9 @@ mod tests {
         ] {
             assert_eq!(significant(value, digits), text);
         }
-        for (value, text) in [(60.0, "60"), (-3.0, "-3"), (0.25, "0.250"), (1e9, "1.00e9"), (f64::INFINITY, "not finite")] {
+        for (value, text) in
+            [(60.0, "60"), (-3.0, "-3"), (0.25, "0.250"), (1e9, "1.00e9"), (f64::INFINITY, "not finite")]
+        {
             assert_eq!(whole_or_significant(value, 3), text);
         }
     }

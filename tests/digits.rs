@@ -75,12 +75,15 @@ fn mnist_cnn_trains_the_reports_three_networks() {
 fn random_labels_are_memorised_and_their_share_is_a_setting() {
     let dir = Dir::new();
     let small = ["random-labels", "--set", "train_size=64", "--set", "batch_size=16", "--epochs", "60"];
-    let random = metrics(&dir, &small);
+    let random = metrics(&dir, &[&small[..], &["--repeats", "5"]].concat());
     let series = &random["trials"][0]["series"];
     let last = |name: &str| series[name].as_array().unwrap().last().unwrap().as_f64().unwrap();
     assert!(last("train_accuracy") > 0.9, "64 random labels are memorised: {}", last("train_accuracy"));
     assert!(last("test_accuracy") < 0.25 && last("test_loss") > 2.5, "and say nothing of the true ones");
-    assert_eq!(random["claims"][0]["verdict"], "supported");
+    assert_eq!(random["claims"][0]["verdict"], "supported", "{}", random["claims"][0]);
+    let one = metrics(&dir, &small);
+    assert_eq!(one["claims"][0]["verdict"], "inconclusive");
+    assert!(one["claims"][0]["detail"].as_str().unwrap().contains("One seed decides nothing: try --repeats 5."));
 
     let half = metrics(&dir, &["random-labels", "--set", "corruption=0.5"]);
     assert_eq!(column(&half, "label"), ["corruption-0.5"]);

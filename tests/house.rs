@@ -32,10 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("inspect", &["analysis", "claim", "metrics", "shown", "terminal"]),
-    (
-        "bench",
-        &["analysis", "data", "device", "error", "kernels", "model", "objective", "shown", "terminal", "train"],
-    ),
+    ("bench", &["analysis", "data", "device", "error", "kernels", "model", "objective", "shown", "terminal", "train"]),
     ("doctor", &["data", "device", "error", "files", "terminal"]),
     ("settings", &["error", "experiment"]),
     (

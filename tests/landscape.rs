@@ -303,26 +303,77 @@ fn nothing_is_said_of_what_is_around_a_diverged_solution() {
 #[test]
 fn one_optimizer_is_judged_by_the_jacobian_and_the_gap() {
     let dir = Dir::new();
-    let metrics = metrics(
-        &dir,
-        &["sensitivity", "--epochs", "2", "--repeats", "2", "--set", "test_size=512", "--set", "probe_size=50"],
-    );
+    let recipes = ["--training", "32 adam 1e-3", "--training", "64 adam 1e-3", "--training", "128 adam 1e-3"];
+    let few =
+        ["--epochs", "2", "--repeats", "2", "--set", "fitted=0", "--set", "test_size=512", "--set", "probe_size=50"];
+    let metrics = metrics(&dir, &[&["sensitivity"], &few[..], &recipes].concat());
     let trials = metrics["trials"].as_array().unwrap();
-    assert_eq!(trials.len(), 2 * 5);
+    assert_eq!(trials.len(), 2 * 3);
     let claims = metrics["claims"].as_array().unwrap();
     let claim = |id: &str| claims.iter().find(|claim| claim["id"] == id).unwrap();
+    let of_seed = |seed: u64| trials.iter().filter(move |trial| trial["seed"] == seed);
     let ratio = |trial: &Value| {
         let norms = numbers(&trial["series"]["jacobian_norm"]);
         norms[0].max(norms[1]) / norms[0].min(norms[1])
     };
-    let ratios: Vec<f64> = trials.iter().map(ratio).collect();
-    assert_eq!(numbers(&claim("sensitivity-constant")["evidence"]["values"]), ratios);
-    let gap = |trial: &Value| scalar(trial, "final_test_loss") - scalar(trial, "final_train_loss");
-    let pairs: Vec<Vec<f64>> = trials.iter().map(|t| vec![scalar(t, "final_jacobian_norm"), gap(t)]).collect();
-    let found = claim("sensitivity-generalization-gap")["evidence"]["pairs"].as_array().unwrap();
-    assert_eq!(found.iter().map(numbers).collect::<Vec<_>>(), pairs);
+    // One number a seed: the worst of its trainings.
+    let worst = [0, 1].map(|seed| of_seed(seed).map(ratio).fold(0.0, f64::max));
+    assert_eq!(numbers(&claim("sensitivity-constant")["evidence"]["worst"]), worst);
+    assert!(claim("sensitivity-constant")["detail"].as_str().unwrap().contains("Fewer than 10 epochs tell nothing."));
+    let order = |pairs: Vec<(f64, f64)>| hw1::analysis::statistics::spearman(&pairs).unwrap();
+    let correlations = [0, 1].map(|seed| {
+        let gap = |trial: &Value| scalar(trial, "final_test_loss") - scalar(trial, "final_train_loss");
+        order(of_seed(seed).map(|trial| (scalar(trial, "final_jacobian_norm"), gap(trial))).collect())
+    });
+    let values = claim("sensitivity-generalization-gap")["evidence"]["values"].as_object().unwrap();
+    assert_eq!(numbers(values.values().next().unwrap()), correlations);
     assert!(claims.iter().any(|claim| claim["id"] == "sensitivity-falls-with-batch-size"));
+    assert!(claims.iter().all(|claim| claim["verdict"] == "inconclusive"));
     assert!(dir.path().join("runs/canonical/sensitivity/figures/gap.png").is_file());
+}
+
+#[test]
+fn trainings_end_where_they_have_fitted_their_labels() {
+    let dir = Dir::new();
+    let recipes = [
+        "16 adam 1e-2 784-20-10",
+        "64 adam 1e-2 784-20-10",
+        "16 adam 1e-2 784-20-10 random-labels",
+        "64 adam 1e-2 784-20-10 random-labels",
+        "16 sgd 1e-6",
+    ];
+    let recipes: Vec<&str> = recipes.iter().flat_map(|recipe| ["--training", *recipe]).collect();
+    let small = ["--set", "train_size=40", "--set", "probe_size=10", "--repeats", "2", "--epochs", "80"];
+    let metrics = metrics(&dir, &[&["sensitivity"], &recipes[..], &small].concat());
+    let trials = metrics["trials"].as_array().unwrap();
+    assert_eq!(trials.len(), 10);
+    let mut left_out = 0;
+    for trial in trials {
+        let epochs = scalar(trial, "epochs_run");
+        for name in ["train_loss", "test_loss", "jacobian_norm", "input_gradient_norm"] {
+            assert_eq!(numbers(&trial["series"][name]).len() as f64, epochs, "{}", trial["label"]);
+        }
+        let fitted = scalar(trial, "final_train_accuracy") == 1.0;
+        assert!(fitted || epochs == 80.0, "{}: {epochs}", trial["label"]);
+        assert!(epochs < 80.0 || trial["label"].as_str().unwrap().contains("sgd"), "{}", trial["label"]);
+        left_out += usize::from(!fitted);
+    }
+    assert_eq!(left_out, 2, "what does not learn is left out");
+    let notes = metrics["table"]["notes"].to_string();
+    assert!(notes.contains("8 of 10 trainings got 100 % of their labels right within 80 epochs"), "{notes}");
+    assert!(notes.contains("all those of 1 of 5 configurations"), "{notes}");
+    let claims = metrics["claims"].as_array().unwrap();
+    let ids: Vec<&str> = claims.iter().map(|claim| claim["id"].as_str().unwrap()).collect();
+    let expected = ["generalization-gap", "generalization-gap-true-labels", "random-labels", "rises-with-batch-size"];
+    assert_eq!(ids, expected.map(|id| format!("sensitivity-{id}")));
+    assert!(claims.iter().all(|claim| claim["evidence"]["protocol"].as_str().unwrap().contains("Novak et al. 2018")));
+    assert_eq!(claims[0]["evidence"]["pairs"].as_array().unwrap().len(), 4);
+    // The same seed starts from the same weights and draws other labels only.
+    let trial_of = |label: &str| trial(&metrics, label, 1);
+    let (plain, random) =
+        (trial_of("batch-16-adam-1e-2-784-20-10"), trial_of("batch-16-adam-1e-2-784-20-10-random-labels"));
+    assert!(scalar(plain, "final_test_accuracy") > scalar(random, "final_test_accuracy"));
+    assert_eq!(metrics["figures"].as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -213,6 +213,36 @@ fn failures_and_panics_are_told_and_stop_nobody_else() {
 }
 
 #[test]
+fn the_report_of_what_did_not_fail_is_written_and_says_so() {
+    use hw1::device::DeviceChoice;
+    use hw1::report::{Provenance, table, write, write_all};
+    let folder = tempfile::tempdir().unwrap();
+    let toy = Toy::new(vec![Behaviour::Panic, Behaviour::Succeed, Behaviour::Fail]);
+    let run_dir = RunDir::new(folder.path().to_owned());
+    let mut jobs = [Job::new(&toy, &run_dir, "report")];
+    run(&mut jobs, &Signals::default(), &options(2)).unwrap();
+    let provenance = Provenance::now(DeviceChoice::Cpu, 2, "report");
+    let (report, metrics) = write_all(&jobs, &provenance, 1).remove(0).1.unwrap();
+    assert_eq!(metrics["trials"].as_array().unwrap().len(), 2);
+    assert_eq!(metrics["failures"].as_array().unwrap().len(), 2);
+    let text = table(&report, &jobs[0]);
+    assert!(text.contains("Partial: 2 of 4 trials failed"), "{text}");
+    assert!(text.contains("a panic of its own") || text.contains("a failure of its own"), "{text}");
+    let folders = hw1::metrics::read_run_dir(folder.path()).unwrap();
+    assert!(!folders[0].is_complete() && folders[0].metrics().unwrap().failures.len() == 2);
+
+    // Of nothing there is no report.
+    let toy = Toy::new(vec![Behaviour::Fail]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let run_dir = RunDir::new(elsewhere.path().to_owned());
+    let mut jobs = [Job::new(&toy, &run_dir, "report")];
+    run(&mut jobs, &Signals::default(), &options(1)).unwrap();
+    let error = write(&jobs[0], &provenance).map(drop).unwrap_err();
+    assert!(error.to_string().contains("no trial was finished"), "{error}");
+    assert!(!elsewhere.path().join("toy/metrics.json").exists());
+}
+
+#[test]
 fn settings_stand_before_the_first_trial_ends() {
     let folder = tempfile::tempdir().unwrap();
     run_toy(&Toy::new(vec![Behaviour::Fail]), folder.path(), 1);

@@ -26,7 +26,7 @@ fn leaves_a_whole_run_directory() {
     let study = "runs/smoke/simulate-sin-sq";
     let metrics = dir.json(&format!("{study}/metrics.json"));
     let keys: Vec<&String> = metrics.as_object().unwrap().keys().collect();
-    let expected = "asked claims experiment figures folder provenance schema settings summary table trials";
+    let expected = "asked claims experiment failures figures folder provenance schema settings summary table trials";
     assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());
     assert!(metrics["asked"].as_str().unwrap().starts_with("Networks of different depth"));
     assert_eq!(metrics["table"]["rows"].as_array().unwrap().len(), 3);

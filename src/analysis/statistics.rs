@@ -552,7 +552,13 @@ mod tests {
             assert_near(spearman(&pairs).unwrap(), expected, 1e-12, &pairs);
             assert_eq!(trend(&pairs), spearman(&pairs).unwrap());
         }
-        for none in [&[(1.0, 1.0)][..], &[], &[(1.0, 2.0), (2.0, f64::NAN)], &[(f64::NAN, 1.0), (2.0, 2.0)], &[(1.0, 2.0), (1.0, 3.0)]] {
+        for none in [
+            &[(1.0, 1.0)][..],
+            &[],
+            &[(1.0, 2.0), (2.0, f64::NAN)],
+            &[(f64::NAN, 1.0), (2.0, 2.0)],
+            &[(1.0, 2.0), (1.0, 3.0)],
+        ] {
             assert_eq!(spearman(none), None, "{none:?}");
             assert!(trend(none).is_nan(), "{none:?}");
         }
@@ -608,9 +614,11 @@ mod tests {
             let pairs: Vec<(f64, f64)> = (0..n).map(|i| (f64::from(i), f64::from(i))).collect();
             spearman_with_interval(&pairs, n as usize).unwrap()
         };
-        let exchanged: Vec<(f64, f64)> = [(0, 0), (1, 2), (2, 1), (3, 3), (4, 4), (5, 5)].map(|(x, y)| (f64::from(x), f64::from(y))).to_vec();
+        let exchanged: Vec<(f64, f64)> =
+            [(0, 0), (1, 2), (2, 1), (3, 3), (4, 4), (5, 5)].map(|(x, y)| (f64::from(x), f64::from(y))).to_vec();
         assert_eq!(perfect(6).value, 1.0);
-        let (found, next) = (perfect(6).interval.unwrap(), spearman_with_interval(&exchanged, 6).unwrap().interval.unwrap());
+        let (found, next) =
+            (perfect(6).interval.unwrap(), spearman_with_interval(&exchanged, 6).unwrap().interval.unwrap());
         assert_near(found[0], next[0], 1e-12, &"perfect");
         assert_near(found[1], next[1], 1e-12, &"perfect");
     }
@@ -643,7 +651,10 @@ mod tests {
         let half = ratio.interval.unwrap()[1];
         assert_near(half, t_quantile(2, 0.975).unwrap() * (2.0f64 / 2.0 / 3.0).sqrt(), 1e-12, &"half");
         let text = found.to_string();
-        assert_eq!(text.split(", 0.00").next().unwrap(), "a below b in 1 of 3, the same in 1 (p = 0.750, by a factor of 1.00");
+        assert_eq!(
+            text.split(", 0.00").next().unwrap(),
+            "a below b in 1 of 3, the same in 1 (p = 0.750, by a factor of 1.00"
+        );
         // Both diverged: the same, and no ratio.
         let found = PairedComparison::of_losses(("a", &[(0, f64::INFINITY)]), ("b", &[(0, f64::NAN)]));
         assert_eq!((counts(&found), found.log10_ratio), ((1, 0, 1, 0), None));

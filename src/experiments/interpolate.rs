@@ -711,8 +711,12 @@ impl Around {
     fn note(&self, settings: &Interpolate) -> Vec<String> {
         let name = format!("Batch {}, seed {}", self.batch_size, self.seed);
         let of = |index: usize| {
-            let (best, spread) = (cell(self.sharpness(index)), cell(self.spread(index)));
-            format!("{best} % in the box of {:e} (spread over starts {spread})", settings.epsilons[index])
+            let (best, spread, epsilon) = (self.sharpness(index), self.spread(index), settings.epsilons[index]);
+            if best.is_finite() {
+                format!("{} % in the box of {epsilon:e} (spread over starts {})", cell(best), cell(spread))
+            } else {
+                format!("not finite in the box of {epsilon:e}")
+            }
         };
         let known: Vec<String> =
             (0..self.sharpness.len()).filter(|&index| !self.sharpness[index].is_empty()).map(of).collect();
@@ -1017,7 +1021,11 @@ fn moves_together_at_points(lines: &[Line]) -> Claim {
     );
     let note = match (lowest(&correlations), highest(&gaps)) {
         (Some(correlation), Some(gap)) if correlation.is_finite() && gap.is_finite() => {
-            format!("Lowest correlation of the losses {}, widest gap of the accuracies {}.", cell(correlation), cell(gap))
+            format!(
+                "Lowest correlation of the losses {}, widest gap of the accuracies {}.",
+                cell(correlation),
+                cell(gap)
+            )
         }
         (Some(_), Some(_)) => "Some losses are not finite.".to_owned(),
         _ => String::new(),

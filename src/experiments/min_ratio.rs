@@ -566,11 +566,13 @@ fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Report> {
     let count = |is: &dyn Fn(&Measurements) -> bool| done.iter().filter(|trial| is(&trial.record)).count();
     let has = |name: &'static str| move |record: &Measurements| record.scalars.get(name) == Some(&1.0);
     let (met, diverged) = (count(&has("met_threshold")), count(&has("diverged")));
-    let saddles = count(&|record| record.scalars.get("negative_eigenvalues").is_some_and(|count| *count > 0.0));
     let n = done.len();
-    let lanczos_found_less =
-        count(&|record| record.scalars.get("smallest_eigenvalue").is_some_and(|value| *value < 0.0));
-    let saddles = if settings.curvature == Curvature::Exact { saddles } else { lanczos_found_less };
+    // Lanczos counts no eigenvalues, but knows the smallest.
+    let saddles = count(&|record| match settings.curvature {
+        _ if record.diverged() => false,
+        Curvature::Exact => record.scalars.get("negative_eigenvalues").is_some_and(|count| *count > 0.0),
+        Curvature::Lanczos => record.scalars.get("smallest_eigenvalue").is_some_and(|value| *value < 0.0),
+    });
     report.notes.push(format!(
         "{met} of {n} trainings ended with a gradient norm below {}; {saddles} of {n} ended where the Hessian has \
          negative eigenvalues, which is no minimum.",
@@ -621,14 +623,18 @@ fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Report> {
     Ok(report)
 }
 
-/// A scalar of all trainings that have it.
+/// A scalar of all trainings that have it. One that diverged ended nowhere.
 fn values(done: &[DoneTrial], name: &str) -> Vec<f64> {
-    done.iter().filter_map(|trial| trial.record.scalars.get(name).copied()).collect()
+    let whole = done.iter().filter(|trial| !trial.record.diverged());
+    whole.filter_map(|trial| trial.record.scalars.get(name).copied()).collect()
 }
 
-/// A ratio and the loss, of all trainings that have both.
+/// A ratio and the loss, of all trainings that have both and did not diverge.
 fn pairs(done: &[DoneTrial], ratio: &str) -> Vec<(f64, f64)> {
     let pair = |trial: &DoneTrial| {
+        if trial.record.diverged() {
+            return None;
+        }
         let scalar = |name: &str| trial.record.scalars.get(name).copied().filter(|value| value.is_finite());
         Some((scalar(ratio)?, scalar("final_train_loss")?))
     };
@@ -943,21 +949,22 @@ fn claims(settings: &MinRatio, done: &[DoneTrial]) -> Vec<Claim> {
             Claimed::Within([-HARDLY, HARDLY]),
         ));
     }
-    let losses = values(done, "final_train_loss");
-    let median = quantile(&losses, 0.5).unwrap_or(f64::NAN);
+    let median = quantile(&values(done, "final_train_loss"), 0.5).unwrap_or(f64::NAN);
+    let losses = done.iter().map(|trial| trial.record.after_training("final_train_loss").unwrap_or(f64::NAN));
     // A loss that is not finite is high.
-    let high: Vec<bool> = losses.iter().map(|loss| !loss.is_finite() || *loss > HIGH * median).collect();
+    let high: Vec<bool> = losses.map(|loss| !loss.is_finite() || loss > HIGH * median).collect();
     let (id, statement) = (
         "min-ratio-few-high",
-        format!("At most a couple of trainings, {A_COUPLE} of them, end with a high loss: above {HIGH} times the median."),
+        format!(
+            "At most a couple of trainings, {A_COUPLE} of them, end with a high loss: above {HIGH} times the median."
+        ),
     );
     let criterion = format!("a final loss above {HIGH} times the median of all, or none");
     let count = high.iter().filter(|high| **high).count();
     claims.push(if settings.warm {
         let groups = groups(settings, done, &high);
-        let shares = groups
-            .iter()
-            .map(|of_group| of_group.iter().filter(|high| **high).count() as f64 / of_group.len() as f64);
+        let shares =
+            groups.iter().map(|of_group| of_group.iter().filter(|high| **high).count() as f64 / of_group.len() as f64);
         let quantity = Quantity::new("share of stages with a high loss", shares.collect()).range([0.0, 1.0]);
         Claim::bounded(id, &statement, SEEDS, &[quantity], Claimed::AtMost(A_COUPLE), &criterion)
     } else {
@@ -999,7 +1006,7 @@ fn correlation_claim(
     let without = trials.len() - all.len();
     let note = match without {
         0 => String::new(),
-        n => format!("{n} of {} trainings, which have no ratio or no finite loss, are left out.", trials.len()),
+        n => format!("{n} of {} trainings, which diverged or have no ratio, are left out.", trials.len()),
     };
     let claim = if settings.warm {
         let group = |seed: u64| (seed - settings.seed) / settings.trainings;

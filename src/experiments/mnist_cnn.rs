@@ -110,8 +110,7 @@ impl Experiment for MnistCnn {
         let test = &cx.images()?.test;
         // Of one forward pass: the matrix's diagonal is the accuracy beside it.
         let (found, predicted, confidence) = objective.classify(test);
-        let measurements =
-            measurements.and([("final_test_loss", found.loss), ("final_test_accuracy", found.accuracy)]);
+        let measurements = measurements.and([("final_test_loss", found.loss), ("final_test_accuracy", found.accuracy)]);
         let predicted: Vec<i64> = predicted.f_to_device(Device::Cpu)?.try_into()?;
         let confidence: Vec<f64> = confidence.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.try_into()?;
         let (confusion, misclassified) = errors(&predicted, &confidence, test)?;
@@ -203,7 +202,8 @@ fn report(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Report> {
     if settings.dataset == DatasetName::Mnist {
         report.notes.push(
             "Reported, all as running means over an epoch while training: CNN_1 starts at train loss 0.335, accuracy \
-             0.907; CNN_3 ends at 0.0098, 0.9968.".to_owned(),
+             0.907; CNN_3 ends at 0.0098, 0.9968."
+                .to_owned(),
         );
     }
     let data = settings.spec().title();
@@ -306,7 +306,9 @@ fn claims(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Vec<Claim>> {
     let mut claims = vec![
         Claim::counted(
             "mnist-cnn-loss-falls",
-            &format!("The training loss falls with every model: its running mean and the epoch correlate at {FALLS} or below."),
+            &format!(
+                "The training loss falls with every model: its running mean and the epoch correlate at {FALLS} or below."
+            ),
             SEEDS,
             &falls,
             &format!("Spearman's correlation of epoch and running training loss at most {FALLS} with every model"),
@@ -361,7 +363,7 @@ fn overfitting(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Claim> {
             of_model.push(train - test);
             half = half.max(half_of_share(test, settings.test_size));
         }
-        let name = format!("gap of train and test accuracy of {}", named.label());
+        let name = format!("gap of {}", named.label());
         gaps.push(Quantity::new(name, of_model).range([-1.0, 1.0]).further_half(half));
     }
     Ok(Claim::bounded(

@@ -311,8 +311,8 @@ fn claims(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Vec<Claim>> {
             trends.push(trend(&small));
             shares.push(share_of_slope(&small, &large));
         }
-        let improves = if sign > 0.0 { "" } else { "minus " };
-        rises.push(Quantity::new(format!("size and {improves}{words}"), trends).range([-1.0, 1.0]));
+        let negated = if sign > 0.0 { "" } else { " (negated)" };
+        rises.push(Quantity::new(format!("size and {words}{negated}"), trends).range([-1.0, 1.0]));
         left.push(Quantity::new(words, shares));
     }
     Ok(vec![
@@ -392,7 +392,8 @@ impl Level {
                 })
             };
             let Some(trials) = models.iter().map(of_model).collect::<Option<Vec<_>>>() else { continue };
-            let curve = |name: &str| trials.iter().map(|trial| trial.record.after_training(name)).collect::<Result<Vec<f64>>>();
+            let curve =
+                |name: &str| trials.iter().map(|trial| trial.record.after_training(name)).collect::<Result<Vec<f64>>>();
             let error = |name: &str| Ok::<_, anyhow::Error>(curve(name)?.iter().map(|right| 1.0 - right).collect());
             level.seeds.push(seed);
             level.test_error.push(error("final_test_accuracy")?);
@@ -675,11 +676,17 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_slope_is_a_share_or_no_number() {
-        let line = |slope: f64, from: i32| (from..from + 4).map(|x| (f64::from(x), slope * f64::from(x))).collect::<Vec<_>>();
+        let line =
+            |slope: f64, from: i32| (from..from + 4).map(|x| (f64::from(x), slope * f64::from(x))).collect::<Vec<_>>();
         assert!((share_of_slope(&line(2.0, 0), &line(0.5, 10)) - 0.25).abs() < 1e-12);
         assert!((share_of_slope(&line(2.0, 0), &line(-1.0, 10)) + 0.5).abs() < 1e-12);
         assert_eq!(share_of_slope(&line(2.0, 0), &line(0.0, 10)), 0.0);
-        for (small, large) in [(line(0.0, 0), line(1.0, 9)), (line(-1.0, 0), line(1.0, 9)), (line(1.0, 0), line(1.0, 9)[..1].to_vec()), (Vec::new(), line(1.0, 0))] {
+        for (small, large) in [
+            (line(0.0, 0), line(1.0, 9)),
+            (line(-1.0, 0), line(1.0, 9)),
+            (line(1.0, 0), line(1.0, 9)[..1].to_vec()),
+            (Vec::new(), line(1.0, 0)),
+        ] {
             assert!(share_of_slope(&small, &large).is_nan(), "{small:?} {large:?}");
         }
     }

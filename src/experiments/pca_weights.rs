@@ -10,8 +10,8 @@ use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::data::functions::evenly_spaced;
 use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
-    TRAININGS_FLAG, Trial as TrialTrait, cell, check,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
+    Trial as TrialTrait, cell, check,
 };
 use crate::model::Classifier;
 use crate::objective::CrossEntropy;

@@ -179,7 +179,9 @@ fn report(settings: &RandomLabels, corruption: f64, done: &[Done<RandomLabels>])
         ]);
     }
     if settings.dataset == DatasetName::Mnist && corruption == 1.0 {
-        report.notes.push("Reported: train loss (running) 2.303 → 0.286, test loss 2.302 → 17.02 over 100 epochs.".to_owned());
+        report
+            .notes
+            .push("Reported: train loss (running) 2.303 → 0.286, test loss 2.302 → 17.02 over 100 epochs.".to_owned());
     }
     let data = settings.spec().title();
     let mut panels = Vec::new();
@@ -219,8 +221,16 @@ fn report(settings: &RandomLabels, corruption: f64, done: &[Done<RandomLabels>])
 /// Several levels of corruption side by side, as figure 1 of Zhang et al.
 fn levels_report(settings: &RandomLabels, levels: &[f64], done: &[Done<RandomLabels>]) -> Result<Report> {
     let mut report = Report::default();
-    let columns =
-        ["labels", "parameters", "seed", "epochs to fit (running)", "train loss", "train accuracy", "test loss", "test error"];
+    let columns = [
+        "labels",
+        "parameters",
+        "seed",
+        "epochs to fit (running)",
+        "train loss",
+        "train accuracy",
+        "test loss",
+        "test error",
+    ];
     report.columns = columns.map(str::to_owned).to_vec();
     let (mut accuracy, mut error) = (Vec::new(), Vec::new());
     let (mut times, mut errors) = (Vec::new(), Vec::new());
@@ -288,7 +298,11 @@ fn levels_report(settings: &RandomLabels, levels: &[f64], done: &[Done<RandomLab
              test images after {} epochs, against the share of training labels that are drawn anew; guessing has an \
              error of 0.9.{}",
             100.0 * settings.fitted,
-            if never > 0 { format!(" ({never} of {} trainings never do, and are left out)", done.len()) } else { String::new() },
+            if never > 0 {
+                format!(" ({never} of {} trainings never do, and are left out)", done.len())
+            } else {
+                String::new()
+            },
             settings.epochs,
             repeats::caption(settings.repeats)
         ),
@@ -324,7 +338,8 @@ fn claims(settings: &RandomLabels, done: &[Done<RandomLabels>], whole: &[&Done<R
     let mut fitted = Vec::new();
     for &level in settings.corruption.levels().iter().filter(|level| **level > 0.0) {
         let of_level = done.iter().filter(|trial| trial.trial.corruption == level);
-        let accuracies = of_level.map(|trial| trial.record.after_training("final_train_accuracy")).collect::<Result<Vec<_>>>()?;
+        let accuracies =
+            of_level.map(|trial| trial.record.after_training("final_train_accuracy")).collect::<Result<Vec<_>>>()?;
         let name = format!("final train accuracy at corruption {level}");
         fitted.push(Quantity::new(name, accuracies).range([0.0, 1.0]));
     }
@@ -383,7 +398,8 @@ fn level_claims(
         let of_seed = |seed| -> Vec<(f64, f64)> {
             points.iter().filter(|(of, _)| *of == seed).map(|(_, point)| *point).collect()
         };
-        let seeds: Vec<u64> = (settings.seed..settings.seed + settings.repeats).filter(|seed| !of_seed(*seed).is_empty()).collect();
+        let seeds: Vec<u64> =
+            (settings.seed..settings.seed + settings.repeats).filter(|seed| !of_seed(*seed).is_empty()).collect();
         let trends = seeds.iter().map(|&seed| trend(&of_seed(seed))).collect();
         let name = format!("Spearman's correlation of corruption and {what} within a seed");
         let quantity = Quantity::new(name.clone(), trends).range([-1.0, 1.0]);

@@ -651,16 +651,17 @@ fn configuration_claims(configurations: &[Configuration]) -> Vec<Claim> {
             .differing_from(NOVAK)
     };
     // Numbered as cases; each compared with the one that differs in nothing else.
-    let compared = |name: [&str; 2], lower: fn(&Configuration) -> bool, beside: fn(&Configuration, &Configuration) -> bool| {
-        let (mut low, mut high) = (Vec::new(), Vec::new());
-        for (case, each) in (0..).zip(fitted().filter(|each| lower(each))) {
-            if let Some(other) = fitted().find(|other| !std::ptr::eq(*other, each) && beside(each, other)) {
-                low.push((case, each.jacobian));
-                high.push((case, other.jacobian));
+    let compared =
+        |name: [&str; 2], lower: fn(&Configuration) -> bool, beside: fn(&Configuration, &Configuration) -> bool| {
+            let (mut low, mut high) = (Vec::new(), Vec::new());
+            for (case, each) in (0..).zip(fitted().filter(|each| lower(each))) {
+                if let Some(other) = fitted().find(|other| !std::ptr::eq(*other, each) && beside(each, other)) {
+                    low.push((case, each.jacobian));
+                    high.push((case, other.jacobian));
+                }
             }
-        }
-        PairedComparison::of_numbers((name[0], &low), (name[1], &high))
-    };
+            PairedComparison::of_numbers((name[0], &low), (name[1], &high))
+        };
     let labels = compared(
         ["the Jacobian norm on true labels", "that on random labels"],
         |each| !each.recipe.random_labels,
@@ -669,16 +670,17 @@ fn configuration_claims(configurations: &[Configuration]) -> Vec<Claim> {
     // Each with the next larger batch.
     let (mut smaller, mut larger) = (Vec::new(), Vec::new());
     for (case, each) in (0..).zip(fitted()) {
-        let beside = fitted().filter(|other| {
-            other.recipe.batch_size > each.recipe.batch_size && each.is_beside(other, false, true)
-        });
+        let beside = fitted()
+            .filter(|other| other.recipe.batch_size > each.recipe.batch_size && each.is_beside(other, false, true));
         if let Some(next) = beside.min_by_key(|other| other.recipe.batch_size) {
             smaller.push((case, each.jacobian));
             larger.push((case, next.jacobian));
         }
     }
-    let batches =
-        PairedComparison::of_numbers(("the Jacobian norm with the smaller batch", &smaller), ("that with the larger", &larger));
+    let batches = PairedComparison::of_numbers(
+        ("the Jacobian norm with the smaller batch", &smaller),
+        ("that with the larger", &larger),
+    );
     vec![
         gap(
             "sensitivity-generalization-gap",
@@ -730,7 +732,13 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         .filter(|seed| done.iter().any(|trial| trial.trial.seed() == *seed))
         .collect();
     // Of each seed the worst of its trainings of a kind, and whether it is as claimed.
-    let claim = |id: &str, statement: &str, criterion: &str, worst: fn(&[f64]) -> Option<f64>, holds: fn(f64) -> bool, of: &dyn Fn(&DoneTrial) -> Result<Option<f64>>| -> Result<Claim> {
+    let claim = |id: &str,
+                 statement: &str,
+                 criterion: &str,
+                 worst: fn(&[f64]) -> Option<f64>,
+                 holds: fn(f64) -> bool,
+                 of: &dyn Fn(&DoneTrial) -> Result<Option<f64>>|
+     -> Result<Claim> {
         let (mut held, mut all) = (Vec::new(), Vec::new());
         for &seed in &seeds {
             let mut numbers = Vec::new();
@@ -742,20 +750,24 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
                 all.push(worst);
             }
         }
-        let [low, high] = [lowest(&all), highest(&all)].map(|end| end.map_or(String::new(), |end| cell(end).to_string()));
+        let [low, high] =
+            [lowest(&all), highest(&all)].map(|end| end.map_or(String::new(), |end| cell(end).to_string()));
         let range = match all.len() {
             0 => String::new(),
             1 => format!("The {criterion}: {low}."),
             n => format!("The {criterion}: {low} to {high} over {n} seeds."),
         };
-        let short = if settings.epochs < EPOCHS { format!("Fewer than {EPOCHS} epochs tell nothing.") } else { String::new() };
+        let short =
+            if settings.epochs < EPOCHS { format!("Fewer than {EPOCHS} epochs tell nothing.") } else { String::new() };
         let criterion = format!("{criterion}; as claimed in all trainings of the seed that it is said of");
         Ok(Claim::counted(id, statement, SEEDS, &held, &criterion).noting(&range).noting(&short).and("worst", all))
     };
     let mut claims = vec![
         claim(
             "sensitivity-adam-loss-falls",
-            &format!("Adam's models start with a high loss that falls: to at most {FALLEN} of the first epoch's running mean."),
+            &format!(
+                "Adam's models start with a high loss that falls: to at most {FALLEN} of the first epoch's running mean."
+            ),
             "final train loss by the running mean of the first epoch, with Adam, the highest of a seed",
             highest,
             |ratio| ratio <= FALLEN,
@@ -767,7 +779,9 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         )?,
         claim(
             "sensitivity-sgd-accuracy-rises",
-            &format!("SGD's models start with a low accuracy that rises: by at least {RISEN} above the first epoch's running mean."),
+            &format!(
+                "SGD's models start with a low accuracy that rises: by at least {RISEN} above the first epoch's running mean."
+            ),
             "final train accuracy minus the running mean of the first epoch, with SGD, the lowest of a seed",
             lowest,
             |rise| rise >= RISEN,
@@ -867,7 +881,9 @@ mod tests {
         let mut all = Vec::new();
         for (i, way) in ["adam 1e-3", "adam 1e-2", "sgd 1e-1", "sgd 1e-2", "sgd 1e-3"].iter().enumerate() {
             let up = i as f64 / 100.0;
-            for (batch, labels, norm) in [(32, "", 1.0), (256, "", 2.0), (32, " random-labels", 4.0), (256, " random-labels", 3.0)] {
+            for (batch, labels, norm) in
+                [(32, "", 1.0), (256, "", 2.0), (32, " random-labels", 4.0), (256, " random-labels", 3.0)]
+            {
                 // The gap rises with the norm among all, and falls with it on true labels.
                 let gap = if labels.is_empty() { 0.1 - norm / 100.0 - up } else { 0.5 + norm + up };
                 all.push(configuration(&format!("{batch} {way}{labels}"), norm + up, gap));

@@ -324,8 +324,7 @@ fn prediction_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> 
     let x = evenly_spaced(settings.domain, settings.validation_size);
     let y = settings.function.values(&x).map_err(anyhow::Error::msg)?;
     let points = |values: &[f64]| x.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>();
-    let mut predictions =
-        vec![Series::new("ground truth", Color::Ink, points(&y))];
+    let mut predictions = vec![Series::new("ground truth", Color::Ink, points(&y))];
     let mut errors = Vec::new();
     for trial in done {
         let prediction = trial.record.series("prediction")?;

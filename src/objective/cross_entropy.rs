@@ -535,7 +535,9 @@ mod tests {
             let model: Classifier = model.parse().unwrap();
             let theta = model.layout().initial(5, "ties", Kind::Float, Device::Cpu) * 1e-3;
             let samples = Samples { images: rough_batch(1500), labels: batch(1500).1 };
-            for objective in [CrossEntropy::explicit(&model, theta.copy()), CrossEntropy::by_autograd(&model, theta.copy())] {
+            for objective in
+                [CrossEntropy::explicit(&model, theta.copy()), CrossEntropy::by_autograd(&model, theta.copy())]
+            {
                 let (found, classes, _) = objective.classify(&samples);
                 let right = classes.eq_tensor(&samples.labels).sum(Kind::Int64).int64_value(&[]);
                 assert_eq!(found.accuracy, right as f64 / 1500.0, "{model}");
