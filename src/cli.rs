@@ -678,3 +678,53 @@ fn print(text: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{Fingerprint, Finished, RAISED, version};
+    use std::collections::BTreeSet;
+
+    /// Folder and fingerprint of every study's first trial under the report's settings.
+    fn first_trials() -> Vec<(String, Fingerprint)> {
+        let studies = REGISTRY.iter().flat_map(|entry| (entry.studies)(&Layers::default()).unwrap());
+        let first = |study: &dyn Study| study.plan(&Finished::new(), "cpu").unwrap().remove(0).fingerprint;
+        studies.map(|study| (study.folder(), first(study.as_ref()))).collect()
+    }
+
+    #[test]
+    fn every_studys_fingerprints_are_pinned() {
+        // Other ones mean that no record of before counts: only where results change.
+        let pinned = [
+            ("simulate-sin-sq", "d12542636d6f9a5bf54b451f"),
+            ("simulate-sign-sin", "eabfaa10f2939715002386ba"),
+            ("mnist-cnn", "d9e46e423da5a33e0490caa8"),
+            ("pca-weights", "c1e5cea254430506e8f7b8d5"),
+            ("grad-norm", "5e996695c91514a13cefd0d5"),
+            ("min-ratio", "ef127aa60879a2a896470685"),
+            ("random-labels", "0c987247ead6a0a5ffbd1cad"),
+            ("params-sweep", "a3b034687ea2d0599842b56d"),
+            ("interpolate", "4f1862b06ad802efcc911b18"),
+            ("sensitivity", "ebc08dda24b8ee5041648dfa"),
+        ];
+        let found = first_trials();
+        let found: Vec<(&str, &str)> = found.iter().map(|(folder, first)| (folder.as_str(), first.as_str())).collect();
+        assert_eq!(found, pinned);
+    }
+
+    #[test]
+    fn a_raised_shared_version_changes_every_studys_fingerprints() {
+        let before = first_trials();
+        RAISED.set(Some(1));
+        let raised = first_trials();
+        RAISED.set(None);
+        for ((folder, before), (_, raised)) in before.iter().zip(&raised) {
+            assert_ne!(before, raised, "{folder}");
+        }
+        assert_eq!(first_trials(), before);
+        // Whichever is raised, there is no way back to a version of before.
+        let versions: Vec<u32> = [(3, 0), (3, 1), (4, 1), (4, 2)].map(|(study, shared)| version(study, shared)).into();
+        assert_eq!(versions.iter().collect::<BTreeSet<_>>().len(), versions.len());
+        assert!(versions.is_sorted());
+    }
+}

@@ -3,7 +3,8 @@
 
 use anyhow::{Result, bail, ensure};
 use serde::{Serialize, Serializer};
-use std::ffi::{CStr, CString};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -57,6 +58,29 @@ impl DeviceChoice {
             Self::Cpu => "cpu",
             Self::Cuda(_) => "cuda",
         }
+    }
+
+    /// The GPU's name, as its driver tells it; `None` for the CPU.
+    #[must_use]
+    pub fn gpu_name(self) -> Option<String> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda(index) => {
+                Some(cuda_name(c"libcuda.so.1", index).unwrap_or_else(|| "unnamed CUDA device".into()))
+            }
+        }
+    }
+
+    /// Variables that are set and make the libraries that compute on it round in another way than hw1 has them do.
+    #[must_use]
+    pub fn environment(self) -> BTreeMap<&'static str, String> {
+        let on_cuda: &[(&str, &str)] = if self == Self::Cpu { &[] } else { &ROUNDING_ON_CUDA };
+        let variables = ROUNDING.iter().map(|name| (*name, "")).chain(on_cuda.iter().copied());
+        let set = variables.filter_map(|(name, usual)| {
+            let value = std::env::var_os(name)?.to_string_lossy().into_owned();
+            (value != usual).then_some((name, value))
+        });
+        set.collect()
     }
 
     /// Opens the device for this process.
@@ -134,6 +158,22 @@ pub extern "C" fn mkl_serv_intel_cpu_true() -> i32 {
     })
 }
 
+/// Variables by which libtorch and the libraries below it choose among ways to compute that round differently.
+const ROUNDING: [&str; 8] = [
+    "ATEN_CPU_CAPABILITY",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+];
+
+/// The same on a CUDA device, each with what [`DeviceChoice::open`] sets where nothing else is set: full float32
+/// products (convolutions use TF32 by default), and repeatable cuBLAS.
+const ROUNDING_ON_CUDA: [(&str, &str); 2] = [("NVIDIA_TF32_OVERRIDE", "0"), ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")];
+
 /// CUDA devices that answer. Before the first tensor of a process, as `DeviceChoice::open`.
 ///
 /// # Errors
@@ -162,7 +202,7 @@ pub fn libtorch_version() -> Option<String> {
         if symbol.is_null() {
             return None;
         }
-        std::mem::transmute::<*mut libc::c_void, extern "C" fn() -> u64>(symbol)()
+        std::mem::transmute::<*mut c_void, extern "C" fn() -> u64>(symbol)()
     };
     let [major, minor, patch, ..] = version.to_be_bytes();
     Some(format!("{major}.{minor}.{patch}"))
@@ -198,11 +238,7 @@ pub fn libtorch_folder() -> Option<PathBuf> {
 /// "no CUDA" for ever.
 fn open_cuda() -> Result<()> {
     const WAY_OUT: &str = "run `scripts/setup --cuda` for the libraries, or use --device cpu";
-    for (variable, value) in [
-        // Full float32 products (convolutions use TF32 by default), and repeatable cuBLAS.
-        ("NVIDIA_TF32_OVERRIDE", "0"),
-        ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
-    ] {
+    for (variable, value) in ROUNDING_ON_CUDA {
         if std::env::var_os(variable).is_none() {
             // SAFETY: called from main before any other thread is started.
             unsafe { std::env::set_var(variable, value) };
@@ -226,6 +262,35 @@ fn open_cuda() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The name of the CUDA device that this process sees under an index, by the driver's library. `None` where it
+/// does not say.
+fn cuda_name(library: &CStr, index: usize) -> Option<String> {
+    type Init = extern "C" fn(u32) -> i32;
+    type Get = extern "C" fn(*mut i32, i32) -> i32;
+    type GetName = extern "C" fn(*mut c_char, i32, i32) -> i32;
+    const LENGTH: i32 = 256;
+    let index = i32::try_from(index).ok()?;
+    let mut device = 0;
+    let mut name = [0; LENGTH as usize + 1];
+    // SAFETY: functions of CUDA's driver interface, whose signatures have never changed; it writes one number, and
+    // a text of up to LENGTH bytes with its end. The library stays open, as libtorch's own use of it does.
+    unsafe {
+        let handle = libc::dlopen(library.as_ptr(), libc::RTLD_NOW);
+        if handle.is_null() {
+            return None;
+        }
+        let symbol = |name: &CStr| Some(libc::dlsym(handle, name.as_ptr())).filter(|symbol| !symbol.is_null());
+        let init = std::mem::transmute::<*mut c_void, Init>(symbol(c"cuInit")?);
+        let get = std::mem::transmute::<*mut c_void, Get>(symbol(c"cuDeviceGet")?);
+        let get_name = std::mem::transmute::<*mut c_void, GetName>(symbol(c"cuDeviceGetName")?);
+        if init(0) != 0 || get(&raw mut device, index) != 0 || get_name(name.as_mut_ptr(), LENGTH, device) != 0 {
+            return None;
+        }
+        let name = CStr::from_ptr(name.as_ptr()).to_string_lossy().trim().to_owned();
+        Some(name).filter(|name| !name.is_empty())
+    }
 }
 
 /// The processor's model name, or its architecture where the system does not say.
@@ -265,6 +330,36 @@ pub fn glibc_version() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_gpu_is_called_as_its_driver_calls_it() {
+        const DRIVER: &str = r#"
+            int cuInit(unsigned flags) { return flags; }
+            int cuDeviceGet(int *device, int index) { *device = 10 * index; return index > 1; }
+            int cuDeviceGetName(char *name, int length, int device) {
+                const char *text = "Test GPU ?  ";
+                int i = 0;
+                while (i < length - 1 && text[i]) { name[i] = text[i] == '?' ? '0' + device / 10 : text[i]; i++; }
+                name[i] = 0;
+                return 0;
+            }
+        "#;
+        let folder = tempfile::tempdir().unwrap();
+        let (source, library) = (folder.path().join("driver.c"), folder.path().join("driver.so"));
+        std::fs::write(&source, DRIVER).unwrap();
+        let built =
+            std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+        assert!(built.unwrap().success());
+        let library = CString::new(library.into_os_string().into_encoded_bytes()).unwrap();
+        assert_eq!(cuda_name(&library, 0).as_deref(), Some("Test GPU 0"));
+        assert_eq!(cuda_name(&library, 1).as_deref(), Some("Test GPU 1"));
+        // There is no such device; no such library; none of CUDA's.
+        for (library, index) in [(&*library, 2), (&*library, usize::MAX), (c"no-such-library.so", 0), (c"libm.so.6", 0)]
+        {
+            assert_eq!(cuda_name(library, index), None);
+        }
+    }
 
     #[test]
     fn devices_parse_and_print() {

@@ -1,9 +1,11 @@
 //! Checks of the machine: what a run on it would find, and what to do where something is amiss. Asks
 //! no network, and leaves nothing behind.
 
+use crate::backend::Backend;
 use crate::data::mnist;
 use crate::device::{
-    computes, cpu_features, cpu_name, cuda_devices, has_nvidia_gpu, libtorch_folder, libtorch_version, mkl_choice,
+    DeviceChoice, computes, cpu_features, cpu_name, cuda_devices, has_nvidia_gpu, libtorch_folder, libtorch_version,
+    mkl_choice,
 };
 use crate::error::one_line;
 use crate::files::{free_space, try_folder};
@@ -113,7 +115,10 @@ fn processor() -> (State, String) {
     if cfg!(target_arch = "x86_64") && !features.contains(&"AVX2") {
         return (State::Warning, format!("{what}; without AVX2 training is several times slower"));
     }
-    if cfg!(target_arch = "x86_64") { (State::Ok, format!("{what}; {mkl}")) } else { (State::Ok, what) }
+    let mut words = vec![what];
+    words.extend(cfg!(target_arch = "x86_64").then(|| mkl.to_owned()));
+    words.extend(Backend::of(DeviceChoice::Cpu).switches());
+    (State::Ok, words.join("; "))
 }
 
 fn memory() -> (State, String) {

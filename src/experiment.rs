@@ -23,6 +23,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
+/// Raised when the mathematics changes that all studies share, such as that of the kernels, so that no older
+/// record counts. Part of every study's version.
+pub const SHARED_VERSION: u32 = 0;
+
+/// The version that fingerprints cover, of a study's own and the shared one: another whenever either is raised.
+#[must_use]
+pub fn version(study: u32, shared: u32) -> u32 {
+    study + shared
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Another [`SHARED_VERSION`], on this thread.
+    pub(crate) static RAISED: std::cell::Cell<Option<u32>> = const { std::cell::Cell::new(None) };
+}
+
+fn shared_version() -> u32 {
+    #[cfg(test)]
+    if let Some(raised) = RAISED.get() {
+        return raised;
+    }
+    SHARED_VERSION
+}
+
 /// One subcommand. The value is its settings, read from its TOML file.
 pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Subcommand, and TOML file under `experiments/`.
@@ -31,7 +55,8 @@ pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
     const ABOUT: &'static str;
     /// `include_str!` of the TOML file: every setting with its default, and the presets.
     const SETTINGS: &'static str;
-    /// Raised when the mathematics changes, so that older records no longer count.
+    /// Raised when the mathematics of this study alone changes, so that older records of it no longer count;
+    /// [`SHARED_VERSION`] where that of all studies does.
     const VERSION: u32;
     /// A setting whose value chooses defaults for others (`[variant.<value>]` in the TOML file)
     /// and, given as a list, makes a study of each value.
@@ -703,6 +728,7 @@ pub type Finished = BTreeMap<Fingerprint, AnyRecord>;
 pub trait Study: Send + Sync {
     /// The subcommand.
     fn experiment(&self) -> &'static str;
+    /// Its own and the shared one together.
     fn version(&self) -> u32;
     fn folder(&self) -> String;
     /// What it asks, in a few sentences: the first paragraph of its TOML file.
@@ -729,7 +755,7 @@ impl<E: Experiment> Study for E {
     }
 
     fn version(&self) -> u32 {
-        E::VERSION
+        version(E::VERSION, shared_version())
     }
 
     fn folder(&self) -> String {
@@ -753,6 +779,7 @@ impl<E: Experiment> Study for E {
 
     fn plan(&self, finished: &Finished, device_kind: &str) -> Result<Vec<Planned>> {
         let data = Experiment::data(self).map(|spec| spec.identity());
+        let version = Study::version(self);
         let named = |records: &Records<E>| -> Result<Vec<Planned>> {
             self.trials(records)?
                 .iter()
@@ -762,7 +789,7 @@ impl<E: Experiment> Study for E {
                         label: self.label(trial),
                         seed: trial.seed(),
                         cost: trial.cost(),
-                        fingerprint: Fingerprint::of(E::NAME, E::VERSION, device_kind, data.as_deref(), &json),
+                        fingerprint: Fingerprint::of(E::NAME, version, device_kind, data.as_deref(), &json),
                         trial: json,
                     })
                 })

@@ -648,16 +648,16 @@ fn provenance(metrics: &Metrics) -> Map<String, Value> {
     let of = &metrics.provenance;
     let data = of.data.as_ref().map(|data| data.identity.clone());
     let fields = [
-        ("version", &of.version),
-        ("commit", &of.commit),
-        ("libtorch", &of.libtorch),
-        ("device", &of.device),
-        ("cpu", &of.cpu),
-        ("mkl", &of.mkl),
-        ("preset", &of.preset),
-        ("data", &data),
+        ("version", json!(of.version)),
+        ("commit", json!(of.commit)),
+        ("device", json!(of.device)),
+        ("other_backends", json!(of.other_backends)),
+        ("preset", json!(of.preset)),
+        ("data", json!(data)),
     ];
-    fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+    let backend = serde_json::to_value(&of.backend).ok().and_then(|said| said.as_object().cloned());
+    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+    fields.chain(backend.unwrap_or_default()).collect()
 }
 
 /// Every scalar of the labels that both have, and the number of parameters with them.

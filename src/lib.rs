@@ -10,7 +10,7 @@
 //! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share;
 //!   [`repeats`]: what several seeds show together
 //! - [`claim`]: from numbers to verdicts; [`shown`]: from numbers to text
-//! - [`run_dir`]: every path and every write
+//! - [`run_dir`]: every path and every write; [`backend`]: what a trial's bits depend on beside the trial
 //! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ; [`kernels`]: its inner loops in float32 on a CPU
 //! - [`model`] architectures and the layout of θ; [`data`] what is learned from
@@ -23,6 +23,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used)] // bad input never panics
 
 pub mod analysis;
+pub mod backend;
 pub mod bench;
 pub mod checkpoint;
 pub mod claim;

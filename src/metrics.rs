@@ -1,6 +1,7 @@
 //! The reader's side of metrics.json: what the commands that look at runs need of it, typed; the
 //! series, which are most of its bytes, are skipped. report.rs writes it. Reads, never writes.
 
+use crate::backend::Said;
 use crate::claim::Verdict;
 use crate::run_dir::StudyDir;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -42,10 +43,11 @@ pub struct Failure {
 pub struct Provenance {
     pub version: Option<String>,
     pub commit: Option<String>,
-    pub libtorch: Option<String>,
     pub device: Option<String>,
-    pub cpu: Option<String>,
-    pub mkl: Option<String>,
+    #[serde(flatten)]
+    pub backend: Said,
+    /// What computed trials that were reused, with their number, where it was something else.
+    pub other_backends: Option<Value>,
     pub preset: Option<String>,
     /// `None` where points are computed.
     pub data: Option<Data>,

@@ -379,7 +379,8 @@ fn pool(h: &Tensor) -> Tensor {
 }
 
 /// `HW1_ONEDNN_LAYOUT=0` sends convolutions through plain tensors, for comparison.
-fn one_dnn_wanted() -> bool {
+#[must_use]
+pub fn one_dnn_wanted() -> bool {
     static WANTED: OnceLock<bool> = OnceLock::new();
     *WANTED.get_or_init(|| std::env::var_os("HW1_ONEDNN_LAYOUT").is_none_or(|value| value != "0"))
 }

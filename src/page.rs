@@ -6,6 +6,7 @@
 //! load or restyle anything there, and the image has an alternative text as any other. Escaped by
 //! percent signs they grow by a twentieth, in base64 by a third.
 
+use crate::backend::Said;
 use crate::claim::Verdict;
 use crate::error::one_line;
 use crate::metrics::{self, Answer, LinedUp, lined_up, read_run_dir};
@@ -162,10 +163,12 @@ struct Metrics {
 struct Provenance {
     version: String,
     commit: String,
-    libtorch: String,
     device: String,
-    cpu: String,
-    mkl: String,
+    #[serde(flatten)]
+    backend: Said,
+    /// What computed trials that were reused, with their number.
+    #[serde(default)]
+    other_backends: Vec<Map<String, Value>>,
     jobs: u32,
     preset: String,
     command: Vec<String>,
@@ -566,6 +569,41 @@ impl Provenance {
             .collect::<Vec<_>>()
             .join(" ")
             .replace(char::is_control, " ")
+    }
+
+    /// "Intel Xeon, 512-bit vectors, MKL native, …": as far as it is said.
+    fn computed_by(&self) -> String {
+        let Said { cpu, gpu, vector_bits, mkl, kernels, layout, libtorch: _, environment } = &self.backend;
+        let named = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name} {value}"));
+        let words = [
+            cpu.clone(),
+            gpu.clone(),
+            vector_bits.map(|bits| format!("{bits}-bit vectors")),
+            named("MKL", mkl),
+            named("kernels", kernels),
+            named("layout", layout),
+        ];
+        let set = environment.iter().flatten().map(|(name, value)| format!("{name}={value}"));
+        words.into_iter().flatten().chain(set).collect::<Vec<_>>().join(", ")
+    }
+
+    fn libtorch(&self) -> &str {
+        self.backend.libtorch.as_deref().unwrap_or("unknown")
+    }
+
+    /// "2 trials were computed before by cpu …, kernels libtorch, …"; empty where all are of this backend.
+    fn reused(&self) -> String {
+        let told = self.other_backends.iter().map(|other| {
+            let trials = other.get("trials").and_then(Value::as_u64).unwrap_or(0);
+            let is_part = |(name, _): &(&String, &Value)| name.as_str() != "trials";
+            let parts = other.iter().filter(is_part).map(|(name, value)| match value {
+                Value::String(text) => format!("{name} {text}"),
+                other => format!("{name} {other}"),
+            });
+            let parts: Vec<String> = parts.collect();
+            format!("{} computed before by {}", counted(trials as usize, "trial was", "trials were"), parts.join(", "))
+        });
+        told.collect::<Vec<_>>().join("; ")
     }
 
     fn took(&self) -> String {

@@ -2,9 +2,10 @@
 //! figures, and the table on standard output. Reads records only, so it never retrains.
 
 use crate::analysis::statistics::FEWEST;
+use crate::backend::Backend;
 use crate::claim::Claim;
 use crate::data::batches::{DataSpec, DatasetName};
-use crate::device::{DeviceChoice, cpu_name, mkl_choice};
+use crate::device::DeviceChoice;
 use crate::experiment::Report;
 use crate::files::sha256;
 use crate::metrics::SCHEMA;
@@ -23,10 +24,9 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Provenance {
     version: &'static str,
     commit: &'static str,
-    libtorch: &'static str,
     device: DeviceChoice,
-    cpu: String,
-    mkl: &'static str,
+    #[serde(flatten)]
+    backend: Backend,
     jobs: usize,
     preset: String,
     command: Vec<String>,
@@ -36,16 +36,14 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Of this process, starting now.
+    /// Of this process, starting now, on a device that it has opened.
     #[must_use]
     pub fn now(device: DeviceChoice, jobs: usize, preset: &str) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             commit: env!("HW1_COMMIT"),
-            libtorch: env!("HW1_LIBTORCH"),
             device,
-            cpu: cpu_name(),
-            mkl: mkl_choice(),
+            backend: Backend::of(device),
             jobs,
             preset: preset.to_owned(),
             command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
@@ -70,6 +68,13 @@ impl Provenance {
 /// Where images come from.
 fn origin(spec: &DataSpec) -> Value {
     json!({"name": spec.title(), "identity": spec.identity(), "synthetic": spec.dataset == DatasetName::Synthetic})
+}
+
+/// What computed reused trials, with their number; always a map, whatever stands in a record.
+fn of_other_backend((backend, trials): &(Value, usize)) -> Value {
+    let mut other = backend.as_object().cloned().unwrap_or_default();
+    other.insert("trials".into(), (*trials).into());
+    other.into()
 }
 
 fn timestamp() -> String {
@@ -103,6 +108,11 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
     }
     let (_, settings) = job.study.settings()?;
 
+    let mut whence = provenance.complete(job.study.data().as_ref())?;
+    let others: Vec<Value> = job.of_other_backends(&provenance.backend).map(of_other_backend).collect();
+    if !others.is_empty() {
+        whence["other_backends"] = others.into();
+    }
     let figures: Vec<Value> = (report.figures.iter())
         .map(|figure| json!({"name": figure.name, "title": figure.title, "caption": figure.caption}))
         .collect();
@@ -112,7 +122,7 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
         "folder": job.study.folder(),
         "asked": job.study.asked(),
         "settings": settings,
-        "provenance": provenance.complete(job.study.data().as_ref())?,
+        "provenance": whence,
         "trials": trials(job)?,
         "failures": job.failures.iter().map(|(trial, why)| json!({"trial": trial, "why": why})).collect::<Vec<_>>(),
         "table": {"columns": report.columns, "rows": rows, "notes": report.notes},

@@ -1,6 +1,7 @@
 //! The run directory: every path, every write. A file appears whole or not at all; a trial's
 //! record appears last, so its existence means that the trial is done.
 
+use crate::backend::Backend;
 use crate::checkpoint::{self, State};
 use crate::error::Unwritable;
 use crate::experiment::{AnyRecord, Fingerprint, Planned, Study};
@@ -96,7 +97,7 @@ pub struct StudyDir {
 }
 
 /// What `trials/<fingerprint>.json` holds.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct RecordFile {
     schema: u32,
     experiment: String,
@@ -106,6 +107,10 @@ struct RecordFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<String>,
     trial: Value,
+    /// What computed it, as the [`Backend`] of then says; `None` in records from before it was said. Of no account
+    /// for whose record it is, and so never a reason to refuse it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backend: Option<Value>,
     /// SHA-256 of `trials/<fingerprint>.safetensors`, null where the trial saves no weights.
     weights_sha256: Option<String>,
     record: Value,
@@ -118,11 +123,18 @@ impl RecordFile {
     fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.experiment, self.version, &self.device, self.data.as_deref(), &self.trial)
     }
+
+    /// As it stands on disk.
+    fn bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
 }
 
 /// A finished trial as bytes.
 pub struct Encoded {
-    record: Vec<u8>,
+    file: RecordFile,
     weights: Option<Vec<u8>>,
 }
 
@@ -133,6 +145,7 @@ impl Encoded {
         study: &dyn Study,
         planned: &Planned,
         device_kind: &str,
+        backend: &Backend,
         record: &AnyRecord,
         weights: &Tensors,
     ) -> Result<Self> {
@@ -144,12 +157,11 @@ impl Encoded {
             device: device_kind.to_owned(),
             data: study.data().map(|spec| spec.identity()),
             trial: planned.trial.clone(),
+            backend: Some(serde_json::to_value(backend)?),
             weights_sha256: weights.as_deref().map(sha256),
             record: study.encode(record)?,
         };
-        let mut record = serde_json::to_vec(&file)?;
-        record.push(b'\n');
-        Ok(Self { record, weights })
+        Ok(Self { file, weights })
     }
 }
 
@@ -160,6 +172,8 @@ pub struct Standing {
     pub data: Option<String>,
     /// The trial as JSON.
     pub trial: Value,
+    /// What computed it, where the record says so.
+    pub backend: Option<Value>,
 }
 
 /// What an interrupted call left of a trial.
@@ -173,7 +187,8 @@ pub enum Kept {
 /// What is on disk for a trial.
 pub enum Stored {
     Nothing,
-    Record(AnyRecord),
+    /// With what computed it, where the record says so.
+    Record(AnyRecord, Option<Value>),
     /// Something that is not the trial's record with its weights, and why.
     Spoilt(String),
 }
@@ -264,13 +279,13 @@ impl StudyDir {
         if let Some(expected) = file.weights_sha256 {
             let path = self.weights(&planned.fingerprint);
             let what = match read(&path)? {
-                Some(bytes) if sha256(&bytes) == expected => return Ok(Stored::Record(record)),
+                Some(bytes) if sha256(&bytes) == expected => return Ok(Stored::Record(record, file.backend)),
                 Some(_) => "are not those its record names",
                 None => "are missing",
             };
             return Ok(Stored::Spoilt(format!("its weights {} {what}", path.display())));
         }
-        Ok(Stored::Record(record))
+        Ok(Stored::Record(record, file.backend))
     }
 
     /// Gives a trial's record and weights other names, so that nothing is lost when it runs again;
@@ -311,7 +326,10 @@ impl StudyDir {
         let Some(bytes) = read(&path)? else { return Ok(Kept::Nothing) };
         let spoilt = |why: String| Ok(Kept::Spoilt(format!("{}: {why}", path.display())));
         match checkpoint::decode(&bytes) {
-            Ok((found, ..)) if found != origin => spoilt(format!("it is of {found}, and this is {origin}")),
+            Ok((found, ..)) if found != origin => {
+                let (found, here) = without_common(&found, origin);
+                spoilt(format!("it is of {found}, and this is {here}"))
+            }
             Ok((_, state, weights)) => Ok(Kept::State(state, weights)),
             Err(error) => spoilt(format!("{error:#}")),
         }
@@ -377,7 +395,8 @@ impl StudyDir {
                 bail!("its weights {name} are not finite");
             }
         }
-        Ok(Standing { fingerprint: fingerprint.clone(), data: file.data, trial: file.trial })
+        let RecordFile { data, trial, backend, .. } = file;
+        Ok(Standing { fingerprint: fingerprint.clone(), data, trial, backend })
     }
 
     /// Checks that a checkpoint of this file name is whole.
@@ -390,12 +409,19 @@ impl StudyDir {
         bytes.map_or(Ok(()), |bytes| checkpoint::decode(&bytes).map(drop))
     }
 
-    /// What of a trial that was run again is not as it stands: "the record and the weights".
+    /// What of a trial that was run again is not as it stands: "the record's numbers", "the weights". What the
+    /// standing record says or does not say of its backend is no difference.
     ///
     /// # Errors
     /// Where what stands cannot be read.
     pub fn differs(&self, fingerprint: &Fingerprint, again: &Encoded) -> Result<Option<&'static str>> {
-        let record = read(&self.record(fingerprint))?.is_none_or(|bytes| bytes != again.record);
+        let record = match read(&self.record(fingerprint))? {
+            None => true,
+            Some(bytes) => match serde_json::from_slice::<RecordFile>(&bytes) {
+                Err(_) => true,
+                Ok(RecordFile { backend, .. }) => bytes != RecordFile { backend, ..again.file.clone() }.bytes()?,
+            },
+        };
         let weights = match &again.weights {
             Some(weights) => read(&self.weights(fingerprint))?.is_none_or(|bytes| bytes != *weights),
             None => false,
@@ -450,7 +476,7 @@ impl StudyDir {
         if let Some(weights) = &encoded.weights {
             write_atomically(&self.weights(fingerprint), weights)?;
         }
-        write_atomically(&self.record(fingerprint), &encoded.record)?;
+        write_atomically(&self.record(fingerprint), &encoded.file.bytes()?)?;
         self.remove_checkpoint(fingerprint)
     }
 
@@ -502,6 +528,17 @@ fn parse_record(study: &dyn Study, bytes: &[u8]) -> Result<(RecordFile, AnyRecor
     }
     let record = study.decode(file.record.take())?;
     Ok((file, record))
+}
+
+/// Two origins of checkpoints without the parts, between semicolons, that they share: what tells them apart. As they
+/// are where they are of other forms.
+fn without_common(a: &str, b: &str) -> (String, String) {
+    let parts = |text: &str| text.split("; ").map(str::to_owned).collect::<Vec<_>>();
+    let (mut a, mut b) = (parts(a), parts(b));
+    if a.len() == b.len() {
+        (a, b) = a.into_iter().zip(b).filter(|(a, b)| a != b).unzip();
+    }
+    (a.join("; "), b.join("; "))
 }
 
 fn create_folder(path: &Path) -> Result<()> {

@@ -1,10 +1,11 @@
 //! Runs what is due: one pool of workers over the trials of every study, a whole trial each.
 //! Knows the erased [`Study`], never a concrete experiment; the only user of indicatif.
 
+use crate::backend::Backend;
 use crate::checkpoint::{EPOCHS, State, Unfit};
 use crate::data::batches::{DataSpec, Images};
 use crate::data::fetch;
-use crate::device::{DeviceChoice, cpu_name, mkl_choice, set_up_thread};
+use crate::device::{DeviceChoice, set_up_thread};
 use crate::error::{Interrupted, Unwritable, one_line, say, usage};
 use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Shelf, Study};
 use crate::kernels::pieces;
@@ -12,7 +13,7 @@ use crate::run_dir::{Encoded, Kept, Lock, RunDir, Stored, StudyDir};
 use crate::tensors::Tensors;
 use anyhow::{Context as _, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IsTerminal as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -127,6 +128,8 @@ pub struct Job<'a> {
     pub finished: Finished,
     /// Trials that were done before this call.
     pub reused: usize,
+    /// What computed those of them that say so, and how many each.
+    pub reused_of: Vec<(Value, usize)>,
     /// Names of trials that failed, and why.
     pub failures: Vec<(String, String)>,
     /// Trials that are due again because what stands in their place is not theirs, and why.
@@ -147,6 +150,7 @@ impl<'a> Job<'a> {
             planned: Vec::new(),
             finished: Finished::new(),
             reused: 0,
+            reused_of: Vec::new(),
             failures: Vec::new(),
             spoilt: Vec::new(),
             loaded: Vec::new(),
@@ -161,6 +165,11 @@ impl<'a> Job<'a> {
         let header =
             format!("# Resolved settings. Repeat this run: hw1 {} --config settings.toml\n", self.study.experiment());
         self.dir.write("settings.toml", format!("{header}preset = \"{}\"\n{settings}", self.preset).as_bytes())
+    }
+
+    /// Of the reused trials those that something else than `here` computed: what, and how many.
+    pub fn of_other_backends<'b>(&'b self, here: &'b Backend) -> impl Iterator<Item = &'b (Value, usize)> {
+        self.reused_of.iter().filter(|(of, _)| here.other_than(of).is_some())
     }
 
     /// Names the trials that are due now, after loading what is done already. Changes no file.
@@ -178,7 +187,13 @@ impl<'a> Job<'a> {
                 }
                 let stored = if force { Stored::Nothing } else { self.dir.load(self.study, planned, device_kind)? };
                 match stored {
-                    Stored::Record(record) => {
+                    Stored::Record(record, backend) => {
+                        if let Some(backend) = backend {
+                            match self.reused_of.iter_mut().find(|(of, _)| *of == backend) {
+                                Some((_, count)) => *count += 1,
+                                None => self.reused_of.push((backend, 1)),
+                            }
+                        }
                         self.finished.insert(planned.fingerprint.clone(), record);
                         self.loaded.push(planned.fingerprint.clone());
                         self.reused += 1;
@@ -229,6 +244,7 @@ pub fn lock(run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<Lo
 pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()> {
     let kind = options.choice.kind();
     let queue = Queue::default();
+    let backend = Backend::of(options.choice);
     let mut display = Display::new(options);
     for (index, job) in jobs.iter_mut().enumerate() {
         job.dir.prepare()?;
@@ -236,7 +252,7 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
         enqueue(index, job, &queue, &display, options)?;
     }
     for job in jobs.iter() {
-        display.reused(job, options.verbose);
+        display.reused(job, &backend, options.verbose);
     }
     if jobs.iter().all(|job| job.running == 0) {
         return Ok(());
@@ -248,8 +264,8 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
         let _closing = CloseOnDrop(&queue);
         let (sender, receiver) = channel();
         for slot in 0..options.jobs {
-            let worker =
-                Worker { slot, kind, queue: &queue, shared: &shared, signals, options, events: sender.clone() };
+            let (queue, shared, backend, events) = (&queue, &shared[..], &backend, sender.clone());
+            let worker = Worker { slot, kind, backend, queue, shared, signals, options, events };
             thread::Builder::new()
                 .name(TRIAL_THREAD.into())
                 .spawn_scoped(scope, move || worker.work())
@@ -461,6 +477,7 @@ enum End {
 struct Worker<'a> {
     slot: usize,
     kind: &'static str,
+    backend: &'a Backend,
     queue: &'a Queue,
     shared: &'a [Shared<'a>],
     signals: &'a Signals,
@@ -503,7 +520,7 @@ impl Worker<'_> {
     }
 
     fn shelf<'b>(&'b self, job: usize, planned: &'b Planned) -> TrialShelf<'b> {
-        TrialShelf { worker: self, dir: &self.shared[job].dir, planned, origin: origin(planned, self.options) }
+        TrialShelf { worker: self, dir: &self.shared[job].dir, planned, origin: origin(planned, self.backend) }
     }
 
     /// # Errors
@@ -520,7 +537,7 @@ impl Worker<'_> {
                 .with_checkpoints(&shelf, self.options.checkpoint_every);
             match study.run(planned, &mut cx) {
                 Ok(record) => {
-                    let encoded = Encoded::new(*study, planned, self.kind, &record, &cx.into_weights())?;
+                    let encoded = Encoded::new(*study, planned, self.kind, self.backend, &record, &cx.into_weights())?;
                     Ok((record, encoded))
                 }
                 Err(error) => {
@@ -552,25 +569,26 @@ impl Worker<'_> {
     }
 
     /// Adds a line on a trial to its study's log: an event, with what it was and what computed it.
-    fn log(&self, dir: &StudyDir, planned: &Planned, mut event: serde_json::Value) -> Result<()> {
+    fn log(&self, dir: &StudyDir, planned: &Planned, mut event: Value) -> Result<()> {
         let common = json!({
             "time": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             "label": planned.label, "seed": planned.seed, "fingerprint": planned.fingerprint,
-            "device": self.options.choice, "cpu": cpu_name(), "mkl": mkl_choice(), "jobs": self.options.jobs,
-            "libtorch": env!("HW1_LIBTORCH"), "version": env!("CARGO_PKG_VERSION"), "commit": env!("HW1_COMMIT"),
+            "device": self.options.choice, "jobs": self.options.jobs,
+            "version": env!("CARGO_PKG_VERSION"), "commit": env!("HW1_COMMIT"),
         });
-        if let (Some(event), serde_json::Value::Object(common)) = (event.as_object_mut(), common) {
-            event.extend(common);
+        for more in [common, serde_json::to_value(self.backend)?] {
+            if let (Some(event), Value::Object(more)) = (event.as_object_mut(), more) {
+                event.extend(more);
+            }
         }
         dir.log(&event)
     }
 }
 
-/// What a trial's bits depend on: half of them from one machine and half from another would make a
-/// record that no machine can repeat.
-fn origin(planned: &Planned, options: &Options) -> String {
-    let (fingerprint, device, libtorch) = (&planned.fingerprint, options.choice, env!("HW1_LIBTORCH"));
-    format!("trial {fingerprint} on {device}, {}, MKL {}, libtorch {libtorch}", cpu_name(), mkl_choice())
+/// What a trial's bits depend on: half of them from one backend and half from another would make a
+/// record that none can repeat.
+fn origin(planned: &Planned, backend: &Backend) -> String {
+    format!("trial {}; {backend}", planned.fingerprint)
 }
 
 /// A running trial's checkpoint in the run directory.
@@ -718,10 +736,15 @@ impl Display {
         if self.mode == ProgressMode::Silent { say(&text) } else { self.line(&text) }
     }
 
-    fn reused(&self, job: &Job, verbose: bool) {
+    fn reused(&self, job: &Job, here: &Backend, verbose: bool) {
+        let folder = job.study.folder();
         if job.reused > 0 {
-            let (folder, reused, all) = (job.study.folder(), job.reused, job.planned.len());
+            let (reused, all) = (job.reused, job.planned.len());
             self.line(&format!("{folder}: {reused} of {all} trials were done before and are reused"));
+        }
+        for (of, count) in job.of_other_backends(here) {
+            let why = here.other_than(of).unwrap_or_default();
+            self.line(&format!("{folder}: {count} of them by another backend, which rounds differently: {why}"));
         }
         if verbose {
             for planned in &job.planned {

@@ -1,7 +1,8 @@
 //! `hw1 verify`: holds what a run directory has against what it says, and runs finished trials again.
 //! Reads only. Knows the erased [`Study`], never a concrete experiment.
 
-use crate::device::{cpu_name, mkl_choice, set_up_thread};
+use crate::backend::Backend;
+use crate::device::{DeviceChoice, set_up_thread};
 use crate::error::{Interrupted, one_line};
 use crate::experiment::{Context, Fingerprint, Planned, Progress, Study};
 use crate::run_dir::{Encoded, Standing, StudyDir};
@@ -59,8 +60,8 @@ pub struct Recomputed {
 }
 
 /// Runs up to `most` of the standing trials again, from scratch and one after the other, and holds the
-/// bytes against those on disk. Only trials that this machine type and libtorch computed, on the data
-/// of the study's settings, can be told to be wrong; the others are passed over.
+/// bytes against those on disk. Only trials that this backend computed, on the data of the study's settings, can
+/// be told to be wrong; the others are passed over.
 ///
 /// # Errors
 /// [`Interrupted`] once `stop` is set; where the data set cannot be had.
@@ -75,6 +76,7 @@ pub fn recompute(
     set_up_thread();
     let data = study.data();
     let identity = data.as_ref().map(|spec| spec.identity());
+    let here = Backend::of(DeviceChoice::Cpu);
     let logged = dir.last_done()?;
     let mut images = None;
     let mut outcome = Recomputed::default();
@@ -84,19 +86,14 @@ pub fn recompute(
             break;
         }
         let fingerprint = &standing.fingerprint;
-        let why_not = match logged.get(fingerprint) {
-            None => Some("no line of log.jsonl says what computed it".to_owned()),
+        let why_not = match (&standing.backend, logged.get(fingerprint)) {
             _ if standing.data != identity => Some("it is of other data than settings.toml names".to_owned()),
-            Some(line) => {
-                let here = [
-                    ("device", "cpu".to_owned()),
-                    ("cpu", cpu_name()),
-                    ("mkl", mkl_choice().to_owned()),
-                    ("libtorch", env!("HW1_LIBTORCH").to_owned()),
-                ];
-                let other = here.into_iter().find(|(key, value)| line[*key] != **value);
-                other.map(|(key, value)| format!("its {key} was {}, here it is {value}", line[key]))
+            (Some(backend), _) => here.other_than(backend),
+            (None, None) => Some("neither it nor a line of log.jsonl says what computed it".to_owned()),
+            (None, Some(line)) if line["device"] != "cpu" => {
+                Some(format!("its device was {}, here it is \"cpu\"", line["device"]))
             }
+            (None, Some(line)) => here.other_than_logged(line),
         };
         if let Some(why_not) = why_not {
             outcome.passed_over.push(format!("{fingerprint}.json: {why_not}"));
@@ -118,10 +115,17 @@ pub fn recompute(
         let mut cx = Context::new(Device::Cpu, &progress, stop, &read_weights, images);
         let again = study
             .run(&planned, &mut cx)
-            .and_then(|record| Encoded::new(study, &planned, "cpu", &record, &cx.into_weights()));
+            .and_then(|record| Encoded::new(study, &planned, "cpu", &here, &record, &cx.into_weights()));
         match again.and_then(|again| dir.differs(fingerprint, &again)) {
             Ok(None) => outcome.same += 1,
-            Ok(Some(what)) => outcome.problems.push(format!("{fingerprint}.json: run again, {what} differ")),
+            Ok(Some(what)) => {
+                // So may another backend's, which is no fault of the record.
+                let unless = match &standing.backend {
+                    Some(_) => "",
+                    None => "; it is too old to say which kernels and vectors computed it",
+                };
+                outcome.problems.push(format!("{fingerprint}.json: run again, {what} differ{unless}"));
+            }
             Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => outcome.problems.push(format!("{fingerprint}.json: run again: {}", one_line(&error))),
         }

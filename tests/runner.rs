@@ -286,7 +286,7 @@ fn a_record_cut_at_any_byte_is_none() {
         assert!(matches!(dir.load(&toy, planned, "cpu").unwrap(), Stored::Spoilt(_)), "cut at {length}");
     }
     std::fs::write(&path, &good).unwrap();
-    assert!(matches!(dir.load(&toy, planned, "cpu").unwrap(), Stored::Record(_)));
+    assert!(matches!(dir.load(&toy, planned, "cpu").unwrap(), Stored::Record(..)));
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub mod dense;
 pub mod pieces;
 
 use aligned_vec::AVec;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use std::ops::{Deref, DerefMut};
 
 /// `HW1_KERNELS=0` sends everything through libtorch, for comparison.
@@ -31,6 +31,20 @@ fn arch() -> Arch {
         return arch;
     }
     Arch::new()
+}
+
+/// Width of the vectors that the kernels use on this processor: sums have other orders at another width.
+#[must_use]
+pub fn vector_bits() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    32 * arch().dispatch(Lanes)
 }
 
 #[cfg(test)]
@@ -118,6 +132,18 @@ fn parts(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_width_is_that_of_the_vectors_in_use() {
+        NARROW.set(Some(Arch::Scalar));
+        let narrow = vector_bits();
+        NARROW.set(None);
+        assert_eq!(narrow, 32);
+        #[cfg(target_arch = "x86_64")]
+        if pulp::x86::V3::try_new().is_some() {
+            assert_eq!(vector_bits(), if pulp::x86::V4::try_new().is_some() { 512 } else { 256 });
+        }
+    }
 
     #[test]
     fn parts_cover_all_rows_once() {
