@@ -549,7 +549,7 @@ impl Claim {
         let mut numbers = Vec::new();
         flatten("", &self.evidence, &mut numbers);
         // What decides before what it decided on.
-        numbers.sort_by_key(|(name, _)| !["rule", "test"].contains(&name.as_str()));
+        numbers.sort_by_key(|(name, _)| !["rule", "protocol"].contains(&name.as_str()));
         if numbers.len() > MOST_EVIDENCE {
             let more = numbers.split_off(MOST_EVIDENCE).len();
             numbers.push(("…".to_owned(), format!("{more} more in metrics.json")));

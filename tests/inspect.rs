@@ -290,12 +290,13 @@ fn what_differs_is_told_with_its_size() {
     };
     let (a, b) = (of(METRICS, "DNN_2"), of("b/simulate-sin-sq/metrics.json", "DNN_2"));
     let mean = (b[0] + b[1]) / 2.0;
-    let deviation = (b[0] - b[1]).abs() / 2.0_f64.sqrt();
+    // scipy.stats.t.ppf(0.975, 1) times the standard error of two.
+    let half = 12.706_204_736_174_7 * (b[0] - b[1]).abs() / 2.0;
     let close =
-        |value: &Value, expected: f64| assert!((value.as_f64().unwrap() / expected - 1.0).abs() < 1e-12, "{loss}");
+        |value: &Value, expected: f64| assert!((value.as_f64().unwrap() / expected - 1.0).abs() < 1e-11, "{loss}");
     close(&loss["a"]["mean"], a[0]);
     close(&loss["b"]["mean"], mean);
-    close(&loss["b"]["standard_deviation"], deviation);
+    close(&loss["b"]["half_interval"], half);
     close(&loss["difference"], mean - a[0]);
     close(&loss["relative"], (mean - a[0]) / a[0]);
     assert_eq!((&loss["a"]["n"], &loss["b"]["n"]), (&1.into(), &2.into()));
