@@ -17,12 +17,13 @@ use crate::objective::{CrossEntropy, MeanSquaredError};
 use crate::shown::significant;
 use crate::terminal;
 use crate::train::{Convergence, MiniBatches, OptimizerName, train, train_epoch};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Barrier;
-use std::thread::{self, ScopedJoinHandle};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
@@ -71,6 +72,9 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "alpha", model: "conv8-conv16-128-10", unit: Unit::Alpha },
 ];
 
+/// Threads a core: more would measure how the system shares them out, and in the end its memory.
+const MOST_A_CORE: usize = 4;
+
 /// What to measure, and how.
 pub struct Options<'a> {
     /// By name; none means all.
@@ -114,8 +118,15 @@ pub fn data(data_dir: Option<&Path>) -> Result<DataSpec> {
 /// Measures one workload after the other, and tells `done` of each.
 ///
 /// # Errors
-/// An unknown workload, images that cannot be read, a thread that cannot be started.
+/// An unknown workload, many more trials than cores, images that cannot be read, a thread that cannot be started.
 pub fn run(options: &Options, mut done: impl FnMut(&Measured) -> Result<()>) -> Result<Vec<Measured>> {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let Options { trials, threads, .. } = *options;
+    let most = MOST_A_CORE * cores;
+    if trials.saturating_mul(threads) > most {
+        let asked = format!("{trials} trials on {threads} cores each are more than {cores} cores can show");
+        return Err(usage(format!("{asked}: --trials times --threads is at most {most} here")));
+    }
     let chosen: Vec<&Workload> = if options.workloads.is_empty() {
         WORKLOADS.iter().collect()
     } else {
@@ -152,39 +163,90 @@ const WINDOW: Duration = Duration::from_millis(60);
 /// Milliseconds a unit and sgemm's GFLOP/s in each window.
 type Windows = Vec<(f64, f64)>;
 
+/// Where trials side by side wait for each other until all are there; but not for one that has left, or never
+/// comes.
+struct Meeting {
+    trials: usize,
+    state: Mutex<Gathering>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Gathering {
+    here: usize,
+    /// How often all were there.
+    met: u64,
+    over: bool,
+}
+
+/// Why a trial stopped that could have gone on.
+const OVER: &str = "another trial broke off";
+
+impl Meeting {
+    fn new(trials: usize) -> Self {
+        Self { trials, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Nothing panics while it holds this lock.
+    fn lock(&self) -> MutexGuard<'_, Gathering> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all trials do.
+    ///
+    /// # Errors
+    /// Where one has left.
+    fn wait(&self) -> Result<()> {
+        let mut state = self.lock();
+        let met = state.met;
+        state.here += 1;
+        if state.here == self.trials {
+            (state.here, state.met) = (0, met + 1);
+            self.changed.notify_all();
+        }
+        while state.met == met && !state.over {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        ensure!(state.met > met, OVER);
+        Ok(())
+    }
+}
+
+/// Whoever takes part: for all of them it is over when one leaves, at its end, by an error or a panic.
+struct Part<'a>(&'a Meeting);
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        self.0.lock().over = true;
+        self.0.changed.notify_all();
+    }
+}
+
 fn measure(workload: &'static Workload, images: Option<&Images>, options: &Options) -> Result<Measured> {
-    let barrier = Barrier::new(options.trials);
+    let meeting = Meeting::new(options.trials);
     let on_thread = |images: Option<Images>| -> Result<Windows> {
+        let _part = Part(&meeting);
         set_up_thread();
-        let unit = set_up(workload, images.as_ref()).and_then(|mut unit| unit().map(|_| unit));
+        // Nobody begins before all are here.
+        meeting.wait()?;
+        let mut unit = set_up(workload, images.as_ref())?;
+        unit()?;
         let mut limit = limit();
-        let mut unit = unit.map_err(|error| format!("{error:#}"));
-        let windows: Vec<Result<(f64, f64)>> = (0..ROUNDS)
-            .map(|_| {
-                // No error leaves before both: the other trials would wait for ever.
-                barrier.wait();
-                let rate = window(&mut limit);
-                barrier.wait();
-                let unit = unit.as_mut().map_err(|error| anyhow!("{error}"))?;
-                Ok((window(unit)?, FLOPS_OF_LIMIT / rate? / 1e6))
-            })
-            .collect();
-        windows.into_iter().collect()
+        let round = |_| -> Result<(f64, f64)> {
+            meeting.wait()?;
+            let rate = window(&mut limit)?;
+            meeting.wait()?;
+            Ok((window(&mut unit)?, FLOPS_OF_LIMIT / rate / 1e6))
+        };
+        (0..ROUNDS).map(round).collect()
     };
     let _cores: Vec<pieces::Lent> = (1..options.threads).map(|_| pieces::lend()).collect();
-    let trials: Vec<Windows> = thread::scope(|scope| {
-        let handles: Vec<_> = (0..options.trials)
-            .map(|_| {
-                // Tensors go to a thread, and are not shared.
-                let images = images.map(|images| images.on(Device::Cpu));
-                let on_thread = &on_thread;
-                thread::Builder::new().spawn_scoped(scope, move || on_thread(images)).context("cannot start a thread")
-            })
-            .collect::<Result<_>>()?;
-        let join = |handle: ScopedJoinHandle<'_, Result<Windows>>| {
-            handle.join().unwrap_or_else(|_| Err(anyhow!("a trial panicked")))
-        };
-        handles.into_iter().map(join).collect::<Result<_>>()
+    let trials = side_by_side(&meeting, |scope, number| {
+        // Tensors go to a thread, and are not shared.
+        let images = images.map(|images| images.on(Device::Cpu));
+        let on_thread = &on_thread;
+        let thread = thread::Builder::new().spawn_scoped(scope, move || on_thread(images));
+        thread.with_context(|| format!("cannot start thread {number} of {}; try fewer with --trials", options.trials))
     })?;
     // Rates add up.
     let round = |round: usize| {
@@ -206,6 +268,30 @@ fn measure(workload: &'static Workload, images: Option<&Images>, options: &Optio
         threads: options.threads,
         trials: options.trials,
         dtype: if matches!(workload.unit, Unit::Hessian) { "float64" } else { "float32" },
+    })
+}
+
+/// What the trials of a meeting give, each on the thread that `start` gives it.
+///
+/// # Errors
+/// The first that is a reason, of a trial or of `start`: trials that have begun then end at their next meeting.
+fn side_by_side<'a, T>(
+    meeting: &'a Meeting,
+    start: impl for<'scope> Fn(&'scope Scope<'scope, 'a>, usize) -> Result<ScopedJoinHandle<'scope, Result<T>>>,
+) -> Result<Vec<T>> {
+    thread::scope(|scope| {
+        // The scope waits for those that have begun, however it is left.
+        let _part = Part(meeting);
+        let handles: Vec<_> = (1..=meeting.trials).map(|number| start(scope, number)).collect::<Result<_>>()?;
+        let join = |handle: ScopedJoinHandle<'_, Result<T>>| {
+            handle.join().unwrap_or_else(|_| Err(anyhow!("a trial panicked")))
+        };
+        let mut ends: Vec<Result<T>> = handles.into_iter().map(join).collect();
+        let reason = |end: &Result<T>| end.as_ref().is_err_and(|error| error.to_string() != OVER);
+        if let Some(first) = ends.iter().position(reason) {
+            ends.swap(0, first);
+        }
+        ends.into_iter().collect()
     })
 }
 
@@ -394,6 +480,69 @@ mod tests {
         assert_eq!(flops("cnn-8-16"), Some(128.0 * (4.0 * conv1 + 6.0 * (conv2 + head))));
         assert_eq!(flops("eval"), Some(1e4 * 2.0 * (conv1 + conv2 + head)));
         assert_eq!(flops("hessian"), None);
+    }
+
+    /// What the trials of a meeting give, or that they wait for ever.
+    fn within_a_minute<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        thread::spawn(move || sender.send(run()));
+        receiver.recv_timeout(Duration::from_secs(60)).expect("nobody waits for ever")
+    }
+
+    #[test]
+    fn trials_meet_as_often_as_they_want() {
+        let most_apart = within_a_minute(|| {
+            let (meeting, met) = (Meeting::new(3), std::sync::atomic::AtomicUsize::new(0));
+            let trial = || -> Result<usize> {
+                let _part = Part(&meeting);
+                let mut most = 0;
+                for round in 0..100 {
+                    meeting.wait()?;
+                    met.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    meeting.wait()?;
+                    most = most.max(met.load(std::sync::atomic::Ordering::SeqCst).abs_diff(3 * (round + 1)));
+                }
+                Ok(most)
+            };
+            side_by_side(&meeting, |scope, _| Ok(scope.spawn(trial))).unwrap()
+        });
+        assert_eq!(most_apart, [0, 0, 0]);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_trial_that_leaves_or_never_comes() {
+        for (leaving, says) in
+            [("an error", "as the test wants it"), ("a panic", "a trial panicked"), ("no thread", "no thread")]
+        {
+            for odd in 1..=4 {
+                let end = within_a_minute(move || {
+                    let meeting = Meeting::new(4);
+                    let trial = |number: usize| {
+                        let _part = Part(&meeting);
+                        meeting.wait()?;
+                        assert!(number != odd || leaving != "a panic", "as the test wants it");
+                        ensure!(number != odd || leaving != "an error", "as the test wants it");
+                        meeting.wait()
+                    };
+                    let trial = &trial;
+                    side_by_side(&meeting, |scope, number| {
+                        ensure!(number != odd || leaving != "no thread", "no thread");
+                        Ok(scope.spawn(move || trial(number)))
+                    })
+                    .map_err(|error| error.to_string())
+                });
+                assert_eq!(end.unwrap_err(), says, "{leaving} of trial {odd}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_the_cores_can_show_is_refused() {
+        for (trials, threads) in [(65535, 1), (1, 65535), (65535, 65535), (usize::MAX, usize::MAX)] {
+            let options = Options { workloads: vec!["min-ratio"], threads, trials, data_dir: None };
+            let refused = run(&options, |_| Ok(())).unwrap_err();
+            assert!(refused.is::<crate::error::Usage>() && refused.to_string().contains("--trials"), "{refused}");
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl DeviceChoice {
     /// Variables that are set and make the libraries that compute on it round in another way than hw1 has them do.
     #[must_use]
     pub fn environment(self) -> BTreeMap<&'static str, String> {
-        let on_cuda: &[(&str, &str)] = if self == Self::Cpu { &[] } else { &ROUNDING_ON_CUDA };
+        let on_cuda: &[(&str, &str)] = if self == Self::Cpu { &[] } else { &CUDA_ENVIRONMENT };
         let variables = ROUNDING.iter().map(|name| (*name, "")).chain(on_cuda.iter().copied());
         let set = variables.filter_map(|(name, usual)| {
             let value = std::env::var_os(name)?.to_string_lossy().into_owned();
@@ -108,13 +108,26 @@ impl DeviceChoice {
     }
 }
 
+/// What CUDA's libraries read of the environment, where it does not say otherwise: full float32 products
+/// (convolutions use TF32 by default), and repeatable cuBLAS.
+const CUDA_ENVIRONMENT: [(&str, &str); 2] = [("NVIDIA_TF32_OVERRIDE", "0"), ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")];
+
 /// Sets up this process once, before any other thread starts and before any tensor is made.
 ///
 /// One intra-op thread, since trials run side by side; and glibc keeps freed blocks of tensors,
 /// which it would otherwise map and fault in anew at every step (10-40 % of small networks' time).
-pub fn set_up_process() {
+///
+/// # Safety
+/// No other thread runs: the environment and malloc's settings have no lock.
+pub unsafe fn set_up_process() {
+    for (variable, value) in CUDA_ENVIRONMENT {
+        if std::env::var_os(variable).is_none() {
+            // SAFETY: as promised.
+            unsafe { std::env::set_var(variable, value) };
+        }
+    }
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: plain calls of glibc's mallopt; an unknown parameter is refused, not an error.
+    // SAFETY: as promised; an unknown parameter is refused, not an error.
     unsafe {
         const GIBIBYTE: i32 = 1 << 30;
         libc::mallopt(libc::M_MMAP_THRESHOLD, GIBIBYTE);
@@ -148,6 +161,7 @@ pub fn mkl_choice() -> &'static str {
 /// `HW1_MKL_NATIVE=0` leaves the choice to MKL, for comparison. Results agree up to rounding, so
 /// which it was stands in provenance and logs.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+// SAFETY: MKL's own name for a function of this signature, which no other library defines.
 #[unsafe(no_mangle)]
 pub extern "C" fn mkl_serv_intel_cpu_true() -> i32 {
     use std::sync::OnceLock;
@@ -170,10 +184,6 @@ const ROUNDING: [&str; 8] = [
     "ONEDNN_MAX_CPU_ISA",
 ];
 
-/// The same on a CUDA device, each with what [`DeviceChoice::open`] sets where nothing else is set: full float32
-/// products (convolutions use TF32 by default), and repeatable cuBLAS.
-const ROUNDING_ON_CUDA: [(&str, &str); 2] = [("NVIDIA_TF32_OVERRIDE", "0"), ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")];
-
 /// CUDA devices that answer. Before the first tensor of a process, as `DeviceChoice::open`.
 ///
 /// # Errors
@@ -195,14 +205,14 @@ pub fn has_nvidia_gpu() -> bool {
 /// where it does not say.
 #[must_use]
 pub fn libtorch_version() -> Option<String> {
-    // SAFETY: a C function of libtorch's stable interface without arguments, looked up by name since
-    // older ones lack it.
+    // SAFETY: a C function of libtorch's stable interface without arguments, `uint64_t (void)`, looked up by
+    // name since older ones lack it.
     let version: u64 = unsafe {
         let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"aoti_torch_abi_version".as_ptr());
         if symbol.is_null() {
             return None;
         }
-        std::mem::transmute::<*mut c_void, extern "C" fn() -> u64>(symbol)()
+        std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> u64>(symbol)()
     };
     let [major, minor, patch, ..] = version.to_be_bytes();
     Some(format!("{major}.{minor}.{patch}"))
@@ -238,12 +248,6 @@ pub fn libtorch_folder() -> Option<PathBuf> {
 /// "no CUDA" for ever.
 fn open_cuda() -> Result<()> {
     const WAY_OUT: &str = "run `scripts/setup --cuda` for the libraries, or use --device cpu";
-    for (variable, value) in ROUNDING_ON_CUDA {
-        if std::env::var_os(variable).is_none() {
-            // SAFETY: called from main before any other thread is started.
-            unsafe { std::env::set_var(variable, value) };
-        }
-    }
     let Some(folder) = libtorch_folder() else {
         bail!("--device cuda: cannot tell where libtorch_cpu was loaded from; {WAY_OUT}");
     };
@@ -252,7 +256,8 @@ fn open_cuda() -> Result<()> {
         bail!("--device cuda: {} does not exist (a CPU-only libtorch); {WAY_OUT}", path.display());
     }
     let c_path = CString::new(path.as_os_str().as_encoded_bytes())?;
-    // SAFETY: a valid C string; dlerror's text is copied before any other dl call.
+    // SAFETY: a valid C string, of a library whose initialisers may run at any time; dlerror's text, this thread's
+    // own, is copied before any other dl call.
     unsafe {
         if libc::dlopen(c_path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
             let error = libc::dlerror();

@@ -612,7 +612,7 @@ impl SavedWeights {
                 tensor.shape,
                 slot.shape
             );
-            slices.push(Tensor::f_from_data_size(&tensor.bytes, &[slot.len()], tensor.kind)?);
+            slices.push(tensor.tensor()?.f_reshape([slot.len()])?);
         }
         Ok(Tensor::f_cat(&slices, 0)?.f_to_device(self.device)?)
     }

@@ -59,15 +59,19 @@ pub mod verify;
 use std::process::ExitCode;
 
 /// The whole program: 0, or 1 for a failure, 2 for a usage error, 128 + n for signal n.
+///
+/// # Safety
+/// To be called by main, once, before any other thread is started: it sets up the process.
 #[must_use]
-pub fn run() -> ExitCode {
+pub unsafe fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         // A trial's panic becomes its failure; see runner.rs.
         if std::thread::current().name() != Some(runner::TRIAL_THREAD) {
             error::say(&format!("hw1: internal error, please report it: {panic}"));
         }
     }));
-    device::set_up_process();
+    // SAFETY: as promised.
+    unsafe { device::set_up_process() };
     match cli::main(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

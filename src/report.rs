@@ -271,10 +271,14 @@ fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
             dir.write(&png_name, &rasterize(&svg)?)?;
             dir.write(&svg_name, format!("{svg}{}", last_line(&sources, &svg)).as_bytes())
         };
-        let drawing: Vec<_> = figures.iter().map(|figure| scope.spawn(move || draw_one(figure))).collect();
-        drawing.into_iter().try_for_each(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(_) => anyhow::bail!("drawing a figure failed"),
+        // Without further threads the figures are drawn by this one.
+        let start =
+            |figure| std::thread::Builder::new().spawn_scoped(scope, move || draw_one(figure)).map_err(|_| figure);
+        let drawing: Vec<_> = figures.iter().map(start).collect();
+        drawing.into_iter().try_for_each(|thread| match thread.map(|thread| thread.join()) {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => anyhow::bail!("drawing a figure failed"),
+            Err(figure) => draw_one(figure),
         })
     })
 }

@@ -263,17 +263,19 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
         // The scope waits for the workers: however it is left, they must find the queue closed.
         let _closing = CloseOnDrop(&queue);
         let (sender, receiver) = channel();
-        for slot in 0..options.jobs {
+        let started: Result<()> = (0..options.jobs).try_for_each(|slot| {
             let (queue, shared, backend, events) = (&queue, &shared[..], &backend, sender.clone());
             let worker = Worker { slot, kind, backend, queue, shared, signals, options, events };
-            thread::Builder::new()
-                .name(TRIAL_THREAD.into())
-                .spawn_scoped(scope, move || worker.work())
-                .context("cannot start a thread; try fewer with --jobs")?;
-        }
+            let thread = thread::Builder::new().name(TRIAL_THREAD.into());
+            thread.spawn_scoped(scope, move || worker.work()).with_context(|| {
+                format!("cannot start thread {} of {}; try fewer with --jobs", slot + 1, options.jobs)
+            })?;
+            Ok(())
+        });
         drop(sender);
-        let result = attend(jobs, &receiver, &queue, &mut display, signals, options);
+        let result = started.and_then(|()| attend(jobs, &receiver, &queue, &mut display, signals, options));
         if result.is_err() {
+            // Trials that run end with a checkpoint: the scope waits for them.
             signals.stop.store(true, Ordering::Relaxed);
         }
         display.clear();

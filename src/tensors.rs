@@ -62,10 +62,29 @@ impl NamedTensor {
         Some(u64::from_le_bytes(bytes))
     }
 
+    /// A tensor of these numbers, on the CPU.
+    ///
+    /// # Errors
+    /// Where there are more or fewer bytes than kind and shape say; and libtorch's.
+    pub fn tensor(&self) -> Result<Tensor> {
+        let numbers = self.shape.iter().try_fold(1usize, |product, &length| product.checked_mul(length));
+        let bytes = numbers.and_then(|numbers| numbers.checked_mul(self.kind.elt_size_in_bytes()));
+        // libtorch copies as many bytes as the shape says, wherever they end.
+        ensure!(
+            bytes == Some(self.bytes.len()),
+            "{} bytes are no tensor of shape {:?} and kind {:?}",
+            self.bytes.len(),
+            self.shape,
+            self.kind
+        );
+        let shape: Vec<i64> = self.shape.iter().map(|&length| i64::try_from(length)).collect::<Result<_, _>>()?;
+        Ok(Tensor::f_from_data_size(&self.bytes, &shape, self.kind)?)
+    }
+
     /// Writes it over a tensor of its kind and shape.
     ///
     /// # Errors
-    /// Where kind or shape differ.
+    /// Where kind or shape differ; and those of [`Self::tensor`].
     pub fn write_over(&self, tensor: &Tensor) -> Result<()> {
         let shape: Vec<i64> = self.shape.iter().map(|&length| i64::try_from(length)).collect::<Result<_, _>>()?;
         ensure!(
@@ -76,8 +95,7 @@ impl NamedTensor {
             tensor.size()
         );
         let _no_grad = tch::no_grad_guard();
-        let saved = Tensor::f_from_data_size(&self.bytes, &shape, self.kind)?;
-        tensor.shallow_clone().f_copy_(&saved)?;
+        tensor.shallow_clone().f_copy_(&self.tensor()?)?;
         Ok(())
     }
 
@@ -124,4 +142,30 @@ pub fn decode(bytes: &[u8]) -> Result<(Tensors, Option<String>)> {
         tensors.insert(name.to_owned(), tensor);
     }
     Ok((tensors, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_not_what_the_shape_says_make_no_tensor() {
+        let whole = NamedTensor { kind: Kind::Float, shape: vec![2, 3], bytes: vec![0; 24] };
+        assert_eq!(whole.tensor().unwrap().size(), [2, 3]);
+        let target = Tensor::ones([2, 3], (Kind::Float, Device::Cpu));
+        whole.write_over(&target).unwrap();
+        assert_eq!(target.sum(Kind::Float).double_value(&[]), 0.0);
+
+        for bytes in [0, 4, 23, 25, 48] {
+            let other = NamedTensor { bytes: vec![0; bytes], ..whole.clone() };
+            assert!(other.tensor().unwrap_err().to_string().contains("[2, 3]"), "{bytes}");
+            assert!(other.write_over(&target).is_err(), "{bytes}");
+        }
+        for shape in [vec![usize::MAX], vec![usize::MAX, 2], vec![1 << 62, 8], vec![1 << 40]] {
+            let other = NamedTensor { shape, ..whole.clone() };
+            assert!(other.tensor().is_err(), "{:?}", other.shape);
+        }
+        let nothing = NamedTensor { kind: Kind::Double, shape: vec![0, 7], bytes: Vec::new() };
+        assert_eq!(nothing.tensor().unwrap().size(), [0, 7]);
+    }
 }

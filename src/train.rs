@@ -5,7 +5,7 @@
 use crate::checkpoint::{EPOCHS, Keeper, Series, State};
 use crate::data::batches::{Samples, order};
 use crate::kernels::adam;
-use crate::objective::{Accuracy, BatchSums, CrossEntropy, Objective, in_kernels, numbers, numbers_mut};
+use crate::objective::{Accuracy, BatchSums, CrossEntropy, Objective, in_kernels, numbers};
 use crate::tensors::NamedTensor;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,9 @@ impl Optimizer {
     }
 
     /// One step on `theta`, in place. `gradient` serves as scratch space and is lost.
+    ///
+    /// # Panics
+    /// Where they are not of the length that the optimizer began with, or, in the kernels, share memory.
     pub fn step(&mut self, theta: &Tensor, gradient: &Tensor) {
         let _no_grad = tch::no_grad_guard();
         let (mut theta, mut gradient) = (theta.shallow_clone(), gradient.shallow_clone());
@@ -194,8 +197,11 @@ impl Moments {
             step_size: learning_rate / (1.0 - BETA_1.powi(step)),
             epsilon: EPSILON,
         };
-        let [mean, squares] = [&self.mean, &self.mean_of_squares].map(numbers_mut);
-        step.run(numbers_mut(theta), numbers(gradient), mean, squares);
+        // SAFETY: the moments are this optimizer's own; θ and its gradient are the caller's, who does nothing else
+        // with them during the step. That they are apart is checked.
+        let ([gradient], [theta, mean, squares]) =
+            unsafe { numbers([gradient], [theta, &self.mean, &self.mean_of_squares]) };
+        step.run(theta, gradient, mean, squares);
     }
 
     /// Anywhere, in any kind: the same by libtorch's operations.
@@ -666,6 +672,22 @@ mod tests {
         weight_decay: f64,
         initial: Vec<f64>,
         r#final: Vec<f64>,
+    }
+
+    #[test]
+    fn weights_that_are_their_own_gradient_are_refused() {
+        let theta = Tensor::ones([8], (Kind::Float, Device::Cpu));
+        let mut adam = Optimizer::adam(1e-3);
+        adam.step(&theta, &theta.copy());
+        let [upper, lower] = [0, 3].map(|start| theta.narrow(0, start, 5));
+        for (theta, gradient) in [(&theta, &theta.shallow_clone()), (&upper, &lower)] {
+            let mut adam = Optimizer::adam(1e-3);
+            let step = || adam.step(theta, gradient);
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)).is_err());
+        }
+        // Nor another length than the moments'.
+        let step = || adam.step(&upper, &upper.copy());
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)).is_err());
     }
 
     #[test]

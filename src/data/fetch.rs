@@ -194,13 +194,14 @@ fn from_one(
     let client = Client::new(timeouts);
     let _hang_up = HangUp(client.clone());
     let (sender, receiver) = sync_channel(16);
-    thread::spawn({
+    let work = {
         let url = url.to_owned();
         move || {
             let end = download(&client, &url, &sender);
             let _ = sender.send(Message::End(end));
         }
-    });
+    };
+    thread::Builder::new().spawn(work).context("cannot start a thread (see `ulimit -u` and `ulimit -v`)")?;
 
     let mut received = Vec::new();
     let mut total = None;

@@ -9,7 +9,8 @@
 //! in the lanes. Planes have a border of zeros. Knows numbers only, no tensors.
 
 use super::{MOST_ROWS, Numbers, arch, by_rows, parts, pieces};
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
+use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -69,8 +70,13 @@ fn plane_len(plane: usize) -> usize {
     plane * plane + 4
 }
 
+/// Where a sample's numbers are told apart: exact in float32, so that no place is ever beside its number.
+const MOST_NUMBERS: usize = 1 << 24;
+
 /// Layers by their channels.
 pub struct Convolutions {
+    /// The image's side and each layer's channels: all that sizes and places depend on.
+    shape: Vec<usize>,
     layers: Vec<Layer>,
     parameters: usize,
     /// Vectors of a block's room.
@@ -82,6 +88,11 @@ pub struct Convolutions {
 /// What a forward pass leaves for a backward one, and room for that.
 #[derive(Default)]
 pub struct Room {
+    /// [`Convolutions::shape`] of those it was last used by: all borders of zeros are where theirs are.
+    shape: Vec<usize>,
+    /// The vectors of the last forward pass, where it came to its end. A way back takes places of maxima from
+    /// `blocks` and goes there unchecked: they have to be its own network's.
+    passed: Option<Arch>,
     blocks: Vec<BlockRoom>,
     filters: Vec<Vec<f32>>,
     /// One for each thread that was at work.
@@ -95,37 +106,32 @@ struct BlockRoom {
     gradient: Vec<f32>,
 }
 
-/// A matrix [features, stride] of which each block takes [`BLOCK`] columns.
+/// Where the blocks of a forward pass put their features: a matrix [features, stride] of which each has [`BLOCK`]
+/// columns of its own.
 #[derive(Clone, Copy)]
-pub struct Columns<'a> {
+struct Features<'a> {
     data: *mut f32,
-    rows: usize,
     stride: usize,
-    of: std::marker::PhantomData<&'a mut [f32]>,
+    of: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: blocks use columns of their own.
-unsafe impl Sync for Columns<'_> {}
-
-impl<'a> Columns<'a> {
-    /// The matrix in `data`, with rows of `stride` numbers.
-    ///
-    /// # Panics
-    /// Where rows are not blocks.
-    pub fn new(data: &'a mut [f32], stride: usize) -> Self {
-        assert!(stride > 0 && stride.is_multiple_of(BLOCK) && data.len().is_multiple_of(stride));
-        Self { rows: data.len() / stride, data: data.as_mut_ptr(), stride, of: std::marker::PhantomData }
-    }
-}
+// SAFETY: an address alone; whoever writes there keeps to the columns of one block, which no other thread has.
+unsafe impl Sync for Features<'_> {}
 
 impl Convolutions {
     /// Layers of `channels` outputs each on square images of one channel, `side` wide.
+    ///
+    /// # Panics
+    /// Where there is no layer or no pixel, or a sample has more than 2²⁴ numbers before or behind a layer.
     #[must_use]
     pub fn new(side: usize, channels: &[usize]) -> Self {
+        assert!(!channels.is_empty() && (1..4096).contains(&side), "no layer, no pixel or a very large image");
         let mut layers = Vec::new();
         let (mut inputs, mut size, mut parameters, mut room) = (1, side, 0, 0);
         for &outputs in channels {
             let plane = size.next_multiple_of(2) + 2;
+            let most = inputs.max(outputs).checked_mul(plane_len(plane));
+            assert!(most.is_some_and(|most| most <= MOST_NUMBERS), "a layer of {outputs} channels, {size} wide");
             let planes = room;
             let places = planes + inputs * plane_len(plane);
             room = places + outputs * (size / 2) * (size / 2);
@@ -133,7 +139,8 @@ impl Convolutions {
             parameters += (inputs * TAPS + 1) * outputs;
             (inputs, size) = (outputs, size / 2);
         }
-        Self { layers, parameters, room, features: inputs * size * size, image: side }
+        let shape = [&[side], channels].concat();
+        Self { shape, layers, parameters, room, features: inputs * size * size, image: side }
     }
 
     /// Length of its part of θ: weights [out, in, 3, 3] and biases of each layer in turn.
@@ -148,29 +155,34 @@ impl Convolutions {
         self.features
     }
 
-    fn check(&self, theta: &[f32], samples: usize, columns: &[&Columns]) {
-        let fits = |matrix: &&Columns| {
-            samples <= matrix.stride && matrix.rows == self.features && matrix.stride == columns[0].stride
-        };
-        assert!(theta.len() == self.parameters && columns.iter().all(fits));
+    /// Lengths that all passes rely on: of θ, and of matrices [features, stride] with columns for whole blocks.
+    fn check(&self, theta: &[f32], samples: usize, stride: usize, matrices: &[&[f32]]) {
+        assert!(stride.is_multiple_of(BLOCK) && samples <= stride, "{samples} samples in rows of {stride}");
+        let len = self.features * stride;
+        assert!(theta.len() == self.parameters && matrices.iter().all(|matrix| matrix.len() == len));
     }
 
-    /// Features [channels · side · side, samples] of `images` [samples, pixels]; columns up to the next
-    /// multiple of [`BLOCK`] are written.
+    /// Features [channels · side · side, stride] of `images` [samples, pixels], a sample a column; columns up to
+    /// the next multiple of [`BLOCK`] are written.
     ///
     /// # Panics
-    /// Where a length is not the network's.
-    pub fn forward(&self, theta: &[f32], images: &[f32], room: &mut Room, features: Columns) {
+    /// Where a length is not the network's, or the stride no multiple of [`BLOCK`].
+    pub fn forward(&self, theta: &[f32], images: &[f32], room: &mut Room, features: &mut [f32], stride: usize) {
         let pixels = self.image * self.image;
         let samples = images.len() / pixels;
-        self.check(theta, samples, &[&features]);
-        room.blocks.resize_with(samples.div_ceil(BLOCK), BlockRoom::default);
-        let Room { blocks, filters, scratch: rooms } = room;
+        self.check(theta, samples, stride, &[features]);
+        if room.shape != self.shape {
+            *room = Room { shape: self.shape.clone(), ..Room::default() };
+        }
+        let Room { passed, blocks, filters, scratch: rooms, .. } = room;
+        *passed = None;
+        blocks.resize_with(samples.div_ceil(BLOCK), BlockRoom::default);
         filters.resize_with(self.layers.len() - 1, Vec::new);
         for (layer, filters) in self.layers[1..].iter().zip(&mut *filters) {
             transform_filters(layer, &theta[layer.weights..], filters);
         }
         let arch = arch();
+        let features = Features { data: features.as_mut_ptr(), stride, of: PhantomData };
         pieces::for_each(blocks, |index, block| {
             block.planes.resize(self.room * BLOCK, 0.0);
             let images = &images[index * BLOCK * pixels..samples.min((index + 1) * BLOCK) * pixels];
@@ -179,21 +191,38 @@ impl Convolutions {
                 arch.dispatch(Forward { net: self, theta, filters, images, index, planes, scratch, features });
             });
         });
+        *passed = Some(arch);
     }
 
-    /// ∂L/∂θ into `gradient`, from ∂L/∂features in `deltas`, for the last [`Self::forward`] of as many
-    /// samples; columns of `deltas` without a sample hold zeros.
+    /// The vectors of the forward pass that a way back starts from: this network's, and whole.
+    fn passed(&self, room: &Room) -> Arch {
+        match room.passed {
+            Some(arch) if room.shape == self.shape => arch,
+            _ => panic!("a way back before the way forward"),
+        }
+    }
+
+    /// ∂L/∂θ into `gradient`, from `features` and ∂L/∂features in `deltas`, for the last [`Self::forward`] of as
+    /// many samples; columns of `deltas` without a sample hold zeros.
     ///
     /// # Panics
-    /// Where a length is not the network's.
-    pub fn backward(&self, theta: &[f32], room: &mut Room, features: Columns, deltas: Columns, gradient: &mut [f32]) {
+    /// Where a length is not the network's, or there was no forward pass.
+    pub fn backward(
+        &self,
+        theta: &[f32],
+        room: &mut Room,
+        [features, deltas]: [&[f32]; 2],
+        stride: usize,
+        gradient: &mut [f32],
+    ) {
+        let arch = self.passed(room);
         let Room { blocks, scratch: rooms, .. } = room;
-        self.check(theta, blocks.len() * BLOCK, &[&features, &deltas]);
-        let arch = arch();
+        self.check(theta, blocks.len() * BLOCK, stride, &[features, deltas]);
+        assert!(gradient.len() == self.parameters);
         pieces::for_each(blocks, |index, block| {
             block.gradient.clear();
             block.gradient.resize(self.parameters, 0.0);
-            let way = Way { theta, index, features, deltas };
+            let way = Way { theta, index, features, deltas, stride };
             with_scratch(rooms, |scratch| arch.dispatch(Backward { net: self, way, block, scratch }));
         });
         gradient.fill(0.0);
@@ -205,16 +234,24 @@ impl Convolutions {
     /// As [`Self::backward`], but the derivatives by the images, into `images` [samples, pixels].
     ///
     /// # Panics
-    /// Where a length is not the network's.
-    pub fn pull_back(&self, theta: &[f32], room: &mut Room, features: Columns, deltas: Columns, images: &mut [f32]) {
+    /// Where a length is not the network's, or there was no forward pass.
+    pub fn pull_back(
+        &self,
+        theta: &[f32],
+        room: &mut Room,
+        [features, deltas]: [&[f32]; 2],
+        stride: usize,
+        images: &mut [f32],
+    ) {
+        let arch = self.passed(room);
         let Room { blocks, scratch: rooms, .. } = room;
-        self.check(theta, blocks.len() * BLOCK, &[&features, &deltas]);
+        self.check(theta, blocks.len() * BLOCK, stride, &[features, deltas]);
         let of_block = BLOCK * self.image * self.image;
         assert!(images.len().div_ceil(of_block) == blocks.len());
         let mut blocks: Vec<_> = blocks.iter_mut().zip(images.chunks_mut(of_block)).collect();
-        let arch = arch();
         pieces::for_each(&mut blocks, |index, (block, images)| {
-            let (way, planes) = (Way { theta, index, features, deltas }, &mut block.planes);
+            let way = Way { theta, index, features, deltas, stride };
+            let planes = &mut block.planes;
             with_scratch(rooms, |scratch| {
                 arch.dispatch(PullBack { net: self, way, planes, scratch, images });
             });
@@ -235,6 +272,7 @@ fn with_scratch(rooms: &Mutex<Vec<(ThreadId, Scratch)>>, work: impl FnOnce(&mut 
     lock().push((me, scratch));
 }
 
+/// One block's pass, of lengths that [`Convolutions::forward`] has checked.
 struct Forward<'a> {
     net: &'a Convolutions,
     theta: &'a [f32],
@@ -245,7 +283,7 @@ struct Forward<'a> {
     index: usize,
     planes: &'a mut [f32],
     scratch: &'a mut Scratch,
-    features: Columns<'a>,
+    features: Features<'a>,
 }
 
 impl WithSimd for Forward<'_> {
@@ -269,8 +307,9 @@ impl WithSimd for Forward<'_> {
             }
             let vectors = S::as_mut_simd_f32s(room).0.as_mut_ptr();
             for (index, layer) in net.layers.iter().enumerate() {
-                // SAFETY: planes and places of all layers lie within the block's room, weights and biases in
-                // θ, the last layer's outputs in the block's columns.
+                // SAFETY: planes and places of all layers lie within the block's room (`Convolutions::new`),
+                // weights and biases in θ, the last layer's outputs in the block's columns (`check`), which
+                // `for_each` gives to this thread alone.
                 unsafe {
                     let out = match net.layers.get(index + 1) {
                         Some(next) => Out {
@@ -333,6 +372,10 @@ struct Out<V> {
 
 /// R output channels of a layer: convolution, 2×2 max pooling (with the place of each maximum, the first one
 /// of equals in reading order), ReLU.
+///
+/// # Safety
+/// `weights` and `biases` are those of R channels, `input` the layer's input planes, `places` and `out` room for R
+/// planes of the layer's outputs; nobody else uses these meanwhile.
 #[inline(always)]
 unsafe fn convolve<S: Simd, const R: usize>(
     simd: S,
@@ -347,6 +390,7 @@ unsafe fn convolve<S: Simd, const R: usize>(
     let zero = simd.splat_f32s(0.0);
     for y in 0..half {
         for x in 0..half {
+            // SAFETY: as promised; the last window ends with row and column 2 · half + 1, within the border.
             unsafe {
                 let sums = window::<S, R>(
                     simd,
@@ -367,6 +411,9 @@ unsafe fn convolve<S: Simd, const R: usize>(
 }
 
 /// Convolutions at the four places of a 2×2 window: R sums each.
+///
+/// # Safety
+/// From `corner` on there are 4×4 places in each of the layer's input planes; `weights` are those of R channels.
 #[inline(always)]
 unsafe fn window<S: Simd, const R: usize>(
     simd: S,
@@ -376,6 +423,7 @@ unsafe fn window<S: Simd, const R: usize>(
     weights: *const f32,
 ) -> [[S::f32s; 4]; R] {
     let mut sums: [[S::f32s; 4]; R] = std::array::from_fn(|r| [start[r]; 4]);
+    // SAFETY: as promised.
     unsafe {
         for c in 0..layer.inputs {
             let plane = corner.add(c * layer.plane_len());
@@ -423,6 +471,10 @@ fn transform_filters(layer: &Layer, weights: &[f32], filters: &mut Vec<f32>) {
 /// A layer behind the first: convolution, 2×2 max pooling and ReLU as in [`convolve`], with 16 products a window
 /// and channel instead of 36 (Winograd's F(2×2, 3×3): Lavin & Gray 2016, "Fast algorithms for convolutional
 /// neural networks"): Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, summed over the channels inside the brackets.
+///
+/// # Safety
+/// `filters` are the layer's, of [`transform_filters`], and `biases` its own; `input` are its input planes, `places`
+/// and `out` room for its outputs; nobody else uses these meanwhile.
 #[inline(always)]
 unsafe fn winograd<S: Simd>(
     simd: S,
@@ -444,6 +496,8 @@ unsafe fn winograd<S: Simd>(
     let transformed = S::as_mut_simd_f32s(transformed).0.as_mut_ptr();
     let products = S::as_mut_simd_f32s(products).0.as_mut_ptr();
     for y in 0..half {
+        // SAFETY: as promised; windows of 4×4 end within the border, at 2 · half + 1; `transformed` holds PRODUCTS
+        // rows of windows a channel, `products` as many for each of the most rows at a time.
         unsafe {
             for c in 0..inputs {
                 let rows = input.add(c * layer.plane_len() + 2 * y * layer.plane);
@@ -481,6 +535,9 @@ unsafe fn winograd<S: Simd>(
 
 /// Bᵀ d B of `windows` windows of 4×4 in steps of two along four rows, each of the 16 numbers `stride` vectors
 /// from the one before.
+///
+/// # Safety
+/// From `rows` on there are four rows, `plane` vectors apart, of 2 · windows + 2 vectors; behind `to` there is room.
 #[inline(always)]
 unsafe fn transform_windows<S: Simd>(
     simd: S,
@@ -490,6 +547,7 @@ unsafe fn transform_windows<S: Simd>(
     to: *mut S::f32s,
     stride: usize,
 ) {
+    // SAFETY: as promised.
     unsafe {
         let (mut first, mut second) = (column(simd, rows, plane), column(simd, rows.add(1), plane));
         for x in 0..windows {
@@ -507,8 +565,12 @@ unsafe fn transform_windows<S: Simd>(
 }
 
 /// Bᵀ times four numbers, one below the other.
+///
+/// # Safety
+/// There are four vectors, the first at `from`, `plane` vectors apart.
 #[inline(always)]
 unsafe fn column<S: Simd>(simd: S, from: *const S::f32s, plane: usize) -> [S::f32s; 4] {
+    // SAFETY: as promised.
     unsafe {
         let (a, b) = (from.read_unaligned(), from.add(plane).read_unaligned());
         let (c, d) = (from.add(2 * plane).read_unaligned(), from.add(3 * plane).read_unaligned());
@@ -523,6 +585,9 @@ fn by_b<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s, d: S::f32s) -> [S:
 
 /// sums[r, x] = Σ weights[r, c] windows[c, x], for R rows and C columns of matrices with rows of `depth` and
 /// `row` numbers.
+///
+/// # Safety
+/// The matrices have so many rows and columns, from these addresses on; nobody else uses `sums` meanwhile.
 #[inline(always)]
 unsafe fn multiply<S: Simd, const R: usize, const C: usize>(
     simd: S,
@@ -532,6 +597,7 @@ unsafe fn multiply<S: Simd, const R: usize, const C: usize>(
     row: usize,
     sums: *mut S::f32s,
 ) {
+    // SAFETY: as promised.
     unsafe {
         let mut local = [[simd.splat_f32s(0.0); C]; R];
         for c in 0..depth {
@@ -556,8 +622,12 @@ unsafe fn multiply<S: Simd, const R: usize, const C: usize>(
 
 /// Aᵀ m A: the convolutions at the four places of a window, in reading order, of products `stride` vectors from
 /// each other.
+///
+/// # Safety
+/// There are [`PRODUCTS`] such vectors, the first at `products`.
 #[inline(always)]
 unsafe fn transform_products<S: Simd>(simd: S, products: *const S::f32s, stride: usize) -> [S::f32s; 4] {
+    // SAFETY: as promised.
     unsafe {
         let (mut upper, mut lower) = ([simd.splat_f32s(0.0); 4], [simd.splat_f32s(0.0); 4]);
         for x in 0..4 {
@@ -606,6 +676,7 @@ struct Scratch {
     planes: Numbers,
 }
 
+/// One block's way back, of lengths that [`Convolutions::backward`] has checked.
 struct Backward<'a> {
     net: &'a Convolutions,
     way: Way<'a>,
@@ -613,7 +684,8 @@ struct Backward<'a> {
     scratch: &'a mut Scratch,
 }
 
-/// Pooled outputs of a layer, their places and the derivatives by them, as vectors of samples.
+/// Pooled outputs of a layer, their places and the derivatives by them, as vectors of samples. Who makes one
+/// promises that they are there, one for each of the layer's outputs, as long as it is used.
 #[derive(Clone, Copy)]
 struct Pooled<V> {
     outputs: *const V,
@@ -627,10 +699,14 @@ struct Pooled<V> {
 
 impl<V: Copy> Pooled<V> {
     /// The derivative by output number `at`, of channel o, row y and column x, taken through ReLU.
+    ///
+    /// # Safety
+    /// The layer has such an output.
     #[inline(always)]
     unsafe fn delta<S: Simd<f32s = V>>(&self, simd: S, at: usize, [o, y, x]: [usize; 3]) -> V {
         let zero = simd.splat_f32s(0.0);
         let [channel, row, column] = self.strides;
+        // SAFETY: as promised, here and by who made this.
         unsafe {
             let output = self.outputs.add(o * channel + y * row + x * column).read_unaligned();
             let delta = self.deltas.add(at * self.stride).read_unaligned();
@@ -650,7 +726,8 @@ impl WithSimd for Backward<'_> {
         let first = &net.layers[0];
         for (part, room) in planes.chunks_exact_mut(net.room * lanes).enumerate() {
             let room = S::as_mut_simd_f32s(room).0.as_mut_ptr().cast_const();
-            // SAFETY: planes and places of the first layer lie within the block's room.
+            // SAFETY: planes and places of the first layer lie within the block's room; the block's forward pass
+            // came to its end (`passed`); `own` has planes for the most rows at a time.
             unsafe {
                 let pooled = way.to_first_pooling(simd, net, part, room, scratch, Some(gradient));
                 scratch.planes.resize(MOST_ROWS * first.plane_len() * lanes, 0.0);
@@ -665,6 +742,7 @@ impl WithSimd for Backward<'_> {
     }
 }
 
+/// One block's way back, of lengths that [`Convolutions::pull_back`] has checked.
 struct PullBack<'a> {
     net: &'a Convolutions,
     way: Way<'a>,
@@ -690,7 +768,8 @@ impl WithSimd for PullBack<'_> {
         for (part, mine) in images.chunks_mut(lanes * pixels).enumerate() {
             let room = &mut planes[part * net.room * lanes..][..net.room * lanes];
             let room = S::as_mut_simd_f32s(room).0.as_mut_ptr().cast_const();
-            // SAFETY: as in the backward pass; windows of 2×2 cover a plane within its border.
+            // SAFETY: as in the backward pass, `own` with planes for all channels; windows of 2×2 cover a plane
+            // within its border; `mine` holds whole images, no more of them than lanes.
             unsafe {
                 let pooled = way.to_first_pooling(simd, net, part, room, scratch, None);
                 let Scratch { planes, .. } = &mut *scratch;
@@ -729,12 +808,18 @@ struct Way<'a> {
     theta: &'a [f32],
     /// Of the block.
     index: usize,
-    features: Columns<'a>,
-    deltas: Columns<'a>,
+    features: &'a [f32],
+    deltas: &'a [f32],
+    /// Of both, in numbers.
+    stride: usize,
 }
 
 impl Way<'_> {
     /// From the features back to the first layer's pooling; adds the other layers' derivatives, where wanted.
+    ///
+    /// # Safety
+    /// `room` is part number `part` of what this network's forward pass left of the block; what is given back
+    /// holds as long as nobody writes there or changes `scratch.below`.
     #[inline(always)]
     unsafe fn to_first_pooling<S: Simd>(
         self,
@@ -745,20 +830,20 @@ impl Way<'_> {
         scratch: &mut Scratch,
         mut gradient: Option<&mut [f32]>,
     ) -> Pooled<S::f32s> {
-        let Self { theta, index, features, deltas } = self;
+        let Self { theta, index, features, deltas, stride } = self;
         let lanes = S::F32_LANES;
         let last = &net.layers[net.layers.len() - 1];
-        let (half, stride) = (last.side / 2, features.stride / lanes);
+        let (half, stride) = (last.side / 2, stride / lanes);
         let column = index * BLOCK / lanes + part;
         // SAFETY: planes and places of all layers lie within the block's room, the last layer's outputs and
         // derivatives in the block's columns; the others' derivatives in `scratch.below`, which `sparse` reads
         // to the end before it changes it.
         unsafe {
             let mut pooled = Pooled {
-                outputs: features.data.cast::<S::f32s>().add(column).cast_const(),
+                outputs: features.as_ptr().cast::<S::f32s>().add(column),
                 strides: [half * half * stride, half * stride, stride],
                 places: room.add(last.places),
-                deltas: deltas.data.cast::<S::f32s>().add(column).cast_const(),
+                deltas: deltas.as_ptr().cast::<S::f32s>().add(column),
                 stride,
             };
             for pair in net.layers.windows(2).rev() {
@@ -782,6 +867,10 @@ impl Way<'_> {
 /// the convolutions has a derivative. A sample at a time, its channels in the lanes. Adds the derivatives of
 /// its parameters, where they are wanted; those by its inputs are then in `scratch.below`, [inputs, side, side]
 /// vectors of samples.
+///
+/// # Safety
+/// `pooled` and the planes at `input` are what this layer's forward pass left; `pooled` may lie in `scratch.below`,
+/// nowhere else in `scratch`, and holds no longer.
 #[inline(always)]
 unsafe fn sparse<S: Simd>(
     simd: S,
@@ -803,6 +892,7 @@ unsafe fn sparse<S: Simd>(
     hits.resize(hits.len().max(lanes * most_hits), Hit::default());
     ends.resize(ends.len().max(lanes * outputs), 0);
     let (of_weights, of_biases) = gradient.map(|gradient| layer.split(gradient)).unzip();
+    // SAFETY: as promised; nothing of `scratch` but `hits` and `ends` is changed.
     unsafe { find_hits(simd, layer, pooled, hits, most_hits, ends, of_biases) };
 
     weights.clear();
@@ -827,6 +917,9 @@ unsafe fn sparse<S: Simd>(
     deltas.resize(lanes * sample, 0.0);
     let least = below.len().max(inputs * side * side * lanes);
     below.resize(least, 0.0);
+    // SAFETY: `samples` and `deltas` hold a sample a lane, [plane, plane, inputs] and what a row of a kernel is
+    // padded by: places of maxima are of the layer's own pooling, so that the last kernel ends within them. Rows of
+    // `weights` and `sums` are whole vectors. From row and column 1 on a plane holds the layer's side.
     unsafe {
         let wanted = if of_weights.is_some() { side } else { 0 };
         for y in 0..wanted {
@@ -894,6 +987,9 @@ unsafe fn sparse<S: Simd>(
 }
 
 /// Lists, by lane and channel, where a layer's pooling passes a derivative on; and adds those up for the biases.
+///
+/// # Safety
+/// `pooled` is of this layer, its places those of its pooling.
 #[inline(always)]
 unsafe fn find_hits<S: Simd>(
     simd: S,
@@ -909,8 +1005,9 @@ unsafe fn find_hits<S: Simd>(
     let Layer { inputs, outputs, side, plane, .. } = *layer;
     let half = side / 2;
     let mut next = [hits.as_mut_ptr(); BLOCK];
-    assert!(hits.len() >= lanes * most_hits);
+    assert!(hits.len() >= lanes * most_hits && most_hits >= outputs * half * half && lanes <= BLOCK);
     for lane in 0..lanes {
+        // SAFETY: as asserted.
         next[lane] = unsafe { next[lane].add(lane * most_hits) };
     }
     let starts = next;
@@ -919,6 +1016,8 @@ unsafe fn find_hits<S: Simd>(
         let mut bias = zero;
         for y in 0..half {
             for x in 0..half {
+                // SAFETY: as promised; a lane writes at most a hit an output, and a place is one of
+                // `places_of_pooling`, which an i32 holds.
                 unsafe {
                     let delta = pooled.delta(simd, at, [o, y, x]);
                     bias = simd.add_f32s(bias, delta);
@@ -941,6 +1040,7 @@ unsafe fn find_hits<S: Simd>(
             biases[o] += simd.reduce_sum_f32s(bias);
         }
         for lane in 0..lanes {
+            // SAFETY: both within `hits`, where `next` began with `starts`.
             ends[lane * outputs + o] = unsafe { next[lane].offset_from_unsigned(starts[lane]) };
         }
     }
@@ -949,6 +1049,10 @@ unsafe fn find_hits<S: Simd>(
 /// For each hit δ of one output channel of one sample, with h the inputs its convolution saw, three rows of C
 /// vectors: sums += δ h, where they are wanted, and by h, δ · weights. `strides` are those of the weights' rows
 /// and of the inputs'.
+///
+/// # Safety
+/// At `weights` and `sums`, and from each hit's offset on at `inputs` (where sums are wanted) and `deltas`, there
+/// are three rows of C vectors, so far apart; nobody else uses `sums` and `deltas` meanwhile.
 #[inline(always)]
 unsafe fn visit<S: Simd, const C: usize, const SUMS: bool>(
     simd: S,
@@ -959,6 +1063,7 @@ unsafe fn visit<S: Simd, const C: usize, const SUMS: bool>(
     inputs: *const f32,
     deltas: *mut f32,
 ) {
+    // SAFETY: as promised.
     unsafe {
         let mut local = [[simd.splat_f32s(0.0); C]; 3];
         let mut w = local;
@@ -991,6 +1096,9 @@ unsafe fn visit<S: Simd, const C: usize, const SUMS: bool>(
 
 /// Adds the derivatives of a layer's weights for `rows` output channels from `o` on, whose planes of derivatives
 /// begin at `delta`.
+///
+/// # Safety
+/// There are so many planes at `delta`, and the layer's input planes at `input`.
 #[inline(always)]
 unsafe fn sum_over_places<S: Simd>(
     simd: S,
@@ -1004,6 +1112,7 @@ unsafe fn sum_over_places<S: Simd>(
     for c in 0..layer.inputs {
         // Nine sums a row.
         for (r, rows) in parts(rows, if S::REGISTER_COUNT >= 32 { 3 } else { 1 }) {
+            // SAFETY: as promised.
             unsafe {
                 let input = input.add(c * layer.plane_len());
                 let delta = delta.add(r * layer.plane_len());
@@ -1020,6 +1129,9 @@ unsafe fn sum_over_places<S: Simd>(
 
 /// Takes derivatives by pooled outputs, of `rows` channels from `o` on, through ReLU and pooling to the places
 /// of the maxima in `planes`; and adds them up for the biases.
+///
+/// # Safety
+/// `pooled` is of this layer, which has these channels; `planes` is room for as many planes of its side.
 #[inline(always)]
 unsafe fn unpool<S: Simd>(
     simd: S,
@@ -1035,6 +1147,7 @@ unsafe fn unpool<S: Simd>(
         let mut bias = zero;
         for y in 0..half {
             for x in 0..half {
+                // SAFETY: as promised; the last window ends with row and column 2 · half, within the border.
                 unsafe {
                     let at = ((o + r) * half + y) * half + x;
                     let delta = pooled.delta(simd, at, [o + r, y, x]);
@@ -1056,6 +1169,9 @@ unsafe fn unpool<S: Simd>(
 }
 
 /// weights[r, tap] += Σ δ[r, place] h[place + tap], for R output channels and one input channel.
+///
+/// # Safety
+/// There are R planes of the layer's side at `delta`, and one at `input`.
 #[inline(always)]
 unsafe fn correlate<S: Simd, const R: usize>(
     simd: S,
@@ -1069,6 +1185,7 @@ unsafe fn correlate<S: Simd, const R: usize>(
     let side = layer.side / 2 * 2;
     for y in 0..side {
         for x in 0..side {
+            // SAFETY: as promised; the last kernel ends with row and column side + 1, within the border.
             unsafe {
                 let at = y * layer.plane + x;
                 let center = delta.add(at + layer.plane + 1);
@@ -1086,6 +1203,119 @@ unsafe fn correlate<S: Simd, const R: usize>(
         let weights = &mut weights[r * layer.inputs * TAPS..][..TAPS];
         for (weight, sum) in weights.iter_mut().zip(sums) {
             *weight += simd.reduce_sum_f32s(*sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NARROW;
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// Numbers from -1 to 1 without a pattern.
+    fn rough(len: usize, shift: f32) -> Vec<f32> {
+        (0..len).map(|i| (i as f32 * 12.9898 + shift).sin()).collect()
+    }
+
+    /// Features, gradient and derivatives by the images of one pass to and fro.
+    fn passes(net: &Convolutions, room: &mut Room, samples: usize) -> [Vec<f32>; 3] {
+        let (theta, images) = (rough(net.parameters(), 0.5), rough(samples * net.image * net.image, 0.25));
+        let stride = samples.next_multiple_of(BLOCK);
+        let mut features = vec![0.0; net.features() * stride];
+        net.forward(&theta, &images, room, &mut features, stride);
+        let mut deltas = rough(features.len(), 0.75);
+        deltas.chunks_exact_mut(stride).for_each(|row| row[samples..].fill(0.0));
+        let (mut gradient, mut by_images) = (vec![0.0; theta.len()], vec![0.0; images.len()]);
+        net.backward(&theta, room, [&features, &deltas], stride, &mut gradient);
+        net.pull_back(&theta, room, [&features, &deltas], stride, &mut by_images);
+        // Columns without a sample show what the room held before.
+        features.chunks_exact_mut(stride).for_each(|row| row[samples..].fill(0.0));
+        [features, gradient, by_images]
+    }
+
+    /// Sides that pooling divides and others, one channel and more than registers hold.
+    const NETWORKS: [(usize, &[usize]); 6] =
+        [(28, &[8, 16]), (9, &[7]), (7, &[3, 2]), (12, &[1, 20, 5]), (2, &[1]), (14, &[13, 4])];
+
+    #[test]
+    fn a_room_goes_from_network_to_network() {
+        let mut archs = vec![Arch::new(), Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        for arch in archs {
+            NARROW.set(Some(arch));
+            let mut shared = Room::default();
+            for turn in 0..2 {
+                for (side, channels) in NETWORKS {
+                    let net = Convolutions::new(side, channels);
+                    for samples in [17, 3 + turn] {
+                        let found = passes(&net, &mut shared, samples);
+                        assert!(found == passes(&net, &mut Room::default(), samples), "{side}, {channels:?}");
+                        assert!(found.iter().flatten().all(|number| number.is_finite()), "{side}, {channels:?}");
+                    }
+                }
+            }
+            NARROW.set(None);
+        }
+    }
+
+    #[test]
+    fn a_way_back_without_its_own_way_forward_is_refused() {
+        // Of the second network's room, nothing is where the first would look for it.
+        let (net, other) = (Convolutions::new(28, &[8, 16]), Convolutions::new(28, &[16, 8]));
+        let (theta, stride) = (vec![0.5; net.parameters()], BLOCK);
+        let matrix = vec![0.5; net.features() * stride];
+        let mut gone = Room::default();
+        passes(&other, &mut gone, BLOCK);
+        for mut room in [Room::default(), gone] {
+            let refused = |way: &mut dyn FnMut(&mut Room)| {
+                catch_unwind(AssertUnwindSafe(|| way(&mut room))).unwrap_err().downcast::<&str>().unwrap()
+            };
+            let mut refused = refused;
+            let both = [&matrix[..], &matrix[..]];
+            let (mut gradient, mut images) = (vec![0.0; theta.len()], vec![0.0; BLOCK * 784]);
+            let said = refused(&mut |room| net.backward(&theta, room, both, stride, &mut gradient));
+            assert_eq!(*said, "a way back before the way forward");
+            let said = refused(&mut |room| net.pull_back(&theta, room, both, stride, &mut images));
+            assert_eq!(*said, "a way back before the way forward");
+        }
+    }
+
+    #[test]
+    fn lengths_that_are_not_the_networks_are_refused() {
+        let net = Convolutions::new(4, &[2]);
+        let (mut room, stride) = (Room::default(), BLOCK);
+        passes(&net, &mut room, BLOCK);
+        let len = net.features() * stride;
+        let (theta, long) = (vec![0.5; net.parameters()], vec![0.5; 2 * len]);
+        let mut refused = |theta: &[f32], features: &[f32], deltas: &[f32], stride: usize, gradient: usize| {
+            let mut gradient = vec![0.0; gradient];
+            let way = || net.backward(theta, &mut room, [features, deltas], stride, &mut gradient);
+            catch_unwind(AssertUnwindSafe(way)).is_err()
+        };
+        let fits = &long[..len];
+        assert!(!refused(&theta, fits, fits, stride, theta.len()));
+        assert!(refused(&theta[1..], fits, fits, stride, theta.len()));
+        assert!(refused(&theta, &long[1..len], fits, stride, theta.len()));
+        assert!(refused(&theta, fits, &long, stride, theta.len()));
+        assert!(refused(&theta, &long[..len / 2], &long[..len / 2], stride / 2, theta.len()));
+        assert!(refused(&theta, fits, fits, stride, theta.len() - 1));
+        for (images, features, stride) in [(BLOCK + 1, len, stride), (1, len - 1, stride), (1, len / 2, stride / 2)] {
+            let (images, mut features) = (vec![0.5; 16 * images], vec![0.0; features]);
+            let way = || net.forward(&theta, &images, &mut Room::default(), &mut features, stride);
+            assert!(catch_unwind(AssertUnwindSafe(way)).is_err());
+        }
+    }
+
+    #[test]
+    fn networks_of_which_places_would_not_be_exact_are_refused() {
+        // The largest that `--model` takes.
+        let _ = Convolutions::new(28, &[4096; 4]);
+        let huge: [(usize, &[usize]); 6] =
+            [(28, &[]), (0, &[1]), (4096, &[1]), (4000, &[4, 4]), (usize::MAX, &[1]), (28, &[8, usize::MAX])];
+        for (side, channels) in huge {
+            assert!(catch_unwind(|| Convolutions::new(side, channels)).is_err(), "{side}, {channels:?}");
         }
     }
 }

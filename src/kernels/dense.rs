@@ -113,7 +113,7 @@ fn parameters(widths: &[usize]) -> usize {
     widths.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum()
 }
 
-/// What all pieces read.
+/// What all pieces read, of lengths that [`Dense`] has checked.
 struct Problem<'a> {
     widths: &'a [usize],
     strip: usize,
@@ -166,7 +166,8 @@ fn run<S: Simd, const C: usize>(simd: S, pass: Pass) -> f64 {
         let x = &problem.x[index * inputs * strip..][..inputs * strip];
         let y = &problem.y[index * outputs * strip..][..outputs * strip];
         // SAFETY: all blocks below lie in these slices: `outputs` has a row of `strip` numbers for each
-        // unit, θ and `sums` a number and a vector for each parameter, in the layers' order.
+        // unit, θ and `sums` a number and a vector for each parameter, in the layers' order; a strip is a
+        // multiple of C vectors. A slice of the outputs is no longer used once an address in them is.
         unsafe {
             let mut input: *const f32 = x.as_ptr();
             let mut output = room.as_mut_ptr();
@@ -244,6 +245,11 @@ enum Finish {
 }
 
 /// output[r, ·] = finish(bias[r] + Σₖ weights[r, k] input[k, ·]).
+///
+/// # Safety
+/// The block's weights and, where there is one, a bias a row are there; at `input` there is a row of samples for each
+/// of its depth, at `output` one for each of its rows, which nobody else uses meanwhile and which are not the
+/// input's. Rows of samples are a multiple of C vectors.
 #[inline(always)]
 unsafe fn product<S: Simd, const C: usize>(
     simd: S,
@@ -258,6 +264,7 @@ unsafe fn product<S: Simd, const C: usize>(
     let mut column = 0;
     while column < block.vectors {
         for (start, rows) in parts(block.rows, MOST_ROWS) {
+            // SAFETY: as promised.
             unsafe {
                 let weights = block.weights.add(start * block.row_stride);
                 let bias = bias.map(|bias| bias.add(start));
@@ -270,6 +277,10 @@ unsafe fn product<S: Simd, const C: usize>(
     }
 }
 
+/// [`product`] for R rows and C vectors of samples.
+///
+/// # Safety
+/// As there.
 #[inline(always)]
 unsafe fn product_block<S: Simd, const R: usize, const C: usize>(
     simd: S,
@@ -280,6 +291,7 @@ unsafe fn product_block<S: Simd, const R: usize, const C: usize>(
     output: *mut f32,
     finish: Finish,
 ) {
+    // SAFETY: as promised.
     unsafe {
         let row = block.vectors;
         let zero = simd.splat_f32s(0.0);
@@ -323,6 +335,10 @@ unsafe fn product_block<S: Simd, const R: usize, const C: usize>(
 }
 
 /// sums[i, j] += Σ δ[i, ·] h[j, ·] for all inputs j and, as the last j, Σ δ[i, ·]: vectors of partial sums.
+///
+/// # Safety
+/// At `delta` there are `outputs` rows of so many vectors, at `input` there are `inputs`, at `ones` there is one; at
+/// `sums` outputs · (inputs + 1) vectors, which nobody else uses meanwhile.
 #[inline(always)]
 unsafe fn outer<S: Simd, const C: usize>(
     simd: S,
@@ -337,6 +353,7 @@ unsafe fn outer<S: Simd, const C: usize>(
     let lanes = S::F32_LANES;
     let row = vectors * lanes;
     let columns = inputs + 1;
+    // SAFETY: as promised; C is at most 4.
     unsafe {
         for (i, i_count) in parts(outputs, C) {
             let delta = delta.add(i * row).cast();
@@ -357,6 +374,10 @@ unsafe fn outer<S: Simd, const C: usize>(
     }
 }
 
+/// [`outer`] for R rows and Q inputs, each a row at an address of its own.
+///
+/// # Safety
+/// As there.
 #[inline(always)]
 unsafe fn outer_block<S: Simd, const R: usize, const Q: usize>(
     simd: S,
@@ -366,6 +387,7 @@ unsafe fn outer_block<S: Simd, const R: usize, const Q: usize>(
     sums: *mut S::f32s,
     row: usize,
 ) {
+    // SAFETY: as promised.
     unsafe {
         let mut local = [[simd.splat_f32s(0.0); Q]; R];
         for (r, local) in local.iter_mut().enumerate() {

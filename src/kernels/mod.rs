@@ -5,6 +5,9 @@
 //! time. Knows numbers only, no tensors; [`crate::objective`] decides where these run, and its way through
 //! libtorch is their oracle.
 
+// What is unsafe here goes by addresses, strides and sizes that a safe function has checked, once a call; sizes
+// that overflow panic before memory is taken for them (the profiles have overflow checks, a test below sees to it).
+
 // Indices into sums in registers; matrices as pointers, strides and sizes, as is usual.
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
 
@@ -143,6 +146,13 @@ mod tests {
         if pulp::x86::V3::try_new().is_some() {
             assert_eq!(vector_bits(), if pulp::x86::V4::try_new().is_some() { 512 } else { 256 });
         }
+    }
+
+    #[test]
+    fn sizes_that_overflow_panic() {
+        let most = std::hint::black_box(usize::MAX);
+        assert!(std::panic::catch_unwind(|| std::hint::black_box(most + 1)).is_err());
+        assert!(std::panic::catch_unwind(|| std::hint::black_box(most * 2)).is_err());
     }
 
     #[test]

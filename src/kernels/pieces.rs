@@ -98,7 +98,8 @@ struct Offer {
     wanted: usize,
 }
 
-// SAFETY: what a job holds may be used from any thread.
+// SAFETY: what a job holds may be used from any thread; it stays where it is until its owner has withdrawn the
+// offer and seen all helpers leave ([`Open`]).
 unsafe impl Send for Offer {}
 
 struct Crew {
@@ -123,6 +124,8 @@ fn crew() -> MutexGuard<'static, Crew> {
 
 impl<'a> Open<'a> {
     fn new(job: &'a Job<'a>, wanted: usize) -> Self {
+        // First of all: whatever happens below, the offer is withdrawn.
+        let open = Self(job);
         let mut crew = crew();
         let pointer: *const Job<'a> = job;
         crew.offers.push(Offer { job: pointer.cast(), wanted });
@@ -139,7 +142,7 @@ impl<'a> Open<'a> {
         for _ in 0..to_wake {
             WAKE.notify_one();
         }
-        Self(job)
+        open
     }
 }
 
@@ -164,10 +167,14 @@ impl Drop for Open<'_> {
 fn help() {
     set_up_thread();
     loop {
-        // SAFETY: who offered the job waits for its helpers, of whom this is one until it leaves `helpers`.
+        // SAFETY: who offered the job waits for its helpers, of whom this is one until it leaves `helpers`; nothing
+        // of the job is touched after that.
         let job = unsafe { &*next() };
-        let panicked = catch_unwind(AssertUnwindSafe(job.help)).is_err();
-        job.panicked.fetch_or(panicked, Ordering::Relaxed);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(job.help)) {
+            job.panicked.store(true, Ordering::Relaxed);
+            // Dropped it might panic again, and the owner would wait for this thread for ever.
+            std::mem::forget(panic);
+        }
         // In this order: when the job is over, this thread is seen to be free for the next.
         crew().idle += 1;
         job.helpers.fetch_sub(1, Ordering::Release);
@@ -184,7 +191,7 @@ fn next() -> *const Job<'static> {
                 offer.wanted -= 1;
                 let job = offer.job;
                 WANTED.fetch_sub(1, Ordering::Relaxed);
-                // SAFETY: on offer, so that its owner has not gone on.
+                // SAFETY: on offer while the crew is locked, so that its owner has not gone on.
                 unsafe { &*job }.helpers.fetch_add(1, Ordering::Relaxed);
                 crew.idle -= 1;
                 return job;
@@ -236,6 +243,36 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_panic_that_panics_again_keeps_nobody_waiting() {
+        struct Again;
+        impl Drop for Again {
+            fn drop(&mut self) {
+                if !thread::panicking() {
+                    panic!("again, as the test wants it");
+                }
+            }
+        }
+        let _cores: Vec<Lent> = (0..2).map(|_| lend()).collect();
+        // Until it was a helper that panicked: the caller's own panic goes to the caller.
+        for _ in 0..100 {
+            let caller = thread::current().id();
+            let mut pieces = vec![0; 6];
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                for_each(&mut pieces, |_, _| {
+                    thread::sleep(Duration::from_millis(1));
+                    if thread::current().id() != caller {
+                        std::panic::panic_any(Again);
+                    }
+                });
+            }));
+            if result.is_err() {
+                return;
+            }
+        }
+        panic!("no helper came");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Cross entropy of a classifier over mini-batches, and its accuracy.
 
 use super::feedforward::{Layer, Room};
-use super::{in_kernels, numbers, numbers_mut};
+use super::{in_kernels, numbers};
 use crate::data::{CLASSES, PIXELS, SIDE, batches::Samples};
-use crate::kernels::conv::{self, Columns, Convolutions};
+use crate::kernels::conv::{self, Convolutions};
 use crate::model::{Classifier, Layout, Mlp};
 use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
@@ -213,9 +213,10 @@ impl Explicit {
         let Buffers { room, convolved, .. } = &mut buffers[0];
         if let (Some(convolutions), Some(convolved)) = (convolutions, convolved) {
             let columns = samples.next_multiple_of(conv::BLOCK);
-            let features = Columns::new(numbers_mut(&convolved.features), columns);
-            let theta = &numbers(theta)[..convolutions.parameters()];
-            convolutions.forward(theta, numbers(&x), &mut convolved.room, features);
+            // SAFETY: the features are a buffer that nobody else knows; the kernel knows numbers only, and this thread
+            // does nothing with tensors meanwhile.
+            let ([theta, x], [features]) = unsafe { numbers([theta, &x], [&convolved.features]) };
+            convolutions.forward(&theta[..convolutions.parameters()], x, &mut convolved.room, features, columns);
             room.forward(&convolved.features, layers);
         } else {
             room.forward(&x.tr(), layers);
@@ -240,10 +241,11 @@ impl Explicit {
         {
             room.backward(features_transposed, layers, true, Some(deltas));
             let columns = samples.next_multiple_of(conv::BLOCK);
-            let [features, deltas] = [features, deltas].map(|matrix| Columns::new(numbers_mut(matrix), columns));
             let parameters = convolutions.parameters();
-            let part = &mut numbers_mut(gradient)[..parameters];
-            convolutions.backward(&numbers(theta)[..parameters], inner, features, deltas, part);
+            // SAFETY: as in `forward`; that θ is not the gradient is checked.
+            let ([theta, features, deltas], [gradient]) = unsafe { numbers([theta, features, deltas], [gradient]) };
+            let part = &mut gradient[..parameters];
+            convolutions.backward(&theta[..parameters], inner, [features, deltas], columns, part);
         } else {
             room.backward(x, layers, true, None);
         }
@@ -272,11 +274,13 @@ impl Explicit {
         match (convolutions, convolved) {
             (Some(convolutions), Some(Convolved { room: inner, features, deltas, .. })) => {
                 room.pull_back(layers, deltas);
-                let images = Tensor::empty([samples, PIXELS as i64], (seeds.kind(), seeds.device()));
+                // Zeros, as a slice is of numbers that are there.
+                let images = Tensor::zeros([samples, PIXELS as i64], (seeds.kind(), seeds.device()));
                 let columns = deltas.size()[1] as usize;
-                let [features, deltas] = [features, deltas].map(|matrix| Columns::new(numbers_mut(matrix), columns));
-                let theta = &numbers(theta)[..convolutions.parameters()];
-                convolutions.pull_back(theta, inner, features, deltas, numbers_mut(&images));
+                let theta_alone = convolutions.parameters();
+                // SAFETY: as in `forward`; the images are new.
+                let ([theta, features, deltas], [pixels]) = unsafe { numbers([theta, features, deltas], [&images]) };
+                convolutions.pull_back(&theta[..theta_alone], inner, [features, deltas], columns, pixels);
                 images
             }
             _ => {
@@ -348,15 +352,30 @@ impl Probe {
 /// Cross entropy and accuracy of `logits` [10, samples or more], summed over the samples; and into `delta`,
 /// where there is one, the derivative of the mean by the logits, 0 beyond the samples.
 fn softmax(logits: &Tensor, labels: &Tensor, delta: Option<&Tensor>) -> BatchSums {
-    let labels = labels.contiguous();
-    let samples = labels.numel();
-    // SAFETY: a contiguous int64 tensor on the CPU, where data sets have them.
-    assert!(labels.kind() == Kind::Int64 && labels.device() == Device::Cpu);
-    let labels: &[i64] = unsafe { std::slice::from_raw_parts(labels.data_ptr().cast(), samples) };
-    let columns = logits.size()[1] as usize;
-    let classes = logits.size()[0] as usize;
-    let logits = numbers(logits);
-    let mut delta = delta.map(numbers_mut);
+    let mut own = vec![0i64; labels.numel()];
+    labels.copy_data(&mut own, labels.numel());
+    let shape = [logits.size()[0], logits.size()[1]].map(|length| length as usize);
+    // SAFETY: buffers that nobody else knows, and no operation of libtorch in `softmax_of_numbers`.
+    let (loss, correct) = unsafe {
+        match delta {
+            Some(delta) => {
+                let ([logits], [delta]) = numbers([logits], [delta]);
+                softmax_of_numbers(logits, shape, &own, Some(delta))
+            }
+            None => softmax_of_numbers(numbers([logits], []).0[0], shape, &own, None),
+        }
+    };
+    BatchSums { loss: Tensor::from(loss), correct: Tensor::from(correct) }
+}
+
+/// [`softmax`]'s sums of losses and of right answers, with `logits` and `delta` of one shape.
+fn softmax_of_numbers(
+    logits: &[f32],
+    [classes, columns]: [usize; 2],
+    labels: &[i64],
+    mut delta: Option<&mut [f32]>,
+) -> (f64, i64) {
+    let samples = labels.len();
     if let Some(delta) = &mut delta {
         delta.fill(0.0);
     }
@@ -382,7 +401,7 @@ fn softmax(logits: &Tensor, labels: &Tensor, delta: Option<&Tensor>) -> BatchSum
             }
         }
     }
-    BatchSums { loss: Tensor::from(loss), correct: Tensor::from(correct) }
+    (loss, correct)
 }
 
 /// Samples at a time in an evaluation: the fastest of those that were tried.

@@ -1,7 +1,7 @@
 //! Mean squared error of an MLP over a whole set of points.
 
 use super::feedforward::{Layer, Room};
-use super::{Objective, in_kernels, numbers, numbers_mut};
+use super::{Objective, in_kernels, numbers};
 use crate::kernels::dense::Dense;
 use crate::model::Mlp;
 use tch::Tensor;
@@ -42,7 +42,10 @@ impl MeanSquaredError {
 
     fn in_kernel(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
         let widths: Vec<usize> = model.widths().iter().map(|&width| width as usize).collect();
-        let kernel = Dense::new(&widths, numbers(&x.contiguous()), numbers(&y.contiguous()));
+        let (x, y) = (x.contiguous(), y.contiguous());
+        // SAFETY: this thread does nothing with tensors while the numbers are copied.
+        let ([x_numbers, y_numbers], []) = unsafe { numbers([&x, &y], []) };
+        let kernel = Dense::new(&widths, x_numbers, y_numbers);
         Self { gradient: theta.zeros_like(), theta, way: Way::Kernel(kernel), points: x.size()[1] }
     }
 
@@ -66,7 +69,11 @@ impl MeanSquaredError {
     pub fn loss(&mut self) -> f64 {
         let _no_grad = tch::no_grad_guard();
         let sum_of_squares = match &mut self.way {
-            Way::Kernel(kernel) => kernel.sum_of_squares(numbers(&self.theta), None),
+            Way::Kernel(kernel) => {
+                // SAFETY: the kernel knows numbers only; this thread does nothing with tensors meanwhile.
+                let ([theta], []) = unsafe { numbers([&self.theta], []) };
+                kernel.sum_of_squares(theta, None)
+            }
             Way::Products(products) => products.sum_of_squares(),
         };
         sum_of_squares / self.points as f64
@@ -87,8 +94,9 @@ impl Objective for MeanSquaredError {
         let points = self.points as f64;
         match &mut self.way {
             Way::Kernel(kernel) => {
-                let gradient = numbers_mut(&self.gradient);
-                let sum_of_squares = kernel.sum_of_squares(numbers(&self.theta), Some(&mut *gradient));
+                // SAFETY: as in `loss`; that θ is not the gradient is checked.
+                let ([theta], [gradient]) = unsafe { numbers([&self.theta], [&self.gradient]) };
+                let sum_of_squares = kernel.sum_of_squares(theta, Some(&mut *gradient));
                 let scale = 1.0 / points as f32;
                 gradient.iter_mut().for_each(|value| *value *= scale);
                 sum_of_squares / points
