@@ -5,7 +5,7 @@ use crate::classify::{Curve, Training, ends, models_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, grey};
 use crate::experiment::{
     Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Record as RecordTrait, Records,
-    Report, Verdict, cell, check,
+    Report, Size, Verdict, cell, check,
 };
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Content, Figure, HeatMap, Images as ImageGrid, Panel};
@@ -89,6 +89,10 @@ impl Experiment for MnistCnn {
             self.trial(&named.model, self.seed).check()?;
         }
         check::seeds(self.seed, self.repeats)
+    }
+
+    fn size(&self) -> Size {
+        Size::of_seeds(self.repeats, self.models.len() as u128, "lower --repeats, or name fewer models")
     }
 
     fn data(&self) -> Option<DataSpec> {

@@ -9,7 +9,7 @@ use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::data::functions::evenly_spaced;
 use crate::experiment::{
-    Cell, Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
+    Cell, Claim, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Size,
     TRAININGS_FLAG, Trial as TrialTrait, cell, check,
 };
 use crate::model::Classifier;
@@ -20,6 +20,7 @@ use crate::train::OptimizerName;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use tch::Kind::Float;
 
 // ---------------------------------------------------------------------------------- settings
@@ -56,6 +57,8 @@ const MOST_GRID: usize = 301;
 
 /// The Gram matrix of all snapshots grows with the square of their number.
 const MOST_SNAPSHOTS: u64 = 5_000;
+/// Of all repeats together.
+const MOST_NAMED: u128 = 1_000_000;
 
 // ------------------------------------------------------------------------------------- trial
 
@@ -155,6 +158,13 @@ impl Experiment for PcaWeights {
                 "{snapshots} snapshots of all trainings: at most {MOST_SNAPSHOTS} are analysed; raise snapshot_every"
             ));
         }
+        // Each is named in the trials that look at it.
+        check::product(&[("repeats", self.repeats.into()), ("snapshots of each", snapshots.into())], MOST_NAMED)?;
+        let parameters = self.model.layout().parameters().unsigned_abs() as u128;
+        // Of all trainings, and one file of them as it is read.
+        let held = u128::from(snapshots) + 2 * (u128::from(snapshots / self.trainings) + 2);
+        let what = format!("{snapshots} snapshots of the {parameters} parameters of model '{}'", self.model);
+        check::memory(&what, 4 * parameters * held, "raise snapshot_every, or lower trainings")?;
         self.training(self.seed).check()?;
         if self.grid == 1 || self.grid > MOST_GRID {
             return Err(format!("grid is {}; it must be from 2 to {MOST_GRID}, or 0 for no surface", self.grid));
@@ -164,7 +174,15 @@ impl Experiment for PcaWeights {
                 return Err(format!("{name} is 0; it must be at least 1"));
             }
         }
-        check::seeds(self.seed, self.repeats)
+        check::seeds_of_groups(self.seed, self.repeats, self.trainings)
+    }
+
+    fn size(&self) -> Size {
+        // A training, its plane, and the blocks of that.
+        let blocks = (self.grid as u128 * self.grid as u128).div_ceil(self.block_size.max(1) as u128);
+        let trials_each = if self.grid == 0 { 1 } else { 2 + blocks };
+        let trials = trials_each.saturating_mul(self.trainings.into()).saturating_add(1);
+        Size::of_seeds(self.repeats, trials, "lower --repeats, trainings or grid, or raise block_size")
     }
 
     fn data(&self) -> Option<DataSpec> {
@@ -184,14 +202,14 @@ impl Experiment for PcaWeights {
 
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
         let mut trials = Vec::new();
+        let finished: BTreeMap<u64, &Fingerprint> = (done.0.iter())
+            .filter(|done| matches!(done.trial, Trial::Training { .. }))
+            .map(|done| (done.trial.seed(), &done.fingerprint))
+            .collect();
         for group in 0..self.repeats {
             let seeds = self.seed + group * self.trainings..self.seed + (group + 1) * self.trainings;
-            let trainings: Vec<Fingerprint> = done
-                .0
-                .iter()
-                .filter(|done| matches!(done.trial, Trial::Training { .. }) && seeds.contains(&done.trial.seed()))
-                .map(|done| done.fingerprint.clone())
-                .collect();
+            let trainings: Vec<Fingerprint> =
+                finished.range(seeds.clone()).map(|(_, fingerprint)| (*fingerprint).clone()).collect();
             let complete = trainings.len() as u64 == self.trainings;
             trials.extend(
                 seeds

@@ -5,7 +5,7 @@ use crate::analysis::statistics::{Estimate, mean, spearman_with_interval};
 use crate::classify::{Curve, Training, ends, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, corrupted};
 use crate::experiment::{
-    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report,
+    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report, Size,
     Trial as TrialTrait, Verdict, cell, check,
 };
 use crate::model::Classifier;
@@ -90,13 +90,11 @@ impl Experiment for RandomLabels {
     fn check(&self) -> Result<(), String> {
         self.spec().check()?;
         let levels = self.corruption.levels();
-        for (index, level) in levels.iter().enumerate() {
-            if !(0.0..=1.0).contains(level) {
-                return Err(format!("corruption is {level}; it must be from 0 to 1"));
-            }
-            if levels[..index].contains(level) {
-                return Err(format!("corruption has {level} twice"));
-            }
+        if let Some(level) = levels.iter().find(|level| !(0.0..=1.0).contains(*level)) {
+            return Err(format!("corruption is {level}; it must be from 0 to 1"));
+        }
+        if let Some(level) = check::twice(levels) {
+            return Err(format!("corruption has {level} twice"));
         }
         if levels.is_empty() {
             return Err("corruption is empty; name at least one share from 0 to 1".into());
@@ -106,6 +104,11 @@ impl Experiment for RandomLabels {
         }
         self.trial(0.0, self.seed).training.check()?;
         check::seeds(self.seed, self.repeats)
+    }
+
+    fn size(&self) -> Size {
+        let levels = self.corruption.levels().len() as u128;
+        Size::of_seeds(self.repeats, levels, "lower --repeats, or name fewer shares of corruption")
     }
 
     fn data(&self) -> Option<DataSpec> {

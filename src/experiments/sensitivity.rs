@@ -7,7 +7,7 @@ use crate::analysis::statistics::{Estimate, mean, spearman_with_interval};
 use crate::classify::{Curve, Training, ends, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
-    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report,
+    Cell, Claim, Context, DATASET_FLAG, Done, Effect, Experiment, Flag, Measurements, Records, Report, Size,
     Trial as TrialTrait, Verdict, cell, check,
 };
 use crate::model::Classifier;
@@ -162,6 +162,10 @@ impl Experiment for Sensitivity {
             ));
         }
         check::seeds(self.seed, self.repeats)
+    }
+
+    fn size(&self) -> Size {
+        Size::of_seeds(self.repeats, self.trainings.len() as u128, "lower --repeats, or name fewer trainings")
     }
 
     fn data(&self) -> Option<DataSpec> {
