@@ -53,7 +53,7 @@ impl Training {
     /// Names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::training(self.epochs, self.learning_rate)?;
-        check::batch_size(self.batch_size)
+        check_batch(&self.model, self.batch_size)
     }
 
     /// Names what keys this training's randomness: a model starts from the same weights and sees
@@ -122,6 +122,17 @@ impl Training {
         cx.save_weights("final", &layout, objective.theta())?;
         Ok((objective, measurements(layout.parameters(), curves, train, test)))
     }
+}
+
+/// That a batch of so many samples can be had, and fits into memory.
+///
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn check_batch(model: &Classifier, batch_size: u32) -> Result<(), String> {
+    check::batch_size(batch_size)?;
+    let samples = u64::from(batch_size).min(TRAIN_SIZE as u64);
+    let what = format!("model '{model}' with a batch_size of {batch_size}");
+    check::memory(&what, model.memory_of_batch(samples), "lower batch_size")
 }
 
 /// The curves, and loss and accuracy over both whole sets at the final weights.

@@ -6,7 +6,7 @@ use crate::data::fetch::{self, fetch};
 use crate::data::mnist;
 use crate::device::DeviceChoice;
 use crate::error::{Interrupted, one_line, say, usage};
-use crate::experiment::{Experiment, Flag, Study};
+use crate::experiment::{Experiment, Fingerprint, Flag, Study};
 use crate::experiments::grad_norm::GradNorm;
 use crate::experiments::interpolate::Interpolate;
 use crate::experiments::min_ratio::MinRatio;
@@ -25,6 +25,7 @@ use crate::verify;
 use anyhow::{Context as _, Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::num::NonZeroUsize;
@@ -38,10 +39,11 @@ struct Entry {
     about: &'static str,
     flags: &'static [Flag],
     repeats_in_all: u64,
-    studies: fn(&Layers) -> Result<Studies>,
+    studies: Maker,
 }
 
-type Studies = Vec<Box<dyn Study>>;
+/// What an experiment becomes: one study, or more.
+pub type Studies = Vec<Box<dyn Study>>;
 
 /// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
 /// in `experiments`, a line here.
@@ -65,6 +67,14 @@ const fn entry<E: Experiment>() -> Entry {
         repeats_in_all: E::REPEATS_IN_ALL,
         studies: |layers| layers.studies::<E>(),
     }
+}
+
+/// What makes an experiment's studies of settings.
+pub type Maker = fn(&Layers) -> Result<Studies>;
+
+/// All experiments by name.
+pub fn experiments() -> impl Iterator<Item = (&'static str, Maker)> {
+    REGISTRY.iter().map(|entry| (entry.name, entry.studies))
 }
 
 /// Flags that every experiment has.
@@ -535,14 +545,13 @@ fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset
         let mut job = Job::new(study.as_ref(), run_dir, preset);
         job.due(kind, false)?;
         left.add(&job, common.force)?;
+        let spoilt: BTreeSet<&Fingerprint> = job.spoilt.iter().map(|(spoilt, _)| &spoilt.fingerprint).collect();
         for planned in &job.planned {
             let done = job.finished.contains_key(&planned.fingerprint);
             let state = match (done, common.force) {
                 (true, true) => "done, would run again",
                 (true, false) => "done",
-                (false, _) if job.spoilt.iter().any(|(spoilt, _)| spoilt.fingerprint == planned.fingerprint) => {
-                    "due: its record is damaged"
-                }
+                (false, _) if spoilt.contains(&planned.fingerprint) => "due: its record is damaged",
                 (false, _) => "due",
             };
             text.push_str(&format!("{}  {}  {}  {state}\n", study.folder(), planned.fingerprint, planned.name()));
@@ -688,7 +697,7 @@ mod tests {
     /// Folder and fingerprint of every study's first trial under the report's settings.
     fn first_trials() -> Vec<(String, Fingerprint)> {
         let studies = REGISTRY.iter().flat_map(|entry| (entry.studies)(&Layers::default()).unwrap());
-        let first = |study: &dyn Study| study.plan(&Finished::new(), "cpu").unwrap().remove(0).fingerprint;
+        let first = |study: &dyn Study| study.plan(&[], &Finished::new(), "cpu").unwrap().remove(0).fingerprint;
         studies.map(|study| (study.folder(), first(study.as_ref()))).collect()
     }
 

@@ -88,6 +88,10 @@ pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What a person calls the trial: unique together with its seed.
     fn label(&self, trial: &Self::Trial) -> String;
 
+    /// How many trials it is, at most, with those that only records will name: by the settings alone, so that
+    /// too many are refused before one of them is named. Asked of settings that passed [`Self::check`].
+    fn size(&self) -> Size;
+
     /// All trials, done or not, as far as the records so far let them be named, in the order of
     /// tables and figures. Asked again with each new record; a later answer may add trials, never
     /// drop one.
@@ -98,6 +102,25 @@ pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// What the records show together.
     fn report(&self, done: &Records<Self>) -> Result<Report>;
+}
+
+/// How many trials a study is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub trials: u128,
+    /// What makes it smaller: "lower --repeats or trainings".
+    pub smaller: &'static str,
+}
+
+/// Studies of more trials are a slip of the pen: their names alone would fill the memory.
+pub const MOST_TRIALS: u128 = 100_000;
+
+impl Size {
+    /// Of so many trials a seed; more than 128 bits hold are as many as they hold.
+    #[must_use]
+    pub fn of_seeds(repeats: u64, trials_a_seed: u128, smaller: &'static str) -> Self {
+        Self { trials: trials_a_seed.saturating_mul(repeats.into()), smaller }
+    }
 }
 
 /// Everything a result depends on, and nothing else; its JSON is what the fingerprint covers.
@@ -287,19 +310,29 @@ pub struct Report {
     pub claims: Vec<Claim>,
 }
 
-/// Checks of settings that every training has, for [`Experiment::check`].
+/// Checks of settings that many studies have, for [`Experiment::check`]: every number has a bound, every product
+/// of numbers that is made or held one of its own.
 pub mod check {
-    /// Beyond this a slip of the pen is more likely than a wish.
+    use std::ops::RangeInclusive;
+
+    /// Beyond these a slip of the pen is more likely than a wish.
     const MOST_REPEATS: u64 = 10_000;
+    /// A curve has a number an epoch.
+    const MOST_EPOCHS: u64 = 100_000_000;
+
+    /// Learning rates that float32 can compute with: Adam takes up to 10 times one, and by 30 times its inverse.
+    const LEARNING_RATES: RangeInclusive<f64> = 1e-36..=1e36;
 
     /// # Errors
     /// Names the setting and what would be valid.
     pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
-        if epochs == 0 {
-            return Err("epochs is 0; it must be at least 1".into());
-        }
-        if !(learning_rate > 0.0 && learning_rate.is_finite()) {
-            return Err(format!("learning_rate is {learning_rate}; it must be above 0"));
+        within("epochs", epochs, 1..=MOST_EPOCHS)?;
+        if !LEARNING_RATES.contains(&learning_rate) {
+            let (least, most) = (LEARNING_RATES.start(), LEARNING_RATES.end());
+            return Err(format!(
+                "learning_rate is {}; it must be above 0, from {least:e} to {most:e}",
+                plain(learning_rate)
+            ));
         }
         Ok(())
     }
@@ -313,24 +346,100 @@ pub mod check {
     /// # Errors
     /// Names the setting and what would be valid.
     pub fn trainings(trainings: u64, most: u64) -> Result<(), String> {
-        if (1..=most).contains(&trainings) {
-            Ok(())
-        } else {
-            Err(format!("trainings is {trainings}; it must be from 1 to {most}"))
-        }
+        within("trainings", trainings, 1..=most)
     }
 
     /// # Errors
     /// Names the setting and what would be valid.
     pub fn seeds(seed: u64, repeats: u64) -> Result<(), String> {
-        if !(1..=MOST_REPEATS).contains(&repeats) {
-            return Err(format!("repeats is {repeats}; it must be from 1 to {MOST_REPEATS}"));
-        }
+        seeds_of_groups(seed, repeats, 1)
+    }
+
+    /// Of studies whose every repeat takes several seeds.
+    ///
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn seeds_of_groups(seed: u64, repeats: u64, seeds_each: u64) -> Result<(), String> {
+        within("repeats", repeats, 1..=MOST_REPEATS)?;
         // Settings files hold signed numbers.
-        if seed > i64::MAX as u64 - repeats {
-            return Err(format!("seed is {seed}: too large for {repeats} repeats"));
+        let end = u128::from(seed) + u128::from(repeats) * u128::from(seeds_each);
+        if end > i64::MAX as u128 {
+            let each = if seeds_each == 1 { String::new() } else { format!(" of {seeds_each} trainings") };
+            return Err(format!("seed is {seed}: too large for {repeats} repeats{each}"));
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn within(name: &str, value: impl Into<u128>, range: RangeInclusive<u64>) -> Result<(), String> {
+        let (value, least, most) = (value.into(), *range.start(), *range.end());
+        if (u128::from(least)..=u128::from(most)).contains(&value) {
+            Ok(())
+        } else {
+            Err(format!("{name} is {value}; it must be from {least} to {most}"))
+        }
+    }
+
+    /// Of settings that multiply.
+    ///
+    /// # Errors
+    /// Names the settings, their product and what would be valid.
+    pub fn product(factors: &[(&str, u128)], most: u128) -> Result<(), String> {
+        let product = factors.iter().fold(1u128, |product, (_, factor)| product.saturating_mul(*factor));
+        if product <= most {
+            return Ok(());
+        }
+        let names: Vec<&str> = factors.iter().map(|(name, _)| *name).collect();
+        Err(format!("{} is {product}; it must be at most {most}", names.join(" · ")))
+    }
+
+    /// What one trial may hold in memory; in bytes.
+    const MOST_MEMORY: u128 = 16 << 30;
+
+    /// That what a trial holds at a time, so many `bytes`, fits into memory.
+    ///
+    /// # Errors
+    /// Says what it is, how much, and what makes it `smaller`.
+    pub fn memory(what: &str, bytes: u128, smaller: &str) -> Result<(), String> {
+        if bytes <= MOST_MEMORY {
+            return Ok(());
+        }
+        let gigabytes = |bytes: u128| bytes.div_ceil(1_000_000_000);
+        let (needed, most) = (gigabytes(bytes), MOST_MEMORY / 1_000_000_000);
+        Err(format!("{what} would take {needed} GB of memory; a trial may take {most}: {smaller}"))
+    }
+
+    /// Of a number that networks, which compute in float32, are to be multiplied by: neither too large for that
+    /// nor, unless it is 0, too small.
+    ///
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn factor(name: &str, value: f64) -> Result<(), String> {
+        let (least, most) = (f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX));
+        if value == 0.0 || (least..=most).contains(&value.abs()) {
+            return Ok(());
+        }
+        let value = plain(value);
+        Err(format!("{name} is {value}: networks compute in float32, from {least:.1e} to {most:.1e} in magnitude"))
+    }
+
+    /// A number as it would be written: 0.001 and 1e300.
+    #[must_use]
+    pub fn plain(value: f64) -> String {
+        if value == 0.0 || !value.is_finite() || (1e-5..1e15).contains(&value.abs()) {
+            value.to_string()
+        } else {
+            format!("{value:e}")
+        }
+    }
+
+    /// The first value that a list has twice.
+    #[must_use]
+    pub fn twice(values: &[f64]) -> Option<f64> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[1])
     }
 }
 
@@ -736,9 +845,12 @@ pub trait Study: Send + Sync {
     fn data(&self) -> Option<DataSpec>;
     /// The resolved settings, as TOML and as JSON.
     fn settings(&self) -> Result<(String, Value)>;
+    /// See [`Experiment::size`].
+    fn size(&self) -> Size;
     /// All trials due or done, in declared order; those that need records still missing come
-    /// with a later call.
-    fn plan(&self, finished: &Finished, device_kind: &str) -> Result<Vec<Planned>>;
+    /// with a later call. `before` is what an earlier call named, if any: where each trial follows from the one
+    /// before, naming all from the first on at each call would take for ever.
+    fn plan(&self, before: &[Planned], finished: &Finished, device_kind: &str) -> Result<Vec<Planned>>;
     fn run(&self, planned: &Planned, cx: &mut Context) -> Result<AnyRecord>;
     fn encode(&self, record: &AnyRecord) -> Result<Value>;
     /// # Errors
@@ -777,7 +889,11 @@ impl<E: Experiment> Study for E {
         Ok((toml::to_string(self)?, serde_json::to_value(self)?))
     }
 
-    fn plan(&self, finished: &Finished, device_kind: &str) -> Result<Vec<Planned>> {
+    fn size(&self) -> Size {
+        Experiment::size(self)
+    }
+
+    fn plan(&self, before: &[Planned], finished: &Finished, device_kind: &str) -> Result<Vec<Planned>> {
         let data = Experiment::data(self).map(|spec| spec.identity());
         let version = Study::version(self);
         let named = |records: &Records<E>| -> Result<Vec<Planned>> {
@@ -796,16 +912,22 @@ impl<E: Experiment> Study for E {
                 .collect()
         };
         // Trials that follow from records are asked for with those records in hand.
-        let mut planned = named(&Records(Vec::new()))?;
+        let (mut planned, mut known) = match before {
+            [] => (named(&Records(Vec::new()))?, Some(0)),
+            _ => (before.to_vec(), None),
+        };
         loop {
+            let done = records(&planned, finished)?;
+            // The same records name the same trials.
+            if known == Some(done.0.len()) {
+                return Ok(planned);
+            }
+            known = Some(done.0.len());
             let before = planned;
-            planned = named(&records(&before, finished)?)?;
+            planned = named(&done)?;
             let still: BTreeSet<&Fingerprint> = planned.iter().map(|planned| &planned.fingerprint).collect();
             if let Some(dropped) = before.iter().find(|old| !still.contains(&old.fingerprint)) {
                 bail!("{} no longer names its trial {}", E::NAME, dropped.name());
-            }
-            if planned.len() == before.len() {
-                return Ok(planned);
             }
         }
     }

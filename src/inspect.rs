@@ -595,7 +595,8 @@ impl Compared {
         } else {
             String::new()
         };
-        let foot = if text.contains(" ± ") { " ± is half of the 95 % interval of the mean (Student's t)." } else { "" };
+        let foot =
+            if text.contains(" ± ") { " ± is half of the 95 % interval of the mean (Student's t)." } else { "" };
         text.push_str(&format!("\n {} of {} scalars differ{most}.{foot}\n", self.differing, self.scalars.len()));
         text
     }

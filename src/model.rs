@@ -18,6 +18,8 @@ pub struct Mlp {
 
 /// More parameters than this are a slip of the pen, not a network for this tool.
 const MOST_PARAMETERS: i64 = 10_000_000;
+/// And more layers.
+const MOST_LAYERS: usize = 200;
 
 impl FromStr for Mlp {
     type Err = String;
@@ -40,6 +42,9 @@ impl FromStr for Mlp {
         }
         if widths.len() < 2 {
             return Err(explain("it needs an input and an output"));
+        }
+        if widths.len() - 1 > MOST_LAYERS {
+            return Err(explain(&format!("more than {MOST_LAYERS} layers")));
         }
         let parameters = widths
             .windows(2)
@@ -244,7 +249,12 @@ impl FromStr for Classifier {
         if head.widths.last() != Some(&CLASSES) {
             return Err(explain("a digit is one of 10 classes"));
         }
-        Ok(Self::Cnn(Cnn { channels, head }))
+        // Each part of it is bounded already: nothing here overflows.
+        let model = Self::Cnn(Cnn { channels, head });
+        if model.layout().parameters() > MOST_PARAMETERS {
+            return Err(explain("more than 10 million parameters"));
+        }
+        Ok(model)
     }
 }
 
@@ -295,6 +305,26 @@ impl Classifier {
                 layout
             }
         }
+    }
+
+    /// About how much memory a step of training over a batch of so many samples takes; in bytes.
+    #[must_use]
+    pub fn memory_of_batch(&self, samples: u64) -> u128 {
+        let linears = |mlp: &Mlp| mlp.widths.iter().sum::<i64>() + 2 * mlp.widths.iter().max().unwrap_or(&0);
+        let numbers = match self {
+            Self::Mlp(mlp) => linears(mlp),
+            Self::Cnn(cnn) => {
+                let (mut side, mut inputs, mut numbers) = (SIDE, 1, linears(&cnn.head));
+                for &outputs in &cnn.channels {
+                    // Inputs, and the places of the maxima.
+                    numbers += inputs * side * side + outputs * (side / 2) * (side / 2);
+                    (side, inputs) = (side / 2, outputs);
+                }
+                // Each of the kernels' blocks of samples has a gradient of its own.
+                numbers + (self.layout().parameters() - cnn.head.layout().parameters()) / 16
+            }
+        };
+        4 * u128::from(samples) * numbers.unsigned_abs() as u128
     }
 
     /// Logits [samples, 10] of `x` [samples, 784]; `slices` are θ's, as the layout cuts it.
@@ -486,6 +516,8 @@ mod tests {
             ("1-99999999999-1", "10 million"),
             ("1-9223372036854775807-9223372036854775807", "10 million"),
             ("1-99999999999999999999-1", "is not a width"),
+            ("1-4000000000-1", "10 million"),
+            (&["1"; 202].join("-"), "200 layers"),
         ] {
             let error = bad.parse::<Mlp>().unwrap_err();
             assert!(error.contains(reason), "{bad}: {error}");
@@ -550,10 +582,23 @@ mod tests {
             ("conv8-x-10", "not widths"),
             ("conv8-20", "10 classes"),
             ("conv8-conv8-conv8-conv8-conv8-10", "four poolings"),
+            ("conv4000000000-10", "from 1 to 4096"),
+            ("conv4096-conv4096-10", "10 million"),
+            ("conv8-4000000000-10", "not widths"),
         ] {
             let error = bad.parse::<Classifier>().unwrap_err();
             assert!(error.contains(reason), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn a_batchs_memory_is_that_of_its_layers() {
+        let of = |text: &str| text.parse::<Classifier>().unwrap().memory_of_batch(1000);
+        // 784 + 100 + 10 outputs, and two deltas of the widest.
+        assert_eq!(of("784-100-10"), 4 * 1000 * (894 + 2 * 784));
+        let small = of("conv8-conv16-128-10");
+        assert!(of("conv16-conv32-128-10") > 3 * small / 2 && small > of("784-128-10"));
+        assert!(of("conv4096-10") > 1 << 32);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the studies on functions of one variable share: the points a network learns from, checks of
 //! settings, flags, and its evaluation. Sits between the seam and the studies.
 
-use crate::data::functions::{Target, evenly_spaced};
+use crate::data::functions::{Target, evenly_spaced, evenly_spaced_point};
 use crate::experiment::{Flag, Measurements, Trial, check, flag};
 use crate::model::Mlp;
 use crate::train::{Convergence, Ending, OptimizerName, Training as Trained};
@@ -81,6 +81,8 @@ pub struct Points {
 
 /// Beyond these, a slip of the pen is more likely than a wish.
 const MOST_POINTS: usize = 10_000_000;
+/// Points that a check looks at together.
+const PIECE: usize = 10_000;
 
 impl Problem {
     /// # Errors
@@ -99,12 +101,16 @@ impl Problem {
             }
         }
         for (_, size) in sizes {
-            let xs = evenly_spaced(self.domain, size);
-            let ys = self.function.values(&xs)?;
-            // Networks compute in float32, whose largest number is 3.4e38.
-            let fits = |x: f64, y: f64| (x as f32).is_finite() && (y as f32).is_finite();
-            if let Some((x, y)) = xs.iter().zip(&ys).find(|(x, y)| !fits(**x, **y)) {
-                return Err(format!("function '{}' is too large for float32 at x = {x}: {y}", self.function));
+            // In pieces: all points of all studies are looked at before the first trial.
+            for start in (0..size).step_by(PIECE) {
+                let piece = start..size.min(start + PIECE);
+                let xs: Vec<f64> = piece.map(|i| evenly_spaced_point(self.domain, size, i)).collect();
+                let ys = self.function.values(&xs)?;
+                // Networks compute in float32, whose largest number is 3.4e38.
+                let fits = |x: f64, y: f64| (x as f32).is_finite() && (y as f32).is_finite();
+                if let Some((x, y)) = xs.iter().zip(&ys).find(|(x, y)| !fits(**x, **y)) {
+                    return Err(format!("function '{}' is too large for float32 at x = {x}: {y}", self.function));
+                }
             }
         }
         Ok(())
@@ -169,10 +175,14 @@ pub struct Evaluation {
 /// # Errors
 /// libtorch's.
 pub fn evaluate(model: &Mlp, theta: &Tensor, points: &Points) -> Result<Evaluation> {
-    /// Points at a time: the activations of all of them at once may not fit in memory.
+    /// Points at a time, of networks that are not wider than that has room for: the activations of all of them at
+    /// once may not fit in memory.
     const BLOCK: i64 = 16_384;
+    const ROOM: i64 = BLOCK * 4096;
     let _no_grad = tch::no_grad_guard();
-    let blocks: Vec<Tensor> = points.x.f_split(BLOCK, 1)?.iter().map(|block| model.forward(theta, block)).collect();
+    let widest = model.widths().iter().max().copied().unwrap_or(1);
+    let block = (ROOM / widest).clamp(1, BLOCK);
+    let blocks: Vec<Tensor> = points.x.f_split(block, 1)?.iter().map(|block| model.forward(theta, block)).collect();
     let prediction = Tensor::f_cat(&blocks, 1)?.f_to_kind(Kind::Double)?;
     let error = prediction.f_sub(&points.y.f_to_kind(Kind::Double)?)?;
     Ok(Evaluation {

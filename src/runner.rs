@@ -179,7 +179,7 @@ impl<'a> Job<'a> {
     pub fn due(&mut self, device_kind: &str, force: bool) -> Result<Vec<Planned>> {
         let mut due = Vec::new();
         loop {
-            self.planned = self.study.plan(&self.finished, device_kind)?;
+            self.planned = self.study.plan(&self.planned, &self.finished, device_kind)?;
             let mut loaded = false;
             for planned in &self.planned {
                 if !self.seen.insert(planned.fingerprint.clone()) {

@@ -1,14 +1,16 @@
 //! Layers of settings, later wins: the experiment's own TOML ← `--preset` ← `--config` ← flags
-//! ← `--set`. An unknown key, preset or type is refused, naming the valid ones. Knows TOML
-//! tables and experiments' types, nothing of clap.
+//! ← `--set`. An unknown key, preset or type is refused, naming the valid ones; so are, whatever the
+//! experiment, lists without end, numbers that are none, and more trials than can be. Knows TOML tables
+//! and experiments' types, nothing of clap.
 //!
 //! An experiment's TOML file holds a default for every key at its top; `[variant.<value>]` has
 //! defaults that come with a value of the experiment's variant key (`'*'` for any other value),
 //! `[preset.<name>]` and `[preset.<name>.variant.<value>]` change them for a preset.
 
 use crate::error::usage;
-use crate::experiment::{Experiment, Study};
+use crate::experiment::{Experiment, MOST_TRIALS, Size, Study};
 use anyhow::{Context as _, Result};
+use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -62,8 +64,9 @@ impl Layers {
             base.top.insert("repeats".to_owned(), Value::Integer(i64::try_from(repeats)?));
         }
         let overrides = self.overrides::<E>(&base)?;
+        let mut trials = 0;
         let Some(key) = E::VARIANT else {
-            return Ok(vec![Box::new(study::<E>(base.defaults(None, self.preset()), overrides)?)]);
+            return Ok(vec![Box::new(study::<E>(base.defaults(None, self.preset()), overrides, &mut trials)?)]);
         };
         let chosen = overrides.get(key).cloned().or_else(|| base.defaults(None, self.preset()).remove(key));
         let values = match chosen {
@@ -71,6 +74,7 @@ impl Layers {
             Some(value) => vec![value],
             None => Vec::new(),
         };
+        short(key, values.len())?;
         let mut studies: Vec<Box<dyn Study>> = Vec::new();
         let mut folders = BTreeSet::new();
         for value in values {
@@ -79,9 +83,12 @@ impl Layers {
             };
             let mut overrides = overrides.clone();
             overrides.insert(key.to_owned(), value.clone());
-            let study = study::<E>(base.defaults(Some(text), self.preset()), overrides)?;
+            let of_others = trials;
+            let study = study::<E>(base.defaults(Some(text), self.preset()), overrides, &mut trials)?;
             if folders.insert(Experiment::folder(&study)) {
                 studies.push(Box::new(study));
+            } else {
+                trials = of_others;
             }
         }
         if studies.is_empty() {
@@ -169,15 +176,44 @@ fn chosen(variants: &Table, variant: Option<&str>) -> Table {
     table.and_then(Value::as_table).cloned().unwrap_or_default()
 }
 
-/// Settings of their own type, checked.
-fn study<E: Experiment>(mut defaults: Table, overrides: Table) -> Result<E> {
+/// Settings of their own type, checked: by the experiment, and for what no experiment may forget. `trials` are
+/// those of the studies before, and then also this one's.
+fn study<E: Experiment>(mut defaults: Table, overrides: Table, trials: &mut u128) -> Result<E> {
     let examples = defaults.clone();
     defaults.extend(overrides);
     let experiment: E = defaults.try_into().map_err(|error: toml::de::Error| {
         usage(format!("settings of {}: {}{}", E::NAME, plain(error.message()), example(&error, &examples)))
     })?;
+    let resolved = serde_json::to_value(&experiment)?;
+    // Checks look at each of a list's entries beside the others.
+    settings_of(&resolved).try_for_each(|(name, setting)| short(name, setting.as_array().map_or(0, Vec::len)))?;
     experiment.check().map_err(usage)?;
+    for (name, setting) in settings_of(&resolved) {
+        // JSON has no word for infinity: a record would say null, and be none.
+        if setting.is_null() || setting.as_array().is_some_and(|entries| entries.iter().any(Json::is_null)) {
+            return Err(usage(format!("{name} is not a finite number, or has one that is not")));
+        }
+    }
+    let Size { trials: of_this, smaller } = Experiment::size(&experiment);
+    *trials = trials.saturating_add(of_this);
+    if *trials > MOST_TRIALS {
+        return Err(usage(format!("{} would be {trials} trials; at most {MOST_TRIALS}: {smaller}", E::NAME)));
+    }
     Ok(experiment)
+}
+
+fn settings_of(resolved: &Json) -> impl Iterator<Item = (&String, &Json)> {
+    resolved.as_object().into_iter().flatten()
+}
+
+/// Longer lists than this are a slip of the pen.
+const MOST_ENTRIES: usize = 1000;
+
+fn short(name: &str, entries: usize) -> Result<()> {
+    if entries <= MOST_ENTRIES {
+        return Ok(());
+    }
+    Err(usage(format!("{name} has {entries} entries; it may have at most {MOST_ENTRIES}")))
 }
 
 /// A value as TOML would read it, or the bare text.
@@ -259,6 +295,9 @@ mod tests {
 
         fn check(&self) -> Result<(), String> {
             if self.epochs == 0 { Err("epochs is 0".into()) } else { Ok(()) }
+        }
+        fn size(&self) -> Size {
+            Size::of_seeds(self.epochs, self.size.into(), "lower epochs or size")
         }
         fn folder(&self) -> String {
             self.kind.clone()
@@ -344,6 +383,30 @@ mod tests {
         assert!(broken.is::<crate::error::Usage>() && broken.to_string().starts_with("--config c.toml: "), "{broken}");
         config.read_config("c.toml".into(), "colour = 1").unwrap();
         assert!(error(&config).contains("no setting 'colour'"));
+    }
+
+    /// Though this experiment's own check minds none of it.
+    #[test]
+    fn what_no_experiment_may_forget_is_refused() {
+        let set =
+            |texts: &[&str]| Layers { sets: texts.iter().map(|&text| text.into()).collect(), ..Layers::default() };
+        for rate in ["nan", "inf", "-inf"] {
+            assert!(error(&set(&[&format!("rate={rate}")])).contains("rate is not a finite number"), "{rate}");
+        }
+        assert!(
+            error(&set(&["kind=a", "epochs=100001"]))
+                .contains("would be 100001 trials; at most 100000: lower epochs or size")
+        );
+        assert_eq!(resolved(&set(&["kind=a", "epochs=100000"])).len(), 1);
+        // Of all studies together; the same study twice is one.
+        assert!(error(&set(&["epochs=40000"])).contains("would be 120000 trials"));
+        assert_eq!(resolved(&set(&["kind=['a', 'a', 'a']", "epochs=40000"])).len(), 1);
+        // More than 128 bits hold.
+        let most = i64::MAX;
+        assert!(error(&set(&[&format!("epochs={most}"), &format!("size={most}")])).contains("trials; at most"));
+        assert_eq!(Size::of_seeds(u64::MAX, u128::MAX, "").trials, u128::MAX);
+        let kinds: Vec<String> = (0..1001).map(|i| format!("'{i}'")).collect();
+        assert!(error(&set(&[&format!("kind=[{}]", kinds.join(","))])).contains("kind has 1001 entries"));
     }
 
     #[test]

@@ -102,7 +102,8 @@ impl Optimizer {
         }
         match &mut self.rule {
             Rule::Adam { step, moments } => {
-                *step += 1;
+                // Beyond that many its corrections are 1 to the last bit.
+                *step = step.saturating_add(1);
                 let moments = moments.get_or_insert_with(|| Moments::zero(&theta));
                 if in_kernels(&theta) {
                     moments.step_in_kernel(*step, self.learning_rate, &theta, &gradient);

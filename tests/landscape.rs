@@ -203,7 +203,7 @@ const INTERPOLATE: [&str; 23] = [
     "--set",
     "directions=2",
     "--set",
-    "slice_points=5",
+    "slice_points=11",
     "--set",
     "eigenvalues=3",
     "--set",
@@ -243,10 +243,11 @@ fn what_is_around_the_solutions_is_measured_at_their_weights() {
                 assert!(best > rise * (1.0 - 1e-3) && best < rise * 1.2, "{best} against {rise}");
             }
             let slices = trial(&metrics, &format!("slices-{batch_size}"), seed);
-            assert_eq!(numbers(&slices["series"]["step"]), [-1.0, -0.5, 0.0, 0.5, 1.0]);
+            let steps = numbers(&slices["series"]["step"]);
+            assert_eq!((steps.len(), steps[0], steps[5], steps[10]), (11, -1.0, 0.0, 1.0));
             let [one, two] = ["slice_1", "slice_2"].map(|name| numbers(&slices["series"][name]));
-            assert!(one[2] == two[2] && one[0] != two[0]);
-            close(one[2], number(&at_theta), 1e-4, "the middle of a slice");
+            assert!(one[5] == two[5] && one[0] != two[0]);
+            close(one[5], number(&at_theta), 1e-4, "the middle of a slice");
 
             // The largest eigenvalue by power iteration with autograd.
             let spectrum = trial(&metrics, &format!("spectrum-{batch_size}"), seed);
@@ -386,7 +387,11 @@ fn bad_settings_are_usage_errors() {
         (&["pca-weights", "--set", "surface_size=0"], &["surface_size is 0"]),
         (&["interpolate", "--set", "epsilons=[1e-3, 0]"], &["epsilons has 0", "above 0"]),
         (&["interpolate", "--set", "epsilons=[nan]"], &["epsilons has NaN"]),
-        (&["interpolate", "--set", "slice_points=4"], &["slice_points is 4", "odd"]),
+        (&["interpolate", "--set", "slice_points=4"], &["slice_points is 4", "21, 31", "try 11"]),
+        (&["interpolate", "--set", "slice_points=43"], &["±0.2", "try 41 or 51"]),
+        (&["interpolate", "--set", "slice_points=9999999999"], &["try 10001"]),
+        (&["interpolate", "--set", "epsilons=[1e-3, 5e-4, 0.001]"], &["epsilons has 0.001 twice"]),
+        (&["interpolate", "--set", "epsilons=[5e-324]"], &["one of epsilons is 5e-324", "float32"]),
         (&["interpolate", "--set", "directions=1001"], &["directions is 1001"]),
         (&["interpolate", "--set", "eigenvalues=201"], &["eigenvalues is 201"]),
         (&["interpolate", "--set", "sharpness_steps=0"], &["sharpness_steps is 0"]),

@@ -107,7 +107,7 @@ fn example() -> &'static Example {
         let run_dir = RunDir::new(folder.path().to_owned());
         let (_, dir) = run_dir.studies().unwrap().remove(0);
         let study = study(&std::fs::read_to_string(dir.root().join("settings.toml")).unwrap()).unwrap().remove(0);
-        let planned = study.plan(&Finished::new(), "cpu").unwrap().remove(0);
+        let planned = study.plan(&[], &Finished::new(), "cpu").unwrap().remove(0);
         let path = dir.root().join(format!("trials/{}.json", planned.fingerprint));
         let (record, weights) =
             (std::fs::read(&path).unwrap(), std::fs::read(path.with_extension("safetensors")).unwrap());

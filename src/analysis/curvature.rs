@@ -240,6 +240,15 @@ pub fn lanczos(
     Ok(Extremes { top, bottom, steps, converged, complete })
 }
 
+/// About how much memory [`lanczos`] and [`spectral_density`] take on a map of n numbers in so many steps at most,
+/// for so many eigenvectors; in bytes.
+#[must_use]
+pub fn memory(n: u128, steps: usize, eigenvectors: usize) -> u128 {
+    let (steps, eigenvectors) = ((steps as u128).min(n), (eigenvectors as u128).min(n));
+    // The basis, each vector and a copy; and the tridiagonal with its eigenvectors.
+    8 * (n * (steps + 2 * eigenvectors) + 3 * steps * steps)
+}
+
 /// The last of the largest and the last of the smallest that are wanted, of what is found.
 fn bounds(found: &[Ritz], wanted: Wanted) -> (f64, f64) {
     let mut values: Vec<f64> = found.iter().map(|ritz| ritz.value).collect();

@@ -3,7 +3,7 @@
 //! Evaluated in f64 on the host; expressions through nanoexpr, where `-x^2` is `-(x²)`, `^` is
 //! right-associative, nesting is bounded and angles are in radians.
 
-use nanoexpr::{ErrorKind, Functions, Math};
+use nanoexpr::{ErrorKind, Functions, Instruction, Math, Program};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 use std::fmt;
@@ -135,6 +135,13 @@ impl Target {
     /// # Errors
     /// Names the first x where the function is not a finite number, and why where that is known.
     pub fn values(&self, xs: &[f64]) -> Result<Vec<f64>, String> {
+        let text = match self {
+            Self::Named(_) => String::new(),
+            Self::Expression(text) => ascii(text),
+        };
+        // Compiled, an expression takes a tenth of the time that reading it at each x would.
+        let mut code = vec![Instruction::default(); text.len() + 1];
+        let program: Option<Program<f64>> = nanoexpr::compile(&text, &mut code).ok();
         xs.iter()
             .map(|&x| {
                 let undefined = |why: &str| {
@@ -144,9 +151,11 @@ impl Target {
                 };
                 let value = match self {
                     Self::Named(named) => (named.function)(x),
-                    Self::Expression(text) => {
-                        evaluate(text, x).map_err(|error| undefined(&format!(" ({})", error.kind.description())))?
+                    Self::Expression(text) => match &program {
+                        Some(program) => program.evaluate(&names(x)),
+                        None => evaluate(text, x),
                     }
+                    .map_err(|error| undefined(&format!(" ({})", error.kind.description())))?,
                 };
                 if value.is_finite() { Ok(value) } else { Err(undefined("")) }
             })
@@ -166,13 +175,18 @@ fn ascii(expression: &str) -> String {
 }
 
 fn evaluate(expression: &str, x: f64) -> Result<f64, nanoexpr::Error> {
+    nanoexpr::evaluate_with(&ascii(expression), &names(x))
+}
+
+/// What an expression may name: x and the functions.
+fn names(x: f64) -> impl nanoexpr::Context<f64> {
     // In numerical work `log` is the natural logarithm; nanoexpr's own is a calculator's.
     let natural_log = Functions(|name: &str, arguments: &[f64]| match (name, arguments) {
         ("log", [x]) if *x > 0.0 => Some(Ok(x.ln())),
         ("log", [_]) => Some(Err(ErrorKind::Domain)),
         _ => None,
     });
-    nanoexpr::evaluate_with(&ascii(expression), &([("x", x)], (natural_log, Math)))
+    ([("x", x)], (natural_log, Math))
 }
 
 /// Whether an error comes from the value of x rather than from the expression's text.
@@ -182,12 +196,14 @@ fn is_about_values(kind: ErrorKind) -> bool {
 
 /// `count` evenly spaced points from `low` to `high`, both among them.
 #[must_use]
-pub fn evenly_spaced([low, high]: [f64; 2], count: usize) -> Vec<f64> {
-    match count {
-        0 => Vec::new(),
-        1 => vec![low],
-        _ => (0..count).map(|i| low + (high - low) * (i as f64 / (count - 1) as f64)).collect(),
-    }
+pub fn evenly_spaced(range: [f64; 2], count: usize) -> Vec<f64> {
+    (0..count).map(|i| evenly_spaced_point(range, count, i)).collect()
+}
+
+/// Number `i` of [`evenly_spaced`] points.
+#[must_use]
+pub fn evenly_spaced_point([low, high]: [f64; 2], count: usize, i: usize) -> f64 {
+    if count == 1 { low } else { low + (high - low) * (i as f64 / (count - 1) as f64) }
 }
 
 #[cfg(test)]
@@ -243,6 +259,33 @@ mod tests {
             ("exp(-x^2)*sin(9*x)", (-x * x).exp() * (9.0 * x).sin()),
         ] {
             assert!((at(expression, x) - expected).abs() < 1e-15, "{expression}");
+        }
+    }
+
+    #[test]
+    fn compiled_expressions_give_the_same_bits_and_the_same_errors() {
+        for text in [
+            "exp(-x^2)*sin(9*x)",
+            "log(1 - x) / x + min(x, 0.3, 2*pi)",
+            "1/(x - 1)",
+            "sqrt(x) - cbrt(x) * 2^x % 3",
+            "exp(exp(exp(9*x)))",
+            "x² − 3·x",
+            &format!("{}x{}", "(".repeat(25), ")".repeat(25)),
+            // Too much for the compiler's stack.
+            &format!("{}x{}", "max(1, x, 2*x, -x, ".repeat(9), ")".repeat(9)),
+        ] {
+            let target: Target = text.parse().unwrap();
+            for x in (-40..=40).map(|i| f64::from(i) / 20.0) {
+                let found = target.values(&[x]);
+                match evaluate(text, x) {
+                    Ok(value) if value.is_finite() => {
+                        assert_eq!(found.unwrap()[0].to_bits(), value.to_bits(), "{text} at {x}")
+                    }
+                    Ok(_) => assert!(found.is_err()),
+                    Err(error) => assert!(found.unwrap_err().contains(error.kind.description()), "{text} at {x}"),
+                }
+            }
         }
     }
 

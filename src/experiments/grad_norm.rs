@@ -7,8 +7,8 @@ use crate::claim::{Claim, Claimed, Quantity, SEEDS};
 use crate::data::batches::{DataSpec, DatasetName, Samples, order};
 use crate::data::functions::Target;
 use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell,
-    check, flag,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
+    cell, check, flag,
 };
 use crate::model::{Classifier, Mlp};
 use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, norm};
@@ -130,10 +130,18 @@ impl Experiment for GradNorm {
         first.problem.check()?;
         check::training(self.digits_epochs, self.digits_learning_rate).map_err(|error| format!("digits_{error}"))?;
         check::batch_size(self.digits_batch_size).map_err(|error| format!("digits_{error}"))?;
+        // The whole set's gradient is taken in blocks.
+        let samples = u64::from(self.digits_batch_size).min(self.digits_train_size as u64).max(FULL_BLOCK as u64);
+        let what = format!("digits_model '{}' with a batch of {samples}", self.digits_model);
+        check::memory(&what, self.digits_model.memory_of_batch(samples), "lower digits_batch_size")?;
         if self.digits_every == 0 {
             return Err("digits_every is 0; it must be at least 1".into());
         }
         self.spec(DatasetName::Synthetic).check().map_err(|error| format!("digits_{error}"))
+    }
+
+    fn size(&self) -> Size {
+        Size::of_seeds(self.repeats, if self.dataset == Digits::None { 1 } else { 2 }, "lower --repeats")
     }
 
     fn data(&self) -> Option<DataSpec> {
@@ -258,14 +266,16 @@ impl DigitsTrial {
     }
 }
 
+/// Samples at a time in [`full_gradient`].
+const FULL_BLOCK: i64 = 1000;
+
 /// ∇L over all samples, and L: the weighted mean of blocks' gradients, so that activations stay small.
 fn full_gradient(objective: &CrossEntropy, samples: &Samples) -> Result<(Tensor, f64)> {
-    const BLOCK: i64 = 1000;
     let n = samples.len();
     let mut gradient = objective.theta().f_zeros_like()?;
     let (mut loss, mut start) = (0.0, 0);
     while start < n {
-        let size = BLOCK.min(n - start);
+        let size = FULL_BLOCK.min(n - start);
         let (x, labels) = (samples.images.f_narrow(0, start, size)?, samples.labels.f_narrow(0, start, size)?);
         let (of_block, sums) = objective.gradient(&x, &labels);
         gradient = gradient.f_add(&of_block.f_mul_scalar(size as f64 / n as f64)?)?;

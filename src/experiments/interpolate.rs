@@ -4,7 +4,7 @@
 //! al.), slices along filter-normalised random directions (Li et al. 2018) and the Hessian's spectrum
 //! (Sagun et al. 2018).
 
-use crate::analysis::curvature::{ClassifierHessian, Density, Extremes, Wanted, lanczos, spectral_density};
+use crate::analysis::curvature::{ClassifierHessian, Density, Extremes, Wanted, lanczos, memory, spectral_density};
 use crate::analysis::interpolation::{barrier, error_barrier, point, with_solutions};
 use crate::analysis::sharpness::sharpness;
 use crate::analysis::statistics::{PairedComparison, highest, lowest, spearman};
@@ -14,7 +14,7 @@ use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, TEST_SIZE, TRAIN_SIZE};
 use crate::data::functions::evenly_spaced;
 use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Size,
     Trial as TrialTrait, cell, check, flag,
 };
 use crate::model::Classifier;
@@ -26,6 +26,8 @@ use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use tch::Tensor;
 
 // ---------------------------------------------------------------------------------- settings
@@ -69,12 +71,22 @@ pub struct Interpolate {
     probe_size: usize,
     seed: u64,
     repeats: u64,
+    /// All α, ascending: looked up for each block's name.
+    #[serde(skip)]
+    grid: OnceLock<Vec<f64>>,
 }
 
 /// More than this are a slip of the pen.
 const MOST_ALPHAS: usize = 100_000;
 const MOST_DIRECTIONS: u64 = 1000;
-const MOST_EIGENVALUES: usize = 200;
+const MOST_EIGENVALUES: u64 = 200;
+const MOST_STARTS: u64 = 10_000;
+const MOST_STEPS: u64 = 100_000;
+const MOST_SLICE_POINTS: usize = 10_001;
+/// Numbers that one record holds, of slices or of a spectral density.
+const MOST_NUMBERS: u128 = 1_000_000;
+/// α of all repeats together: each stands in a trial.
+const MOST_ALPHAS_IN_ALL: u128 = 2_000_000;
 
 // ------------------------------------------------------------------------------------- trial
 
@@ -142,10 +154,12 @@ impl TrialTrait for Trial {
             }
             Self::Probe(probe) => {
                 let gradients = match probe.measure {
-                    Measure::Sharpness { starts, steps, .. } => (starts * steps) as f64,
+                    Measure::Sharpness { starts, steps, .. } => starts as f64 * steps as f64,
                     Measure::Slices { directions, points } => directions as f64 * points as f64 / 3.0,
                     // A product is about three gradients.
-                    Measure::Spectrum { eigenvalues, probes, steps } => 3.0 * (5 * eigenvalues + probes * steps) as f64,
+                    Measure::Spectrum { eigenvalues, probes, steps } => {
+                        3.0 * (5.0 * eigenvalues as f64 + probes as f64 * steps as f64)
+                    }
                 };
                 probe.model.layout().parameters() as f64 * probe.samples as f64 * gradients
             }
@@ -170,45 +184,28 @@ impl Experiment for Interpolate {
         let at_least_1 = [
             ("block_size", self.block_size as u64),
             ("second_epochs_factor", self.second_epochs_factor),
-            ("sharpness_starts", self.sharpness_starts),
-            ("sharpness_steps", self.sharpness_steps),
             ("probe_size", self.probe_size as u64),
         ];
         if let Some((name, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{name} is 0; it must be at least 1"));
         }
-        for batch_size in self.batch_sizes {
-            self.training(batch_size, self.seed).check()?;
+        for (name, batch_size) in ["epochs", "epochs · second_epochs_factor"].into_iter().zip(self.batch_sizes) {
+            let checked = self.training(batch_size, self.seed).check();
+            checked.map_err(|what| what.strip_prefix("epochs").map_or(what.clone(), |rest| format!("{name}{rest}")))?;
         }
         if self.batch_sizes[0] == self.batch_sizes[1] {
             return Err(format!("batch_sizes are both {}; they must differ", self.batch_sizes[0]));
         }
-        if !(2..=MOST_ALPHAS).contains(&self.alphas) {
-            return Err(format!("alphas is {}; it must be from 2 to {MOST_ALPHAS}", self.alphas));
-        }
-        let (min, max) = (self.alpha_min, self.alpha_max);
-        if !(min.is_finite() && max.is_finite() && min < max) {
-            return Err(format!("alpha_min is {min} and alpha_max {max}; it must be below, and both finite"));
-        }
-        if let Some(epsilon) = self.epsilons.iter().find(|epsilon| !(**epsilon > 0.0 && epsilon.is_finite())) {
-            return Err(format!("epsilons has {epsilon}; each must be above 0"));
-        }
-        if self.directions > MOST_DIRECTIONS {
-            return Err(format!("directions is {}; it must be from 0 to {MOST_DIRECTIONS}", self.directions));
-        }
-        if self.slice_points < 3 || self.slice_points.is_multiple_of(2) {
-            return Err(format!(
-                "slice_points is {}; it must be odd, so that 0 is one, and at least 3",
-                self.slice_points
-            ));
-        }
-        if self.eigenvalues > MOST_EIGENVALUES {
-            return Err(format!("eigenvalues is {}; it must be from 0 to {MOST_EIGENVALUES}", self.eigenvalues));
-        }
-        if self.eigenvalues > 0 && (self.density_probes == 0 || self.density_steps == 0) {
-            return Err("density_probes and density_steps must be at least 1".into());
-        }
+        self.check_alphas()?;
+        self.check_probes()?;
         check::seeds(self.seed, self.repeats)
+    }
+
+    fn size(&self) -> Size {
+        // 0 and 1 may come to the α that are asked for.
+        let blocks = (self.alphas as u128 + 2).div_ceil(self.block_size.max(1) as u128);
+        let around = 2 * self.measures().len() as u128;
+        Size::of_seeds(self.repeats, 2 + blocks + around, "lower --repeats or alphas, or raise block_size")
     }
 
     fn data(&self) -> Option<DataSpec> {
@@ -219,7 +216,8 @@ impl Experiment for Interpolate {
         match trial {
             Trial::Training(training) => format!("batch-{}", training.batch_size),
             Trial::Block(block) => {
-                let place = self.grid().iter().position(|alpha| block.alphas.first() == Some(alpha)).unwrap_or(0);
+                let first = block.alphas.first().copied().unwrap_or_default();
+                let place = self.grid().binary_search_by(|alpha| alpha.total_cmp(&first)).unwrap_or(0);
                 format!("alphas-{}", place / self.block_size + 1)
             }
             Trial::Probe(Probe { batch_size, measure, .. }) => match measure {
@@ -232,9 +230,10 @@ impl Experiment for Interpolate {
 
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
         let mut trials = Vec::new();
+        let solutions = solutions(&done.0);
         for seed in self.seed..self.seed + self.repeats {
             trials.extend(self.batch_sizes.map(|batch_size| Trial::Training(self.training(batch_size, seed))));
-            let [Some(first), Some(second)] = self.batch_sizes.map(|batch_size| solution(&done.0, seed, batch_size))
+            let [Some(first), Some(second)] = self.batch_sizes.map(|batch_size| solutions.get(&(seed, batch_size)))
             else {
                 continue;
             };
@@ -279,6 +278,64 @@ impl Experiment for Interpolate {
 }
 
 impl Interpolate {
+    fn check_alphas(&self) -> Result<(), String> {
+        if !(2..=MOST_ALPHAS).contains(&self.alphas) {
+            return Err(format!("alphas is {}; it must be from 2 to {MOST_ALPHAS}", self.alphas));
+        }
+        let (min, max) = (self.alpha_min, self.alpha_max);
+        let shown = format!("alpha_min is {} and alpha_max {}", check::plain(min), check::plain(max));
+        if !(min.is_finite() && max.is_finite() && min < max) {
+            return Err(format!("{shown}; it must be below, and both finite"));
+        }
+        for (name, alpha) in [("alpha_min", min), ("alpha_max", max)] {
+            // θ(α) has both.
+            check::factor(name, alpha)?;
+            check::factor(&format!("1 - {name}"), 1.0 - alpha)?;
+        }
+        if self.grid().windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(format!("{shown}: too near each other for {} α that differ", self.alphas));
+        }
+        check::product(&[("repeats", self.repeats.into()), ("alphas", self.alphas as u128)], MOST_ALPHAS_IN_ALL)
+    }
+
+    /// Sharpness, slices and spectrum.
+    fn check_probes(&self) -> Result<(), String> {
+        for epsilon in &self.epsilons {
+            if !(*epsilon > 0.0) {
+                return Err(format!("epsilons has {}; each must be above 0", check::plain(*epsilon)));
+            }
+            check::factor("one of epsilons", *epsilon)?;
+        }
+        if let Some(epsilon) = check::twice(&self.epsilons) {
+            return Err(format!("epsilons has {} twice", check::plain(epsilon)));
+        }
+        if !self.epsilons.is_empty() {
+            let what = format!("the gradient of model '{}' over {BLOCK} images", self.model);
+            check::memory(&what, self.model.memory_of_batch(BLOCK.unsigned_abs()), "take a smaller model")?;
+        }
+        check::within("sharpness_starts", self.sharpness_starts, 1..=MOST_STARTS)?;
+        check::within("sharpness_steps", self.sharpness_steps, 1..=MOST_STEPS)?;
+        check::within("directions", self.directions, 0..=MOST_DIRECTIONS)?;
+        check_slice_points(self.slice_points)?;
+        let slices = [("directions", self.directions.into()), ("slice_points", self.slice_points as u128)];
+        check::product(&slices, MOST_NUMBERS)?;
+        check::within("eigenvalues", self.eigenvalues as u64, 0..=MOST_EIGENVALUES)?;
+        if self.eigenvalues == 0 {
+            return Ok(());
+        }
+        check::within("density_probes", self.density_probes as u64, 1..=MOST_STARTS)?;
+        check::within("density_steps", self.density_steps as u64, 1..=MOST_STEPS)?;
+        let density = [("density_probes", self.density_probes as u128), ("density_steps", self.density_steps as u128)];
+        check::product(&density, MOST_NUMBERS)?;
+        let parameters = self.model.layout().parameters().unsigned_abs() as u128;
+        let steps = most_products(self.eigenvalues).max(self.density_steps);
+        let what = format!(
+            "{} eigenvalues and {} density_steps of model '{}'",
+            self.eigenvalues, self.density_steps, self.model
+        );
+        check::memory(&what, memory(parameters, steps, self.eigenvalues), "lower eigenvalues or density_steps")
+    }
+
     fn spec(&self) -> DataSpec {
         DataSpec { dataset: self.dataset, train_size: self.train_size, test_size: self.test_size }
     }
@@ -319,17 +376,18 @@ impl Interpolate {
     }
 
     /// All α, ascending.
-    fn grid(&self) -> Vec<f64> {
-        with_solutions(evenly_spaced([self.alpha_min, self.alpha_max], self.alphas))
+    fn grid(&self) -> &[f64] {
+        self.grid.get_or_init(|| with_solutions(evenly_spaced([self.alpha_min, self.alpha_max], self.alphas)))
     }
 }
 
-/// The finished training with this seed and batch size.
-fn solution(done: &[DoneTrial], seed: u64, batch_size: u32) -> Option<&DoneTrial> {
-    done.iter().find(|done| match &done.trial {
-        Trial::Training(training) => (training.seed, training.batch_size) == (seed, batch_size),
-        Trial::Block(_) | Trial::Probe(_) => false,
-    })
+/// The finished trainings by seed and batch size.
+fn solutions(done: &[DoneTrial]) -> BTreeMap<(u64, u32), &DoneTrial> {
+    let of_training = |done: &'_ DoneTrial| match &done.trial {
+        Trial::Training(training) => Some((training.seed, training.batch_size)),
+        Trial::Block(_) | Trial::Probe(_) => None,
+    };
+    done.iter().filter_map(|done| Some((of_training(done)?, done))).collect()
 }
 
 /// Loss and accuracy of each θ(α) over both whole sets.
@@ -459,6 +517,10 @@ fn measure_slices(
 const TOLERANCE: f64 = 1e-3;
 const PRODUCTS: usize = 8;
 
+fn most_products(eigenvalues: usize) -> usize {
+    (PRODUCTS * eigenvalues).max(20)
+}
+
 /// The largest eigenvalues of the Hessian with their residuals, descending, and its spectral density as
 /// `node` (eigenvalue) and `weight`.
 fn measure_spectrum(
@@ -476,7 +538,7 @@ fn measure_spectrum(
         return Ok(Measurements::new(n, [("converged", 0.0)], series));
     }
     let hessian = ClassifierHessian::new(&probe.model, theta, samples)?;
-    let most = (PRODUCTS * eigenvalues).max(20);
+    let most = most_products(eigenvalues);
     let all = (most + eigenvalues + probes * steps) as u64;
     let mut done = 0;
     let mut times = |v: &Tensor| {
@@ -737,6 +799,25 @@ impl Around {
 
 /// Where slices are compared: a step that moves every filter by a fifth of its length.
 const NEAR: f64 = 0.2;
+/// Of evenly spaced points from -1 to 1, [`NEAR`] and -NEAR are two where their distance goes into 0.2: so many
+/// points are one more than a multiple of this.
+const SLICE_POINTS: usize = 10;
+
+fn check_slice_points(points: usize) -> Result<(), String> {
+    let most = MOST_SLICE_POINTS;
+    if (SLICE_POINTS + 1..=most).contains(&points) && (points - 1).is_multiple_of(SLICE_POINTS) {
+        return Ok(());
+    }
+    let below = (points.clamp(SLICE_POINTS + 1, most) - 1) / SLICE_POINTS * SLICE_POINTS + 1;
+    let nearest = match below + SLICE_POINTS {
+        above if (below..above).contains(&points) && above <= most => format!("{below} or {above}"),
+        _ => below.to_string(),
+    };
+    Err(format!(
+        "slice_points is {points}; 0 and ±{NEAR}, where slices are compared, must be among them, as among 11, 21, 31, \
+         … to {most}: try {nearest}"
+    ))
+}
 
 /// "Test loss along α, seed 0: lowest 0.05 at α = 1, highest 3e8 at α = 20."
 fn extremes(line: &Line) -> String {

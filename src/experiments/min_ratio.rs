@@ -10,7 +10,7 @@ use crate::analysis::statistics::{quantile, spearman, trend};
 use crate::claim::{Claim, Claimed, Quantity, SEEDS, TRAININGS};
 use crate::data::functions::Target;
 use crate::experiment::{
-    Cell, Context, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
+    Cell, Context, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Size, TRAININGS_FLAG,
     Trial as TrialTrait, cell, check, flag,
 };
 use crate::model::Mlp;
@@ -22,6 +22,7 @@ use crate::train::{Convergence, Ending, OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
@@ -78,6 +79,10 @@ const MOST_NEWTON_PARAMETERS: i64 = 3_000;
 const MOST_STEPS: u64 = 100_000;
 const MOST_PROBES: u64 = 10_000;
 const MOST_TRAININGS: u64 = 10_000;
+/// Each is named by the record of the one before.
+const MOST_WARM_TRAININGS: u64 = 1000;
+/// Float64 numbers for each unit and point: its output, its mask, and what the graph of the gradient keeps.
+const NUMBERS_A_UNIT: u128 = 4;
 
 fn check_settings(settings: &MinRatio) -> Result<(), String> {
     regress::check_model(&settings.model)?;
@@ -112,15 +117,32 @@ fn check_settings(settings: &MinRatio) -> Result<(), String> {
         }
     }
     check::training(settings.epochs, settings.learning_rate)?;
-    check::trainings(settings.trainings, MOST_TRAININGS)?;
-    check::seeds(settings.seed, settings.repeats)?;
+    check::trainings(settings.trainings, if settings.warm { MOST_WARM_TRAININGS } else { MOST_TRAININGS })?;
+    check::seeds_of_groups(settings.seed, settings.repeats, settings.trainings)?;
     if !(settings.threshold >= 0.0 && settings.threshold.is_finite()) {
         return Err(format!("threshold is {}; it must be 0 (never stop) or above", settings.threshold));
     }
     if !(0.0..1.0).contains(&settings.tolerance) {
         return Err(format!("tolerance is {}; it must be at least 0 and below 1", settings.tolerance));
     }
-    settings.problem().check()
+    settings.problem().check()?;
+    check_memory(settings)
+}
+
+/// That what is held at a time fits into memory.
+fn check_memory(settings: &MinRatio) -> Result<(), String> {
+    let parameters = settings.model.layout().parameters().unsigned_abs() as u128;
+    let widths = settings.model.widths().iter().sum::<i64>().unsigned_abs() as u128;
+    let what = format!("the Hessian of model '{}' over {} points", settings.model, settings.train_size);
+    let activations = 8 * NUMBERS_A_UNIT * widths * settings.train_size as u128;
+    check::memory(&what, activations, "lower train_size, or take a narrower model")?;
+    if settings.curvature == Curvature::Lanczos {
+        let (steps, eigenvalues) = (settings.lanczos_steps as usize, 2 * settings.lanczos_eigenvalues as usize);
+        let what = format!("{steps} lanczos_steps and {eigenvalues} eigenvectors of model '{}'", settings.model);
+        let bytes = curvature::memory(parameters, steps.max(DENSITY_STEPS), eigenvalues);
+        check::memory(&what, bytes, "lower lanczos_steps or lanczos_eigenvalues")?;
+    }
+    Ok(())
 }
 
 // ------------------------------------------------------------------------------------- trial
@@ -213,20 +235,25 @@ impl Experiment for MinRatio {
         check_settings(self)
     }
 
+    fn size(&self) -> Size {
+        Size::of_seeds(self.repeats, self.trainings.into(), "lower --repeats or trainings")
+    }
+
     fn label(&self, trial: &Trial) -> String {
         let first = self.seed + (trial.seed - self.seed) / self.trainings * self.trainings;
         format!("training-{}", trial.seed - first + 1)
     }
 
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
+        // A start is known by its fingerprint, which comes with its record.
+        let finished: BTreeMap<u64, &Fingerprint> =
+            done.0.iter().map(|done| (done.trial.seed, &done.fingerprint)).collect();
         let mut trials = Vec::new();
         for group in 0..self.repeats {
             let mut start = None;
             for training in 0..self.trainings {
                 let trial = self.trial(self.seed + group * self.trainings + training, start);
-                // A start is known by its fingerprint, which comes with its record.
-                let finished = done.0.iter().find(|done| done.trial.seed == trial.seed);
-                start = finished.filter(|_| self.warm).map(|done| done.fingerprint.clone());
+                start = finished.get(&trial.seed).filter(|_| self.warm).map(|fingerprint| (*fingerprint).clone());
                 trials.push(trial);
                 if self.warm && start.is_none() {
                     break;

@@ -5,8 +5,8 @@ use crate::claim::{Claim, Claimed, Quantity, SEEDS};
 use crate::classify::{Curve, Training, ends, models_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, grey};
 use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Record as RecordTrait, Records, Report, cell,
-    check,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Record as RecordTrait, Records, Report, Size,
+    cell, check,
 };
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Content, Figure, HeatMap, Images as ImageGrid, Panel};
@@ -89,6 +89,10 @@ impl Experiment for MnistCnn {
             self.trial(&named.model, self.seed).check()?;
         }
         check::seeds(self.seed, self.repeats)
+    }
+
+    fn size(&self) -> Size {
+        Size::of_seeds(self.repeats, self.models.len() as u128, "lower --repeats, or name fewer models")
     }
 
     fn data(&self) -> Option<DataSpec> {

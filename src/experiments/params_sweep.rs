@@ -9,8 +9,8 @@ use crate::classify::{Curve, Training, models_flag, panel};
 use crate::data::CLASSES;
 use crate::data::batches::{DataSpec, DatasetName, Samples, corrupted};
 use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell,
-    check,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
+    cell, check,
 };
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
@@ -95,18 +95,23 @@ impl Experiment for ParamsSweep {
         for named in &self.models {
             self.trial(&named.model, None, self.seed).training.check()?;
         }
-        for (index, noise) in self.label_noise.iter().enumerate() {
-            if !(0.0..=1.0).contains(noise) {
-                return Err(format!("label_noise has {noise}; each must be from 0 to 1"));
-            }
-            if self.label_noise[..index].contains(noise) {
-                return Err(format!("label_noise has {noise} twice"));
-            }
+        if let Some(noise) = self.label_noise.iter().find(|noise| !(0.0..=1.0).contains(*noise)) {
+            return Err(format!("label_noise has {noise}; each must be from 0 to 1"));
+        }
+        // As they are told apart by name.
+        let shares: Vec<f64> = self.label_noise.iter().map(|noise| percent(*noise)).collect();
+        if let Some(share) = check::twice(&shares) {
+            return Err(format!("label_noise has {share} % twice"));
         }
         if self.test_every == 0 {
             return Err("test_every is 0; it must be at least 1".into());
         }
         check::seeds(self.seed, self.repeats)
+    }
+
+    fn size(&self) -> Size {
+        let trials = self.models.len() as u128 * self.label_noise.len().max(1) as u128;
+        Size::of_seeds(self.repeats, trials, "lower --repeats, or name fewer models or shares of label_noise")
     }
 
     fn data(&self) -> Option<DataSpec> {
@@ -150,8 +155,12 @@ impl Experiment for ParamsSweep {
 
 /// "20 % label noise".
 fn noise_name(noise: f64) -> String {
+    format!("{} % label noise", percent(noise))
+}
+
+fn percent(noise: f64) -> f64 {
     // A share like 0.07 is 7.000000000000001 %.
-    format!("{} % label noise", (noise * 1e8).round() / 1e6)
+    (noise * 1e8).round() / 1e6
 }
 
 impl ParamsSweep {

@@ -10,8 +10,8 @@ use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::data::functions::evenly_spaced;
 use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, TRAININGS_FLAG,
-    Trial as TrialTrait, cell, check,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Size,
+    TRAININGS_FLAG, Trial as TrialTrait, cell, check,
 };
 use crate::model::Classifier;
 use crate::objective::CrossEntropy;
@@ -21,6 +21,7 @@ use crate::train::OptimizerName;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use tch::Kind::Float;
 
 // ---------------------------------------------------------------------------------- settings
@@ -57,6 +58,8 @@ const MOST_GRID: usize = 301;
 
 /// The Gram matrix of all snapshots grows with the square of their number.
 const MOST_SNAPSHOTS: u64 = 5_000;
+/// Of all repeats together.
+const MOST_NAMED: u128 = 1_000_000;
 
 // ------------------------------------------------------------------------------------- trial
 
@@ -156,6 +159,13 @@ impl Experiment for PcaWeights {
                 "{snapshots} snapshots of all trainings: at most {MOST_SNAPSHOTS} are analysed; raise snapshot_every"
             ));
         }
+        // Each is named in the trials that look at it.
+        check::product(&[("repeats", self.repeats.into()), ("snapshots of each", snapshots.into())], MOST_NAMED)?;
+        let parameters = self.model.layout().parameters().unsigned_abs() as u128;
+        // Of all trainings, and one file of them as it is read.
+        let held = u128::from(snapshots) + 2 * (u128::from(snapshots / self.trainings) + 2);
+        let what = format!("{snapshots} snapshots of the {parameters} parameters of model '{}'", self.model);
+        check::memory(&what, 4 * parameters * held, "raise snapshot_every, or lower trainings")?;
         self.training(self.seed).check()?;
         if self.grid == 1 || self.grid > MOST_GRID {
             return Err(format!("grid is {}; it must be from 2 to {MOST_GRID}, or 0 for no surface", self.grid));
@@ -165,7 +175,15 @@ impl Experiment for PcaWeights {
                 return Err(format!("{name} is 0; it must be at least 1"));
             }
         }
-        check::seeds(self.seed, self.repeats)
+        check::seeds_of_groups(self.seed, self.repeats, self.trainings)
+    }
+
+    fn size(&self) -> Size {
+        // A training, its plane, and the blocks of that.
+        let blocks = (self.grid as u128 * self.grid as u128).div_ceil(self.block_size.max(1) as u128);
+        let trials_each = if self.grid == 0 { 1 } else { 2 + blocks };
+        let trials = trials_each.saturating_mul(self.trainings.into()).saturating_add(1);
+        Size::of_seeds(self.repeats, trials, "lower --repeats, trainings or grid, or raise block_size")
     }
 
     fn data(&self) -> Option<DataSpec> {
@@ -185,13 +203,13 @@ impl Experiment for PcaWeights {
 
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
         let mut trials = Vec::new();
+        let finished: BTreeMap<u64, &DoneTrial> = (done.0.iter())
+            .filter(|done| matches!(done.trial, Trial::Training { .. }))
+            .map(|done| (done.trial.seed(), done))
+            .collect();
         for group in 0..self.repeats {
             let seeds = self.seed + group * self.trainings..self.seed + (group + 1) * self.trainings;
-            let of_group: Vec<&DoneTrial> = done
-                .0
-                .iter()
-                .filter(|done| matches!(done.trial, Trial::Training { .. }) && seeds.contains(&done.trial.seed()))
-                .collect();
+            let of_group: Vec<&DoneTrial> = finished.range(seeds.clone()).map(|(_, done)| *done).collect();
             let complete = of_group.len() as u64 == self.trainings;
             // One that diverged has no weights to show.
             let whole = of_group.iter().filter(|done| !done.record.diverged());

@@ -6,8 +6,8 @@ use crate::claim::{Claim, Claimed, Quantity, SEEDS};
 use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, corrupted};
 use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell,
-    check,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
+    cell, check,
 };
 use crate::model::Classifier;
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
@@ -90,13 +90,11 @@ impl Experiment for RandomLabels {
     fn check(&self) -> Result<(), String> {
         self.spec().check()?;
         let levels = self.corruption.levels();
-        for (index, level) in levels.iter().enumerate() {
-            if !(0.0..=1.0).contains(level) {
-                return Err(format!("corruption is {level}; it must be from 0 to 1"));
-            }
-            if levels[..index].contains(level) {
-                return Err(format!("corruption has {level} twice"));
-            }
+        if let Some(level) = levels.iter().find(|level| !(0.0..=1.0).contains(*level)) {
+            return Err(format!("corruption is {level}; it must be from 0 to 1"));
+        }
+        if let Some(level) = check::twice(levels) {
+            return Err(format!("corruption has {level} twice"));
         }
         if levels.is_empty() {
             return Err("corruption is empty; name at least one share from 0 to 1".into());
@@ -106,6 +104,11 @@ impl Experiment for RandomLabels {
         }
         self.trial(0.0, self.seed).training.check()?;
         check::seeds(self.seed, self.repeats)
+    }
+
+    fn size(&self) -> Size {
+        let levels = self.corruption.levels().len() as u128;
+        Size::of_seeds(self.repeats, levels, "lower --repeats, or name fewer shares of corruption")
     }
 
     fn data(&self) -> Option<DataSpec> {

@@ -9,8 +9,8 @@ use crate::claim::{Claim, Claimed, Quantity, SEEDS, Unit};
 use crate::classify::{Curve, Training, ends, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, corrupted};
 use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Trial as TrialTrait, cell,
-    check,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
+    cell, check,
 };
 use crate::model::Classifier;
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
@@ -201,6 +201,10 @@ impl Experiment for Sensitivity {
             ));
         }
         check::seeds(self.seed, self.repeats)
+    }
+
+    fn size(&self) -> Size {
+        Size::of_seeds(self.repeats, self.trainings.len() as u128, "lower --repeats, or name fewer trainings")
     }
 
     fn data(&self) -> Option<DataSpec> {

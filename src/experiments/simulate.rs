@@ -4,7 +4,7 @@
 use crate::analysis::statistics::PairedComparison;
 use crate::claim::{Claim, SEEDS};
 use crate::data::functions::{Target, evenly_spaced};
-use crate::experiment::{Cell, Context, Done, Experiment, Flag, Measurements, Records, Report, cell, check};
+use crate::experiment::{Cell, Context, Done, Experiment, Flag, Measurements, Records, Report, Size, cell, check};
 use crate::files::sha256;
 use crate::model::{Mlp, Named};
 use crate::objective::{MeanSquaredError, Objective as _};
@@ -80,6 +80,10 @@ impl Experiment for Simulate {
         }
         check::seeds(self.seed, self.repeats)?;
         self.problem().check()
+    }
+
+    fn size(&self) -> Size {
+        Size::of_seeds(self.repeats, self.models.len() as u128, "lower --repeats, or name fewer models")
     }
 
     fn folder(&self) -> String {
