@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 use hw1::device::DeviceChoice;
 use hw1::experiment::{
-    Context, Experiment, Fingerprint, Measurements, Record, Records, Report, Study, Trial as TrialTrait,
+    Context, Experiment, Fingerprint, Measurements, Record, Records, Report, Size, Study, Trial as TrialTrait,
 };
 use hw1::model::Mlp;
 use hw1::run_dir::{RunDir, Stored};
@@ -100,6 +100,10 @@ impl Experiment for Toy {
 
     fn check(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    fn size(&self) -> Size {
+        Size::of_seeds(self.behaviours.len() as u64, 2, "")
     }
 
     fn label(&self, trial: &ToyTrial) -> String {
@@ -278,7 +282,7 @@ fn a_record_cut_at_any_byte_is_none() {
     let toy = Toy::new(vec![Behaviour::Succeed]);
     run_toy(&toy, folder.path(), 1);
     let dir = RunDir::new(folder.path().to_owned()).study("toy");
-    let planned = &Study::plan(&toy, &hw1::experiment::Finished::new(), "cpu").unwrap()[0];
+    let planned = &Study::plan(&toy, &[], &hw1::experiment::Finished::new(), "cpu").unwrap()[0];
     let path = folder.path().join(format!("toy/trials/{}.json", planned.fingerprint));
     let good = std::fs::read(&path).unwrap();
     for length in 0..good.len() - 1 {

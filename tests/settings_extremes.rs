@@ -156,7 +156,7 @@ impl Subject {
         let layers = Layers { preset: Some(self.preset.to_owned()), flags: flags.collect(), ..Layers::default() };
         LARGEST.set(0);
         let begin = thread_time();
-        let ended = catch_unwind(AssertUnwindSafe(|| -> anyhow::Result<Vec<(Box<dyn Study>, Vec<Planned>)>> {
+        let ended = catch_unwind(AssertUnwindSafe(|| -> anyhow::Result<Named> {
             let named = |study: Box<dyn Study>| Ok((study.plan(&[], &Finished::new(), "cpu")?, study));
             let studies = (self.make)(&layers)?.into_iter().map(named).collect::<anyhow::Result<Vec<_>>>()?;
             for (_, study) in studies.iter().filter(|(_, study)| study.size().trials < FEW) {
@@ -189,8 +189,11 @@ impl Subject {
     }
 }
 
+/// Studies, each with the trials that its settings name.
+type Named = Vec<(Box<dyn Study>, Vec<Planned>)>;
+
 enum Outcome {
-    Accepted(Vec<(Box<dyn Study>, Vec<Planned>)>),
+    Accepted(Named),
     Refused(String),
 }
 

@@ -301,7 +301,7 @@ impl Interpolate {
     /// Sharpness, slices and spectrum.
     fn check_probes(&self) -> Result<(), String> {
         for epsilon in &self.epsilons {
-            if !(*epsilon > 0.0) {
+            if epsilon.is_nan() || *epsilon <= 0.0 {
                 return Err(format!("epsilons has {}; each must be above 0", check::plain(*epsilon)));
             }
             check::factor("one of epsilons", *epsilon)?;
