@@ -96,7 +96,6 @@ impl CrossEntropy {
 
     /// The same, with the class that each of `samples` is taken for, [n] in int64, and its probability, [n]: of the
     /// one forward pass that loss and accuracy are of.
-    #[must_use]
     pub fn classify(&self, samples: &Samples) -> (Accuracy, Tensor, Tensor) {
         let (mut classes, mut probabilities) = (Vec::new(), Vec::new());
         let found = self.evaluate_and(samples, |logits| {
