@@ -277,6 +277,10 @@ impl<'a> Claims<'a> {
 fn unread(folder: &StudyFolder) -> Option<String> {
     match &folder.state {
         State::Reported(_) if folder.is_complete() => None,
+        State::Reported(metrics) if !metrics.failures.is_empty() => Some(format!(
+            "partial: {} failed, and this is what the others show",
+            counted(metrics.failures.len(), "trial", "trials")
+        )),
         State::Reported(_) => {
             Some("metrics.json is of an earlier call; the last one, with other settings, is unfinished".into())
         }
@@ -597,7 +601,9 @@ impl Compared {
         };
         let foot =
             if text.contains(" ± ") { " ± is half of the 95 % interval of the mean (Student's t)." } else { "" };
-        text.push_str(&format!("\n {} of {} scalars differ{most}.{foot}\n", self.differing, self.scalars.len()));
+        let last = format!("{} of {} scalars differ{most}.{foot}", self.differing, self.scalars.len());
+        text.push('\n');
+        text.push_str(&paragraph(&last, 1, width));
         text
     }
 

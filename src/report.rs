@@ -151,7 +151,7 @@ fn more_seeds(job: &Job, claims: &[Claim], at_a_time: usize) -> Result<Option<St
     let time = humantime::format_duration(Duration::from_secs((more.ceil() as u64).max(1)));
     let experiment = job.study.experiment();
     Ok(Some(format!(
-        "{lacking} of {} claims rest on seeds and need {FEWEST}: `hw1 {experiment} … --repeats {FEWEST}` takes about {time} \
+        "Verdicts on {lacking} of {} claims need {FEWEST} seeds: `hw1 {experiment} … --repeats {FEWEST}` takes about {time} \
          more here.",
         claims.len()
     )))

@@ -21,11 +21,15 @@ fn every_study_runs_in_one_pool() {
     let studies: Vec<Value> = ran.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let folders: Vec<&str> = studies.iter().map(|study| study["folder"].as_str().unwrap()).collect();
     assert_eq!(folders[..3], ["simulate-sin-sq", "simulate-sign-sin", "mnist-cnn"]);
-    // The function studies that take seconds have five seeds.
+    // The studies that take seconds have five seeds.
     let seeds = |study: &Value| study["settings"]["repeats"].as_u64().unwrap();
     for study in &studies {
         let name = study["experiment"].as_str().unwrap();
-        assert_eq!(seeds(study), if ["simulate", "grad-norm"].contains(&name) { 5 } else { 1 }, "{name}");
+        assert_eq!(
+            seeds(study),
+            if ["simulate", "grad-norm", "params-sweep"].contains(&name) { 5 } else { 1 },
+            "{name}"
+        );
         assert!(!study["claims"].as_array().unwrap().is_empty(), "{name} has claims");
         assert!(!study["trials"].as_array().unwrap().is_empty(), "{name} has trials");
     }

@@ -133,10 +133,10 @@ fn what_verdicts_would_cost_is_said() {
     let notes = |arguments: &[&str]| metrics(&dir, arguments)["table"]["notes"].to_string();
     let one = notes(&["grad-norm"]);
     assert!(
-        one.contains("3 of 3 claims rest on seeds and need 5: `hw1 grad-norm … --repeats 5` takes about "),
+        one.contains("Verdicts on 3 of 3 claims need 5 seeds: `hw1 grad-norm … --repeats 5` takes about "),
         "{one}"
     );
-    assert!(!notes(&["grad-norm", "--repeats", "5"]).contains("rest on seeds"));
+    assert!(!notes(&["grad-norm", "--repeats", "5"]).contains("need 5 seeds"));
     // Of trainings, which are repeated by another flag.
-    assert!(!notes(&["min-ratio"]).contains("rest on seeds"));
+    assert!(!notes(&["min-ratio"]).contains("need 5 seeds"));
 }

@@ -578,12 +578,14 @@ const SERIES: [&str; 5] = ["alpha", "train_loss", "train_accuracy", "test_loss",
 struct Line {
     seed: u64,
     series: [Vec<f64>; 5],
+    /// Whether all its blocks are done: of a line with a hole nothing can be told.
+    whole: bool,
 }
 
 impl Line {
     /// One for each seed that has blocks, α ascending.
     fn all(settings: &Interpolate, done: &[DoneTrial]) -> Result<Vec<Self>> {
-        let mut lines = Vec::new();
+        let (mut lines, grid) = (Vec::new(), settings.grid());
         for seed in settings.seed..settings.seed + settings.repeats {
             let mut series: [Vec<f64>; 5] = Default::default();
             for trial in done.iter().filter(|trial| trial.trial.seed() == seed) {
@@ -594,7 +596,8 @@ impl Line {
                 }
             }
             if !series[0].is_empty() {
-                lines.push(Self { seed, series });
+                let whole = series[0].len() == grid.len();
+                lines.push(Self { seed, series, whole });
             }
         }
         Ok(lines)
@@ -611,7 +614,8 @@ impl Line {
 
     /// Of the loss on a set of images, "train" or "test", over the segment; NaN where it is not known.
     fn barrier(&self, set: &str) -> f64 {
-        barrier(self.alphas(), self.get(&format!("{set}_loss"))).unwrap_or(f64::NAN)
+        let found = barrier(self.alphas(), self.get(&format!("{set}_loss")));
+        found.filter(|_| self.whole).unwrap_or(f64::NAN)
     }
 
     fn json(&self) -> Value {
@@ -1083,7 +1087,7 @@ fn moves_together_at_points(lines: &[Line]) -> Claim {
         let correlation = spearman(&pairs("loss")).unwrap_or(f64::NAN);
         let apart: Vec<f64> = pairs("accuracy").iter().map(|(train, test)| (train - test).abs()).collect();
         let gap = highest(&apart).unwrap_or(f64::NAN);
-        held.push(together_along(line.alphas().len(), correlation, gap));
+        held.push(together_along(line.alphas().len(), correlation, gap).filter(|_| line.whole));
         correlations.push(correlation);
         gaps.push(gap);
     }
@@ -1127,7 +1131,7 @@ const ERROR_BARRIER: f64 = 0.02;
 fn barrier_between(lines: &[Line]) -> Claim {
     let of_error = |line: &Line| {
         let errors: Vec<f64> = line.get("train_accuracy").iter().map(|accuracy| 1.0 - accuracy).collect();
-        error_barrier(line.alphas(), &errors).unwrap_or(f64::NAN)
+        error_barrier(line.alphas(), &errors).filter(|_| line.whole).unwrap_or(f64::NAN)
     };
     let of_errors: Vec<f64> = lines.iter().map(of_error).collect();
     let of_losses: Vec<f64> = lines.iter().map(|line| line.barrier("train")).collect();

@@ -304,8 +304,10 @@ fn claims(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Vec<Claim>> {
             let diverged = record.scalar("diverged")? == 1.0;
             Ok(if diverged { f64::INFINITY } else { trend_over_epochs(record.series("train_loss")?) })
         });
-        let highest = highest(&trends.collect::<Result<Vec<f64>>>()?);
-        falls.extend(highest.map(|highest| (!highest.is_nan()).then_some(highest <= FALLS)));
+        let trends = trends.collect::<Result<Vec<f64>>>()?;
+        // Of a model whose trial failed it cannot be told.
+        let all = trends.len() == settings.models.len();
+        falls.extend(highest(&trends).map(|highest| (all && !highest.is_nan()).then_some(highest <= FALLS)));
     }
     let mut claims = vec![
         Claim::counted(

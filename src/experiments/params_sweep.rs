@@ -316,6 +316,12 @@ fn claims(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Vec<Claim>> {
             if points.is_empty() {
                 continue;
             }
+            if points.len() < settings.models.len() {
+                // Of a network whose trial failed it cannot be told.
+                trends.push(f64::NAN);
+                shares.push(f64::NAN);
+                continue;
+            }
             let (small, large): (Vec<_>, Vec<_>) = points.iter().partition(|(size, _)| *size <= LEVELS_OFF as f64);
             trends.push(trend(&small));
             shares.push(share_of_slope(&small, &large));

@@ -403,7 +403,10 @@ fn level_claims(
         };
         let seeds: Vec<u64> =
             (settings.seed..settings.seed + settings.repeats).filter(|seed| !of_seed(*seed).is_empty()).collect();
-        let trends = seeds.iter().map(|&seed| trend(&of_seed(seed))).collect();
+        // Of a level whose trial failed it cannot be told.
+        let whole = |points: &[(f64, f64)]| points.len() == settings.corruption.levels().len();
+        let of_whole = |points: Vec<(f64, f64)>| if whole(&points) { trend(&points) } else { f64::NAN };
+        let trends = seeds.iter().map(|&seed| of_whole(of_seed(seed))).collect();
         let name = format!("Spearman's correlation of corruption and {what} within a seed");
         let quantity = Quantity::new(name.clone(), trends).range([-1.0, 1.0]);
         let pairs: Vec<(f64, f64)> = points.iter().map(|(_, point)| *point).collect();

@@ -745,12 +745,15 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
      -> Result<Claim> {
         let (mut held, mut all) = (Vec::new(), Vec::new());
         for &seed in &seeds {
-            let mut numbers = Vec::new();
+            let (mut numbers, mut trainings) = (Vec::new(), 0);
             for trial in done.iter().filter(|trial| trial.trial.seed() == seed) {
                 numbers.extend(of(trial)?);
+                trainings += 1;
             }
             if let Some(worst) = worst(&numbers) {
-                held.push((worst.is_finite() && settings.epochs >= EPOCHS).then(|| holds(worst)));
+                // Of a training that failed it cannot be told.
+                let known = worst.is_finite() && settings.epochs >= EPOCHS && trainings == settings.trainings.len();
+                held.push(known.then(|| holds(worst)));
                 all.push(worst);
             }
         }
@@ -827,7 +830,7 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
                 for trial in done.iter().filter(|trial| trial.trial.seed() == seed) {
                     pairs.push(of(trial, trial.record.after_training(FINAL_JACOBIAN)?)?);
                 }
-                trends.push(trend(&pairs));
+                trends.push(if pairs.len() == settings.trainings.len() { trend(&pairs) } else { f64::NAN });
             }
             let quantity = Quantity::new(name, trends).range([-1.0, 1.0]);
             claims.push(Claim::bounded(id, statement, SEEDS, &[quantity], claimed, name));
