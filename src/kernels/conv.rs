@@ -895,10 +895,8 @@ unsafe fn sparse<S: Simd>(
     // SAFETY: as promised; nothing of `scratch` but `hits` and `ends` is changed.
     unsafe { find_hits(simd, layer, pooled, hits, most_hits, ends, of_biases) };
 
-    weights.clear();
-    weights.resize(outputs * kernel, 0.0);
-    sums.clear();
-    sums.resize(outputs * kernel, 0.0);
+    weights.zero(outputs * kernel);
+    sums.zero(outputs * kernel);
     let at = |o: usize, c: usize, tap: usize| o * kernel + tap / 3 * row + tap % 3 * inputs + c;
     let in_theta = |o: usize, c: usize, tap: usize| (o * inputs + c) * TAPS + tap;
     let own = &theta[layer.weights..];
@@ -913,8 +911,7 @@ unsafe fn sparse<S: Simd>(
     samples.resize_with(samples.len().max(side + 1), Numbers::default);
     let samples = &mut samples[side];
     samples.resize(lanes * sample, 0.0);
-    deltas.clear();
-    deltas.resize(lanes * sample, 0.0);
+    deltas.zero(lanes * sample);
     let least = below.len().max(inputs * side * side * lanes);
     below.resize(least, 0.0);
     // SAFETY: `samples` and `deltas` hold a sample a lane, [plane, plane, inputs] and what a row of a kernel is

@@ -65,6 +65,12 @@ impl Numbers {
         numbers.resize(len, value);
         numbers
     }
+
+    /// Makes it so many zeros. (`AVec::resize` writes number by number, and its length with each.)
+    fn zero(&mut self, len: usize) {
+        self.resize(len, 0.0);
+        self.fill(0.0);
+    }
 }
 
 impl Default for Numbers {
@@ -153,6 +159,16 @@ mod tests {
         let most = std::hint::black_box(usize::MAX);
         assert!(std::panic::catch_unwind(|| std::hint::black_box(most + 1)).is_err());
         assert!(std::panic::catch_unwind(|| std::hint::black_box(most * 2)).is_err());
+    }
+
+    #[test]
+    fn zeros_are_as_many_as_asked_for() {
+        let mut numbers = Numbers::filled(5, 1.0);
+        for len in [5, 3, 0, 9, 9] {
+            numbers.zero(len);
+            assert_eq!(**numbers, vec![0.0; len]);
+            numbers.fill(1.0);
+        }
     }
 
     #[test]
