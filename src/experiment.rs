@@ -241,20 +241,26 @@ impl Measurements {
         self.scalars.get(name).copied().with_context(|| format!("the record has no scalar '{name}'"))
     }
 
-    /// A scalar that the record must have, of the trained network; NaN where the training diverged: then its
-    /// outputs are no numbers, and to call one of them right is chance.
+    /// A scalar that the record must have, of the trained network; NaN where the training diverged, or the loss
+    /// beside an accuracy is no number: then its outputs are none, and to call one of them right is chance.
     ///
     /// # Errors
     /// When it does not: a record of another version.
     pub fn after_training(&self, name: &str) -> Result<f64> {
         let value = self.scalar(name)?;
-        Ok(if self.diverged() { f64::NAN } else { value })
+        let is_lost = self.is_not_finite(&name.replace("accuracy", "loss"));
+        Ok(if is_lost || self.diverged() { f64::NAN } else { value })
     }
 
-    /// Whether its training diverged: a loss was no longer a finite number.
+    /// Whether its training diverged: a loss was no longer a finite number, be it after the last step only.
     #[must_use]
     pub fn diverged(&self) -> bool {
         self.scalars.get("diverged") == Some(&1.0)
+            || self.scalars.contains_key("diverged") && self.is_not_finite("final_train_loss")
+    }
+
+    fn is_not_finite(&self, name: &str) -> bool {
+        self.scalars.get(name).is_some_and(|value| !value.is_finite())
     }
 
     /// A series that the record must have.
@@ -1060,6 +1066,33 @@ mod tests {
         ] {
             assert_ne!(base, other);
         }
+    }
+
+    #[test]
+    fn what_diverged_has_no_accuracy() {
+        let record = |scalars: &[(&str, f64)]| Measurements {
+            scalars: scalars.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            ..Measurements::default()
+        };
+        let after = |train_loss: f64, test_loss: f64, diverged: f64| {
+            let record = record(&[
+                ("diverged", diverged),
+                ("final_train_loss", train_loss),
+                ("final_test_loss", test_loss),
+                ("final_train_accuracy", 0.1),
+                ("final_test_accuracy", 0.2),
+            ]);
+            let after = |name: &str| record.after_training(name).unwrap().is_finite();
+            (record.diverged(), after("final_train_accuracy"), after("final_test_accuracy"), after("final_test_loss"))
+        };
+        assert_eq!(after(1.0, 2.0, 0.0), (false, true, true, true));
+        assert_eq!(after(1.0, 2.0, 1.0), (true, false, false, false));
+        // The last step alone may do it.
+        assert_eq!(after(f64::NAN, 2.0, 0.0), (true, false, false, false));
+        assert_eq!(after(1.0, f64::INFINITY, 0.0), (false, true, false, false));
+        assert!(record(&[]).after_training("final_train_loss").is_err());
+        // What is no training cannot diverge.
+        assert!(!record(&[("final_train_loss", f64::NAN)]).diverged());
     }
 
     #[test]

@@ -208,7 +208,7 @@ pub fn endings(training: &Trained) -> [(&'static str, f64); 4] {
 /// # Errors
 /// Where the record has no such scalars.
 pub fn ending(record: &Measurements) -> Result<&'static str> {
-    Ok(if record.scalar("diverged")? == 1.0 {
+    Ok(if record.diverged() {
         "diverged"
     } else if record.scalar("stopped_on_plateau")? == 1.0 {
         "plateau"

@@ -390,7 +390,7 @@ impl StudyDir {
             let bytes = read(&self.weights(fingerprint))?.context("its weights are missing")?;
             ensure!(sha256(&bytes) == *expected, "its weights are not those it names");
             let (tensors, _) = tensors::decode(&bytes).context("its weights")?;
-            let diverged = study.measurements(&record)?.scalars.get("diverged").is_some_and(|is| *is == 1.0);
+            let diverged = study.measurements(&record)?.diverged();
             if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !diverged && !tensor.is_finite()) {
                 bail!("its weights {name} are not finite");
             }

@@ -403,7 +403,7 @@ fn digits_report(settings: &GradNorm, done: &[&DoneTrial], data: &str, report: &
             Cell::Count(record.parameters as f64),
             Cell::Seed(trial.trial.seed()),
             Cell::Count(record.scalar("epochs_run")?),
-            if record.scalar("diverged")? == 1.0 { "diverged" } else { "last epoch" }.into(),
+            if record.diverged() { "diverged" } else { "last epoch" }.into(),
             cell(record.scalar("final_train_loss")?),
             cell(record.scalar("final_test_loss")?),
             cell(record.scalar("final_gradient_norm")?),
@@ -521,7 +521,7 @@ fn claims(done: &[&DoneTrial]) -> Result<Vec<Claim>> {
     for trial in done {
         let (norms, losses) = (trial.record.series("gradient_norm")?, trial.record.series("train_loss")?);
         // A training that diverged did not settle.
-        let finite = trial.record.scalar("diverged")? == 0.0;
+        let finite = !trial.record.diverged();
         let (norm, loss) = (Rest::of(norms), Rest::of(losses));
         rises.push(Some(finite && norm.as_ref().is_some_and(Rest::rises_and_settles)));
         falls.push(Some(finite && loss.as_ref().is_some_and(Rest::falls_and_settles)));

@@ -301,7 +301,7 @@ fn claims(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         let trends = done.iter().filter(|trial| trial.trial.seed == seed).map(|trial| {
             let record = &trial.record.measurements;
             // A training that diverged did not fall, whatever it did before.
-            let diverged = record.scalar("diverged")? == 1.0;
+            let diverged = record.diverged();
             Ok(if diverged { f64::INFINITY } else { trend_over_epochs(record.series("train_loss")?) })
         });
         let trends = trends.collect::<Result<Vec<f64>>>()?;

@@ -430,8 +430,7 @@ fn losses(settings: &Simulate, done: &[DoneTrial], label: &str) -> Result<(Vec<(
     };
     let (mut losses, mut left_out) = (Vec::new(), 0);
     for trial in done.iter().filter(is_of) {
-        if settings.patience > 1 || trial.record.scalar("converged")? == 1.0 || trial.record.scalar("diverged")? == 1.0
-        {
+        if settings.patience > 1 || trial.record.scalar("converged")? == 1.0 || trial.record.diverged() {
             losses.push((trial.trial.seed, trial.record.scalar("final_train_loss")?));
         } else {
             left_out += 1;
