@@ -228,10 +228,10 @@ impl Claim {
         let count = |what: Option<bool>| held.iter().filter(|held| **held == what).count();
         let (as_claimed, opposite, unknown) = (count(Some(true)), count(Some(false)), count(None));
         let (p_as_claimed, p_opposite) = (sign_test(as_claimed, n), sign_test(opposite, n));
-        let verdict = match n {
-            0 => Verdict::Inconclusive,
-            _ if p_as_claimed < LEVEL => Verdict::Supported,
-            _ if p_opposite < LEVEL => Verdict::Refuted,
+        // Of no case both are 1.
+        let verdict = match (p_as_claimed < LEVEL, p_opposite < LEVEL) {
+            (true, _) => Verdict::Supported,
+            (_, true) => Verdict::Refuted,
             _ => Verdict::Inconclusive,
         };
         let mut detail = match n {
@@ -599,7 +599,10 @@ mod tests {
         );
         // The comparison with the fewest.
         assert!(claim(&[pair(5, 0, 0), pair(2, 0, 0)]).detail.ends_with("2 seeds decide nothing: try --repeats 5."));
-        assert!(claim(&[pair(5, 0, 0), pair(0, 0, 0)]).detail.ends_with("No seeds to say it of."));
+        assert_eq!(
+            claim(&[pair(5, 0, 0), pair(0, 0, 0)]).detail,
+            "By seeds: a below b in 5 of 5 (p = 0.031, by a factor of 2.00, 2.00 to 2.00). No seeds to say it of."
+        );
         // All the same is not too few.
         assert_eq!(
             claim(&[pair(0, 0, 9)]).detail,
@@ -667,6 +670,7 @@ mod tests {
             [-3.0, -3.0, 2.0, 2.0, -3.0].map(Some)
         );
         assert_eq!(worst(Within([-4.0, 1.0])), Some(2.0));
+        assert_eq!([AtMost(-2.0), Below(-2.0), Above(-2.0)].map(worst), [2.0, 2.0, -3.0].map(Some));
     }
 
     fn bounded(quantities: &[&[f64]], claimed: Claimed) -> Claim {
@@ -734,6 +738,8 @@ mod tests {
             "Q0: 3. One seed decides nothing: try --repeats 5."
         );
         assert_eq!(bounded(&[&[]], Claimed::AtMost(1.0)).detail, "No seeds to say it of.");
+        let rule = bounded(&[&[3.0]], Claimed::AtMost(1.0)).evidence["rule"].clone();
+        assert!(rule.as_str().unwrap().contains("of the mean (Student's t);"), "{rule}");
         let unknown = bounded(&[&[1.0, NAN, f64::INFINITY, 1.0, 1.0], &[1.0; 5]], Claimed::AtMost(1.0));
         assert_eq!(unknown.detail, "Q0: no finite number in 2 of 5 seeds; q1: 1 (1 to 1); 5 seeds.");
         assert_eq!(unknown.effect.unwrap().effect_of, "q1, mean (Student's t over seeds)");
