@@ -74,6 +74,9 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Correlations of less than this are hardly any (Cohen's medium effect).
+pub const HARDLY: f64 = 0.3;
+
 /// What is repeated, and how to have more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {

@@ -92,7 +92,8 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
     if rows.iter().flatten().any(|cell| cell.contains(" ± ")) {
         report.notes.push("± is half of the 95 % interval of the mean (Student's t over seeds).".to_owned());
     }
-    report.notes.extend(more_seeds(job, &report.claims, provenance.jobs)?);
+    let (_, settings) = job.study.settings()?;
+    report.notes.extend(more_seeds(job, &settings, &report.claims, provenance.jobs)?);
     if let Some(note) = diverged(job)? {
         report.notes.push(note);
     }
@@ -106,7 +107,6 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
             count => figure.caption.push_str(&format!(" {count} points are left out: they are not finite.")),
         }
     }
-    let (_, settings) = job.study.settings()?;
 
     let mut whence = provenance.complete(job.study.data().as_ref())?;
     let others: Vec<Value> = job.of_other_backends(&provenance.backend).map(of_other_backend).collect();
@@ -139,9 +139,8 @@ pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
 }
 
 /// What verdicts would cost that lack seeds, by how long the trials took.
-fn more_seeds(job: &Job, claims: &[Claim], at_a_time: usize) -> Result<Option<String>> {
+fn more_seeds(job: &Job, settings: &Value, claims: &[Claim], at_a_time: usize) -> Result<Option<String>> {
     let lacking = claims.iter().filter(|claim| claim.lacks_seeds()).count();
-    let (_, settings) = job.study.settings()?;
     let Some(repeats) = settings["repeats"].as_u64().filter(|repeats| lacking > 0 && *repeats < FEWEST as u64) else {
         return Ok(None);
     };

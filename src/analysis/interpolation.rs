@@ -1,6 +1,7 @@
 //! The straight line through two solutions, θ(α) = (1-α)θ₁ + αθ₂ (Goodfellow et al. 2015; Keskar
 //! et al. 2017 between a small-batch and a large-batch one).
 
+use super::statistics::highest;
 use tch::Tensor;
 
 /// θ(α), in the kind of θ₁ and θ₂, both [parameters]. θ(0) is θ₁ and θ(1) is θ₂ to the bit, whatever
@@ -33,11 +34,7 @@ pub fn with_solutions(mut alphas: Vec<f64>) -> Vec<f64> {
 /// closer to the segment's own. `None` where a loss on the segment is no number, or an end is missing.
 #[must_use]
 pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
-    let at = |solution: f64| alphas.iter().position(|alpha| *alpha == solution).and_then(|i| losses.get(i));
-    let (first, second) = (at(0.0)?, at(1.0)?);
-    let on_segment = alphas.iter().zip(losses).filter(|(alpha, _)| (0.0..=1.0).contains(*alpha));
-    let mut rises = on_segment.map(|(alpha, loss)| loss - ((1.0 - alpha) * first + alpha * second));
-    rises.try_fold(0.0, |highest, rise| if rise.is_nan() { None } else { Some(f64::max(highest, rise)) })
+    highest_rise(alphas, losses, |alpha, first, second| (1.0 - alpha) * first + alpha * second)
 }
 
 /// The error barrier of Frankle et al. 2020: the highest error over the given α in [0, 1] minus the mean of those
@@ -45,11 +42,16 @@ pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
 /// end is missing.
 #[must_use]
 pub fn error_barrier(alphas: &[f64], errors: &[f64]) -> Option<f64> {
-    let at = |solution: f64| alphas.iter().position(|alpha| *alpha == solution).and_then(|i| errors.get(i));
-    let middle = (at(0.0)? + at(1.0)?) / 2.0;
-    let on_segment = alphas.iter().zip(errors).filter(|(alpha, _)| (0.0..=1.0).contains(*alpha));
-    let mut rises = on_segment.map(|(_, error)| error - middle);
-    rises.try_fold(f64::NEG_INFINITY, |highest, rise| if rise.is_nan() { None } else { Some(highest.max(rise)) })
+    highest_rise(alphas, errors, |_, first, second| (first + second) / 2.0)
+}
+
+/// The largest of the values at α in [0, 1] above what is `expected` there of α and the values at both ends.
+fn highest_rise(alphas: &[f64], values: &[f64], expected: impl Fn(f64, f64, f64) -> f64) -> Option<f64> {
+    let at = |solution: f64| alphas.iter().position(|alpha| *alpha == solution).and_then(|i| values.get(i));
+    let (first, second) = (*at(0.0)?, *at(1.0)?);
+    let on_segment = alphas.iter().zip(values).filter(|(alpha, _)| (0.0..=1.0).contains(*alpha));
+    let rises: Vec<f64> = on_segment.map(|(alpha, value)| value - expected(*alpha, first, second)).collect();
+    highest(&rises).filter(|rise| !rise.is_nan())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! Metric 2.1): how far the loss can rise within a small box around it. Knows a loss and its gradient
 //! as a function, no network.
 
+use super::statistics::{highest, larger, lowest};
 use crate::rng::{Purpose, Rng};
 use anyhow::Result;
 use tch::Tensor;
@@ -21,19 +22,14 @@ impl Sharpness {
     /// The largest of the starts: a lower bound of the true sharpness. NaN where one is.
     #[must_use]
     pub fn best(&self) -> f64 {
-        self.by_start.iter().copied().fold(f64::NEG_INFINITY, larger)
+        highest(&self.by_start).unwrap_or(f64::NEG_INFINITY)
     }
 
     /// Largest minus smallest over the starts: how far they disagree.
     #[must_use]
     pub fn spread(&self) -> f64 {
-        self.best() - self.by_start.iter().copied().fold(f64::INFINITY, f64::min)
+        self.best() - lowest(&self.by_start).unwrap_or(f64::INFINITY)
     }
-}
-
-/// The larger of two; a loss that is no number stays so.
-fn larger(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// Where the step no longer pays: 2⁻⁶ of a box's half-width.

@@ -145,6 +145,16 @@ impl Samples {
         Self { images: self.images.to_device(device), labels: self.labels.to_device(device) }
     }
 
+    /// The same images, with labels of which a share is drawn anew: see [`corrupted`].
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn corrupted(&self, corruption: f64, seed: u64, trial: &str) -> Result<Self> {
+        let labels: Vec<i64> = self.labels.f_to_device(Device::Cpu)?.try_into()?;
+        let labels = Tensor::f_from_slice(&corrupted(&labels, corruption, seed, trial))?;
+        Ok(Self { images: self.images.shallow_clone(), labels: labels.f_to_device(self.labels.device())? })
+    }
+
     /// The first `size` of them, or all, sharing memory.
     #[must_use]
     pub fn first(&self, size: usize) -> Self {

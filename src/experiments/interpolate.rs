@@ -9,7 +9,7 @@ use crate::analysis::interpolation::{barrier, error_barrier, point, with_solutio
 use crate::analysis::sharpness::sharpness;
 use crate::analysis::statistics::{PairedComparison, highest, lowest, spearman};
 use crate::analysis::surface::filter_normalised_direction;
-use crate::claim::{Claim, Claimed, Quantity, SEEDS};
+use crate::claim::{Claim, Claimed, HARDLY, Quantity, SEEDS};
 use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, TEST_SIZE, TRAIN_SIZE};
 use crate::data::functions::evenly_spaced;
@@ -674,7 +674,7 @@ fn report(settings: &Interpolate, done: &[DoneTrial]) -> Result<Report> {
         report.summary.insert("interpolation".into(), first.json());
         report.summary.insert("interpolation_further_seeds".into(), further.iter().map(Line::json).collect());
     }
-    report.claims = vec![trains_well(settings, done)?, moves_together_at_points(&lines)];
+    report.claims = vec![trains_well(settings, done)?, moves_together(&lines)];
     if !settings.measures().is_empty() {
         report.notes.extend(around.iter().flat_map(|around| around.note(settings)));
         report.figures.extend(around_figures(settings, &around, data)?);
@@ -1077,7 +1077,7 @@ const RANKED_ALIKE: f64 = 0.9;
 /// be noise.
 const CLOSE: f64 = 0.05;
 
-fn moves_together_at_points(lines: &[Line]) -> Claim {
+fn moves_together(lines: &[Line]) -> Claim {
     let (mut held, mut correlations, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {
         let pairs = |quantity: &str| {
@@ -1160,8 +1160,6 @@ fn barrier_between(lines: &[Line]) -> Claim {
     )
 }
 
-/// Correlations of less than this are hardly any (Cohen's medium effect).
-const HARDLY: f64 = 0.3;
 /// Digits.
 const CLASSES: u8 = 10;
 /// As many as there are classes, in shares of their number.

@@ -7,7 +7,7 @@ use crate::analysis::curvature::{self, LossHessian, Wanted};
 use crate::analysis::hessian::{self, Spectrum};
 use crate::analysis::newton::{self, TwiceDifferentiable, flatness};
 use crate::analysis::statistics::{quantile, spearman, trend};
-use crate::claim::{Claim, Claimed, Quantity, SEEDS, TRAININGS};
+use crate::claim::{Claim, Claimed, HARDLY, Quantity, SEEDS, TRAININGS};
 use crate::data::functions::Target;
 use crate::experiment::{
     Cell, Context, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Size, TRAININGS_FLAG,
@@ -592,7 +592,7 @@ fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Report> {
     }
     let count = |is: &dyn Fn(&Measurements) -> bool| done.iter().filter(|trial| is(&trial.record)).count();
     let has = |name: &'static str| move |record: &Measurements| record.scalars.get(name) == Some(&1.0);
-    let (met, diverged) = (count(&has("met_threshold")), count(&has("diverged")));
+    let (met, diverged) = (count(&has("met_threshold")), count(&Measurements::diverged));
     let n = done.len();
     // Lanczos counts no eigenvalues, but knows the smallest.
     let saddles = count(&|record| match settings.curvature {
@@ -953,8 +953,6 @@ fn curve_figure(done: &[DoneTrial], formula: &str) -> Result<Figure> {
 
 // ------------------------------------------------------------------------------------ claims
 
-/// Correlations of less than this are hardly any (Cohen's medium effect).
-const HARDLY: f64 = 0.3;
 /// A loss is high from so many times the median on.
 const HIGH: f64 = 10.0;
 /// A couple of a hundred trainings, with room for chance.
@@ -989,9 +987,8 @@ fn claims(settings: &MinRatio, done: &[DoneTrial]) -> Vec<Claim> {
     let criterion = format!("a final loss above {HIGH} times the median of all, or none");
     let count = high.iter().filter(|high| **high).count();
     claims.push(if settings.warm {
-        let groups = groups(settings, done, &high);
-        let shares =
-            groups.iter().map(|of_group| of_group.iter().filter(|high| **high).count() as f64 / of_group.len() as f64);
+        let groups = groups(settings, done.iter().map(|trial| trial.trial.seed).zip(high));
+        let shares = groups.iter().map(|high| high.iter().filter(|high| **high).count() as f64 / high.len() as f64);
         let quantity = Quantity::new("share of stages with a high loss", shares.collect()).range([0.0, 1.0]);
         Claim::bounded(id, &statement, SEEDS, &[quantity], Claimed::AtMost(A_COUPLE), &criterion)
     } else {
@@ -1003,18 +1000,14 @@ fn claims(settings: &MinRatio, done: &[DoneTrial]) -> Vec<Claim> {
     claims
 }
 
-/// What is true of each trial, by the group of trainings that it is of: where one training goes on and on, its
-/// stages are not independent, and the groups are what is repeated.
-fn groups<T: Copy>(settings: &MinRatio, done: &[DoneTrial], of_each: &[T]) -> Vec<Vec<T>> {
-    let mut groups: Vec<(u64, Vec<T>)> = Vec::new();
-    for (trial, what) in done.iter().zip(of_each) {
-        let group = (trial.trial.seed - settings.seed) / settings.trainings;
-        match groups.iter_mut().find(|(other, _)| *other == group) {
-            Some((_, of_group)) => of_group.push(*what),
-            None => groups.push((group, vec![*what])),
-        }
+/// What is true of trials, each with its seed, by the group of trainings that it is of: where one training goes on
+/// and on, its stages are not independent, and the groups are what is repeated.
+fn groups<T>(settings: &MinRatio, of_each: impl IntoIterator<Item = (u64, T)>) -> Vec<Vec<T>> {
+    let mut groups = BTreeMap::<u64, Vec<T>>::new();
+    for (seed, what) in of_each {
+        groups.entry((seed - settings.seed) / settings.trainings).or_default().push(what);
     }
-    groups.into_iter().map(|(_, of_group)| of_group).collect()
+    groups.into_values().collect()
 }
 
 /// Of a ratio and the loss over trainings; where these are stages of one, within each such training.
@@ -1036,14 +1029,9 @@ fn correlation_claim(
         n => format!("{n} of {} trainings, which diverged or have no ratio, are left out.", trials.len()),
     };
     let claim = if settings.warm {
-        let group = |seed: u64| (seed - settings.seed) / settings.trainings;
-        let trends = (0..settings.repeats).filter_map(|number| {
-            let of_group: Vec<(f64, f64)> =
-                all.iter().filter(|(seed, _)| group(*seed) == number).map(|(_, pair)| *pair).collect();
-            (!of_group.is_empty()).then(|| trend(&of_group))
-        });
+        let trends = groups(settings, all).iter().map(|of_group| trend(of_group)).collect();
         let name = format!("Spearman's correlation of {of} over the stages of one training");
-        let quantity = Quantity::new(name.clone(), trends.collect()).range([-1.0, 1.0]);
+        let quantity = Quantity::new(name.clone(), trends).range([-1.0, 1.0]);
         Claim::bounded(id, statement, SEEDS, &[quantity], claimed, &name)
     } else {
         let pairs: Vec<(f64, f64)> = all.iter().map(|(_, pair)| *pair).collect();
@@ -1058,13 +1046,9 @@ fn most(settings: &MinRatio, id: &str, statement: &str, trials: &[(&DoneTrial, b
         let held: Vec<Option<bool>> = trials.iter().map(|(_, held)| Some(*held)).collect();
         return Claim::counted(id, statement, TRAININGS, &held, criterion);
     }
-    let mut of_groups = std::collections::BTreeMap::<u64, (usize, usize)>::new();
-    for (trial, held) in trials {
-        let of_group = of_groups.entry((trial.trial.seed - settings.seed) / settings.trainings).or_default();
-        of_group.0 += usize::from(*held);
-        of_group.1 += 1;
-    }
-    let held: Vec<Option<bool>> = of_groups.values().map(|(held, n)| Some(2 * held > *n)).collect();
+    let groups = groups(settings, trials.iter().map(|(trial, held)| (trial.trial.seed, *held)));
+    let is_most = |held: &Vec<bool>| Some(2 * held.iter().filter(|held| **held).count() > held.len());
+    let held: Vec<Option<bool>> = groups.iter().map(is_most).collect();
     Claim::counted(id, statement, SEEDS, &held, &format!("in most stages of a training: {criterion}"))
 }
 

@@ -297,7 +297,7 @@ const FALLS: f64 = -0.9;
 
 fn claims(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Vec<Claim>> {
     let mut falls = Vec::new();
-    for seed in seeds(settings) {
+    for seed in settings.seed..settings.seed + settings.repeats {
         let trends = done.iter().filter(|trial| trial.trial.seed == seed).map(|trial| {
             let record = &trial.record.measurements;
             // A training that diverged did not fall, whatever it did before.
@@ -351,10 +351,6 @@ fn claims(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         ));
     }
     Ok(claims)
-}
-
-fn seeds(settings: &MnistCnn) -> std::ops::Range<u64> {
-    settings.seed..settings.seed + settings.repeats
 }
 
 /// The gap between train and test accuracy of every model. The test images are a sample of all there could be,

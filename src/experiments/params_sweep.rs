@@ -7,7 +7,7 @@ use crate::analysis::statistics::{slope, spearman, trend};
 use crate::claim::{Claim, Claimed, Quantity, SEEDS, Verdict};
 use crate::classify::{Curve, Training, models_flag, panel};
 use crate::data::CLASSES;
-use crate::data::batches::{DataSpec, DatasetName, Samples, corrupted};
+use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
     cell, check,
@@ -21,7 +21,6 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::ops::ControlFlow;
-use tch::{Device, Tensor};
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -140,10 +139,8 @@ impl Experiment for ParamsSweep {
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         let mut train = cx.images()?.train.on(cx.device);
         if let Some(noise) = trial.label_noise {
-            let labels: Vec<i64> = train.labels.f_to_device(Device::Cpu)?.try_into()?;
             // The same labels for every network of a seed.
-            let labels = corrupted(&labels, noise, trial.training.seed, Self::NAME);
-            train = Samples { labels: Tensor::f_from_slice(&labels)?.f_to_device(cx.device)?, ..train };
+            train = train.corrupted(noise, trial.training.seed, Self::NAME)?;
         }
         Ok(trial.training.run_tested_every(trial.test_every, cx, &train, |_, _, _, _| Ok(ControlFlow::Continue(())))?.1)
     }

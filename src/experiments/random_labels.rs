@@ -4,7 +4,7 @@
 use crate::analysis::statistics::{trend, trend_over_epochs};
 use crate::claim::{Claim, Claimed, Quantity, SEEDS};
 use crate::classify::{Curve, Training, model_flag, panel};
-use crate::data::batches::{DataSpec, DatasetName, Samples, corrupted};
+use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
     cell, check,
@@ -15,7 +15,6 @@ use crate::repeats::{self, together, together_at_points};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -126,11 +125,7 @@ impl Experiment for RandomLabels {
 
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         let training = &trial.training;
-        let images = &cx.images()?.train;
-        let labels: Vec<i64> = images.labels.f_to_device(Device::Cpu)?.try_into()?;
-        let labels = corrupted(&labels, trial.corruption, training.seed, &training.name());
-        let labels = Tensor::f_from_slice(&labels)?.f_to_device(cx.device)?;
-        let samples = Samples { images: images.images.shallow_clone(), labels };
+        let samples = cx.images()?.train.corrupted(trial.corruption, training.seed, &training.name())?;
         Ok(training.run(cx, &samples)?.1)
     }
 

@@ -7,7 +7,7 @@ use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use crate::analysis::statistics::{PairedComparison, highest, lowest, trend};
 use crate::claim::{Claim, Claimed, Quantity, SEEDS, Unit};
 use crate::classify::{Curve, Training, ends, model_flag, panel};
-use crate::data::batches::{DataSpec, DatasetName, Samples, corrupted};
+use crate::data::batches::{DataSpec, DatasetName};
 use crate::experiment::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
     cell, check,
@@ -18,10 +18,10 @@ use crate::repeats::{self, together_at_points};
 use crate::train::{OptimizerName, measure};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::str::FromStr;
-use tch::{Device, Tensor};
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -128,15 +128,10 @@ pub struct Trial {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fitted: Option<f64>,
     /// All training labels are drawn anew.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     random_labels: bool,
     #[serde(flatten)]
     training: Training,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 impl TrialTrait for Trial {
@@ -230,9 +225,7 @@ impl Experiment for Sensitivity {
         let images = cx.images()?;
         let (mut train, test) = (images.train.on(cx.device), images.test.images.shallow_clone());
         if trial.random_labels {
-            let labels: Vec<i64> = train.labels.f_to_device(Device::Cpu)?.try_into()?;
-            let labels = corrupted(&labels, 1.0, training.seed, Self::NAME);
-            train = Samples { labels: Tensor::f_from_slice(&labels)?.f_to_device(cx.device)?, ..train };
+            train = train.corrupted(1.0, training.seed, Self::NAME)?;
         }
         let probe = test.narrow(0, 0, trial.probe_size as i64);
         let (objective, mut record) = training.run_tested_every(1, cx, &train, |cx, _, objective, series| {
@@ -573,11 +566,9 @@ impl Configuration {
         Ok(all)
     }
 
-    /// Whether it differs from another in nothing but what `same` leaves out.
-    fn is_beside(&self, other: &Self, same_batch: bool, same_labels: bool) -> bool {
-        (self.recipe.way(), &self.model) == (other.recipe.way(), &other.model)
-            && (!same_batch || self.recipe.batch_size == other.recipe.batch_size)
-            && (!same_labels || self.recipe.random_labels == other.recipe.random_labels)
+    /// Network, optimizer and learning rate.
+    fn kind(&self) -> (&str, (OptimizerName, f64)) {
+        (&self.model, self.recipe.way())
     }
 }
 
@@ -596,10 +587,7 @@ fn left_out(settings: &Sensitivity, configurations: &[Configuration]) -> String 
 
 /// The generalization gap against the Jacobian's norm, and that against the batch size; a point a configuration.
 fn configurations_figure(settings: &Sensitivity, configurations: &[Configuration], data: &str) -> Figure {
-    let mut models: Vec<&str> = configurations.iter().map(|each| each.model.as_str()).collect();
-    models.dedup();
-    models.sort_unstable();
-    models.dedup();
+    let models: BTreeSet<&str> = configurations.iter().map(|each| each.model.as_str()).collect();
     let (mut by_gap, mut by_batch) = (Vec::new(), Vec::new());
     for (color, model) in models.iter().enumerate() {
         for (random, mark) in [(false, Mark::Points), (true, Mark::Crosses)] {
@@ -654,37 +642,32 @@ fn configuration_claims(configurations: &[Configuration]) -> Vec<Claim> {
         Claim::correlated(id, statement, (CONFIGURATIONS, pairs.len()), of, &pairs, Claimed::Above(0.0))
             .differing_from(NOVAK)
     };
-    // Numbered as cases; each compared with the one that differs in nothing else.
-    let compared =
-        |name: [&str; 2], lower: fn(&Configuration) -> bool, beside: fn(&Configuration, &Configuration) -> bool| {
-            let (mut low, mut high) = (Vec::new(), Vec::new());
-            for (case, each) in (0..).zip(fitted().filter(|each| lower(each))) {
-                if let Some(other) = fitted().find(|other| !std::ptr::eq(*other, each) && beside(each, other)) {
-                    low.push((case, each.jacobian));
-                    high.push((case, other.jacobian));
-                }
+    // Each that has one beside it, which differs in one thing only, is a case.
+    let compared = |names: [&str; 2], beside: &dyn Fn(&Configuration) -> Option<f64>| {
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        for (case, each) in (0..).zip(fitted()) {
+            if let Some(other) = beside(each) {
+                own.push((case, each.jacobian));
+                others.push((case, other));
             }
-            PairedComparison::of_numbers((name[0], &low), (name[1], &high))
-        };
-    let labels = compared(
-        ["the Jacobian norm on true labels", "that on random labels"],
-        |each| !each.recipe.random_labels,
-        |each, other| other.recipe.random_labels && each.is_beside(other, true, false),
-    );
-    // Each with the next larger batch.
-    let (mut smaller, mut larger) = (Vec::new(), Vec::new());
-    for (case, each) in (0..).zip(fitted()) {
-        let beside = fitted()
-            .filter(|other| other.recipe.batch_size > each.recipe.batch_size && each.is_beside(other, false, true));
-        if let Some(next) = beside.min_by_key(|other| other.recipe.batch_size) {
-            smaller.push((case, each.jacobian));
-            larger.push((case, next.jacobian));
         }
-    }
-    let batches = PairedComparison::of_numbers(
-        ("the Jacobian norm with the smaller batch", &smaller),
-        ("that with the larger", &larger),
-    );
+        PairedComparison::of_numbers((names[0], &own), (names[1], &others))
+    };
+    let labels = compared(["the Jacobian norm on true labels", "that on random labels"], &|each| {
+        let random = |other: &&Configuration| {
+            other.recipe.random_labels
+                && !each.recipe.random_labels
+                && (other.kind(), other.recipe.batch_size) == (each.kind(), each.recipe.batch_size)
+        };
+        fitted().find(random).map(|other| other.jacobian)
+    });
+    let batches = compared(["the Jacobian norm with the smaller batch", "that with the larger"], &|each| {
+        let larger = fitted().filter(|other| {
+            other.recipe.batch_size > each.recipe.batch_size
+                && (other.kind(), other.recipe.random_labels) == (each.kind(), each.recipe.random_labels)
+        });
+        larger.min_by_key(|other| other.recipe.batch_size).map(|next| next.jacobian)
+    });
     vec![
         gap(
             "sensitivity-generalization-gap",
