@@ -1,22 +1,14 @@
 //! hw1: see how neural networks learn. One binary, one subcommand an experiment.
 //!
-//! The map, from the top; each module knows those below it and none above:
+//! The map, from the top; each room knows those below it and none above (`tests/house.rs` holds that):
 //!
-//! - [`cli`]: clap, the registry, from arguments to a run
-//! - [`runner`] which trials are due, workers, progress; [`verify`] what stands; [`report`] metrics, table, figures;
-//!   [`page`] all of them on one page; [`settings`] the layers of settings; [`experiments`] the studies
-//! - [`inspect`] looks at what runs left, through [`metrics`]; [`doctor`] at the machine, [`bench`] at its speed
-//! - [`experiment`]: the seam between them: `Experiment`, `Context`, `Record`, `Report`
-//! - [`classify`]: what the studies on digits share; [`regress`]: what those on functions share;
-//!   [`repeats`]: what several seeds show together
-//! - [`claim`]: from numbers to verdicts; [`shown`]: from numbers to text
-//! - [`run_dir`]: every path and every write; [`backend`]: what a trial's bits depend on beside the trial
-//! - [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
-//! - [`objective`]: loss and gradient as functions of θ; [`kernels`]: its inner loops in float32 on a CPU
+//! - [`cli`]: clap, the registry, from arguments to a run; what looks at runs, at the machine and its speed
+//! - [`experiments`] the studies; [`output`] metrics, figures, table, page; [`runner`] which trials are due, workers
+//! - [`tasks`] trial bodies that studies share; [`study`] the words that studies are written in
+//! - [`store`] every path and every write; [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
+//! - [`objective`]: loss and gradient as functions of θ; [`backend`]: where they are computed
 //! - [`model`] architectures and the layout of θ; [`data`] what is learned from
-//! - [`checkpoint`]: what an interrupted training goes on from; [`tensors`]: safetensors files
-//! - [`files`] whole writes; [`rng`] keyed randomness; [`device`] CPU, CUDA, process set-up; [`error`] exit codes;
-//!   [`terminal`] width, paragraphs, tables
+//! - [`files`] whole writes; [`rng`] keyed randomness; [`error`] exit codes; [`terminal`] width, paragraphs, tables
 //!
 //! A library so that tests and benchmarks see inside; the product is the binary.
 
@@ -24,37 +16,22 @@
 
 pub mod analysis;
 pub mod backend;
-pub mod bench;
-pub mod checkpoint;
-pub mod claim;
-pub mod classify;
 pub mod cli;
 pub mod data;
-pub mod device;
-pub mod doctor;
 pub mod error;
-pub mod experiment;
 pub mod experiments;
 pub mod files;
-pub mod inspect;
-pub mod kernels;
-pub mod metrics;
 pub mod model;
 pub mod objective;
-pub mod page;
+pub mod output;
 pub mod plot;
-pub mod regress;
-pub mod repeats;
-pub mod report;
 pub mod rng;
-pub mod run_dir;
 pub mod runner;
-pub mod settings;
-pub mod shown;
-pub mod tensors;
+pub mod store;
+pub mod study;
+pub mod tasks;
 pub mod terminal;
 pub mod train;
-pub mod verify;
 
 use std::process::ExitCode;
 
@@ -71,7 +48,7 @@ pub unsafe fn run() -> ExitCode {
         }
     }));
     // SAFETY: as promised.
-    unsafe { device::set_up_process() };
+    unsafe { backend::device::set_up_process() };
     match cli::main(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -22,7 +22,7 @@ fn switches() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ("MKL_CBWR", "COMPATIBLE", "environment", json!({"MKL_CBWR": "COMPATIBLE"})),
     ];
     // Elsewhere nobody asks MKL for more than it does by itself.
-    if hw1::device::mkl_choice() == "native" {
+    if hw1::backend::device::mkl_choice() == "native" {
         switches.push(("HW1_MKL_NATIVE", "0", "mkl", json!("default")));
     }
     switches

@@ -6,11 +6,11 @@ mod memory;
 
 use hw1::data::functions::Target;
 use hw1::data::mnist::{IdxFile, Items, parse};
-use hw1::experiment::{Finished, Planned, Study};
 use hw1::experiments::simulate::Simulate;
-use hw1::run_dir::{RunDir, Stored};
-use hw1::settings::Layers;
-use hw1::{checkpoint, tensors};
+use hw1::store::run_dir::{RunDir, Stored};
+use hw1::store::{checkpoint, weights};
+use hw1::study::settings::Layers;
+use hw1::study::{Finished, Planned, Study};
 use memory::LARGEST;
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ proptest! {
     fn weights_and_checkpoints(changes in changes()) {
         let good = &example().weights;
         let bytes = changed(good, &changes);
-        let _ = bounded(&bytes, || tensors::decode(&bytes));
+        let _ = bounded(&bytes, || weights::decode(&bytes));
         // With a digest that fits, so that the parser behind it is reached.
         let file = [format!("hw1 checkpoint 1 {}\n", hw1::files::sha256(&bytes)).as_bytes(), &bytes].concat();
         let _ = bounded(&file, || checkpoint::decode(&file));

@@ -2,13 +2,13 @@
 //! saved; none of them stops the rest or is waited for.
 
 use anyhow::{Result, bail};
-use hw1::device::DeviceChoice;
-use hw1::experiment::{
-    Context, Experiment, Fingerprint, Measurements, Record, Records, Report, Size, Study, Trial as TrialTrait,
-};
+use hw1::backend::device::DeviceChoice;
 use hw1::model::Mlp;
-use hw1::run_dir::{RunDir, Stored};
 use hw1::runner::{Job, Options, ProgressMode, Signals, run};
+use hw1::store::run_dir::{RunDir, Stored};
+use hw1::study::{
+    Context, Experiment, Findings, Fingerprint, Measurements, Record, Records, Size, Study, Trial as TrialTrait,
+};
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tch::{Device, Kind};
@@ -148,8 +148,8 @@ impl Experiment for Toy {
         Ok(ToyRecord { measurements, panics })
     }
 
-    fn report(&self, _: &Records<Self>) -> Result<Report> {
-        Ok(Report::default())
+    fn findings(&self, _: &Records<Self>) -> Result<Findings> {
+        Ok(Findings::default())
     }
 }
 
@@ -218,8 +218,8 @@ fn failures_and_panics_are_told_and_stop_nobody_else() {
 
 #[test]
 fn the_report_of_what_did_not_fail_is_written_and_says_so() {
-    use hw1::device::DeviceChoice;
-    use hw1::report::{Provenance, table, write, write_all};
+    use hw1::backend::device::DeviceChoice;
+    use hw1::output::{Provenance, table, write, write_all};
     let folder = tempfile::tempdir().unwrap();
     let toy = Toy::new(vec![Behaviour::Panic, Behaviour::Succeed, Behaviour::Fail]);
     let run_dir = RunDir::new(folder.path().to_owned());
@@ -232,7 +232,7 @@ fn the_report_of_what_did_not_fail_is_written_and_says_so() {
     let text = table(&report, &jobs[0]);
     assert!(text.contains("Partial: 2 of 4 trials failed"), "{text}");
     assert!(text.contains("a panic of its own") || text.contains("a failure of its own"), "{text}");
-    let folders = hw1::metrics::read_run_dir(folder.path()).unwrap();
+    let folders = hw1::output::metrics::read_run_dir(folder.path()).unwrap();
     assert!(!folders[0].is_complete() && folders[0].metrics().unwrap().failures.len() == 2);
 
     // Of nothing there is no report.
@@ -282,7 +282,7 @@ fn a_record_cut_at_any_byte_is_none() {
     let toy = Toy::new(vec![Behaviour::Succeed]);
     run_toy(&toy, folder.path(), 1);
     let dir = RunDir::new(folder.path().to_owned()).study("toy");
-    let planned = &Study::plan(&toy, &[], &hw1::experiment::Finished::new(), "cpu").unwrap()[0];
+    let planned = &Study::plan(&toy, &[], &hw1::study::Finished::new(), "cpu").unwrap()[0];
     let path = folder.path().join(format!("toy/trials/{}.json", planned.fingerprint));
     let good = std::fs::read(&path).unwrap();
     for length in 0..good.len() - 1 {

@@ -3,18 +3,18 @@
 //! the mini-batch and of the full-batch gradient while one learns digits.
 
 use crate::analysis::statistics::quantile;
-use crate::claim::{Claim, Claimed, Quantity, SEEDS};
 use crate::data::batches::{DataSpec, DatasetName, Samples, order};
 use crate::data::functions::Target;
-use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
-    cell, check, flag,
-};
 use crate::model::{Classifier, Mlp};
 use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, norm};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::regress::{self, Problem, Training};
-use crate::repeats::{self, together};
+use crate::study::claim::{Claim, Claimed, Quantity, SEEDS};
+use crate::study::seeds::{self, together};
+use crate::study::{
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Size, Trial as TrialTrait,
+    cell, check, flag,
+};
+use crate::tasks::function::{self, FunctionTraining, Problem};
 use crate::train::{OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ enum Digits {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Trial {
-    Function(Training),
+    Function(FunctionTraining),
     Digits(DigitsTrial),
 }
 
@@ -107,9 +107,9 @@ impl Experiment for GradNorm {
     const SETTINGS: &'static str = include_str!("../../experiments/grad-norm.toml");
     const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[
-        regress::FUNCTION_FLAG,
-        regress::DOMAIN_FLAG,
-        regress::MODEL_FLAG,
+        function::FUNCTION_FLAG,
+        function::DOMAIN_FLAG,
+        function::MODEL_FLAG,
         Flag {
             help: "Digits to learn in mini-batches beside the function: none, mnist or synthetic [default: none]",
             ..DATASET_FLAG
@@ -174,7 +174,7 @@ impl Experiment for GradNorm {
             Trial::Digits(digits) => return digits.run(cx),
         };
         let layout = trial.model.layout();
-        let theta = layout.initial(trial.seed, &regress::key(&trial.model), Kind::Float, cx.device);
+        let theta = layout.initial(trial.seed, &function::key(&trial.model), Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
 
         let points = trial.problem.train(Kind::Float, cx.device)?;
@@ -195,7 +195,7 @@ impl Experiment for GradNorm {
             ("final_validation_loss", validation.loss()),
             ("final_gradient_norm", norm(objective.gradient())?),
         ];
-        let endings = regress::endings(&training);
+        let endings = function::endings(&training);
         let series = [
             ("validation_loss", training.take("validation_loss")),
             ("gradient_norm", training.take("gradient_norm")),
@@ -204,7 +204,7 @@ impl Experiment for GradNorm {
         Ok(Measurements::new(layout.parameters(), scalars, series).and(endings))
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         report(self, &done.0)
     }
 }
@@ -302,8 +302,8 @@ impl GradNorm {
         }
     }
 
-    fn trial(&self, seed: u64) -> Training {
-        Training {
+    fn trial(&self, seed: u64) -> FunctionTraining {
+        FunctionTraining {
             problem: Problem {
                 function: self.function.clone(),
                 domain: self.domain,
@@ -325,10 +325,10 @@ impl GradNorm {
 
 type DoneTrial = Done<GradNorm>;
 
-fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
+fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Findings> {
     let (functions, digits): (Vec<&DoneTrial>, Vec<&DoneTrial>) =
         done.iter().partition(|done| matches!(done.trial, Trial::Function(_)));
-    let mut report = Report { claims: claims(&functions)?, ..Report::default() };
+    let mut report = Findings { claims: claims(&functions)?, ..Findings::default() };
     let columns = [
         "model",
         "parameters",
@@ -350,7 +350,7 @@ fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
             Cell::Count(record.parameters as f64),
             Cell::Seed(trial.trial.seed()),
             Cell::Count(record.scalar("epochs_run")?),
-            regress::ending(record)?.into(),
+            function::ending(record)?.into(),
             cell(record.scalar("final_train_loss")?),
             cell(record.scalar("final_validation_loss")?),
             cell(record.scalar("final_gradient_norm")?),
@@ -366,7 +366,7 @@ fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
     let figure = |name: &str, title: String, caption: String, panels| Figure {
         name: name.into(),
         title,
-        caption: caption + &repeats::caption(settings.repeats),
+        caption: caption + &seeds::caption(settings.repeats),
         columns: 1,
         panels,
     };
@@ -391,7 +391,7 @@ fn report(settings: &GradNorm, done: &[DoneTrial]) -> Result<Report> {
 }
 
 /// Adds rows, figure and claim of the trainings on digits.
-fn digits_report(settings: &GradNorm, done: &[&DoneTrial], data: &str, report: &mut Report) -> Result<()> {
+fn digits_report(settings: &GradNorm, done: &[&DoneTrial], data: &str, report: &mut Findings) -> Result<()> {
     let (mut norms, mut losses) = (Vec::new(), Vec::new());
     for trial in done {
         let record = &trial.record;
@@ -431,7 +431,7 @@ fn digits_report(settings: &GradNorm, done: &[&DoneTrial], data: &str, report: &
             settings.digits_model,
             settings.digits_optimizer.name(),
             settings.digits_learning_rate,
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 1,
         panels: vec![

@@ -9,19 +9,19 @@ use crate::analysis::interpolation::{barrier, error_barrier, point, with_solutio
 use crate::analysis::sharpness::sharpness;
 use crate::analysis::statistics::{PairedComparison, highest, lowest, spearman};
 use crate::analysis::surface::filter_normalised_direction;
-use crate::claim::{Claim, Claimed, HARDLY, Quantity, SEEDS};
-use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, TEST_SIZE, TRAIN_SIZE};
 use crate::data::functions::evenly_spaced;
-use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Size,
-    Trial as TrialTrait, cell, check, flag,
-};
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::repeats::{self, together_at_points};
 use crate::rng::{Purpose, Rng};
+use crate::study::claim::{Claim, Claimed, HARDLY, Quantity, SEEDS};
+use crate::study::seeds::{self, together_at_points};
+use crate::study::{
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Size,
+    Trial as TrialTrait, cell, check, flag,
+};
+use crate::tasks::classifier::{ClassifierTraining, Curve, model_flag, panel};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ const MOST_ALPHAS_IN_ALL: u128 = 2_000_000;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trial {
-    Training(Training),
+    Training(ClassifierTraining),
     Block(Block),
     Probe(Probe),
 }
@@ -107,7 +107,7 @@ pub struct Probe {
     /// Of the training that led to the solution.
     batch_size: u32,
     measure: Measure,
-    /// Training images that the loss is over.
+    /// ClassifierTraining images that the loss is over.
     samples: usize,
     seed: u64,
 }
@@ -272,7 +272,7 @@ impl Experiment for Interpolate {
         }
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         report(self, &done.0)
     }
 }
@@ -340,8 +340,8 @@ impl Interpolate {
         DataSpec { dataset: self.dataset, train_size: self.train_size, test_size: self.test_size }
     }
 
-    fn training(&self, batch_size: u32, seed: u64) -> Training {
-        Training {
+    fn training(&self, batch_size: u32, seed: u64) -> ClassifierTraining {
+        ClassifierTraining {
             model: self.model.clone(),
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
@@ -626,8 +626,8 @@ impl Line {
     }
 }
 
-fn report(settings: &Interpolate, done: &[DoneTrial]) -> Result<Report> {
-    let mut report = Report::default();
+fn report(settings: &Interpolate, done: &[DoneTrial]) -> Result<Findings> {
+    let mut report = Findings::default();
     let columns =
         ["training", "parameters", "seed", "epochs", "train loss", "train accuracy", "test loss", "test accuracy"];
     report.columns = columns.map(str::to_owned).to_vec();
@@ -934,7 +934,7 @@ fn around_figures(settings: &Interpolate, around: &[Around], data: &str) -> Resu
                  the solutions of seed {}, by stochastic Lanczos quadrature, each node widened to a Gaussian of 1/200 \
                  of the range.",
                 settings.eigenvalues,
-                repeats::caption(settings.repeats),
+                seeds::caption(settings.repeats),
                 settings.seed,
             ),
             columns: 2,
@@ -986,11 +986,11 @@ fn curve_figure(settings: &Interpolate, done: &[DoneTrial], data: &str) -> Resul
     }
     Ok(Figure {
         name: "curves".into(),
-        title: format!("Training with small and large batches, {data}"),
+        title: format!("ClassifierTraining with small and large batches, {data}"),
         caption: format!(
             "Loss and accuracy on the training images (means while training) and test images of {data} after each \
              epoch, for both batch sizes.{}",
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -1028,7 +1028,7 @@ fn line_figure(settings: &Interpolate, lines: &[Line], data: &str) -> Figure {
             "Loss (left axis) and accuracy (right axis) of θ(α) = (1-α)θ₁ + αθ₂ over all training images (solid) and \
              test images (dashed) of {data}; θ₁ is the solution with batch size {first}, θ₂ the one with {second}, \
              both marked.{}",
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 1,
         panels: vec![

@@ -7,17 +7,17 @@ use crate::analysis::curvature::{self, LossHessian, Wanted};
 use crate::analysis::hessian::{self, Spectrum};
 use crate::analysis::newton::{self, TwiceDifferentiable, flatness};
 use crate::analysis::statistics::{quantile, spearman, trend};
-use crate::claim::{Claim, Claimed, HARDLY, Quantity, SEEDS, TRAININGS};
 use crate::data::functions::Target;
-use crate::experiment::{
-    Cell, Context, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Size, TRAININGS_FLAG,
-    Trial as TrialTrait, cell, check, flag,
-};
 use crate::model::Mlp;
 use crate::objective::{MeanSquaredError, Objective as _, norm};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::regress::{self, Points, Problem};
 use crate::rng::{Purpose, Rng};
+use crate::study::claim::{Claim, Claimed, HARDLY, Quantity, SEEDS, TRAININGS};
+use crate::study::{
+    Cell, Context, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Size, TRAININGS_FLAG,
+    Trial as TrialTrait, cell, check, flag,
+};
+use crate::tasks::function::{self, Points, Problem};
 use crate::train::{Convergence, Ending, OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ const MOST_WARM_TRAININGS: u64 = 1000;
 const NUMBERS_A_UNIT: u128 = 4;
 
 fn check_settings(settings: &MinRatio) -> Result<(), String> {
-    regress::check_model(&settings.model)?;
+    function::check_model(&settings.model)?;
     let parameters = settings.model.layout().parameters();
     if parameters > MOST_PARAMETERS && settings.curvature == Curvature::Exact {
         return Err(format!(
@@ -189,7 +189,7 @@ impl TrialTrait for Trial {
     fn cost(&self) -> f64 {
         // A step of Newton costs a Hessian and its Cholesky.
         let newton = self.newton.map_or(0.0, |newton| newton.steps as f64 * self.model.layout().parameters() as f64);
-        regress::cost(&self.model, &self.problem, self.epochs) * (1.0 + newton / self.epochs as f64 / 50.0)
+        function::cost(&self.model, &self.problem, self.epochs) * (1.0 + newton / self.epochs as f64 / 50.0)
     }
 }
 
@@ -201,9 +201,9 @@ impl Experiment for MinRatio {
     const SETTINGS: &'static str = include_str!("../../experiments/min-ratio.toml");
     const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[
-        regress::FUNCTION_FLAG,
-        regress::DOMAIN_FLAG,
-        regress::MODEL_FLAG,
+        function::FUNCTION_FLAG,
+        function::DOMAIN_FLAG,
+        function::MODEL_FLAG,
         TRAININGS_FLAG,
         Flag {
             name: "warm",
@@ -267,7 +267,7 @@ impl Experiment for MinRatio {
         let layout = trial.model.layout();
         let theta = match &trial.start {
             Some(before) => cx.saved_weights(before, "final", &layout)?.f_to_kind(Kind::Float)?,
-            None => layout.initial(trial.seed, &regress::key(&trial.model), Kind::Float, cx.device),
+            None => layout.initial(trial.seed, &function::key(&trial.model), Kind::Float, cx.device),
         };
         cx.save_weights("initial", &layout, &theta)?;
 
@@ -302,7 +302,7 @@ impl Experiment for MinRatio {
         at_the_end(trial, &theta, &points, measured, cx)
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         report(self, &done.0)
     }
 }
@@ -370,7 +370,7 @@ fn at_the_end(
     let (loss, gradient) = function.loss_and_gradient(theta)?;
     let measured = measured.and([
         ("final_train_loss", loss),
-        ("final_validation_loss", regress::evaluate(&trial.model, theta, &between)?.loss),
+        ("final_validation_loss", function::evaluate(&trial.model, theta, &between)?.loss),
         ("final_gradient_norm", norm(&gradient)?),
     ]);
     match &trial.lanczos {
@@ -454,7 +454,7 @@ fn by_products(
         cx.check_stop()?;
         hessian.times(v)
     };
-    let rng = |epoch| Rng::keyed(trial.seed, &regress::key(&trial.model), Purpose::CurvatureProbe, epoch);
+    let rng = |epoch| Rng::keyed(trial.seed, &function::key(&trial.model), Purpose::CurvatureProbe, epoch);
     let eigenvalues = lanczos.eigenvalues as usize;
     let wanted =
         Wanted { top: eigenvalues, bottom: eigenvalues, tolerance: RESIDUAL, steps: lanczos.steps as usize, sweeps: 1 };
@@ -581,8 +581,8 @@ fn scalars(done: &[DoneTrial]) -> Vec<(&'static str, &'static str)> {
 const RATIOS: [(&str, &str); 2] =
     [("entry_ratio", "share of positive entries of ∇²L"), ("minimal_ratio", "share of positive eigenvalues of ∇²L")];
 
-fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Report> {
-    let mut report = Report { claims: claims(settings, done), ..Report::default() };
+fn report(settings: &MinRatio, done: &[DoneTrial]) -> Result<Findings> {
+    let mut report = Findings { claims: claims(settings, done), ..Findings::default() };
     let scalars = scalars(done);
     report.columns = ["at the end of training", "lowest", "median", "highest"].map(str::to_owned).to_vec();
     for &(name, label) in &scalars {

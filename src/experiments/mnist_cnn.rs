@@ -1,16 +1,16 @@
 //! `hw1 mnist-cnn`, task 1-2 of the report: convolutional networks of three sizes learn digits.
 
 use crate::analysis::statistics::{PairedComparison, half_of_share, highest, trend_over_epochs};
-use crate::claim::{Claim, Claimed, Quantity, SEEDS};
-use crate::classify::{Curve, Training, ends, models_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName, Samples, grey};
-use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Record as RecordTrait, Records, Report, Size,
-    cell, check,
-};
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Content, Figure, HeatMap, Images as ImageGrid, Panel};
-use crate::repeats;
+use crate::study::claim::{Claim, Claimed, Quantity, SEEDS};
+use crate::study::seeds;
+use crate::study::{
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Record as RecordTrait, Records, Size,
+    cell, check,
+};
+use crate::tasks::classifier::{ClassifierTraining, Curve, ends, models_flag, panel};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ impl Experiment for MnistCnn {
         models_flag("A network, like conv16-conv32-128-10 or wide=784-256-10; replaces the report's three"),
     ];
 
-    type Trial = Training;
+    type Trial = ClassifierTraining;
     type Record = Record;
 
     fn check(&self) -> Result<(), String> {
@@ -99,16 +99,16 @@ impl Experiment for MnistCnn {
         Some(self.spec())
     }
 
-    fn label(&self, trial: &Training) -> String {
+    fn label(&self, trial: &ClassifierTraining) -> String {
         Named::find(&self.models, &trial.model).0
     }
 
-    fn trials(&self, _: &Records<Self>) -> Result<Vec<Training>> {
+    fn trials(&self, _: &Records<Self>) -> Result<Vec<ClassifierTraining>> {
         let of_seed = |seed: u64| self.models.iter().map(move |named| self.trial(&named.model, seed));
         Ok((self.seed..self.seed + self.repeats).flat_map(of_seed).collect())
     }
 
-    fn run_trial(trial: &Training, cx: &mut Context) -> Result<Record> {
+    fn run_trial(trial: &ClassifierTraining, cx: &mut Context) -> Result<Record> {
         let train = cx.images()?.train.on(cx.device);
         let (objective, measurements) = trial.run(cx, &train)?;
         let test = &cx.images()?.test;
@@ -121,7 +121,7 @@ impl Experiment for MnistCnn {
         Ok(Record { measurements, confusion, misclassified })
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         report(self, &done.0)
     }
 }
@@ -131,8 +131,8 @@ impl MnistCnn {
         DataSpec { dataset: self.dataset, train_size: self.train_size, test_size: self.test_size }
     }
 
-    fn trial(&self, model: &Classifier, seed: u64) -> Training {
-        Training {
+    fn trial(&self, model: &Classifier, seed: u64) -> ClassifierTraining {
+        ClassifierTraining {
             model: model.clone(),
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
@@ -175,8 +175,8 @@ fn errors(predicted: &[i64], confidence: &[f64], test: &Samples) -> Result<(Vec<
 
 type DoneTrial = Done<MnistCnn>;
 
-fn report(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Report> {
-    let mut report = Report::default();
+fn report(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Findings> {
+    let mut report = Findings::default();
     let columns = [
         "model",
         "parameters",
@@ -214,11 +214,11 @@ fn report(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Report> {
     for (set, name) in [("train", "training"), ("test", "test")] {
         report.figures.push(Figure {
             name: format!("{name}-curves"),
-            title: format!("{} on {data}", if set == "train" { "Training" } else { "Test" }),
+            title: format!("{} on {data}", if set == "train" { "ClassifierTraining" } else { "Test" }),
             caption: format!(
                 "Loss and accuracy on the {name} images of {data} after each epoch{}.{}",
                 if set == "train" { ", running means while training" } else { "" },
-                repeats::caption(settings.repeats)
+                seeds::caption(settings.repeats)
             ),
             columns: 2,
             panels: vec![

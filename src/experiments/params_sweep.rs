@@ -4,18 +4,18 @@
 
 use crate::analysis::double_descent::{Bump, bump, heights, mean_curve, peaks};
 use crate::analysis::statistics::{slope, spearman, trend};
-use crate::claim::{Claim, Claimed, Quantity, SEEDS, Verdict};
-use crate::classify::{Curve, Training, models_flag, panel};
 use crate::data::CLASSES;
 use crate::data::batches::{DataSpec, DatasetName};
-use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
-    cell, check,
-};
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::repeats::{self, together, together_at_points};
-use crate::shown::significant;
+use crate::study::claim::{Claim, Claimed, Quantity, SEEDS, Verdict};
+use crate::study::number::significant;
+use crate::study::seeds::{self, together, together_at_points};
+use crate::study::{
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Size, Trial as TrialTrait,
+    cell, check,
+};
+use crate::tasks::classifier::{ClassifierTraining, Curve, models_flag, panel};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub struct Trial {
     #[serde(default = "each", skip_serializing_if = "is_each")]
     test_every: u64,
     #[serde(flatten)]
-    training: Training,
+    training: ClassifierTraining,
 }
 
 fn each() -> u64 {
@@ -145,7 +145,7 @@ impl Experiment for ParamsSweep {
         Ok(trial.training.run_tested_every(trial.test_every, cx, &train, |_, _, _, _| Ok(ControlFlow::Continue(())))?.1)
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         if self.label_noise.is_empty() { report(self, &done.0) } else { noise_report(self, &done.0) }
     }
 }
@@ -166,7 +166,7 @@ impl ParamsSweep {
     }
 
     fn trial(&self, model: &Classifier, label_noise: Option<f64>, seed: u64) -> Trial {
-        let training = Training {
+        let training = ClassifierTraining {
             model: model.clone(),
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
@@ -185,8 +185,8 @@ type DoneTrial = Done<ParamsSweep>;
 
 const FINAL: [&str; 4] = ["final_train_loss", "final_train_accuracy", "final_test_loss", "final_test_accuracy"];
 
-fn report(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Report> {
-    let mut report = Report::default();
+fn report(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Findings> {
+    let mut report = Findings::default();
     let columns = ["model", "parameters", "seed", "train loss", "train accuracy", "test loss", "test accuracy"];
     report.columns = columns.map(str::to_owned).to_vec();
     for trial in done {
@@ -247,7 +247,7 @@ fn size_figure(settings: &ParamsSweep, done: &[DoneTrial], data: &str) -> Result
             "Final loss and accuracy on the training and test images of {data} against the number of parameters, \
              after {} epochs.{}",
             settings.epochs,
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -277,7 +277,7 @@ fn curve_figure(settings: &ParamsSweep, done: &[DoneTrial], data: &str) -> Resul
         caption: format!(
             "Loss and accuracy on the training images (means while training) and test images of {data} after each \
              epoch.{}",
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -427,8 +427,8 @@ fn mean_of(curves: &[Vec<f64>]) -> Vec<f64> {
     mean_curve(&curves.iter().collect::<Vec<_>>())
 }
 
-fn noise_report(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Report> {
-    let mut report = Report::default();
+fn noise_report(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Findings> {
+    let mut report = Findings::default();
     let columns = ["network", "parameters", "seed", "train loss", "train error", "test loss", "test error"];
     report.columns = columns.map(str::to_owned).to_vec();
     for trial in done {
@@ -465,15 +465,18 @@ fn descent_figure(settings: &ParamsSweep, levels: &[Level], data: &str) -> Figur
     for (title, y, curves) in [
         ("Test error", Axis::linear("test error"), (|level: &Level| &level.test_error) as fn(&Level) -> &Vec<Vec<f64>>),
         ("Test loss", Axis::log("test loss (cross entropy)"), |level| &level.test_loss),
-        ("Training error", Axis::linear("training error"), |level| &level.train_error),
-        ("Training loss", Axis::log("training loss (cross entropy)"), |level| &level.train_loss),
+        ("ClassifierTraining error", Axis::linear("training error"), |level| &level.train_error),
+        ("ClassifierTraining loss", Axis::log("training loss (cross entropy)"), |level| &level.train_loss),
     ] {
         let mut series = Vec::new();
         for (color, level) in levels.iter().enumerate() {
             for (index, curve) in curves(level).iter().enumerate() {
                 // One legend serves all four panels.
-                let label =
-                    if index == 0 && title == "Training error" { noise_name(level.noise) } else { String::new() };
+                let label = if index == 0 && title == "ClassifierTraining error" {
+                    noise_name(level.noise)
+                } else {
+                    String::new()
+                };
                 let points = level.sizes.iter().copied().zip(curve.iter().copied()).collect();
                 series.push(Series::new(label, Color::Cycle(color), points).mark(Mark::LinePoints));
             }
@@ -492,7 +495,7 @@ fn descent_figure(settings: &ParamsSweep, levels: &[Level], data: &str) -> Figur
              noise.{}",
             settings.epochs,
             100.0 * (1.0 - FITTED),
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -540,12 +543,12 @@ fn epochs_figure(settings: &ParamsSweep, levels: &[Level], done: &[DoneTrial], d
              the networks at the dip, at the peak and at the right end of the curve of test error over size.{}",
             settings.test_every,
             noise_name(noise),
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels: vec![
             Panel::plot("Test", Axis::log("epoch"), Axis::linear("test error"), together(test)),
-            Panel::plot("Training", Axis::log("epoch"), Axis::linear("training error"), together(train)),
+            Panel::plot("ClassifierTraining", Axis::log("epoch"), Axis::linear("training error"), together(train)),
         ],
     })
 }

@@ -5,18 +5,18 @@
 use crate::analysis::pca::{Pca, pca};
 use crate::analysis::statistics::{highest, spearman};
 use crate::analysis::surface::Plane as PathPlane;
-use crate::claim::{Claim, TRAININGS};
-use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::data::functions::evenly_spaced;
-use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Fingerprint, Flag, Measurements, Records, Report, Size,
-    TRAININGS_FLAG, Trial as TrialTrait, cell, check,
-};
 use crate::model::Classifier;
 use crate::objective::CrossEntropy;
 use crate::plot::{Axis, Color, Contours, Figure, Mark, Panel, Series};
-use crate::repeats::{self, together};
+use crate::study::claim::{Claim, TRAININGS};
+use crate::study::seeds::{self, together};
+use crate::study::{
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Size,
+    TRAININGS_FLAG, Trial as TrialTrait, cell, check,
+};
+use crate::tasks::classifier::{ClassifierTraining, Curve, model_flag, panel};
 use crate::train::OptimizerName;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,7 @@ const MOST_NAMED: u128 = 1_000_000;
 pub enum Trial {
     Training {
         #[serde(flatten)]
-        training: Training,
+        training: ClassifierTraining,
         snapshot_every: u64,
     },
     Pca {
@@ -88,7 +88,7 @@ pub enum Trial {
         snapshots: Vec<u64>,
         /// Of the training; the path ends there.
         epochs: u64,
-        /// Training images that the loss is over.
+        /// ClassifierTraining images that the loss is over.
         samples: usize,
         seed: u64,
     },
@@ -258,7 +258,7 @@ impl Experiment for PcaWeights {
         }
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         report(self, &done.0)
     }
 }
@@ -426,8 +426,8 @@ impl PcaWeights {
         DataSpec { dataset: self.dataset, train_size: self.train_size, test_size: self.test_size }
     }
 
-    fn training(&self, seed: u64) -> Training {
-        Training {
+    fn training(&self, seed: u64) -> ClassifierTraining {
+        ClassifierTraining {
             model: self.model.clone(),
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
@@ -468,8 +468,8 @@ impl Plane {
     }
 }
 
-fn report(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Report> {
-    let mut report = Report::default();
+fn report(settings: &PcaWeights, done: &[DoneTrial]) -> Result<Findings> {
+    let mut report = Findings::default();
     let columns = ["training", "parameters", "seed", "train loss", "train accuracy", "test loss", "test accuracy"];
     report.columns = columns.map(str::to_owned).to_vec();
     let mut planes = Vec::new();
@@ -598,7 +598,7 @@ impl Surface {
 
     fn note(&self) -> String {
         format!(
-            "Training {}: the plane of its own path holds {} of the path's variance; the path is at most {} from it, {} of \
+            "ClassifierTraining {}: the plane of its own path holds {} of the path's variance; the path is at most {} from it, {} of \
              the way it goes.",
             self.number,
             percent(self.explained.iter().sum()),
@@ -674,7 +674,7 @@ fn plane_figure(surfaces: &[Surface], data: &str) -> Figure {
         caption: format!(
             "Left: the train loss at each snapshot and at its projection onto the plane of its own path. Right: the \
              Euclidean distance of each snapshot from that plane, and from the final weights.{}",
-            repeats::caption(surfaces.len() as u64).replace("seeds", "trainings"),
+            seeds::caption(surfaces.len() as u64).replace("seeds", "trainings"),
         ),
         columns: 2,
         panels: vec![

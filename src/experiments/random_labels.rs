@@ -2,16 +2,16 @@
 //! random (Zhang et al. 2017).
 
 use crate::analysis::statistics::{trend, trend_over_epochs};
-use crate::claim::{Claim, Claimed, Quantity, SEEDS};
-use crate::classify::{Curve, Training, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
-use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
-    cell, check,
-};
 use crate::model::Classifier;
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::repeats::{self, together, together_at_points};
+use crate::study::claim::{Claim, Claimed, Quantity, SEEDS};
+use crate::study::seeds::{self, together, together_at_points};
+use crate::study::{
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Size, Trial as TrialTrait,
+    cell, check,
+};
+use crate::tasks::classifier::{ClassifierTraining, Curve, model_flag, panel};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ impl Corruption {
 pub struct Trial {
     corruption: f64,
     #[serde(flatten)]
-    training: Training,
+    training: ClassifierTraining,
 }
 
 impl TrialTrait for Trial {
@@ -129,7 +129,7 @@ impl Experiment for RandomLabels {
         Ok(training.run(cx, &samples)?.1)
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         match &self.corruption {
             Corruption::One(level) => report(self, *level, &done.0),
             Corruption::Several(levels) => levels_report(self, levels, &done.0),
@@ -143,7 +143,7 @@ impl RandomLabels {
     }
 
     fn trial(&self, corruption: f64, seed: u64) -> Trial {
-        let training = Training {
+        let training = ClassifierTraining {
             model: self.model.clone(),
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
@@ -158,8 +158,8 @@ impl RandomLabels {
 
 // ------------------------------------------------------------------------------------ report
 
-fn report(settings: &RandomLabels, corruption: f64, done: &[Done<RandomLabels>]) -> Result<Report> {
-    let mut report = Report::default();
+fn report(settings: &RandomLabels, corruption: f64, done: &[Done<RandomLabels>]) -> Result<Findings> {
+    let mut report = Findings::default();
     let columns =
         ["labels", "parameters", "seed", "epochs", "train loss", "train accuracy", "test loss", "test accuracy"];
     report.columns = columns.map(str::to_owned).to_vec();
@@ -206,7 +206,7 @@ fn report(settings: &RandomLabels, corruption: f64, done: &[Done<RandomLabels>])
             "Loss and accuracy over epochs on {data} (running means while training on the training images): of the \
              training labels a share of {} is drawn at random and fixed, the test labels are the true ones.{}",
             corruption,
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -217,8 +217,8 @@ fn report(settings: &RandomLabels, corruption: f64, done: &[Done<RandomLabels>])
 }
 
 /// Several levels of corruption side by side, as figure 1 of Zhang et al.
-fn levels_report(settings: &RandomLabels, levels: &[f64], done: &[Done<RandomLabels>]) -> Result<Report> {
-    let mut report = Report::default();
+fn levels_report(settings: &RandomLabels, levels: &[f64], done: &[Done<RandomLabels>]) -> Result<Findings> {
+    let mut report = Findings::default();
     let columns = [
         "labels",
         "parameters",
@@ -272,7 +272,7 @@ fn levels_report(settings: &RandomLabels, levels: &[f64], done: &[Done<RandomLab
             "Accuracy on the {size} training images of {data} by their corrupted labels while training, and error on \
              the test images by their true labels, after each epoch; a share of the training labels is drawn anew \
              uniformly from all ten and fixed.{}",
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels: vec![
@@ -302,7 +302,7 @@ fn levels_report(settings: &RandomLabels, levels: &[f64], done: &[Done<RandomLab
                 String::new()
             },
             settings.epochs,
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels: vec![

@@ -5,16 +5,16 @@
 
 use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use crate::analysis::statistics::{PairedComparison, highest, lowest, trend};
-use crate::claim::{Claim, Claimed, Quantity, SEEDS, Unit};
-use crate::classify::{Curve, Training, ends, model_flag, panel};
 use crate::data::batches::{DataSpec, DatasetName};
-use crate::experiment::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Flag, Measurements, Records, Report, Size, Trial as TrialTrait,
-    cell, check,
-};
 use crate::model::Classifier;
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::repeats::{self, together_at_points};
+use crate::study::claim::{Claim, Claimed, Quantity, SEEDS, Unit};
+use crate::study::seeds::{self, together_at_points};
+use crate::study::{
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Size, Trial as TrialTrait,
+    cell, check,
+};
+use crate::tasks::classifier::{ClassifierTraining, Curve, ends, model_flag, panel};
 use crate::train::{OptimizerName, measure};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,7 @@ pub struct Trial {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     random_labels: bool,
     #[serde(flatten)]
-    training: Training,
+    training: ClassifierTraining,
 }
 
 impl TrialTrait for Trial {
@@ -246,7 +246,7 @@ impl Experiment for Sensitivity {
         Ok(record)
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         report(self, &done.0)
     }
 }
@@ -261,7 +261,7 @@ impl Sensitivity {
     }
 
     fn trial(&self, recipe: &Recipe, seed: u64) -> Trial {
-        let training = Training {
+        let training = ClassifierTraining {
             model: recipe.model.as_ref().unwrap_or(&self.model).clone(),
             optimizer: recipe.optimizer,
             learning_rate: recipe.learning_rate,
@@ -310,8 +310,8 @@ const FINAL: [&str; 6] = [
     "final_jacobian_norm",
 ];
 
-fn report(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Report> {
-    let mut report = Report::default();
+fn report(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Findings> {
+    let mut report = Findings::default();
     let columns = [
         "training",
         "optimizer",
@@ -411,7 +411,7 @@ fn sensitivity_figure(settings: &Sensitivity, done: &[DoneTrial], data: &str) ->
              {data}, which falls as 1/√batch size by its definition; and the mean Frobenius norm of ∂softmax/∂x over \
              the first {} test images (Novak et al. 2018).{}",
             settings.probe_size,
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -476,7 +476,7 @@ fn overview(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Fi
             "At the final weights after {} epochs: loss and accuracy over all training and test images of {data}, the \
              report's √Σ(∂ℓ/∂x)² of a test batch, and the mean Frobenius norm of ∂softmax/∂x over all test images.{}",
             settings.epochs,
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels,
@@ -867,7 +867,7 @@ mod tests {
 
     #[test]
     fn configurations_are_compared_with_those_that_differ_in_one_thing() {
-        use crate::claim::Verdict::{Inconclusive, Refuted, Supported};
+        use crate::study::claim::Verdict::{Inconclusive, Refuted, Supported};
         let mut all = Vec::new();
         for (i, way) in ["adam 1e-3", "adam 1e-2", "sgd 1e-1", "sgd 1e-2", "sgd 1e-3"].iter().enumerate() {
             let up = i as f64 / 100.0;

@@ -2,15 +2,15 @@
 //! a function of one variable by full-batch training.
 
 use crate::analysis::statistics::PairedComparison;
-use crate::claim::{Claim, SEEDS};
 use crate::data::functions::{Target, evenly_spaced};
-use crate::experiment::{Cell, Context, Done, Experiment, Flag, Measurements, Records, Report, Size, cell, check};
 use crate::files::sha256;
 use crate::model::{Mlp, Named};
 use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::regress::{self, Problem, Training, evaluate};
-use crate::repeats::{self, together};
+use crate::study::claim::{Claim, SEEDS};
+use crate::study::seeds::{self, together};
+use crate::study::{Cell, Context, Done, Experiment, Findings, Flag, Measurements, Records, Size, cell, check};
+use crate::tasks::function::{self, FunctionTraining, Problem, evaluate};
 use crate::train::{OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ impl Experiment for Simulate {
             help: "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" \
                    [default: sin-sq and sign-sin]",
         },
-        regress::DOMAIN_FLAG,
+        function::DOMAIN_FLAG,
         Flag {
             name: "model",
             value_name: "WIDTHS",
@@ -69,7 +69,7 @@ impl Experiment for Simulate {
     ];
     const REPEATS_IN_ALL: u64 = 5;
 
-    type Trial = Training;
+    type Trial = FunctionTraining;
     /// Series `train_loss`, and `prediction` at the evenly spaced validation points.
     type Record = Measurements;
 
@@ -93,18 +93,18 @@ impl Experiment for Simulate {
         }
     }
 
-    fn label(&self, trial: &Training) -> String {
+    fn label(&self, trial: &FunctionTraining) -> String {
         Named::find(&self.models, &trial.model).0
     }
 
-    fn trials(&self, _: &Records<Self>) -> Result<Vec<Training>> {
+    fn trials(&self, _: &Records<Self>) -> Result<Vec<FunctionTraining>> {
         let of_seed = |seed: u64| self.models.iter().map(move |named| self.trial(&named.model, seed));
         Ok((self.seed..self.seed + self.repeats).flat_map(of_seed).collect())
     }
 
-    fn run_trial(trial: &Training, cx: &mut Context) -> Result<Measurements> {
+    fn run_trial(trial: &FunctionTraining, cx: &mut Context) -> Result<Measurements> {
         let layout = trial.model.layout();
-        let theta = layout.initial(trial.seed, &regress::key(&trial.model), Kind::Float, cx.device);
+        let theta = layout.initial(trial.seed, &function::key(&trial.model), Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
 
         let train_points = trial.problem.train(Kind::Float, cx.device)?;
@@ -123,12 +123,12 @@ impl Experiment for Simulate {
             ("final_validation_loss", on_validation.loss),
             ("maximum_error", on_validation.maximum_error),
         ];
-        let endings = regress::endings(&training);
+        let endings = function::endings(&training);
         let series = [("train_loss", training.train_loss), ("prediction", on_validation.prediction)];
         Ok(Measurements::new(layout.parameters(), scalars, series).and(endings))
     }
 
-    fn report(&self, done: &Records<Self>) -> Result<Report> {
+    fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         report(self, done)
     }
 }
@@ -143,8 +143,8 @@ impl Simulate {
         }
     }
 
-    fn trial(&self, model: &Mlp, seed: u64) -> Training {
-        Training {
+    fn trial(&self, model: &Mlp, seed: u64) -> FunctionTraining {
+        FunctionTraining {
             problem: self.problem(),
             model: model.clone(),
             optimizer: self.optimizer,
@@ -199,9 +199,9 @@ const fn reported(
 
 type DoneTrial = Done<Simulate>;
 
-fn report(settings: &Simulate, done: &Records<Simulate>) -> Result<Report> {
+fn report(settings: &Simulate, done: &Records<Simulate>) -> Result<Findings> {
     let done = &done.0;
-    let mut report = Report { claims: claims(settings, done)?, ..Report::default() };
+    let mut report = Findings { claims: claims(settings, done)?, ..Findings::default() };
     fill_table(settings, done, &mut report)?;
     report.figures = vec![target_figure(settings)?, loss_figure(settings, done)?, prediction_figure(settings, done)?];
     let models: Vec<_> = settings
@@ -217,7 +217,7 @@ fn report(settings: &Simulate, done: &Records<Simulate>) -> Result<Report> {
     Ok(report)
 }
 
-fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> Result<()> {
+fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Findings) -> Result<()> {
     let beside = done.iter().any(|trial| reported_for(&trial.trial).is_some());
     let mut columns =
         vec!["model", "parameters", "seed", "epochs", "ended", "train loss", "validation loss", "max error"];
@@ -233,7 +233,7 @@ fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> R
             Cell::Count(record.parameters as f64),
             Cell::Seed(trial.trial.seed),
             Cell::Count(scalar("epochs_run")?),
-            regress::ending(record)?.into(),
+            function::ending(record)?.into(),
             cell(scalar("final_train_loss")?),
             cell(scalar("final_validation_loss")?),
             cell(scalar("maximum_error")?),
@@ -260,7 +260,7 @@ fn fill_table(settings: &Simulate, done: &[DoneTrial], report: &mut Report) -> R
 }
 
 /// What the report gives for this trial's network, function and optimizer.
-fn reported_for(trial: &Training) -> Option<&'static Reported> {
+fn reported_for(trial: &FunctionTraining) -> Option<&'static Reported> {
     let (function, widths) = (trial.problem.function.to_string(), trial.model.to_string());
     REPORTED.iter().find(|reported| {
         (reported.function, reported.widths) == (&function, &widths)
@@ -312,11 +312,11 @@ fn loss_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> {
     let formula = settings.function.formula();
     Ok(Figure {
         name: "training-loss".into(),
-        title: format!("Training loss on {formula}"),
+        title: format!("FunctionTraining loss on {formula}"),
         caption: format!(
             "Mean squared error over the {} training points before each epoch's step.{}",
             settings.train_size,
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 1,
         panels: vec![Panel::plot("", Axis::linear("epoch"), y, together(series))],
@@ -343,7 +343,7 @@ fn prediction_figure(settings: &Simulate, done: &[DoneTrial]) -> Result<Figure> 
             "The predictions at the {} validation points beside the function itself, and their error, prediction \
              minus truth.{}",
             settings.validation_size,
-            repeats::caption(settings.repeats)
+            seeds::caption(settings.repeats)
         ),
         columns: 2,
         panels: vec![

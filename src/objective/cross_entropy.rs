@@ -2,8 +2,8 @@
 
 use super::feedforward::{Layer, Room};
 use super::{in_kernels, numbers};
+use crate::backend::cpu::conv::{self, Convolutions};
 use crate::data::{CLASSES, PIXELS, SIDE, batches::Samples};
-use crate::kernels::conv::{self, Convolutions};
 use crate::model::{Classifier, Layout, Mlp};
 use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
@@ -133,7 +133,7 @@ impl CrossEntropy {
     }
 }
 
-/// Forward and backward pass of a classifier without a graph: convolutions in [`crate::kernels`], linear
+/// Forward and backward pass of a classifier without a graph: convolutions in [`crate::backend::cpu`], linear
 /// layers as matrix products, feature-major, [features, samples].
 struct Explicit {
     convolutions: Option<Convolutions>,
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn explicit_passes_are_autograds_whoever_computes_their_pieces() {
-        use crate::kernels::pieces;
+        use crate::backend::cpu::pieces;
         for (model, batches) in [
             ("784-10", [5, 128]),
             ("784-22-11-10", [128, 3]),
@@ -519,7 +519,7 @@ mod tests {
 
     #[test]
     fn narrow_vectors_give_what_wide_ones_do() {
-        use crate::kernels::NARROW;
+        use crate::backend::cpu::NARROW;
         let mut archs = vec![pulp::Arch::Scalar];
         #[cfg(target_arch = "x86_64")]
         archs.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));

@@ -1,7 +1,7 @@
 //! The two passes through fully connected layers as matrix products into buffers made once: shared by both
 //! objectives. Feature-major: [features, samples].
 
-use crate::kernels::pieces;
+use crate::backend::cpu::pieces;
 use crate::model::{Layout, Mlp};
 use tch::{Device, Kind, Tensor};
 

@@ -2,7 +2,7 @@
 
 use super::feedforward::{Layer, Room};
 use super::{Objective, in_kernels, numbers};
-use crate::kernels::dense::Dense;
+use crate::backend::cpu::dense::Dense;
 use crate::model::Mlp;
 use tch::Tensor;
 
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_kernel_gives_the_products_loss_and_gradient_whoever_computes_its_pieces() {
-        use crate::kernels::{NARROW, pieces};
+        use crate::backend::cpu::{NARROW, pieces};
         for (widths, points) in [
             ("1-1", 7),
             ("1-10-20-20-1", 1001),

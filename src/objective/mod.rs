@@ -1,7 +1,7 @@
 //! What training minimises, as a function of one flat θ: the loss and its gradient.
 //!
 //! [`MeanSquaredError`] is for MLPs on a fixed set of points, [`CrossEntropy`] for classifiers in
-//! mini-batches. In float32 on a CPU both run in [`crate::kernels`] where that is faster; elsewhere, and for
+//! mini-batches. In float32 on a CPU both run in [`crate::backend::cpu`] where that is faster; elsewhere, and for
 //! comparison, in libtorch. Plain autograd is the oracle of all of it in the tests. Knows models and data,
 //! nothing of optimizers.
 
@@ -12,7 +12,7 @@ mod mean_squared_error;
 pub use cross_entropy::{Accuracy, BatchSums, CrossEntropy, Probe};
 pub use mean_squared_error::MeanSquaredError;
 
-use crate::kernels;
+use crate::backend::cpu;
 use std::ptr::NonNull;
 use tch::{Device, Kind, Tensor};
 
@@ -38,7 +38,7 @@ pub fn norm(v: &Tensor) -> anyhow::Result<f64> {
 
 /// Whether tensors like this one are the kernels' business.
 pub(crate) fn in_kernels(theta: &Tensor) -> bool {
-    theta.device() == Device::Cpu && theta.kind() == Kind::Float && kernels::wanted()
+    theta.device() == Device::Cpu && theta.kind() == Kind::Float && cpu::wanted()
 }
 
 /// The numbers of contiguous float32 tensors on the CPU: of some to be read, of others to be written.

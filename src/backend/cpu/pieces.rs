@@ -7,7 +7,7 @@
 //! who help stay awake between calls. (A pool of rayon's, which waits for each of its threads to wake, won half
 //! as much from a second core.)
 
-use crate::device::set_up_thread;
+use crate::backend::device::set_up_thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -8,7 +8,7 @@
 //! `[preset.<name>]` and `[preset.<name>.variant.<value>]` change them for a preset.
 
 use crate::error::usage;
-use crate::experiment::{Experiment, MOST_TRIALS, Size, Study};
+use crate::study::{Experiment, MOST_TRIALS, Size, Study};
 use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -246,7 +246,7 @@ fn example(error: &toml::de::Error, examples: &Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{Context, Measurements, Records, Report, Trial};
+    use crate::study::{Context, Findings, Measurements, Records, Trial};
     use serde::{Deserialize, Serialize};
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -311,8 +311,8 @@ mod tests {
         fn run_trial(_: &NoTrial, _: &mut Context) -> Result<Measurements> {
             Ok(Measurements::default())
         }
-        fn report(&self, _: &Records<Self>) -> Result<Report> {
-            Ok(Report::default())
+        fn findings(&self, _: &Records<Self>) -> Result<Findings> {
+            Ok(Findings::default())
         }
     }
 

@@ -2,11 +2,11 @@
 //! record appears last, so its existence means that the trial is done.
 
 use crate::backend::Backend;
-use crate::checkpoint::{self, State};
 use crate::error::Unwritable;
-use crate::experiment::{AnyRecord, Fingerprint, Planned, Study};
 use crate::files::{self, sha256};
-use crate::tensors::{self, Tensors};
+use crate::store::checkpoint::{self, State};
+use crate::store::weights::{self, Tensors};
+use crate::study::{AnyRecord, Fingerprint, Planned, Study};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -149,7 +149,7 @@ impl Encoded {
         record: &AnyRecord,
         weights: &Tensors,
     ) -> Result<Self> {
-        let weights = if weights.is_empty() { None } else { Some(tensors::encode(weights, None)?) };
+        let weights = if weights.is_empty() { None } else { Some(weights::encode(weights, None)?) };
         let file = RecordFile {
             schema: RECORD_SCHEMA,
             experiment: study.experiment().to_owned(),
@@ -389,7 +389,7 @@ impl StudyDir {
         if let Some(expected) = &file.weights_sha256 {
             let bytes = read(&self.weights(fingerprint))?.context("its weights are missing")?;
             ensure!(sha256(&bytes) == *expected, "its weights are not those it names");
-            let (tensors, _) = tensors::decode(&bytes).context("its weights")?;
+            let (tensors, _) = weights::decode(&bytes).context("its weights")?;
             let diverged = study.measurements(&record)?.diverged();
             if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !diverged && !tensor.is_finite()) {
                 bail!("its weights {name} are not finite");

@@ -2,8 +2,8 @@
 //! interval. Knows series and cells, no study.
 
 use crate::analysis::statistics::mean;
-use crate::experiment::Cell;
 use crate::plot::{Color, Mark, Series};
+use crate::study::Cell;
 use std::collections::BTreeMap;
 
 /// Series of one colour and mark are the same curve of several seeds, over epochs: they become one line, their

@@ -2,9 +2,9 @@
 //! directories side by side; each as text and as JSON. Reads metrics.json, never a record.
 
 use crate::analysis::statistics;
-use crate::claim::Verdict;
-use crate::metrics::{Answer, Claim, LinedUp, Metrics, State, StudyFolder, Trial, lined_up};
-use crate::shown::whole_or_significant;
+use crate::output::metrics::{Answer, Claim, LinedUp, Metrics, State, StudyFolder, Trial, lined_up};
+use crate::study::claim::Verdict;
+use crate::study::number::whole_or_significant;
 use crate::terminal::{counted, paragraph, plain, shell_word, table};
 use anyhow::Result;
 use serde::Serialize;

@@ -2,11 +2,11 @@
 //! the state from which one goes on. Knows objectives and tensors, nothing of experiments, files or
 //! progress bars.
 
-use crate::checkpoint::{EPOCHS, Keeper, Series, State};
+use crate::backend::cpu::adam;
 use crate::data::batches::{Samples, order};
-use crate::kernels::adam;
 use crate::objective::{Accuracy, BatchSums, CrossEntropy, Objective, in_kernels, numbers};
-use crate::tensors::NamedTensor;
+use crate::store::checkpoint::{EPOCHS, Keeper, Series, State};
+use crate::store::weights::NamedTensor;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -249,7 +249,7 @@ pub enum Ending {
 
 /// What a training left behind.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Training {
+pub struct Trained {
     /// One loss an epoch, taken before that epoch's step: the first belongs to the initial θ.
     pub train_loss: Vec<f64>,
     /// What the observer measured: see [`Epoch::measure`].
@@ -257,7 +257,7 @@ pub struct Training {
     pub ending: Ending,
 }
 
-impl Training {
+impl Trained {
     /// What the observer measured under this name; nothing where it saw no epoch.
     #[must_use]
     pub fn take(&mut self, name: &str) -> Vec<f64> {
@@ -286,7 +286,7 @@ pub struct Epoch<'a> {
 }
 
 impl Epoch<'_> {
-    /// Notes a number of this epoch for [`Training::measured`]. An observer that keeps its numbers
+    /// Notes a number of this epoch for [`Trained::measured`]. An observer that keeps its numbers
     /// elsewhere would lose those from before an interruption.
     pub fn measure(&mut self, name: &str, value: f64) {
         measure(self.measured, name, value);
@@ -314,7 +314,7 @@ fn state_of(epochs: u64, theta: &Tensor, optimizer: &Optimizer, series: &Series)
 /// epoch before its step and may end the training there, θ as it saw it.
 ///
 /// # Errors
-/// Those of `keeper` and of `observe`; [`crate::checkpoint::Unfit`] where the keeper's state is not
+/// Those of `keeper` and of `observe`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not
 /// this training's.
 pub fn train(
     objective: &mut impl Objective,
@@ -323,8 +323,8 @@ pub fn train(
     convergence: Convergence,
     keeper: &mut impl Keeper,
     mut observe: impl FnMut(&mut Epoch) -> Result<ControlFlow<()>>,
-) -> Result<Training> {
-    let mut training = Training { train_loss: Vec::new(), measured: Series::new(), ending: Ending::LastEpoch };
+) -> Result<Trained> {
+    let mut training = Trained { train_loss: Vec::new(), measured: Series::new(), ending: Ending::LastEpoch };
     let (mut epoch, mut quiet_epochs) = (0, 0);
     if let Some(mut state) = keeper.resume()? {
         (epoch, quiet_epochs) = (state.counter(EPOCHS)?, state.counter(QUIET_EPOCHS)?);
@@ -428,7 +428,7 @@ pub struct Testing<'a> {
 /// there.
 ///
 /// # Errors
-/// Those of `keeper` and of `after_epoch`; [`crate::checkpoint::Unfit`] where the keeper's state is not
+/// Those of `keeper` and of `after_epoch`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not
 /// this training's.
 pub fn train_classifier<K: Keeper>(
     objective: &CrossEntropy,
@@ -551,7 +551,7 @@ mod tests {
 
     #[test]
     fn a_plateau_is_convergence_with_the_loss_hardly_fallen() {
-        let ended = |losses: &[f64], ending| Training { train_loss: losses.to_vec(), measured: Series::new(), ending };
+        let ended = |losses: &[f64], ending| Trained { train_loss: losses.to_vec(), measured: Series::new(), ending };
         assert!(ended(&[1.0, 0.95], Ending::Converged).stopped_on_plateau());
         assert!(!ended(&[1.0, 0.5], Ending::Converged).stopped_on_plateau());
         assert!(!ended(&[1.0, 0.95], Ending::LastEpoch).stopped_on_plateau());
@@ -643,7 +643,7 @@ mod tests {
         };
         let mut keeper = Stopper { after: 4, ..Stopper::default() };
         assert!(train_with(&mut keeper, &[0.0; 2]).unwrap_err().is::<crate::error::Interrupted>());
-        assert!(train_with(&mut keeper, &[0.0; 7]).unwrap_err().is::<crate::checkpoint::Unfit>());
+        assert!(train_with(&mut keeper, &[0.0; 7]).unwrap_err().is::<crate::store::checkpoint::Unfit>());
     }
 
     #[test]
@@ -694,7 +694,7 @@ mod tests {
     #[test]
     fn optimizers_agree_with_torch_optim_after_50_steps() {
         let goldens: Vec<OptimizerGolden> =
-            serde_json::from_str(include_str!("../tests/goldens/optimizers.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/goldens/optimizers.json")).unwrap();
         assert_eq!(goldens.len(), 5);
         for golden in goldens {
             let theta = Tensor::from_slice(&golden.initial);

@@ -2,17 +2,17 @@
 //! line itself (completions). None trains anything, and none writes to a run directory.
 
 use super::{command, print, study_in};
-use crate::bench;
-use crate::device::DeviceChoice;
-use crate::doctor;
+use crate::backend::device::DeviceChoice;
+use crate::cli::bench;
+use crate::cli::doctor;
 use crate::error::say;
-use crate::inspect::{Claims, Comparison, Listing, Progress};
-use crate::metrics::{StudyFolder, read_run_dir};
-use crate::report::Provenance;
-use crate::run_dir::RunDir;
+use crate::output::Provenance;
+use crate::output::inspect::{Claims, Comparison, Listing, Progress};
+use crate::output::metrics::{StudyFolder, read_run_dir};
 use crate::runner::Job;
-use crate::settings::DEFAULT_PRESET;
-use crate::shown::significant;
+use crate::store::run_dir::RunDir;
+use crate::study::number::significant;
+use crate::study::settings::DEFAULT_PRESET;
 use crate::terminal;
 use anyhow::{Context as _, Result, bail};
 use clap::builder::PossibleValuesParser;

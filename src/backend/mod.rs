@@ -2,8 +2,11 @@
 //! choose between them. One value, which stands in records, logs, provenance and the origin of checkpoints. In no
 //! fingerprint: the mathematics is the same everywhere, and a finished trial counts wherever it was computed.
 
-use crate::device::{self, DeviceChoice};
-use crate::{kernels, model};
+pub mod cpu;
+pub mod device;
+
+use crate::backend::device::DeviceChoice;
+use crate::model;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,9 +42,9 @@ impl Backend {
         Self {
             cpu: device::cpu_name(),
             gpu: device.gpu_name(),
-            vector_bits: kernels::vector_bits(),
+            vector_bits: cpu::vector_bits(),
             mkl: device::mkl_choice(),
-            kernels: if on_cpu && kernels::wanted() { "hw1" } else { "libtorch" },
+            kernels: if on_cpu && cpu::wanted() { "hw1" } else { "libtorch" },
             layout: if on_cpu && model::one_dnn_wanted() { "onednn" } else { "plain" },
             libtorch: device::libtorch_version().unwrap_or_else(|| env!("HW1_LIBTORCH").to_owned()),
             environment: device.environment(),

@@ -1,18 +1,22 @@
 //! What a study leaves for people and programs: settings.toml, metrics.json, metrics.csv, the
 //! figures, and the table on standard output. Reads records only, so it never retrains.
 
+pub mod inspect;
+pub mod metrics;
+pub mod page;
+
 use crate::analysis::statistics::FEWEST;
 use crate::backend::Backend;
-use crate::claim::Claim;
+use crate::backend::device::DeviceChoice;
 use crate::data::batches::{DataSpec, DatasetName};
-use crate::device::DeviceChoice;
-use crate::experiment::Report;
 use crate::files::sha256;
-use crate::metrics::SCHEMA;
+use crate::output::metrics::SCHEMA;
 use crate::plot::{Figure, rasterize};
-use crate::repeats;
-use crate::run_dir::StudyDir;
 use crate::runner::{self, Job};
+use crate::store::run_dir::StudyDir;
+use crate::study::Findings;
+use crate::study::claim::Claim;
+use crate::study::seeds;
 use crate::terminal;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Serialize;
@@ -85,10 +89,10 @@ fn timestamp() -> String {
 ///
 /// # Errors
 /// Where a file cannot be written, or a record lacks what the report needs.
-pub fn write(job: &Job, provenance: &Provenance) -> Result<(Report, Value)> {
+pub fn write(job: &Job, provenance: &Provenance) -> Result<(Findings, Value)> {
     ensure!(!job.finished.is_empty(), "no trial was finished: there is nothing to report");
-    let mut report = job.study.report(&job.planned, &job.finished)?;
-    let rows = repeats::rows(&report.rows);
+    let mut report = job.study.findings(&job.planned, &job.finished)?;
+    let rows = seeds::rows(&report.rows);
     if rows.iter().flatten().any(|cell| cell.contains(" ± ")) {
         report.notes.push("± is half of the 95 % interval of the mean (Student's t over seeds).".to_owned());
     }
@@ -195,7 +199,7 @@ pub fn write_all<'a>(
     jobs: &'a [Job<'a>],
     provenance: &Provenance,
     threads: usize,
-) -> Vec<(&'a Job<'a>, Result<(Report, Value)>)> {
+) -> Vec<(&'a Job<'a>, Result<(Findings, Value)>)> {
     let mut written: Vec<_> = jobs.iter().map(|job| (job, Err(anyhow!("its report was not written")))).collect();
     runner::side_by_side(&mut written, threads, |(job, written)| *written = write(job, provenance));
     written
@@ -284,8 +288,8 @@ fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
 
 /// The table a person reads, with its heading, notes and claims.
 #[must_use]
-pub fn table(report: &Report, job: &Job) -> String {
-    let rows = repeats::rows(&report.rows);
+pub fn table(report: &Findings, job: &Job) -> String {
+    let rows = seeds::rows(&report.rows);
     let data = job.study.data().map_or(String::new(), |spec| format!(", {}", spec.title()));
     let mut text = format!("{}{data}\n{}\n", job.study.folder(), terminal::table(&report.columns, &rows, None));
     for note in &report.notes {

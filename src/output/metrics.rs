@@ -2,8 +2,8 @@
 //! series, which are most of its bytes, are skipped. report.rs writes it. Reads, never writes.
 
 use crate::backend::Said;
-use crate::claim::Verdict;
-use crate::run_dir::StudyDir;
+use crate::store::run_dir::StudyDir;
+use crate::study::claim::Verdict;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,16 +1,18 @@
 //! Runs what is due: one pool of workers over the trials of every study, a whole trial each.
 //! Knows the erased [`Study`], never a concrete experiment; the only user of indicatif.
 
+pub mod verify;
+
 use crate::backend::Backend;
-use crate::checkpoint::{EPOCHS, State, Unfit};
+use crate::backend::cpu::pieces;
+use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::data::batches::{DataSpec, Images};
 use crate::data::fetch;
-use crate::device::{DeviceChoice, set_up_thread};
 use crate::error::{Interrupted, Unwritable, one_line, say, usage};
-use crate::experiment::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Shelf, Study};
-use crate::kernels::pieces;
-use crate::run_dir::{Encoded, Kept, Lock, RunDir, Stored, StudyDir};
-use crate::tensors::Tensors;
+use crate::store::checkpoint::{EPOCHS, State, Unfit};
+use crate::store::run_dir::{Encoded, Kept, Lock, RunDir, Stored, StudyDir};
+use crate::store::weights::Tensors;
+use crate::study::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Shelf, Study};
 use anyhow::{Context as _, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};

@@ -2,9 +2,9 @@
 //! settings, flags, and its evaluation. Sits between the seam and the studies.
 
 use crate::data::functions::{Target, evenly_spaced, evenly_spaced_point};
-use crate::experiment::{Flag, Measurements, Trial, check, flag};
 use crate::model::Mlp;
-use crate::train::{Convergence, Ending, OptimizerName, Training as Trained};
+use crate::study::{Flag, Measurements, Trial, check, flag};
+use crate::train::{Convergence, Ending, OptimizerName, Trained};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -21,7 +21,7 @@ pub struct Problem {
 
 /// One full-batch training of one network on one function.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Training {
+pub struct FunctionTraining {
     #[serde(flatten)]
     pub problem: Problem,
     pub model: Mlp,
@@ -33,7 +33,7 @@ pub struct Training {
     pub seed: u64,
 }
 
-impl Trial for Training {
+impl Trial for FunctionTraining {
     fn seed(&self) -> u64 {
         self.seed
     }
@@ -43,7 +43,7 @@ impl Trial for Training {
     }
 }
 
-impl Training {
+impl FunctionTraining {
     /// Whether its settings make sense, but for the points', which are the same for many trainings.
     ///
     /// # Errors

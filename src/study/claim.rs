@@ -14,7 +14,7 @@
 use crate::analysis::statistics::{
     Estimate, FEWEST, LEVEL, PairedComparison, mean_of_several, share, shown_p, sign_test, spearman_with_interval,
 };
-use crate::shown::whole_or_significant;
+use crate::study::number::whole_or_significant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;

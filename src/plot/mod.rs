@@ -324,7 +324,7 @@ impl Drawing<'_> {
     /// What the published SVG depends on, this module included; but for the libraries it draws with.
     #[must_use]
     pub fn sources(&self) -> [&str; 4] {
-        [include_str!("plot.rs"), &self.drawn, &self.figure.title, &self.figure.caption]
+        [include_str!("mod.rs"), &self.drawn, &self.figure.title, &self.figure.caption]
     }
 
     /// As [`Figure::svg`].

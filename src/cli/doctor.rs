@@ -2,11 +2,11 @@
 //! no network, and leaves nothing behind.
 
 use crate::backend::Backend;
-use crate::data::mnist;
-use crate::device::{
+use crate::backend::device::{
     DeviceChoice, computes, cpu_features, cpu_name, cuda_devices, has_nvidia_gpu, libtorch_folder, libtorch_version,
     mkl_choice,
 };
+use crate::data::mnist;
 use crate::error::one_line;
 use crate::files::{free_space, try_folder};
 use crate::terminal::{paragraph, plain};
@@ -79,7 +79,7 @@ fn system() -> String {
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).map(|name| name.trim_matches('"'));
     let name = name.unwrap_or(std::env::consts::OS);
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    let name = format!("{name}, glibc {}", crate::device::glibc_version());
+    let name = format!("{name}, glibc {}", crate::backend::device::glibc_version());
     format!("{name}, {}", std::env::consts::ARCH)
 }
 

@@ -2,10 +2,10 @@
 //! Reads only. Knows the erased [`Study`], never a concrete experiment.
 
 use crate::backend::Backend;
-use crate::device::{DeviceChoice, set_up_thread};
+use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::error::{Interrupted, one_line};
-use crate::experiment::{Context, Fingerprint, Planned, Progress, Study};
-use crate::run_dir::{Encoded, Standing, StudyDir};
+use crate::store::run_dir::{Encoded, Standing, StudyDir};
+use crate::study::{Context, Fingerprint, Planned, Progress, Study};
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

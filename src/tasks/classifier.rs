@@ -1,13 +1,13 @@
 //! What the studies on digits share: the settings of one training, its run and record, and the
 //! panels of its curves. Sits between the seam and the studies.
 
-use crate::checkpoint::Series as Numbers;
 use crate::data::batches::{Samples, TRAIN_SIZE};
-use crate::experiment::{Context, Flag, Measurements, Trial, check, flag};
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
-use crate::repeats::together;
+use crate::store::checkpoint::Series as Numbers;
+use crate::study::seeds::together;
+use crate::study::{Context, Flag, Measurements, Trial, check, flag};
 use crate::train::{Curves, MiniBatches, OptimizerName, Testing, train_classifier};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub const fn models_flag(help: &'static str) -> Flag {
 
 /// One training of one classifier in mini-batches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Training {
+pub struct ClassifierTraining {
     pub model: Classifier,
     pub optimizer: OptimizerName,
     pub learning_rate: f64,
@@ -38,7 +38,7 @@ pub struct Training {
     pub seed: u64,
 }
 
-impl Trial for Training {
+impl Trial for ClassifierTraining {
     fn seed(&self) -> u64 {
         self.seed
     }
@@ -48,7 +48,7 @@ impl Trial for Training {
     }
 }
 
-impl Training {
+impl ClassifierTraining {
     /// # Errors
     /// Names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {

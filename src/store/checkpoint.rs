@@ -5,7 +5,7 @@
 //! a few counters and the numbers measured so far are all that the next epoch depends on.
 
 use crate::files::sha256;
-use crate::tensors::{self, NamedTensor, Tensors};
+use crate::store::weights::{self, NamedTensor, Tensors};
 use anyhow::{Context as _, Result, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -121,7 +121,7 @@ pub fn encode(origin: &str, state: &State, weights: &Tensors) -> Result<Vec<u8>>
     state.counters.iter().for_each(|(name, count)| drop(add(COUNTER, name, NamedTensor::of_count(*count))));
     state.series.iter().for_each(|(name, numbers)| drop(add(SERIES, name, NamedTensor::of_numbers(numbers))));
     weights.iter().for_each(|(name, tensor)| drop(add(WEIGHTS, name, tensor.clone())));
-    let payload = tensors::encode(&all, Some(origin))?;
+    let payload = weights::encode(&all, Some(origin))?;
     Ok([MAGIC.as_bytes(), sha256(&payload).as_bytes(), b"\n", &payload].concat())
 }
 
@@ -134,7 +134,7 @@ pub fn decode(bytes: &[u8]) -> Result<(String, State, Tensors)> {
     let line_end = rest.iter().position(|byte| *byte == b'\n').context("it is cut short")?;
     let (digest, payload) = (&rest[..line_end], &rest[line_end + 1..]);
     ensure!(digest == sha256(payload).as_bytes(), "it is cut short or changed");
-    let (all, origin) = tensors::decode(payload)?;
+    let (all, origin) = weights::decode(payload)?;
     let (mut state, mut weights) = (State::default(), Tensors::new());
     for (name, tensor) in all {
         let odd = || format!("'{name}' has no place in it");

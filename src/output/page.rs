@@ -7,11 +7,11 @@
 //! percent signs they grow by a twentieth, in base64 by a third.
 
 use crate::backend::Said;
-use crate::claim::Verdict;
 use crate::error::one_line;
-use crate::metrics::{self, Answer, LinedUp, lined_up, read_run_dir};
-use crate::run_dir::{RunDir, StudyDir};
-use crate::shown::{significant, whole_or_significant};
+use crate::output::metrics::{self, Answer, LinedUp, lined_up, read_run_dir};
+use crate::store::run_dir::{RunDir, StudyDir};
+use crate::study::claim::Verdict;
+use crate::study::number::{significant, whole_or_significant};
 use crate::terminal::{counted, is_number, shell_word};
 use anyhow::{Context as _, Result, bail};
 use askama::Template;

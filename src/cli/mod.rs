@@ -1,12 +1,13 @@
 //! The command line: clap, the registry of experiments, and the way from arguments to a run.
 
-mod inspect;
+pub mod bench;
+pub mod doctor;
+mod look;
 
+use crate::backend::device::DeviceChoice;
 use crate::data::fetch::{self, fetch};
 use crate::data::mnist;
-use crate::device::DeviceChoice;
 use crate::error::{Interrupted, one_line, say, usage};
-use crate::experiment::{Experiment, Fingerprint, Flag, Study};
 use crate::experiments::grad_norm::GradNorm;
 use crate::experiments::interpolate::Interpolate;
 use crate::experiments::min_ratio::MinRatio;
@@ -16,12 +17,13 @@ use crate::experiments::pca_weights::PcaWeights;
 use crate::experiments::random_labels::RandomLabels;
 use crate::experiments::sensitivity::Sensitivity;
 use crate::experiments::simulate::Simulate;
-use crate::page::{self, Format, Reference};
-use crate::report::{self, Provenance};
-use crate::run_dir::{RunDir, StudyDir};
+use crate::output::page::{self, Format, Reference};
+use crate::output::{self, Provenance};
+use crate::runner::verify;
 use crate::runner::{self, Job, Options, ProgressMode, Signals};
-use crate::settings::{DEFAULT_PRESET, Layers};
-use crate::verify;
+use crate::store::run_dir::{RunDir, StudyDir};
+use crate::study::settings::{DEFAULT_PRESET, Layers};
+use crate::study::{Experiment, Fingerprint, Flag, Study};
 use anyhow::{Context as _, Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
@@ -246,7 +248,7 @@ pub fn command() -> Command {
         // Last, as augment_args brings the text of Common's own comment.
         command = command.subcommand(Common::augment_args(Command::new(entry.name).args(own)).about(entry.about));
     }
-    command.subcommands(inspect::commands())
+    command.subcommands(look::commands())
 }
 
 /// Runs the process's command line.
@@ -268,7 +270,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         "report" => return report(matches),
         _ => {}
     }
-    if let Some(result) = inspect::run(name, matches) {
+    if let Some(result) = look::run(name, matches) {
         return result;
     }
     if name == "verify" {
@@ -657,11 +659,11 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &s
         ran => ran?,
     };
     let mut failures = Vec::new();
-    for (index, (job, written)) in report::write_all(&jobs, &provenance, options.jobs).into_iter().enumerate() {
+    for (index, (job, written)) in output::write_all(&jobs, &provenance, options.jobs).into_iter().enumerate() {
         match written {
             Ok((_, metrics)) if common.json => print(&format!("{metrics}\n"))?,
             Ok((report, _)) => {
-                print(&format!("{}{}", if index > 0 { "\n" } else { "" }, report::table(&report, job)))?;
+                print(&format!("{}{}", if index > 0 { "\n" } else { "" }, output::table(&report, job)))?;
             }
             Err(error) => failures.push(format!("{}: {}", job.study.folder(), one_line(&error))),
         }
@@ -691,7 +693,7 @@ fn print(text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{Fingerprint, Finished, RAISED, version};
+    use crate::study::{Fingerprint, Finished, RAISED, version};
     use std::collections::BTreeSet;
 
     /// Folder and fingerprint of every study's first trial under the report's settings.

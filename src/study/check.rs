@@ -1,0 +1,131 @@
+//! Checks of settings that many studies have, for [`super::Experiment::check`]: every number has a bound, every
+//! product of numbers that is made or held one of its own.
+
+use std::ops::RangeInclusive;
+
+/// Beyond these a slip of the pen is more likely than a wish.
+const MOST_REPEATS: u64 = 10_000;
+/// A curve has a number an epoch.
+const MOST_EPOCHS: u64 = 100_000_000;
+
+/// Learning rates that float32 can compute with: Adam takes up to 10 times one, and by 30 times its inverse.
+const LEARNING_RATES: RangeInclusive<f64> = 1e-36..=1e36;
+
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
+    within("epochs", epochs, 1..=MOST_EPOCHS)?;
+    if !LEARNING_RATES.contains(&learning_rate) {
+        let (least, most) = (LEARNING_RATES.start(), LEARNING_RATES.end());
+        return Err(format!(
+            "learning_rate is {}; it must be above 0, from {least:e} to {most:e}",
+            plain(learning_rate)
+        ));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn batch_size(batch_size: u32) -> Result<(), String> {
+    if batch_size == 0 { Err("batch_size is 0; it must be at least 1".into()) } else { Ok(()) }
+}
+
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn trainings(trainings: u64, most: u64) -> Result<(), String> {
+    within("trainings", trainings, 1..=most)
+}
+
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn seeds(seed: u64, repeats: u64) -> Result<(), String> {
+    seeds_of_groups(seed, repeats, 1)
+}
+
+/// Of studies whose every repeat takes several seeds.
+///
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn seeds_of_groups(seed: u64, repeats: u64, seeds_each: u64) -> Result<(), String> {
+    within("repeats", repeats, 1..=MOST_REPEATS)?;
+    // Settings files hold signed numbers.
+    let end = u128::from(seed) + u128::from(repeats) * u128::from(seeds_each);
+    if end > i64::MAX as u128 {
+        let each = if seeds_each == 1 { String::new() } else { format!(" of {seeds_each} trainings") };
+        return Err(format!("seed is {seed}: too large for {repeats} repeats{each}"));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn within(name: &str, value: impl Into<u128>, range: RangeInclusive<u64>) -> Result<(), String> {
+    let (value, least, most) = (value.into(), *range.start(), *range.end());
+    if (u128::from(least)..=u128::from(most)).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{name} is {value}; it must be from {least} to {most}"))
+    }
+}
+
+/// Of settings that multiply.
+///
+/// # Errors
+/// Names the settings, their product and what would be valid.
+pub fn product(factors: &[(&str, u128)], most: u128) -> Result<(), String> {
+    let product = factors.iter().fold(1u128, |product, (_, factor)| product.saturating_mul(*factor));
+    if product <= most {
+        return Ok(());
+    }
+    let names: Vec<&str> = factors.iter().map(|(name, _)| *name).collect();
+    Err(format!("{} is {product}; it must be at most {most}", names.join(" · ")))
+}
+
+/// What one trial may hold in memory; in bytes.
+const MOST_MEMORY: u128 = 16 << 30;
+
+/// That what a trial holds at a time, so many `bytes`, fits into memory.
+///
+/// # Errors
+/// Says what it is, how much, and what makes it `smaller`.
+pub fn memory(what: &str, bytes: u128, smaller: &str) -> Result<(), String> {
+    if bytes <= MOST_MEMORY {
+        return Ok(());
+    }
+    let gigabytes = |bytes: u128| bytes.div_ceil(1_000_000_000);
+    let (needed, most) = (gigabytes(bytes), MOST_MEMORY / 1_000_000_000);
+    Err(format!("{what} would take {needed} GB of memory; a trial may take {most}: {smaller}"))
+}
+
+/// Of a number that networks, which compute in float32, are to be multiplied by: neither too large for that
+/// nor, unless it is 0, too small.
+///
+/// # Errors
+/// Names the setting and what would be valid.
+pub fn factor(name: &str, value: f64) -> Result<(), String> {
+    let (least, most) = (f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX));
+    if value == 0.0 || (least..=most).contains(&value.abs()) {
+        return Ok(());
+    }
+    let value = plain(value);
+    Err(format!("{name} is {value}: networks compute in float32, from {least:.1e} to {most:.1e} in magnitude"))
+}
+
+/// A number as it would be written: 0.001 and 1e300.
+#[must_use]
+pub fn plain(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() || (1e-5..1e15).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// The first value that a list has twice.
+#[must_use]
+pub fn twice(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[1])
+}

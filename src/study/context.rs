@@ -1,0 +1,253 @@
+//! What a running trial has beside its own description: device, data, the weights of its parents, and where its own
+//! go; how far it is, and its checkpoints.
+
+use crate::data::batches::Images;
+use crate::error::Interrupted;
+use crate::model::Layout;
+use crate::store::checkpoint::{EPOCHS, Keeper, State};
+use crate::store::fingerprint::Fingerprint;
+use crate::store::weights::{self, NamedTensor, Tensors};
+use anyhow::{Context as _, Result, ensure};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tch::{Device, Tensor};
+
+/// How far a running trial is: written by its thread, read by the one that draws.
+#[derive(Default)]
+pub struct Progress {
+    epoch: AtomicU64,
+    epochs: AtomicU64,
+    loss: AtomicU64,
+    resumed: AtomicU64,
+}
+
+impl Progress {
+    /// The epochs that an earlier call had done.
+    #[must_use]
+    pub fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, epoch: u64, epochs: u64, loss: f64) {
+        self.epoch.store(epoch, Ordering::Relaxed);
+        self.epochs.store(epochs, Ordering::Relaxed);
+        self.loss.store(loss.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Epochs done, epochs at most, and the last loss.
+    #[must_use]
+    pub fn get(&self) -> (u64, u64, f64) {
+        let loss = f64::from_bits(self.loss.load(Ordering::Relaxed));
+        (self.epoch.load(Ordering::Relaxed), self.epochs.load(Ordering::Relaxed), loss)
+    }
+}
+
+/// What a running trial has besides its own description.
+pub struct Context<'a> {
+    pub device: Device,
+    progress: &'a Progress,
+    stop: &'a AtomicBool,
+    /// Reads the published weights of a finished trial of the same study.
+    read_weights: &'a WeightsReader<'a>,
+    images: Option<Images>,
+    weights: Tensors,
+    checkpoints: Option<Checkpoints<'a>>,
+}
+
+/// The bytes of a trial's weights file, checked against its record.
+pub type WeightsReader<'a> = dyn Fn(&Fingerprint) -> Result<Vec<u8>> + Sync + 'a;
+
+/// Where a running trial's state outlasts the process.
+pub trait Shelf {
+    /// What an earlier call put there: the state, and the weights gathered until then.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    fn take(&self) -> Result<Option<(State, Tensors)>>;
+
+    /// Puts a state there, whole, in place of the last one.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn put(&self, state: &State, weights: &Tensors) -> Result<()>;
+}
+
+/// A running trial's states: the last one in memory, now and then on the shelf.
+struct Checkpoints<'a> {
+    shelf: &'a dyn Shelf,
+    /// Between two puts.
+    interval: Duration,
+    last_put: Instant,
+    /// A newer one than that on the shelf.
+    kept: Option<State>,
+    last_kept: Instant,
+    /// A trial is one training, if any: of a second one nothing is kept.
+    trainings: u32,
+}
+
+/// A state is taken at an epoch's end where the last one is older: short epochs do not pay for it,
+/// and of long ones no more than the one in progress is ever lost to a signal.
+const KEEP_EVERY: Duration = Duration::from_millis(100);
+
+impl<'a> Context<'a> {
+    #[must_use]
+    pub fn new(
+        device: Device,
+        progress: &'a Progress,
+        stop: &'a AtomicBool,
+        read_weights: &'a WeightsReader<'a>,
+        images: Option<Images>,
+    ) -> Self {
+        Self { device, progress, stop, read_weights, images, weights: Tensors::new(), checkpoints: None }
+    }
+
+    /// Goes on from what is on the shelf, and puts there what is worth it every `interval`.
+    #[must_use]
+    pub fn with_checkpoints(mut self, shelf: &'a dyn Shelf, interval: Duration) -> Self {
+        let now = Instant::now();
+        self.checkpoints =
+            Some(Checkpoints { shelf, interval, last_put: now, kept: None, last_kept: now, trainings: 0 });
+        self
+    }
+
+    /// Puts the last state on the shelf, for a trial that is interrupted.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn put_checkpoint(&mut self) -> Result<()> {
+        if let Some(checkpoints) = &mut self.checkpoints
+            && let Some(state) = checkpoints.kept.take()
+        {
+            checkpoints.shelf.put(&state, &self.weights)?;
+            checkpoints.last_put = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The images that [`Experiment::data`] asked for, on the trial's device.
+    ///
+    /// # Errors
+    /// Where it asked for none.
+    pub fn images(&self) -> Result<&Images> {
+        self.images.as_ref().context("the study named no data set")
+    }
+
+    /// To be called once a step of a trial that is no training: shows where it is.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when the process is to stop; pass it on.
+    pub fn step_done(&self, done: u64, steps: u64, loss: f64) -> Result<()> {
+        self.progress.set(done, steps, loss);
+        self.check_stop()
+    }
+
+    /// To be called within long epochs.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when the process is to stop; pass it on.
+    pub fn check_stop(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// The weights that a finished trial of this study saved.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn saved(&self, trial: &Fingerprint) -> Result<SavedWeights> {
+        let bytes = (self.read_weights)(trial)?;
+        let (tensors, _) = weights::decode(&bytes).with_context(|| format!("the weights of trial {trial}"))?;
+        Ok(SavedWeights { tensors, trial: trial.clone(), device: self.device })
+    }
+
+    /// θ as a finished trial of this study saved it with [`Self::save_weights`].
+    ///
+    /// # Errors
+    /// Where that trial has no such weights, or they do not fit the layout.
+    pub fn saved_weights(&self, trial: &Fingerprint, prefix: &str, layout: &Layout) -> Result<Tensor> {
+        self.saved(trial)?.theta(prefix, layout)
+    }
+
+    /// Publishes θ with the record, as `<prefix>.fc1.weight` and so on.
+    ///
+    /// # Errors
+    /// Where θ cannot be read from its device.
+    pub fn save_weights(&mut self, prefix: &str, layout: &Layout, theta: &Tensor) -> Result<()> {
+        let theta = theta.f_detach()?.f_to_device(Device::Cpu)?;
+        for (index, slot) in layout.slots.iter().enumerate() {
+            let tensor = NamedTensor::copy_of(&layout.view(&theta, index))?;
+            self.weights.insert(format!("{prefix}.{}", slot.name), tensor);
+        }
+        Ok(())
+    }
+
+    /// What [`Self::save_weights`] gathered.
+    #[must_use]
+    pub fn into_weights(self) -> Tensors {
+        self.weights
+    }
+}
+
+impl Keeper for Context<'_> {
+    fn resume(&mut self) -> Result<Option<State>> {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(None) };
+        checkpoints.trainings += 1;
+        if checkpoints.trainings > 1 {
+            return Ok(None);
+        }
+        let Some((state, weights)) = checkpoints.shelf.take()? else { return Ok(None) };
+        self.weights.extend(weights);
+        self.progress.resumed.store(state.counter(EPOCHS)?, Ordering::Relaxed);
+        Ok(Some(state))
+    }
+
+    fn epoch_done(&mut self, done: u64, epochs: u64, loss: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
+        self.progress.set(done, epochs, loss);
+        if let Some(checkpoints) = self.checkpoints.as_mut().filter(|checkpoints| checkpoints.trainings == 1) {
+            let now = Instant::now();
+            let is_due = now - checkpoints.last_put >= checkpoints.interval;
+            if is_due || now - checkpoints.last_kept >= KEEP_EVERY || self.stop.load(Ordering::Relaxed) {
+                checkpoints.kept = Some(state()?);
+                checkpoints.last_kept = now;
+            }
+            if is_due {
+                self.put_checkpoint()?;
+            }
+        }
+        Context::check_stop(self)
+    }
+
+    fn check_stop(&self) -> Result<()> {
+        Context::check_stop(self)
+    }
+}
+
+/// The weights file of a finished trial, read once.
+pub struct SavedWeights {
+    tensors: Tensors,
+    trial: Fingerprint,
+    device: Device,
+}
+
+impl SavedWeights {
+    /// θ as it was saved under this prefix, on the running trial's device.
+    ///
+    /// # Errors
+    /// Where there are no such weights, or they do not fit the layout.
+    pub fn theta(&self, prefix: &str, layout: &Layout) -> Result<Tensor> {
+        let trial = &self.trial;
+        let mut slices = Vec::new();
+        for slot in &layout.slots {
+            let name = format!("{prefix}.{}", slot.name);
+            let tensor =
+                self.tensors.get(&name).with_context(|| format!("no {name} in the weights of trial {trial}"))?;
+            ensure!(
+                tensor.shape.iter().map(|&n| n as i64).eq(slot.shape.iter().copied()),
+                "{name} of trial {trial} has shape {:?}, not {:?}",
+                tensor.shape,
+                slot.shape
+            );
+            slices.push(tensor.tensor()?.f_reshape([slot.len()])?);
+        }
+        Ok(Tensor::f_cat(&slices, 0)?.f_to_device(self.device)?)
+    }
+}

@@ -1,0 +1,141 @@
+//! What a study is: an [`Experiment`] names its trials, runs one, and says what the records show together. Knows
+//! neither the command line nor files.
+
+use super::context::Context;
+use super::findings::Findings;
+use super::flags::Flag;
+use super::measurements::Measurements;
+use crate::data::batches::DataSpec;
+use crate::store::fingerprint::Fingerprint;
+use anyhow::Result;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// Raised when the mathematics changes that all studies share, such as that of the kernels, so that no older
+/// record counts. Part of every study's version.
+pub const SHARED_VERSION: u32 = 0;
+
+/// The version that fingerprints cover, of a study's own and the shared one: another whenever either is raised.
+#[must_use]
+pub fn version(study: u32, shared: u32) -> u32 {
+    study + shared
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Another [`SHARED_VERSION`], on this thread.
+    pub(crate) static RAISED: std::cell::Cell<Option<u32>> = const { std::cell::Cell::new(None) };
+}
+
+pub(super) fn shared_version() -> u32 {
+    #[cfg(test)]
+    if let Some(raised) = RAISED.get() {
+        return raised;
+    }
+    SHARED_VERSION
+}
+
+/// One subcommand. The value is its settings, read from its TOML file.
+pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Subcommand, and TOML file under `experiments/`.
+    const NAME: &'static str;
+    /// One line of `hw1 --help`.
+    const ABOUT: &'static str;
+    /// `include_str!` of the TOML file: every setting with its default, and the presets.
+    const SETTINGS: &'static str;
+    /// Raised when the mathematics of this study alone changes, so that older records of it no longer count;
+    /// [`SHARED_VERSION`] where that of all studies does.
+    const VERSION: u32;
+    /// A setting whose value chooses defaults for others (`[variant.<value>]` in the TOML file)
+    /// and, given as a list, makes a study of each value.
+    const VARIANT: Option<&'static str> = None;
+    /// Flags of its own, beside the common ones.
+    const FLAGS: &'static [Flag] = &[];
+    /// Seeds that `hw1 all` runs where nothing else is said: several where they take seconds.
+    const REPEATS_IN_ALL: u64 = 1;
+
+    type Trial: Trial;
+    type Record: Record;
+
+    /// Whether the settings make sense, beyond their types.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what would be valid.
+    fn check(&self) -> Result<(), String>;
+
+    /// The images it trains on; `None` where it needs none.
+    fn data(&self) -> Option<DataSpec> {
+        None
+    }
+
+    /// Folder in the run directory; letters, digits and '-' only.
+    fn folder(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
+    /// What a person calls the trial: unique together with its seed.
+    fn label(&self, trial: &Self::Trial) -> String;
+
+    /// How many trials it is, at most, with those that only records will name: by the settings alone, so that
+    /// too many are refused before one of them is named. Asked of settings that passed [`Self::check`].
+    fn size(&self) -> Size;
+
+    /// All trials, done or not, as far as the records so far let them be named, in the order of
+    /// tables and figures. Asked again with each new record; a later answer may add trials, never
+    /// drop one.
+    fn trials(&self, done: &Records<Self>) -> Result<Vec<Self::Trial>>;
+
+    /// Runs one trial. No `self`: it sees its trial and nothing else.
+    fn run_trial(trial: &Self::Trial, cx: &mut Context) -> Result<Self::Record>;
+
+    /// What the records show together.
+    fn findings(&self, done: &Records<Self>) -> Result<Findings>;
+}
+
+/// How many trials a study is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub trials: u128,
+    /// What makes it smaller: "lower --repeats or trainings".
+    pub smaller: &'static str,
+}
+
+/// Studies of more trials are a slip of the pen: their names alone would fill the memory.
+pub const MOST_TRIALS: u128 = 100_000;
+
+impl Size {
+    /// Of so many trials a seed; more than 128 bits hold are as many as they hold.
+    #[must_use]
+    pub fn of_seeds(repeats: u64, trials_a_seed: u128, smaller: &'static str) -> Self {
+        Self { trials: trials_a_seed.saturating_mul(repeats.into()), smaller }
+    }
+}
+
+/// Everything a result depends on, and nothing else; its JSON is what the fingerprint covers.
+pub trait Trial: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    fn seed(&self) -> u64;
+
+    /// How much work it is, beside other trials of any study: the longest start first, so that no
+    /// core is left alone with one at the end. Roughly parameters · samples · epochs.
+    fn cost(&self) -> f64 {
+        0.0
+    }
+}
+
+/// What one trial measured.
+pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
+    fn measurements(&self) -> &Measurements;
+}
+
+/// The records of a study, in declared order.
+pub struct Records<E: Experiment>(pub Vec<Done<E>>);
+
+/// A finished trial.
+pub struct Done<E: Experiment> {
+    /// For trials that build on this one.
+    pub fingerprint: Fingerprint,
+    pub label: String,
+    pub trial: E::Trial,
+    pub record: Arc<E::Record>,
+}

@@ -1,0 +1,86 @@
+//! What the records of a study show together: a table, sentences, figures and claims.
+
+use super::claim::Claim;
+use super::number::significant;
+use crate::plot::Figure;
+use serde_json::Value;
+use std::fmt;
+
+/// What a study's records show together.
+#[derive(Default)]
+pub struct Findings {
+    /// Columns, then rows, of the table on standard output.
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<Cell>>,
+    /// Sentences under the table.
+    pub notes: Vec<String>,
+    pub figures: Vec<Figure>,
+    /// Results over all trials, for metrics.json.
+    pub summary: serde_json::Map<String, Value>,
+    pub claims: Vec<Claim>,
+}
+
+/// A cell of a study's table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    Text(String),
+    /// A measured number: shown with four significant digits.
+    Number(f64),
+    /// A whole number.
+    Count(f64),
+    Seed(u64),
+    /// There is no such number.
+    Undefined,
+}
+
+/// A measured number as a table cell.
+#[must_use]
+pub fn cell(value: f64) -> Cell {
+    Cell::Number(value)
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Seed(seed) => seed.fmt(f),
+            Self::Undefined => f.write_str("-"),
+            Self::Number(value) | Self::Count(value) if !value.is_finite() => f.write_str("not finite"),
+            Self::Count(value) => value.fmt(f),
+            Self::Number(value) => f.write_str(&significant(*value, 4)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_have_four_significant_digits() {
+        for (value, text) in [
+            (0.0, "0.000"),
+            (0.001_236_2, "0.001236"),
+            (-12.345_6, "-12.35"),
+            (123_456.0, "123456"),
+            (1.5e-7, "1.500e-7"),
+            (2.5e9, "2.500e9"),
+            (0.999_96, "1.000"),
+            (f64::NAN, "not finite"),
+        ] {
+            assert_eq!(cell(value).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Trial bodies that studies share: a training of a classifier, and of a function.
+
+pub mod classifier;
+pub mod function;
