@@ -90,6 +90,8 @@ fn model() -> Mlp {
     "1-3-1".parse().unwrap()
 }
 
+hw1::settings_as_before!(Toy);
+
 impl Experiment for Toy {
     const NAME: &'static str = "toy";
     const ABOUT: &'static str = "";

@@ -18,7 +18,7 @@ pub enum DatasetName {
 }
 
 /// What a study trains on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct DataSpec {
     pub dataset: DatasetName,
     /// The first so many training images.

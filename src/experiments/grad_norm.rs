@@ -9,12 +9,12 @@ use crate::model::{Classifier, Mlp};
 use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, norm};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::study::claim::{Claim, Claimed, Quantity, SEEDS};
-use crate::study::seeds::{self, together};
+use crate::study::seeds::{self, means_over_epochs};
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Size, Trial as TrialTrait,
     cell, check, flag,
 };
-use crate::tasks::function::{self, FunctionTraining, Problem};
+use crate::tasks::function::{self, FullBatch, FunctionTraining, Problem};
 use crate::train::{OptimizerName, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -101,15 +101,17 @@ impl TrialTrait for Trial {
 
 // ----------------------------------------------------------------------------- record and run
 
+crate::settings_as_before!(GradNorm);
+
 impl Experiment for GradNorm {
     const NAME: &'static str = "grad-norm";
     const ABOUT: &'static str = "The norm of the gradient beside the loss (task 2-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/grad-norm.toml");
     const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[
-        function::FUNCTION_FLAG,
-        function::DOMAIN_FLAG,
-        function::MODEL_FLAG,
+        crate::study::FUNCTION_FLAG,
+        crate::study::DOMAIN_FLAG,
+        crate::study::WIDTHS_FLAG,
         Flag {
             help: "Digits to learn in mini-batches beside the function: none, mnist or synthetic [default: none]",
             ..DATASET_FLAG
@@ -182,12 +184,19 @@ impl Experiment for GradNorm {
         // On the same θ: the optimizer changes it in place.
         let mut validation = MeanSquaredError::new(&trial.model, theta.shallow_clone(), &between.x, &between.y);
         let mut objective = MeanSquaredError::new(&trial.model, theta, &points.x, &points.y);
-        let mut optimizer = trial.optimizer.with_learning_rate(trial.learning_rate);
-        let mut training = train(&mut objective, &mut optimizer, trial.epochs, trial.rule(), cx, |now| {
-            now.measure("validation_loss", validation.loss());
-            now.measure("gradient_norm", norm(now.gradient)?);
-            Ok(ControlFlow::Continue(()))
-        })?;
+        let mut optimizer = trial.fit.optimizer.with_learning_rate(trial.fit.learning_rate);
+        let mut training = train(
+            &mut objective,
+            &mut optimizer,
+            trial.fit.epochs,
+            crate::train::Convergence { tolerance: trial.fit.convergence, patience: trial.fit.patience },
+            cx,
+            |now| {
+                now.measure("validation_loss", validation.loss());
+                now.measure("gradient_norm", norm(now.gradient)?);
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
 
         cx.save_weights("final", &layout, objective.theta())?;
         let scalars = [
@@ -311,11 +320,13 @@ impl GradNorm {
                 validation_size: self.validation_size,
             },
             model: self.model.clone(),
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate,
-            epochs: self.epochs,
-            convergence: self.convergence,
-            patience: self.patience,
+            fit: FullBatch {
+                optimizer: self.optimizer,
+                learning_rate: self.learning_rate,
+                epochs: self.epochs,
+                convergence: self.convergence,
+                patience: self.patience,
+            },
             seed,
         }
     }
@@ -435,8 +446,13 @@ fn digits_report(settings: &GradNorm, done: &[&DoneTrial], data: &str, report: &
         ),
         columns: 1,
         panels: vec![
-            Panel::plot("", Axis::linear("step"), Axis::log(NORM.label), together(norms)),
-            Panel::plot("", Axis::linear("step"), Axis::log("training loss (cross entropy)"), together(losses)),
+            Panel::plot("", Axis::linear("step"), Axis::log(NORM.label), means_over_epochs(norms)),
+            Panel::plot(
+                "",
+                Axis::linear("step"),
+                Axis::log("training loss (cross entropy)"),
+                means_over_epochs(losses),
+            ),
         ],
     });
     report.summary.insert("data".into(), data.into());
@@ -478,7 +494,7 @@ fn panel(done: &[&DoneTrial], curves: &Curves) -> Result<Panel> {
             series.push(Series::over_epochs(label, Color::Cycle(color), 0, values).mark(mark));
         }
     }
-    Ok(Panel::plot("", Axis::linear("epoch"), Axis::log(curves.label), together(series)))
+    Ok(Panel::plot("", Axis::linear("epoch"), Axis::log(curves.label), means_over_epochs(series)))
 }
 
 // ------------------------------------------------------------------------------------ claims
@@ -573,7 +589,7 @@ fn above_claim(done: &[&DoneTrial]) -> Result<Claim> {
     }
     let name = "mini-batch by full-batch gradient norm, medians over the last tenth of the steps";
     let ratio = Quantity::new(format!("{name} (log₁₀)"), logs).shown_as(|power| 10f64.powf(power));
-    Ok(Claim::bounded(
+    Ok(Claim::interval(
         "grad-norm-mini-batch-above",
         "In mini-batches the gradient norm stays above that of the full batch.",
         SEEDS,

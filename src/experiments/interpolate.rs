@@ -16,12 +16,14 @@ use crate::objective::{Accuracy, CrossEntropy};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::rng::{Purpose, Rng};
 use crate::study::claim::{Claim, Claimed, HARDLY, Quantity, SEEDS};
-use crate::study::seeds::{self, together_at_points};
+use crate::study::model_flag;
+use crate::study::old::{Curve, panel};
+use crate::study::seeds::{self, means_at_points};
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Size,
     Trial as TrialTrait, cell, check, flag,
 };
-use crate::tasks::classifier::{ClassifierTraining, Curve, model_flag, panel};
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -169,6 +171,8 @@ impl TrialTrait for Trial {
 
 // ----------------------------------------------------------------------------- record and run
 
+crate::settings_as_before!(Interpolate);
+
 impl Experiment for Interpolate {
     const NAME: &'static str = "interpolate";
     const ABOUT: &'static str = "Loss along the line between two solutions (task 3-3-1)";
@@ -214,7 +218,7 @@ impl Experiment for Interpolate {
 
     fn label(&self, trial: &Trial) -> String {
         match trial {
-            Trial::Training(training) => format!("batch-{}", training.batch_size),
+            Trial::Training(training) => format!("batch-{}", training.fit.batch_size),
             Trial::Block(block) => {
                 let first = block.alphas.first().copied().unwrap_or_default();
                 let place = self.grid().binary_search_by(|alpha| alpha.total_cmp(&first)).unwrap_or(0);
@@ -343,14 +347,16 @@ impl Interpolate {
     fn training(&self, batch_size: u32, seed: u64) -> ClassifierTraining {
         ClassifierTraining {
             model: self.model.clone(),
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate,
-            batch_size,
-            shuffle: self.shuffle,
-            epochs: if batch_size == self.batch_sizes[1] {
-                self.epochs.saturating_mul(self.second_epochs_factor)
-            } else {
-                self.epochs
+            fit: MiniBatch {
+                optimizer: self.optimizer,
+                learning_rate: self.learning_rate,
+                batch_size,
+                shuffle: self.shuffle,
+                epochs: if batch_size == self.batch_sizes[1] {
+                    self.epochs.saturating_mul(self.second_epochs_factor)
+                } else {
+                    self.epochs
+                },
             },
             seed,
         }
@@ -384,7 +390,7 @@ impl Interpolate {
 /// The finished trainings by seed and batch size.
 fn solutions(done: &[DoneTrial]) -> BTreeMap<(u64, u32), &DoneTrial> {
     let of_training = |done: &'_ DoneTrial| match &done.trial {
-        Trial::Training(training) => Some((training.seed, training.batch_size)),
+        Trial::Training(training) => Some((training.seed, training.fit.batch_size)),
         Trial::Block(_) | Trial::Probe(_) => None,
     };
     done.iter().filter_map(|done| Some((of_training(done)?, done))).collect()
@@ -648,7 +654,7 @@ fn report(settings: &Interpolate, done: &[DoneTrial]) -> Result<Findings> {
         for name in ["final_train_loss", "final_train_accuracy", "final_test_loss", "final_test_accuracy"] {
             row.push(cell(record.after_training(name)?));
         }
-        let here = around.iter().find(|a| (a.batch_size, a.seed) == (training.batch_size, training.seed));
+        let here = around.iter().find(|a| (a.batch_size, a.seed) == (training.fit.batch_size, training.seed));
         for index in 0..settings.epsilons.len() {
             let of_start = here.and_then(|here| here.sharpness.get(index)).filter(|all| !all.is_empty());
             row.push(of_start.map_or(Cell::Undefined, |all| cell(highest(all).unwrap_or(f64::NAN))));
@@ -726,7 +732,7 @@ impl Around {
             let has_slices = probes.iter().any(|(probe, _)| is_slices(probe));
             let directions = if has_slices { settings.directions } else { 0 };
             all.push(Self {
-                batch_size: training.batch_size,
+                batch_size: training.fit.batch_size,
                 seed: training.seed,
                 train_loss: end.record.after_training("final_train_loss")?,
                 train_accuracy: end.record.after_training("final_train_accuracy")?,
@@ -906,7 +912,7 @@ fn around_figures(settings: &Interpolate, around: &[Around], data: &str) -> Resu
                 "",
                 Axis::linear("step, in lengths of the filters"),
                 Axis::log("train loss (cross entropy)"),
-                together_at_points(series),
+                means_at_points(series),
             )],
         });
     }
@@ -939,7 +945,7 @@ fn around_figures(settings: &Interpolate, around: &[Around], data: &str) -> Resu
             ),
             columns: 2,
             panels: vec![
-                Panel::plot("", Axis::linear("rank"), Axis::log("eigenvalue"), together_at_points(ranked))
+                Panel::plot("", Axis::linear("rank"), Axis::log("eigenvalue"), means_at_points(ranked))
                     .rules(vec![(f64::from(CLASSES), format!("{CLASSES} classes"))]),
                 Panel::plot("", Axis::linear("eigenvalue"), Axis::log("density"), densities),
             ],
@@ -971,9 +977,9 @@ fn curve_figure(settings: &Interpolate, done: &[DoneTrial], data: &str) -> Resul
         let mut curves = Vec::new();
         for trial in done {
             let Trial::Training(training) = &trial.trial else { continue };
-            let color = usize::from(training.batch_size != settings.batch_sizes[0]);
+            let color = usize::from(training.fit.batch_size != settings.batch_sizes[0]);
             for set in ["train", "test"] {
-                let label = format!("batch {}, {set}", training.batch_size);
+                let label = format!("batch {}, {set}", training.fit.batch_size);
                 curves.push(Curve {
                     label: if training.seed == settings.seed { label } else { String::new() },
                     color,
@@ -1032,8 +1038,8 @@ fn line_figure(settings: &Interpolate, lines: &[Line], data: &str) -> Figure {
         ),
         columns: 1,
         panels: vec![
-            Panel::plot("", Axis::linear("α"), y, together_at_points(losses))
-                .right(Axis::linear("accuracy"), together_at_points(curves("accuracy", 1)))
+            Panel::plot("", Axis::linear("α"), y, means_at_points(losses))
+                .right(Axis::linear("accuracy"), means_at_points(curves("accuracy", 1)))
                 .rules(vec![(0.0, format!("batch {first}")), (1.0, format!("batch {second}"))]),
         ],
     }
@@ -1052,13 +1058,13 @@ fn trains_well(settings: &Interpolate, done: &[DoneTrial]) -> Result<Claim> {
     for batch_size in settings.batch_sizes {
         let mut of_size = Vec::new();
         for trial in done {
-            if matches!(&trial.trial, Trial::Training(training) if training.batch_size == batch_size) {
+            if matches!(&trial.trial, Trial::Training(training) if training.fit.batch_size == batch_size) {
                 of_size.push(trial.record.after_training("final_test_accuracy")?);
             }
         }
         accuracies.push(Quantity::new(format!("test accuracy with batch {batch_size}"), of_size).range([0.0, 1.0]));
     }
-    let claim = Claim::bounded(
+    let claim = Claim::interval(
         "interpolate-both-train-well",
         &format!("Both batch sizes train well: to a test accuracy of at least {GOOD}."),
         SEEDS,
@@ -1140,7 +1146,7 @@ fn barrier_between(lines: &[Line]) -> Claim {
         0 => String::new(),
         n => format!("Mean barrier of the train loss: {}.", cell(of_losses.iter().sum::<f64>() / n as f64)),
     };
-    Claim::bounded(
+    Claim::interval(
         "interpolate-barrier",
         &format!(
             "A barrier lies on the line between the two solutions: the train error rises by at least {ERROR_BARRIER} \
@@ -1182,7 +1188,7 @@ fn around_claims(settings: &Interpolate, around: &[Around]) -> Vec<Claim> {
     let mut claims = Vec::new();
     if let Some(epsilon) = settings.epsilons.first() {
         claims.push(
-            Claim::ordered(
+            Claim::compared(
                 "interpolate-small-batch-flatter",
                 "Small batches end in flatter minima than large ones.",
                 SEEDS,
@@ -1197,7 +1203,7 @@ fn around_claims(settings: &Interpolate, around: &[Around]) -> Vec<Claim> {
     }
     if settings.directions > 0 {
         claims.push(
-            Claim::ordered(
+            Claim::compared(
                 "interpolate-slices-flatter",
                 "Along filter-normalised random directions the small-batch minimum is the flatter one.",
                 SEEDS,
@@ -1229,7 +1235,7 @@ fn around_claims(settings: &Interpolate, around: &[Around]) -> Vec<Claim> {
             .collect();
         let bounds = ABOUT.map(|share| share * f64::from(CLASSES));
         claims.push(
-            Claim::bounded(
+            Claim::interval(
                 "interpolate-outliers-classes",
                 &format!(
                     "The Hessian has about as many outliers as there are classes: {} to {}.",

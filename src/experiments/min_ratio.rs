@@ -195,15 +195,17 @@ impl TrialTrait for Trial {
 
 // ----------------------------------------------------------------------------- record and run
 
+crate::settings_as_before!(MinRatio);
+
 impl Experiment for MinRatio {
     const NAME: &'static str = "min-ratio";
     const ABOUT: &'static str = "The Hessian's eigenvalues where trainings end (task 2-3)";
     const SETTINGS: &'static str = include_str!("../../experiments/min-ratio.toml");
     const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[
-        function::FUNCTION_FLAG,
-        function::DOMAIN_FLAG,
-        function::MODEL_FLAG,
+        crate::study::FUNCTION_FLAG,
+        crate::study::DOMAIN_FLAG,
+        crate::study::WIDTHS_FLAG,
         TRAININGS_FLAG,
         Flag {
             name: "warm",
@@ -990,7 +992,7 @@ fn claims(settings: &MinRatio, done: &[DoneTrial]) -> Vec<Claim> {
         let groups = groups(settings, done.iter().map(|trial| trial.trial.seed).zip(high));
         let shares = groups.iter().map(|high| high.iter().filter(|high| **high).count() as f64 / high.len() as f64);
         let quantity = Quantity::new("share of stages with a high loss", shares.collect()).range([0.0, 1.0]);
-        Claim::bounded(id, &statement, SEEDS, &[quantity], Claimed::AtMost(A_COUPLE), &criterion)
+        Claim::interval(id, &statement, SEEDS, &[quantity], Claimed::AtMost(A_COUPLE), &criterion)
     } else {
         Claim::of_share(id, &statement, TRAININGS, (count, high.len()), Claimed::AtMost(A_COUPLE), &criterion)
     });
@@ -1032,7 +1034,7 @@ fn correlation_claim(
         let trends = groups(settings, all).iter().map(|of_group| trend(of_group)).collect();
         let name = format!("Spearman's correlation of {of} over the stages of one training");
         let quantity = Quantity::new(name.clone(), trends).range([-1.0, 1.0]);
-        Claim::bounded(id, statement, SEEDS, &[quantity], claimed, &name)
+        Claim::interval(id, statement, SEEDS, &[quantity], claimed, &name)
     } else {
         let pairs: Vec<(f64, f64)> = all.iter().map(|(_, pair)| *pair).collect();
         Claim::correlated(id, statement, (TRAININGS, pairs.len()), of, &pairs, claimed)

@@ -5,12 +5,14 @@ use crate::data::batches::{DataSpec, DatasetName, Samples, grey};
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Content, Figure, HeatMap, Images as ImageGrid, Panel};
 use crate::study::claim::{Claim, Claimed, Quantity, SEEDS};
+use crate::study::models_flag;
+use crate::study::old::{Curve, ends, panel};
 use crate::study::seeds;
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Record as RecordTrait, Records, Size,
     cell, check,
 };
-use crate::tasks::classifier::{ClassifierTraining, Curve, ends, models_flag, panel};
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,8 @@ impl RecordTrait for Record {
 const CLASSES: usize = 10;
 /// Misclassified digits that are kept.
 const KEPT: usize = 20;
+
+crate::settings_as_before!(MnistCnn);
 
 impl Experiment for MnistCnn {
     const NAME: &'static str = "mnist-cnn";
@@ -134,11 +138,13 @@ impl MnistCnn {
     fn trial(&self, model: &Classifier, seed: u64) -> ClassifierTraining {
         ClassifierTraining {
             model: model.clone(),
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate,
-            batch_size: self.batch_size,
-            shuffle: self.shuffle,
-            epochs: self.epochs,
+            fit: MiniBatch {
+                optimizer: self.optimizer,
+                learning_rate: self.learning_rate,
+                batch_size: self.batch_size,
+                shuffle: self.shuffle,
+                epochs: self.epochs,
+            },
             seed,
         }
     }
@@ -342,7 +348,7 @@ fn claims(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         }
     }
     if !pairs.is_empty() {
-        claims.push(Claim::ordered(
+        claims.push(Claim::compared(
             "mnist-cnn-larger-is-better",
             "The larger the model, the lower the training loss and the higher the accuracy, from the first epoch on.",
             SEEDS,
@@ -368,7 +374,7 @@ fn overfitting(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Claim> {
         let name = format!("gap of {}", named.label());
         gaps.push(Quantity::new(name, of_model).range([-1.0, 1.0]).further_half(half));
     }
-    Ok(Claim::bounded(
+    Ok(Claim::interval(
         "mnist-cnn-little-overfitting",
         &format!("There is little overfitting: train and test accuracy are less than {LITTLE} apart."),
         SEEDS,

@@ -9,13 +9,15 @@ use crate::data::batches::{DataSpec, DatasetName};
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::study::claim::{Claim, Claimed, Quantity, SEEDS, Verdict};
+use crate::study::models_flag;
 use crate::study::number::significant;
-use crate::study::seeds::{self, together, together_at_points};
+use crate::study::old::{Curve, panel};
+use crate::study::seeds::{self, means_at_points, means_over_epochs};
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Size, Trial as TrialTrait,
     cell, check,
 };
-use crate::tasks::classifier::{ClassifierTraining, Curve, models_flag, panel};
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -75,6 +77,8 @@ impl TrialTrait for Trial {
         self.training.cost()
     }
 }
+
+crate::settings_as_before!(ParamsSweep);
 
 impl Experiment for ParamsSweep {
     const NAME: &'static str = "params-sweep";
@@ -168,11 +172,13 @@ impl ParamsSweep {
     fn trial(&self, model: &Classifier, label_noise: Option<f64>, seed: u64) -> Trial {
         let training = ClassifierTraining {
             model: model.clone(),
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate,
-            batch_size: self.batch_size,
-            shuffle: self.shuffle,
-            epochs: self.epochs,
+            fit: MiniBatch {
+                optimizer: self.optimizer,
+                learning_rate: self.learning_rate,
+                batch_size: self.batch_size,
+                shuffle: self.shuffle,
+                epochs: self.epochs,
+            },
             seed,
         };
         Trial { label_noise, test_every: self.test_every, training }
@@ -236,7 +242,7 @@ fn size_figure(settings: &ParamsSweep, done: &[DoneTrial], data: &str) -> Result
                 all.push(Series::new("", Color::Cycle(color), of_all).mark(Mark::Points));
             }
         }
-        let mut series = together_at_points(series);
+        let mut series = means_at_points(series);
         series.extend(all);
         panels.push(Panel::plot("", Axis::linear("parameters"), y, series));
     }
@@ -328,7 +334,7 @@ fn claims(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Vec<Claim>> {
         left.push(Quantity::new(words, shares));
     }
     Ok(vec![
-        Claim::bounded(
+        Claim::interval(
             "params-sweep-improves",
             "Up to about 10000 parameters loss falls and accuracy rises with size.",
             SEEDS,
@@ -336,7 +342,7 @@ fn claims(settings: &ParamsSweep, done: &[DoneTrial]) -> Result<Vec<Claim>> {
             Claimed::Above(0.0),
             "Spearman's correlation of size and each of loss and accuracy, final, within a seed, up to 10000 parameters",
         ),
-        Claim::bounded(
+        Claim::interval(
             "params-sweep-levels-off",
             &format!(
                 "Beyond 10000 parameters both level off: what a parameter changes there is less than {LITTLE} of what it \
@@ -481,7 +487,7 @@ fn descent_figure(settings: &ParamsSweep, levels: &[Level], data: &str) -> Figur
                 series.push(Series::new(label, Color::Cycle(color), points).mark(Mark::LinePoints));
             }
         }
-        let panel = Panel::plot(title, Axis::log("parameters"), y, together_at_points(series));
+        let panel = Panel::plot(title, Axis::log("parameters"), y, means_at_points(series));
         panels.push(panel.rules(rules(samples, levels)));
     }
     Figure {
@@ -547,8 +553,13 @@ fn epochs_figure(settings: &ParamsSweep, levels: &[Level], done: &[DoneTrial], d
         ),
         columns: 2,
         panels: vec![
-            Panel::plot("Test", Axis::log("epoch"), Axis::linear("test error"), together(test)),
-            Panel::plot("ClassifierTraining", Axis::log("epoch"), Axis::linear("training error"), together(train)),
+            Panel::plot("Test", Axis::log("epoch"), Axis::linear("test error"), means_over_epochs(test)),
+            Panel::plot(
+                "ClassifierTraining",
+                Axis::log("epoch"),
+                Axis::linear("training error"),
+                means_over_epochs(train),
+            ),
         ],
     })
 }
@@ -558,7 +569,7 @@ fn descent_claim(level: &Level) -> Claim {
     let mean_error = mean_of(&level.test_error);
     let (found, threshold) = (bump(&mean_error), level.threshold());
     let heights = heights(&level.test_error);
-    let mut claim = Claim::bounded(
+    let mut claim = Claim::interval(
         &format!("params-sweep-double-descent-{}", (level.noise * 1e8).round() / 1e6),
         &format!(
             "With {} the test error falls, rises to a peak of at least {SMALLEST_BUMP} near the interpolation threshold \
@@ -634,7 +645,7 @@ fn improves_claim(levels: &[Level]) -> Claim {
         });
         correlations.push(Quantity::new(noise_name(level.noise), trends.collect()).range([-1.0, 1.0]));
     }
-    Claim::bounded(
+    Claim::interval(
         "params-sweep-improves",
         "Up to about 10000 parameters loss falls and accuracy rises with size.",
         SEEDS,
@@ -655,7 +666,7 @@ fn levels_off_claim(levels: &[Level]) -> Claim {
             changes.push(Quantity::new(name, ratios).shown_as(|power| 10f64.powf(power)));
         }
     }
-    Claim::bounded(
+    Claim::interval(
         "params-sweep-levels-off",
         &format!("Beyond 10000 parameters both level off: they change by less than a factor of {LEVEL_FACTOR}."),
         SEEDS,

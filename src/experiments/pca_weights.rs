@@ -11,12 +11,14 @@ use crate::model::Classifier;
 use crate::objective::CrossEntropy;
 use crate::plot::{Axis, Color, Contours, Figure, Mark, Panel, Series};
 use crate::study::claim::{Claim, TRAININGS};
-use crate::study::seeds::{self, together};
+use crate::study::model_flag;
+use crate::study::old::{Curve, panel};
+use crate::study::seeds::{self, means_over_epochs};
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Size,
     TRAININGS_FLAG, Trial as TrialTrait, cell, check,
 };
-use crate::tasks::classifier::{ClassifierTraining, Curve, model_flag, panel};
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use crate::train::OptimizerName;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -133,6 +135,8 @@ impl TrialTrait for Trial {
 
 /// The parts of the weights that are analysed, by their names in records and figures.
 const PARTS: [(&str, &str); 2] = [("fc1", "First layer's weights"), ("full", "All weights and biases")];
+
+crate::settings_as_before!(PcaWeights);
 
 impl Experiment for PcaWeights {
     const NAME: &'static str = "pca-weights";
@@ -429,11 +433,13 @@ impl PcaWeights {
     fn training(&self, seed: u64) -> ClassifierTraining {
         ClassifierTraining {
             model: self.model.clone(),
-            optimizer: self.optimizer,
-            learning_rate: self.learning_rate,
-            batch_size: self.batch_size,
-            shuffle: self.shuffle,
-            epochs: self.epochs,
+            fit: MiniBatch {
+                optimizer: self.optimizer,
+                learning_rate: self.learning_rate,
+                batch_size: self.batch_size,
+                shuffle: self.shuffle,
+                epochs: self.epochs,
+            },
             seed,
         }
     }
@@ -666,7 +672,7 @@ fn plane_figure(surfaces: &[Surface], data: &str) -> Figure {
                 series.push(Series::new(label, Color::Cycle(color), points).mark(mark));
             }
         }
-        Panel::plot("", Axis::linear("epoch"), y, together(series))
+        Panel::plot("", Axis::linear("epoch"), y, means_over_epochs(series))
     };
     Figure {
         name: "plane".into(),

@@ -9,12 +9,14 @@ use crate::data::batches::{DataSpec, DatasetName};
 use crate::model::Classifier;
 use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
 use crate::study::claim::{Claim, Claimed, Quantity, SEEDS, Unit};
-use crate::study::seeds::{self, together_at_points};
+use crate::study::model_flag;
+use crate::study::old::{Curve, ends, panel};
+use crate::study::seeds::{self, means_at_points};
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Size, Trial as TrialTrait,
     cell, check,
 };
-use crate::tasks::classifier::{ClassifierTraining, Curve, ends, model_flag, panel};
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use crate::train::{OptimizerName, measure};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -141,11 +143,13 @@ impl TrialTrait for Trial {
 
     fn cost(&self) -> f64 {
         // Small batches take longer for the same samples.
-        self.training.cost() * (1.0 + 32.0 / f64::from(self.training.batch_size))
+        self.training.cost() * (1.0 + 32.0 / f64::from(self.training.fit.batch_size))
     }
 }
 
 // ----------------------------------------------------------------------------- record and run
+
+crate::settings_as_before!(Sensitivity);
 
 impl Experiment for Sensitivity {
     const NAME: &'static str = "sensitivity";
@@ -229,7 +233,7 @@ impl Experiment for Sensitivity {
         }
         let probe = test.narrow(0, 0, trial.probe_size as i64);
         let (objective, mut record) = training.run_tested_every(1, cx, &train, |cx, _, objective, series| {
-            let (theta, batch_size) = (objective.theta(), i64::from(training.batch_size));
+            let (theta, batch_size) = (objective.theta(), i64::from(training.fit.batch_size));
             let input_gradient = input_gradient_norm(model, theta, &test, batch_size, || cx.check_stop())?;
             measure(series, INPUT_GRADIENT, input_gradient);
             measure(series, JACOBIAN, jacobian_norm(model, theta, &probe, || cx.check_stop())?);
@@ -263,11 +267,13 @@ impl Sensitivity {
     fn trial(&self, recipe: &Recipe, seed: u64) -> Trial {
         let training = ClassifierTraining {
             model: recipe.model.as_ref().unwrap_or(&self.model).clone(),
-            optimizer: recipe.optimizer,
-            learning_rate: recipe.learning_rate,
-            batch_size: recipe.batch_size,
-            shuffle: self.shuffle,
-            epochs: self.epochs,
+            fit: MiniBatch {
+                optimizer: recipe.optimizer,
+                learning_rate: recipe.learning_rate,
+                batch_size: recipe.batch_size,
+                shuffle: self.shuffle,
+                epochs: self.epochs,
+            },
             seed,
         };
         let fitted = (self.fitted > 0.0).then_some(self.fitted);
@@ -290,7 +296,7 @@ impl Sensitivity {
         let training = &trial.training;
         let is_of = |recipe: &Recipe| {
             (recipe.batch_size, recipe.way(), recipe.random_labels)
-                == (training.batch_size, (training.optimizer, training.learning_rate), trial.random_labels)
+                == (training.fit.batch_size, (training.fit.optimizer, training.fit.learning_rate), trial.random_labels)
                 && *recipe.model.as_ref().unwrap_or(&self.model) == training.model
         };
         self.trainings.iter().position(is_of).unwrap_or(0)
@@ -328,7 +334,7 @@ fn report(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Findings> {
         let training = &trial.trial.training;
         let mut row = vec![
             trial.label.clone().into(),
-            format!("{} {:e}", training.optimizer.name(), training.learning_rate).into(),
+            format!("{} {:e}", training.fit.optimizer.name(), training.fit.learning_rate).into(),
             Cell::Seed(training.seed),
         ];
         for name in FINAL {
@@ -376,9 +382,9 @@ fn training_figure(trial: &DoneTrial, data: &str) -> Result<Figure> {
         name: format!("training-{}", trial.label),
         title: format!(
             "Batch size {}, {} {:e}, {data}",
-            training.batch_size,
-            training.optimizer.name(),
-            training.learning_rate
+            training.fit.batch_size,
+            training.fit.optimizer.name(),
+            training.fit.learning_rate
         ),
         caption: format!(
             "Loss and accuracy (left axes) on the training images (means while training) and test images of {data}, \
@@ -442,8 +448,8 @@ fn overview(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Fi
                     let mut points = Vec::new();
                     for trial in done.iter().filter(|trial| trial.trial.seed() == seed) {
                         let training = &trial.trial.training;
-                        if (training.optimizer, training.learning_rate) == (optimizer, learning_rate) {
-                            points.push((f64::from(training.batch_size), trial.record.after_training(name)?));
+                        if (training.fit.optimizer, training.fit.learning_rate) == (optimizer, learning_rate) {
+                            points.push((f64::from(training.fit.batch_size), trial.record.after_training(name)?));
                         }
                     }
                     points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -467,7 +473,7 @@ fn overview(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Fi
                 }
             }
         }
-        panels.push(Panel::plot("", Axis::log("batch size"), y, together_at_points(series)));
+        panels.push(Panel::plot("", Axis::log("batch size"), y, means_at_points(series)));
     }
     Ok(Figure {
         name: "overview".into(),
@@ -679,7 +685,7 @@ fn configuration_claims(configurations: &[Configuration]) -> Vec<Claim> {
             "Also among networks that have fitted the true labels: the more sensitive, the larger the gap.",
             Some(false),
         ),
-        Claim::ordered(
+        Claim::compared(
             "sensitivity-random-labels",
             "Networks that fit random labels are more sensitive than those that fit the true ones (Novak et al. 2018).",
             CONFIGURATIONS,
@@ -687,7 +693,7 @@ fn configuration_claims(configurations: &[Configuration]) -> Vec<Claim> {
             "the Jacobian's norm, of configurations that differ in nothing but their labels",
         )
         .differing_from(NOVAK),
-        Claim::ordered(
+        Claim::compared(
             "sensitivity-rises-with-batch-size",
             "The larger the batch, the more sensitive the network (Novak et al. 2018: full batches give the most sensitive).",
             CONFIGURATIONS,
@@ -764,7 +770,7 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
             &|trial| {
                 let first = ends(&trial.record, "train_loss")?.0;
                 let ratio = trial.record.after_training("final_train_loss")? / first;
-                Ok((trial.trial.training.optimizer == OptimizerName::Adam).then_some(ratio))
+                Ok((trial.trial.training.fit.optimizer == OptimizerName::Adam).then_some(ratio))
             },
         )?,
         claim(
@@ -778,7 +784,7 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
             &|trial| {
                 let first = ends(&trial.record, "train_accuracy")?.0;
                 let rise = trial.record.after_training("final_train_accuracy")? - first;
-                Ok((trial.trial.training.optimizer == OptimizerName::Sgd).then_some(rise))
+                Ok((trial.trial.training.fit.optimizer == OptimizerName::Sgd).then_some(rise))
             },
         )?,
         claim(
@@ -804,7 +810,7 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
                 "The larger the batch, the less sensitive the network.",
                 "Spearman's correlation of the batch size and the Jacobian norm within a seed",
                 Claimed::Below(0.0),
-                |trial, norm| Ok((f64::from(trial.trial.training.batch_size), norm)),
+                |trial, norm| Ok((f64::from(trial.trial.training.fit.batch_size), norm)),
             ),
         ] {
             let mut trends = Vec::new();
@@ -816,7 +822,7 @@ fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
                 trends.push(if pairs.len() == settings.trainings.len() { trend(&pairs) } else { f64::NAN });
             }
             let quantity = Quantity::new(name, trends).range([-1.0, 1.0]);
-            claims.push(Claim::bounded(id, statement, SEEDS, &[quantity], claimed, name));
+            claims.push(Claim::interval(id, statement, SEEDS, &[quantity], claimed, name));
         }
     }
     Ok(claims)

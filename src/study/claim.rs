@@ -2,8 +2,8 @@
 //! and this file alone the verdict. Knows numbers, no study, no record and no file.
 //!
 //! - [`Claim::counted`]: it holds or not in each case; an exact sign test decides;
-//! - [`Claim::ordered`]: one number is lower than another in each case; sign tests decide;
-//! - [`Claim::bounded`]: a mean over cases lies on one side of a bound, or within two; its interval decides;
+//! - [`Claim::compared`]: one number is lower than another in each case; sign tests decide;
+//! - [`Claim::interval`]: a mean over cases lies on one side of a bound, or within two; its interval decides;
 //! - [`Claim::correlated`] and [`Claim::of_share`]: the same of a rank correlation and of a share.
 //!
 //! A case is a training, or all of one seed: never a step of a training, nor a sample. Fewer than [`FEWEST`]
@@ -140,6 +140,15 @@ impl Claimed {
         }
     }
 
+    /// The one bound, or the upper of two.
+    #[must_use]
+    pub fn upper_bound(self) -> f64 {
+        match self {
+            Self::Above(bound) | Self::AtLeast(bound) | Self::AtMost(bound) | Self::Below(bound) => bound,
+            Self::Within([_, highest]) => highest,
+        }
+    }
+
     /// How far a number lies to the side that speaks against it, for a choice of the worst.
     fn against(self, value: f64) -> f64 {
         match self {
@@ -258,7 +267,7 @@ impl Claim {
     /// where all are as claimed at [`LEVEL`], refuted where one is the opposite at its share of it (Bonferroni). The
     /// effect is the smallest of the comparisons' mean log₁₀ ratios.
     #[must_use]
-    pub fn ordered(id: &str, statement: &str, unit: Unit, pairs: &[PairedComparison], criterion: &str) -> Self {
+    pub fn compared(id: &str, statement: &str, unit: Unit, pairs: &[PairedComparison], criterion: &str) -> Self {
         let verdict = if pairs.is_empty() {
             Verdict::Inconclusive
         } else if pairs.iter().all(|pair| pair.p_as_claimed < LEVEL) {
@@ -290,7 +299,7 @@ impl Claim {
     /// where the intervals of all do (Student's t over cases, together 95 %), refuted where one lies elsewhere. A
     /// quantity that is no number in some case has no interval. The effect is the one that speaks most against it.
     #[must_use]
-    pub fn bounded(
+    pub fn interval(
         id: &str,
         statement: &str,
         unit: Unit,
@@ -566,7 +575,7 @@ mod tests {
             (vec![pair(0, 6, 0), pair(5, 0, 0), pair(5, 0, 0)], Refuted),
             (vec![pair(0, 6, 0), pair(5, 0, 0), pair(5, 0, 0), pair(5, 0, 0)], Inconclusive),
         ] {
-            let claim = Claim::ordered("id", "a, then b.", SEEDS, &pairs, "losses");
+            let claim = Claim::compared("id", "a, then b.", SEEDS, &pairs, "losses");
             assert_eq!(claim.verdict, verdict, "{}", claim.detail);
         }
         // Unknown numbers count against either.
@@ -575,7 +584,7 @@ mod tests {
             let high: Vec<(u64, f64)> = (0..10).map(|seed| (seed, 2.0)).collect();
             let verdict = |a, b| {
                 let pair = PairedComparison::of_numbers(("a", a), ("b", b));
-                Claim::ordered("id", "a, then b.", SEEDS, &[pair], "numbers").verdict
+                Claim::compared("id", "a, then b.", SEEDS, &[pair], "numbers").verdict
             };
             [verdict(&low, &high), verdict(&high, &low)]
         };
@@ -588,7 +597,7 @@ mod tests {
     #[test]
     fn an_order_shows_its_weakest_link() {
         let half = PairedComparison { log10_ratio: None, ..pair(5, 0, 0) };
-        let claim = |pairs: &[PairedComparison]| Claim::ordered("id", "a, then b.", SEEDS, pairs, "losses");
+        let claim = |pairs: &[PairedComparison]| Claim::compared("id", "a, then b.", SEEDS, pairs, "losses");
         let effect = claim(&[half, pair(5, 0, 0), pair(5, 0, 5)]).effect.unwrap();
         assert!((effect.effect - 2f64.log10() / 2.0).abs() < 1e-12 && effect.n == 10);
         assert_eq!(effect.effect_of, "mean log₁₀ of b by a, paired (Student's t over seeds)");
@@ -676,10 +685,10 @@ mod tests {
         assert_eq!([AtMost(-2.0), Below(-2.0), Above(-2.0)].map(worst), [2.0, 2.0, -3.0].map(Some));
     }
 
-    fn bounded(quantities: &[&[f64]], claimed: Claimed) -> Claim {
+    fn interval(quantities: &[&[f64]], claimed: Claimed) -> Claim {
         let quantities: Vec<Quantity> =
             quantities.iter().enumerate().map(|(i, values)| Quantity::new(format!("q{i}"), values.to_vec())).collect();
-        Claim::bounded("id", "It is so.", SEEDS, &quantities, claimed, "what is measured")
+        Claim::interval("id", "It is so.", SEEDS, &quantities, claimed, "what is measured")
     }
 
     #[test]
@@ -709,17 +718,17 @@ mod tests {
             (&[&[1.5, 2.0, 2.0, 2.0, 2.5], &[2.0; 4]], Inconclusive),
             (&[&[1.5, 2.0, 2.0, 2.0, 2.5], &[0.0; 5]], Refuted),
         ] {
-            assert_eq!(bounded(quantities, above).verdict, verdict, "{quantities:?}");
+            assert_eq!(interval(quantities, above).verdict, verdict, "{quantities:?}");
         }
         // A mean whose interval holds 0 supports no absence: it must lie inside.
         let within = Claimed::Within([-0.5, 0.5]);
-        assert_eq!(bounded(&[&[-1.0, 0.0, 0.0, 0.0, 1.0]], within).verdict, Inconclusive);
-        assert_eq!(bounded(&[&[-0.1, 0.0, 0.0, 0.0, 0.1]], within).verdict, Supported);
+        assert_eq!(interval(&[&[-1.0, 0.0, 0.0, 0.0, 1.0]], within).verdict, Inconclusive);
+        assert_eq!(interval(&[&[-0.1, 0.0, 0.0, 0.0, 0.1]], within).verdict, Supported);
     }
 
     #[test]
     fn the_effect_of_a_mean_is_the_one_that_speaks_most_against_it() {
-        let claim = bounded(&[&[1.0, 2.0, 3.0, 4.0, 5.0], &[1.0, 1.5, 2.0, 2.5, 3.0]], Claimed::Above(1.0));
+        let claim = interval(&[&[1.0, 2.0, 3.0, 4.0, 5.0], &[1.0, 1.5, 2.0, 2.5, 3.0]], Claimed::Above(1.0));
         let effect = claim.effect.unwrap();
         // scipy.stats.t.interval(1 - 0.05 / 2, 4, 2, scipy.stats.sem([1, 1.5, 2, 2.5, 3]))
         let ends = effect.interval.unwrap();
@@ -732,18 +741,18 @@ mod tests {
              level: 0.05, from 5 seeds on"
         );
         assert_eq!(claim.evidence["values"]["q1"][1], 1.5);
-        let most = bounded(&[&[1.0, 1.0], &[5.0, 5.0]], Claimed::AtMost(1.0));
+        let most = interval(&[&[1.0, 1.0], &[5.0, 5.0]], Claimed::AtMost(1.0));
         assert!(most.lacks_seeds() && most.cases == (SEEDS, 2));
         assert_eq!(most.effect.unwrap().effect, 5.0);
         assert_eq!(most.detail, "Q0: 1 (1 to 1); q1: 5 (5 to 5). 2 seeds decide nothing: try --repeats 5.");
         assert_eq!(
-            bounded(&[&[3.0]], Claimed::AtMost(1.0)).detail,
+            interval(&[&[3.0]], Claimed::AtMost(1.0)).detail,
             "Q0: 3. One seed decides nothing: try --repeats 5."
         );
-        assert_eq!(bounded(&[&[]], Claimed::AtMost(1.0)).detail, "No seeds to say it of.");
-        let rule = bounded(&[&[3.0]], Claimed::AtMost(1.0)).evidence["rule"].clone();
+        assert_eq!(interval(&[&[]], Claimed::AtMost(1.0)).detail, "No seeds to say it of.");
+        let rule = interval(&[&[3.0]], Claimed::AtMost(1.0)).evidence["rule"].clone();
         assert!(rule.as_str().unwrap().contains("of the mean (Student's t);"), "{rule}");
-        let unknown = bounded(&[&[1.0, NAN, f64::INFINITY, 1.0, 1.0], &[1.0; 5]], Claimed::AtMost(1.0));
+        let unknown = interval(&[&[1.0, NAN, f64::INFINITY, 1.0, 1.0], &[1.0; 5]], Claimed::AtMost(1.0));
         assert_eq!(unknown.detail, "Q0: no finite number in 2 of 5 seeds; q1: 1 (1 to 1); 5 seeds.");
         assert_eq!(unknown.effect.unwrap().effect_of, "q1, mean (Student's t over seeds)");
     }
@@ -751,7 +760,7 @@ mod tests {
     #[test]
     fn quantities_have_ends_further_errors_and_another_scale() {
         let claim =
-            |quantity: Quantity| Claim::bounded("id", "It is so.", SEEDS, &[quantity], Claimed::AtLeast(0.0), "it");
+            |quantity: Quantity| Claim::interval("id", "It is so.", SEEDS, &[quantity], Claimed::AtLeast(0.0), "it");
         let values = || vec![0.0, 0.0, 0.0, 0.0, 1.0];
         let ends = |claim: &Claim| claim.effect.clone().unwrap().interval.unwrap();
         let plain = claim(Quantity::new("q", values()));
@@ -849,7 +858,7 @@ mod tests {
 
     #[test]
     fn short_trainings_refute_nothing() {
-        let claim = |verdict| Claim { verdict, ..bounded(&[&[1.0; 5]], Claimed::AtLeast(2.0)) };
+        let claim = |verdict| Claim { verdict, ..interval(&[&[1.0; 5]], Claimed::AtLeast(2.0)) };
         for (verdict, is_short, expected) in [
             (Refuted, true, Inconclusive),
             (Refuted, false, Refuted),
@@ -864,7 +873,7 @@ mod tests {
 
     #[test]
     fn claims_take_further_evidence_and_words() {
-        let claim = bounded(&[], Claimed::Above(0.0))
+        let claim = interval(&[], Claimed::Above(0.0))
             .and("ends", vec![1.0, 2.0])
             .noting("More.")
             .noting("")

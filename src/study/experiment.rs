@@ -4,12 +4,14 @@
 use super::context::Context;
 use super::findings::Findings;
 use super::flags::Flag;
+use super::group::Settings;
 use super::measurements::Measurements;
 use crate::data::batches::DataSpec;
 use crate::store::fingerprint::Fingerprint;
 use anyhow::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Raised when the mathematics changes that all studies share, such as that of the kernels, so that no older
@@ -37,12 +39,13 @@ pub(super) fn shared_version() -> u32 {
 }
 
 /// One subcommand. The value is its settings, read from its TOML file.
-pub trait Experiment: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Experiment: Settings + Serialize + Send + Sync + 'static {
     /// Subcommand, and TOML file under `experiments/`.
     const NAME: &'static str;
     /// One line of `hw1 --help`.
     const ABOUT: &'static str;
-    /// `include_str!` of the TOML file: every setting with its default, and the presets.
+    /// `include_str!` of the TOML file: every setting with its default, the presets, and the words of figures and
+    /// claims.
     const SETTINGS: &'static str;
     /// Raised when the mathematics of this study alone changes, so that older records of it no longer count;
     /// [`SHARED_VERSION`] where that of all studies does.
@@ -131,6 +134,14 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// The records of a study, in declared order.
 pub struct Records<E: Experiment>(pub Vec<Done<E>>);
 
+impl<E: Experiment> Deref for Records<E> {
+    type Target = [Done<E>];
+
+    fn deref(&self) -> &[Done<E>] {
+        &self.0
+    }
+}
+
 /// A finished trial.
 pub struct Done<E: Experiment> {
     /// For trials that build on this one.
@@ -138,4 +149,17 @@ pub struct Done<E: Experiment> {
     pub label: String,
     pub trial: E::Trial,
     pub record: Arc<E::Record>,
+}
+
+impl<E: Experiment> Done<E> {
+    /// The numbers of its record.
+    #[must_use]
+    pub fn measured(&self) -> &Measurements {
+        self.record.measurements()
+    }
+
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.trial.seed()
+    }
 }

@@ -1,8 +1,12 @@
 //! What the records of a study show together: a table, sentences, figures and claims.
 
 use super::claim::Claim;
+use super::experiment::Experiment;
 use super::number::significant;
-use crate::plot::Figure;
+use super::table::Table;
+use super::text::{Caption, Stated, Texts, With};
+use crate::plot::{Figure, Panel};
+use anyhow::Result;
 use serde_json::Value;
 use std::fmt;
 
@@ -18,6 +22,51 @@ pub struct Findings {
     /// Results over all trials, for metrics.json.
     pub summary: serde_json::Map<String, Value>,
     pub claims: Vec<Claim>,
+    /// What stands in words in the study's TOML file.
+    pub texts: Texts,
+}
+
+impl Findings {
+    /// Nothing yet but what the report gives for these settings.
+    ///
+    /// # Errors
+    /// Where the texts of the study's TOML file cannot be read.
+    pub fn of<E: Experiment>(study: &E) -> Result<Self> {
+        let texts = Texts::of(study)?;
+        Ok(Self { notes: texts.reported_notes()?, texts, ..Self::default() })
+    }
+
+    /// With this table.
+    ///
+    /// # Errors
+    /// Where a record lacked what a column shows.
+    pub fn table<E: Experiment>(&mut self, table: Table<E>) -> Result<()> {
+        (self.columns, self.rows) = (table.columns, table.rows?);
+        Ok(())
+    }
+
+    /// With a figure of these panels, so many in a row, titled as `[figure.<key>]` says.
+    ///
+    /// # Errors
+    /// Where it says nothing.
+    pub fn figure(&mut self, key: &str, with: With, columns: usize, panels: Vec<Panel>) -> Result<()> {
+        let Caption { name, title, caption } = self.texts.figure(key, with)?;
+        self.figures.push(Figure { name, title, caption, columns, panels });
+        Ok(())
+    }
+
+    /// The claim `[claim.<key>]`, to be judged.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn claim(&self, key: &str, with: With) -> Result<Stated> {
+        self.texts.claim(key, with)
+    }
+
+    /// With a result over all trials.
+    pub fn summarise(&mut self, name: &str, value: impl Into<Value>) {
+        self.summary.insert(name.to_owned(), value.into());
+    }
 }
 
 /// A cell of a study's table.

@@ -41,22 +41,73 @@ impl Flag {
     }
 }
 
+impl Flag {
+    /// A flag of the text of a setting: `--name VALUE`.
+    #[must_use]
+    pub const fn new(name: &'static str, value_name: &'static str, setting: &'static str, help: &'static str) -> Self {
+        Self { name, value_name, setting, repeatable: false, parse: Self::text, help }
+    }
+
+    /// The same, given once for each entry of a list.
+    #[must_use]
+    pub const fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+
+    /// The same, whose text becomes a value so.
+    #[must_use]
+    pub const fn parsed(self, parse: fn(&str) -> Result<toml::Value, String>) -> Self {
+        Self { parse, ..self }
+    }
+}
+
 /// `--dataset`, of every study on digits.
-pub const DATASET_FLAG: Flag = Flag {
-    name: "dataset",
-    value_name: "NAME",
-    setting: "dataset",
-    repeatable: false,
-    parse: Flag::text,
-    help: "mnist, or synthetic: digits drawn by hw1 itself [default: mnist; synthetic in the smoke preset]",
-};
+pub const DATASET_FLAG: Flag = Flag::new(
+    "dataset",
+    "NAME",
+    "dataset",
+    "mnist, or synthetic: digits drawn by hw1 itself [default: mnist; synthetic in the smoke preset]",
+);
 
 /// `--trainings`, of every study of several trainings of one network.
-pub const TRAININGS_FLAG: Flag = Flag {
-    name: "trainings",
-    value_name: "N",
-    setting: "trainings",
-    repeatable: false,
-    parse: Flag::whole,
-    help: "Trainings, each from its own initial weights",
-};
+pub const TRAININGS_FLAG: Flag =
+    Flag::new("trainings", "N", "trainings", "Trainings, each from its own initial weights").parsed(Flag::whole);
+
+/// `--model`, of studies of one classifier.
+#[must_use]
+pub const fn model_flag(help: &'static str) -> Flag {
+    Flag::new("model", "LAYERS", "model", help)
+}
+
+/// `--model`, of studies of several classifiers.
+#[must_use]
+pub const fn models_flag(help: &'static str) -> Flag {
+    Flag::new("model", "LAYERS", "models", help).repeatable()
+}
+
+/// `--fn`, of studies of one function.
+pub const FUNCTION_FLAG: Flag = Flag::new(
+    "fn",
+    "FUNCTION",
+    "function",
+    "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" [default: the report's]",
+);
+
+/// `--domain`, of every study of functions.
+pub const DOMAIN_FLAG: Flag = Flag::new(
+    "domain",
+    "LOW:HIGH",
+    "domain",
+    "Range of x [default: the report's for a named function, -1:1 for an expression]",
+)
+.parsed(parse_domain);
+
+/// `--model`, of studies of one network on a function.
+pub const WIDTHS_FLAG: Flag = Flag::new("model", "WIDTHS", "model", "The network by its widths, like 1-64-64-1");
+
+fn parse_domain(text: &str) -> Result<toml::Value, String> {
+    let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    let (low, high): (f64, f64) =
+        ends.ok_or_else(|| format!("'{text}' is not a domain: write LOW:HIGH, as in -3:3"))?;
+    Ok(toml::Value::Array(vec![low.into(), high.into()]))
+}

@@ -77,6 +77,15 @@ impl Measurements {
         self.series.get(name).map(Vec::as_slice).with_context(|| format!("the record has no series '{name}'"))
     }
 
+    /// First and last value of a series; NaN where it is empty.
+    ///
+    /// # Errors
+    /// Where the record has no such series.
+    pub fn first_and_last(&self, name: &str) -> Result<(f64, f64)> {
+        let values = self.series(name)?;
+        Ok((values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN)))
+    }
+
     /// How many of its numbers are not finite (null in JSON).
     #[must_use]
     pub fn non_finite(&self) -> usize {

@@ -1,22 +1,100 @@
 //! What several seeds show together: curves as a mean with a band, table cells as a mean with its
 //! interval. Knows series and cells, no study.
 
+use super::check;
+use super::experiment::{Done, Experiment, Size, Trial as _};
+use super::findings::Cell;
 use crate::analysis::statistics::mean;
 use crate::plot::{Color, Mark, Series};
-use crate::study::Cell;
+use crate::settings;
+use anyhow::Result;
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
+
+settings! {
+    /// The seeds that a study runs.
+    #[derive(Clone, Copy, Debug, Serialize)]
+    pub struct Seeds {
+        /// The first.
+        pub seed: u64,
+        /// How many.
+        pub repeats: u64,
+    }
+}
+
+impl Seeds {
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(self) -> Result<(), String> {
+        check::seeds(self.seed, self.repeats)
+    }
+
+    #[must_use]
+    pub fn all(self) -> Range<u64> {
+        self.seed..self.seed + self.repeats
+    }
+
+    /// How many trials it is, so many of each seed.
+    #[must_use]
+    pub fn size(self, trials_a_seed: usize, smaller: &'static str) -> Size {
+        Size::of_seeds(self.repeats, trials_a_seed as u128, smaller)
+    }
+
+    /// A trial of each variant, seed after seed.
+    pub fn each<V, T>(self, variants: impl IntoIterator<Item = V> + Clone, trial: impl Fn(V, u64) -> T) -> Vec<T> {
+        let of_seed = |seed| variants.clone().into_iter().map(move |variant| (variant, seed));
+        self.all().flat_map(of_seed).map(|(variant, seed)| trial(variant, seed)).collect()
+    }
+
+    /// What a legend says of a trial: of the first seed its name, of the others nothing.
+    #[must_use]
+    pub fn legend(self, seed: u64, name: impl Into<String>) -> String {
+        if seed == self.seed { name.into() } else { String::new() }
+    }
+
+    /// The finished trials of each seed that has any, in their order.
+    pub fn groups<'a, E: Experiment>(
+        self,
+        done: impl IntoIterator<Item = &'a Done<E>> + Clone,
+    ) -> Vec<(u64, Vec<&'a Done<E>>)> {
+        let of_seed = |seed| {
+            let trials: Vec<_> = done.clone().into_iter().filter(|done| done.trial.seed() == seed).collect();
+            (!trials.is_empty()).then_some((seed, trials))
+        };
+        self.all().filter_map(of_seed).collect()
+    }
+
+    /// A number of each seed that has finished trials; NaN where it has fewer than `expected`: of what failed it
+    /// cannot be told.
+    ///
+    /// # Errors
+    /// Those of `number`.
+    pub fn numbers<'a, E: Experiment>(
+        self,
+        done: impl IntoIterator<Item = &'a Done<E>> + Clone,
+        expected: usize,
+        number: impl Fn(&[&'a Done<E>]) -> Result<f64>,
+    ) -> Result<Vec<f64>> {
+        let of_group = |(_, trials): (u64, Vec<&'a Done<E>>)| {
+            let number = number(&trials)?;
+            Ok(if trials.len() < expected { f64::NAN } else { number })
+        };
+        self.groups(done).into_iter().map(of_group).collect()
+    }
+}
 
 /// Series of one colour and mark are the same curve of several seeds, over epochs: they become one line, their
 /// mean at each epoch, on a band from the lowest to the highest. A seed whose training ended before the others
 /// stays where it was; values that are not finite are left out, and counted.
 #[must_use]
-pub fn together(series: Vec<Series>) -> Vec<Series> {
+pub fn means_over_epochs(series: Vec<Series>) -> Vec<Series> {
     averaged(series, true)
 }
 
 /// The same against something that is no epoch: a seed that has no point at an x has no part in the mean there.
 #[must_use]
-pub fn together_at_points(series: Vec<Series>) -> Vec<Series> {
+pub fn means_at_points(series: Vec<Series>) -> Vec<Series> {
     averaged(series, false)
 }
 
@@ -67,7 +145,7 @@ fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
     bands
 }
 
-/// What a caption says of curves that went through [`together`].
+/// What a caption says of curves that went through [`means_over_epochs`].
 #[must_use]
 pub fn caption(seeds: u64) -> String {
     match seeds {
@@ -156,7 +234,7 @@ mod tests {
     #[test]
     fn curves_of_one_colour_and_mark_are_one() {
         let line = |color, points: &[f64]| Series::over_epochs("a", Color::Cycle(color), 0, points);
-        let shown = together(vec![
+        let shown = means_over_epochs(vec![
             line(0, &[1.0, 4.0]),
             line(1, &[9.0]),
             line(0, &[3.0, 2.0, 6.0]),
@@ -176,13 +254,14 @@ mod tests {
         let line = |points: &[(f64, f64)]| Series::new("a", Color::Cycle(0), points.to_vec());
         // The first seed never got to x = 2, the second has no number at x = 1, points come in any order.
         let seeds = || vec![line(&[(0.0, 1.0), (1.0, 2.0)]), line(&[(2.0, 9.0), (0.0, 3.0), (1.0, f64::NAN)])];
-        let shown = together_at_points(seeds());
+        let shown = means_at_points(seeds());
         assert_eq!(shown[1].points, [(0.0, 2.0), (1.0, 2.0), (2.0, 9.0)]);
         assert_eq!(shown[1].not_finite(), 1);
         // Over epochs it stays where it was.
-        assert_eq!(together(seeds())[1].points, [(0.0, 2.0), (1.0, 2.0), (2.0, 5.5)]);
+        assert_eq!(means_over_epochs(seeds())[1].points, [(0.0, 2.0), (1.0, 2.0), (2.0, 5.5)]);
         // A hole in the middle is none of that.
-        let shown = together(vec![line(&[(0.0, 1.0), (2.0, 1.0)]), line(&[(0.0, 3.0), (1.0, 5.0), (2.0, 3.0)])]);
+        let shown =
+            means_over_epochs(vec![line(&[(0.0, 1.0), (2.0, 1.0)]), line(&[(0.0, 3.0), (1.0, 5.0), (2.0, 3.0)])]);
         assert_eq!(shown[1].points, [(0.0, 2.0), (1.0, 5.0), (2.0, 2.0)]);
     }
 

@@ -7,8 +7,8 @@
 //! defaults that come with a value of the experiment's variant key (`'*'` for any other value),
 //! `[preset.<name>]` and `[preset.<name>.variant.<value>]` change them for a preset.
 
+use super::{Experiment, MOST_TRIALS, Size, Study, Wrong};
 use crate::error::usage;
-use crate::study::{Experiment, MOST_TRIALS, Size, Study};
 use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -147,6 +147,10 @@ impl Base {
             E::SETTINGS.parse().with_context(|| format!("the built-in settings of {} do not parse", E::NAME))?;
         let variants = take_table(&mut top, "variant");
         let presets = take_table(&mut top, "preset");
+        // Words, no settings.
+        for texts in ["claim", "differs", "figure", "reported"] {
+            top.remove(texts);
+        }
         let in_variants = variants.values().filter_map(Value::as_table).flat_map(Table::keys);
         let keys = top.keys().chain(in_variants).cloned().collect();
         Ok(Self { top, variants, presets, keys })
@@ -181,9 +185,12 @@ fn chosen(variants: &Table, variant: Option<&str>) -> Table {
 fn study<E: Experiment>(mut defaults: Table, overrides: Table, trials: &mut u128) -> Result<E> {
     let examples = defaults.clone();
     defaults.extend(overrides);
-    let experiment: E = defaults.try_into().map_err(|error: toml::de::Error| {
-        usage(format!("settings of {}: {}{}", E::NAME, plain(error.message()), example(&error, &examples)))
-    })?;
+    let of_settings = |what: String| usage(format!("settings of {}: {what}", E::NAME));
+    let experiment =
+        E::read(&mut defaults).map_err(|wrong| of_settings(plain(&wrong.why) + &example(&wrong, &examples)))?;
+    if let Some(key) = defaults.keys().next() {
+        return Err(of_settings(format!("unknown field `{key}`")));
+    }
     let resolved = serde_json::to_value(&experiment)?;
     // Checks look at each of a list's entries beside the others.
     settings_of(&resolved).try_for_each(|(name, setting)| short(name, setting.as_array().map_or(0, Vec::len)))?;
@@ -231,16 +238,12 @@ fn plain(message: &str) -> String {
         })
 }
 
-/// Which key an error is about and what it could look like, where the error says.
-fn example(error: &toml::de::Error, examples: &Table) -> String {
+/// What the setting could look like, where the error does not say.
+fn example(wrong: &Wrong, examples: &Table) -> String {
     // Other errors are our own sentences and say all there is to say.
-    if !["invalid", "unknown variant"].iter().any(|start| error.message().starts_with(start)) {
-        return String::new();
-    }
-    let text = error.to_string();
-    let key = text.split("in `").nth(1).and_then(|rest| rest.split(['`', '.', '[']).next());
-    let value = key.and_then(|key| Some((key, examples.get(key)?)));
-    value.map(|(key, value)| format!(" for '{key}'; its default is {value}")).unwrap_or_default()
+    let is_serdes = ["invalid", "unknown variant"].iter().any(|start| wrong.why.starts_with(start));
+    let default = examples.get(wrong.key).filter(|_| is_serdes);
+    default.map(|value| format!(" for '{}'; its default is {value}", wrong.key)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -266,6 +269,8 @@ mod tests {
             0
         }
     }
+
+    crate::settings_as_before!(Toy);
 
     impl Experiment for Toy {
         const NAME: &'static str = "toy";

@@ -1,41 +1,44 @@
-//! What the studies on digits share: the settings of one training, its run and record, and the
-//! panels of its curves. Sits between the seam and the studies.
+//! A network learns to classify images in mini-batches: the settings of one training, its run and its record.
 
 use crate::data::batches::{Samples, TRAIN_SIZE};
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
-use crate::plot::{Axis, Color, Mark, Panel, Series};
+use crate::settings;
 use crate::store::checkpoint::Series as Numbers;
-use crate::study::seeds::together;
-use crate::study::{Context, Flag, Measurements, Trial, check, flag};
+use crate::study::{Context, Measurements, Trial, check, flag};
 use crate::train::{Curves, MiniBatches, OptimizerName, Testing, train_classifier};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use tch::Kind;
 
-/// `--model`, of studies on one network.
-#[must_use]
-pub const fn model_flag(help: &'static str) -> Flag {
-    Flag { name: "model", value_name: "LAYERS", setting: "model", repeatable: false, parse: Flag::text, help }
-}
-
-/// `--model`, of studies on several networks.
-#[must_use]
-pub const fn models_flag(help: &'static str) -> Flag {
-    Flag { setting: "models", repeatable: true, ..model_flag(help) }
-}
-
 /// One training of one classifier in mini-batches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClassifierTraining {
     pub model: Classifier,
-    pub optimizer: OptimizerName,
-    pub learning_rate: f64,
-    pub batch_size: u32,
-    pub shuffle: bool,
-    pub epochs: u64,
+    #[serde(flatten)]
+    pub fit: MiniBatch,
     pub seed: u64,
+}
+
+settings! {
+    /// How a classifier is trained.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    pub struct MiniBatch {
+        pub optimizer: OptimizerName,
+        pub learning_rate: f64,
+        pub batch_size: u32,
+        pub shuffle: bool,
+        pub epochs: u64,
+    }
+}
+
+impl MiniBatch {
+    /// A training of this network from this seed.
+    #[must_use]
+    pub fn of(&self, model: &Classifier, seed: u64) -> ClassifierTraining {
+        ClassifierTraining { model: model.clone(), fit: self.clone(), seed }
+    }
 }
 
 impl Trial for ClassifierTraining {
@@ -44,7 +47,7 @@ impl Trial for ClassifierTraining {
     }
 
     fn cost(&self) -> f64 {
-        self.model.layout().parameters() as f64 * TRAIN_SIZE as f64 * self.epochs as f64
+        self.model.layout().parameters() as f64 * TRAIN_SIZE as f64 * self.fit.epochs as f64
     }
 }
 
@@ -52,8 +55,8 @@ impl ClassifierTraining {
     /// # Errors
     /// Names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
-        check::training(self.epochs, self.learning_rate)?;
-        check_batch(&self.model, self.batch_size)
+        check::training(self.fit.epochs, self.fit.learning_rate)?;
+        check_batch(&self.model, self.fit.batch_size)
     }
 
     /// Names what keys this training's randomness: a model starts from the same weights and sees
@@ -109,15 +112,20 @@ impl ClassifierTraining {
         let test = cx.images()?.test.on(cx.device);
         let batches = MiniBatches {
             samples: train,
-            batch_size: i64::from(self.batch_size),
-            shuffle: self.shuffle.then_some((self.seed, name.as_str())),
+            batch_size: i64::from(self.fit.batch_size),
+            shuffle: self.fit.shuffle.then_some((self.seed, name.as_str())),
         };
-        let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
+        let mut optimizer = self.fit.optimizer.with_learning_rate(self.fit.learning_rate);
         let testing = Testing { samples: &test, every };
-        let curves =
-            train_classifier(&objective, &mut optimizer, &batches, &testing, self.epochs, cx, |cx, epoch, series| {
-                after_epoch(cx, epoch, &objective, series)
-            })?;
+        let curves = train_classifier(
+            &objective,
+            &mut optimizer,
+            &batches,
+            &testing,
+            self.fit.epochs,
+            cx,
+            |cx, epoch, series| after_epoch(cx, epoch, &objective, series),
+        )?;
         let (train, test) = (objective.evaluate(train), objective.evaluate(&test));
         cx.save_weights("final", &layout, objective.theta())?;
         Ok((objective, measurements(layout.parameters(), curves, train, test)))
@@ -146,43 +154,4 @@ fn measurements(parameters: i64, curves: Curves, train: Accuracy, test: Accuracy
         ("final_test_accuracy", test.accuracy),
     ];
     Measurements { series: curves.series, ..Measurements::new(parameters, scalars, []) }
-}
-
-/// First or last value of a series; NaN where it is empty.
-///
-/// # Errors
-/// Where the record has no such series.
-pub fn ends(record: &Measurements, name: &str) -> Result<(f64, f64)> {
-    let values = record.series(name)?;
-    Ok((values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN)))
-}
-
-/// A curve of a figure over epochs.
-pub struct Curve<'a> {
-    /// Empty for none in the legend.
-    pub label: String,
-    /// Place in the colour cycle.
-    pub color: usize,
-    pub dashed: bool,
-    pub values: &'a [f64],
-}
-
-impl Curve<'_> {
-    /// Over epochs, counted from 1.
-    #[must_use]
-    pub fn series(&self) -> Series {
-        // Few epochs are shown as the points they are.
-        let mark = match (self.dashed, self.values.len()) {
-            (true, _) => Mark::Dashed,
-            (false, 0..=15) => Mark::LinePoints,
-            (false, _) => Mark::Line,
-        };
-        Series::over_epochs(self.label.clone(), Color::Cycle(self.color), 1, self.values).mark(mark)
-    }
-}
-
-/// A panel of curves over epochs, counted from 1; those of one colour and dash are of several seeds.
-#[must_use]
-pub fn panel(y: Axis, curves: &[Curve]) -> Panel {
-    Panel::plot("", Axis::linear("epoch"), y, together(curves.iter().map(Curve::series).collect()))
 }

@@ -1,12 +1,15 @@
-//! What the studies on functions of one variable share: the points a network learns from, checks of
-//! settings, flags, and its evaluation. Sits between the seam and the studies.
+//! A network learns a function of one variable: the points it learns from, its training on all of them at once, and
+//! its evaluation.
 
 use crate::data::functions::{Target, evenly_spaced, evenly_spaced_point};
-use crate::model::Mlp;
-use crate::study::{Flag, Measurements, Trial, check, flag};
-use crate::train::{Convergence, Ending, OptimizerName, Trained};
+use crate::model::{Layout, Mlp};
+use crate::objective::{MeanSquaredError, Objective as _};
+use crate::study::{Context, Measurements, Trial, check, flag};
+use crate::train::{Convergence, Ending, Epoch, OptimizerName, Trained, train};
+use crate::{settings, settings_of};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
 /// A function on a range, at evenly spaced points, both ends among them.
@@ -19,18 +22,29 @@ pub struct Problem {
     pub validation_size: usize,
 }
 
+settings_of!(Problem { function, domain, train_size, validation_size });
+
 /// One full-batch training of one network on one function.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FunctionTraining {
     #[serde(flatten)]
     pub problem: Problem,
     pub model: Mlp,
-    pub optimizer: OptimizerName,
-    pub learning_rate: f64,
-    pub epochs: u64,
-    pub convergence: f64,
-    pub patience: u64,
+    #[serde(flatten)]
+    pub fit: FullBatch,
     pub seed: u64,
+}
+
+settings! {
+    /// How a network is trained on all points at once.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    pub struct FullBatch {
+        pub optimizer: OptimizerName,
+        pub learning_rate: f64,
+        pub epochs: u64,
+        pub convergence: f64,
+        pub patience: u64,
+    }
 }
 
 impl Trial for FunctionTraining {
@@ -39,7 +53,7 @@ impl Trial for FunctionTraining {
     }
 
     fn cost(&self) -> f64 {
-        cost(&self.model, &self.problem, self.epochs)
+        cost(&self.model, &self.problem, self.fit.epochs)
     }
 }
 
@@ -50,20 +64,47 @@ impl FunctionTraining {
     /// Names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check_model(&self.model)?;
-        check::training(self.epochs, self.learning_rate)?;
-        if !(self.convergence >= 0.0 && self.convergence.is_finite()) {
-            return Err(format!("convergence is {}; it must be 0 (never stop) or above", self.convergence));
+        check::training(self.fit.epochs, self.fit.learning_rate)?;
+        if !(self.fit.convergence >= 0.0 && self.fit.convergence.is_finite()) {
+            return Err(format!("convergence is {}; it must be 0 (never stop) or above", self.fit.convergence));
         }
-        if self.patience == 0 {
+        if self.fit.patience == 0 {
             return Err("patience is 0; it must be at least 1".into());
         }
         Ok(())
     }
 
-    /// When it counts as converged.
-    #[must_use]
-    pub fn rule(&self) -> Convergence {
-        Convergence { tolerance: self.convergence, patience: self.patience }
+    /// Layout and initial θ, which are saved.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn start(&self, cx: &mut Context) -> Result<(Layout, Tensor)> {
+        let layout = self.model.layout();
+        let theta = layout.initial(self.seed, &key(&self.model), Kind::Float, cx.device);
+        cx.save_weights("initial", &layout, &theta)?;
+        Ok((layout, theta))
+    }
+
+    /// Trains, and saves the final θ, which the objective holds. `observe` sees each epoch before its step.
+    ///
+    /// # Errors
+    /// [`crate::error::Interrupted`], libtorch's, and those of `observe`.
+    pub fn run(
+        &self,
+        cx: &mut Context,
+        layout: &Layout,
+        objective: &mut MeanSquaredError,
+        mut observe: impl FnMut(&mut Epoch) -> Result<()>,
+    ) -> Result<Trained> {
+        let FullBatch { optimizer, learning_rate, epochs, convergence, patience } = self.fit;
+        let rule = Convergence { tolerance: convergence, patience };
+        let mut optimizer = optimizer.with_learning_rate(learning_rate);
+        let trained = train(objective, &mut optimizer, epochs, rule, cx, |now| {
+            observe(now)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        cx.save_weights("final", layout, objective.theta())?;
+        Ok(trained)
     }
 }
 
@@ -217,42 +258,4 @@ pub fn ending(record: &Measurements) -> Result<&'static str> {
     } else {
         "last epoch"
     })
-}
-
-/// `--fn`, of studies on one function.
-pub const FUNCTION_FLAG: Flag = Flag {
-    name: "fn",
-    value_name: "FUNCTION",
-    setting: "function",
-    repeatable: false,
-    parse: Flag::text,
-    help: "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" \
-           [default: the report's]",
-};
-
-/// `--domain`, of every study on functions.
-pub const DOMAIN_FLAG: Flag = Flag {
-    name: "domain",
-    value_name: "LOW:HIGH",
-    setting: "domain",
-    repeatable: false,
-    parse: parse_domain,
-    help: "Range of x [default: the report's for a named function, -1:1 for an expression]",
-};
-
-/// `--model`, of studies on one network.
-pub const MODEL_FLAG: Flag = Flag {
-    name: "model",
-    value_name: "WIDTHS",
-    setting: "model",
-    repeatable: false,
-    parse: Flag::text,
-    help: "The network by its widths, like 1-64-64-1",
-};
-
-fn parse_domain(text: &str) -> Result<toml::Value, String> {
-    let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
-    let (low, high): (f64, f64) =
-        ends.ok_or_else(|| format!("'{text}' is not a domain: write LOW:HIGH, as in -3:3"))?;
-    Ok(toml::Value::Array(vec![low.into(), high.into()]))
 }

@@ -1,0 +1,237 @@
+//! What a study says in words, from its TOML file: `[claim.<id>]`, `[figure.<name>]` and `[[reported]]` beside the
+//! settings they speak of. `{name}` stands for a setting, or for what the study gives. Knows no numbers but these.
+
+use super::claim::{Claim, Claimed, Quantity, Unit};
+use super::experiment::Experiment;
+use crate::analysis::statistics::PairedComparison;
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// Values by the names that stand in braces.
+pub type With<'a> = &'a [(&'a str, &'a dyn Display)];
+
+/// The texts of a study, and its settings.
+#[derive(Default)]
+pub struct Texts {
+    file: File,
+    settings: Value,
+    /// What stands for `{data}`, and for `{over_seeds}`: what a caption says of curves that are means over seeds.
+    known: BTreeMap<&'static str, String>,
+}
+
+#[derive(Default, Deserialize)]
+struct File {
+    #[serde(default)]
+    claim: BTreeMap<String, ClaimText>,
+    #[serde(default)]
+    figure: BTreeMap<String, FigureText>,
+    #[serde(default)]
+    reported: Vec<Reported>,
+    /// What papers did otherwise than a claim that names them, by the name it has for them.
+    #[serde(default)]
+    differs: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FigureText {
+    /// File stem, where several figures share these texts; else the table's name.
+    name: Option<String>,
+    title: String,
+    caption: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClaimText {
+    /// Where several claims share this text; else the table's name.
+    id: Option<String>,
+    says: String,
+    /// How it is judged.
+    rule: String,
+    /// Whose protocol differs from ours, in `[differs]`.
+    differs: Option<String>,
+    /// Where the number is claimed to lie: at most one of these.
+    above: Option<f64>,
+    at_least: Option<f64>,
+    at_most: Option<f64>,
+    below: Option<f64>,
+    within: Option<[f64; 2]>,
+}
+
+/// What the report gives, and for which settings or trials.
+#[derive(Deserialize)]
+pub struct Reported {
+    when: serde_json::Map<String, Value>,
+    /// A sentence.
+    pub note: Option<String>,
+    /// Numbers and names.
+    #[serde(flatten)]
+    pub values: serde_json::Map<String, Value>,
+}
+
+impl Reported {
+    fn is_of(&self, what: &Value) -> bool {
+        self.when.iter().all(|(key, value)| what.get(key) == Some(value))
+    }
+}
+
+/// Name, title and caption of a figure.
+pub struct Caption {
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+}
+
+impl Texts {
+    /// # Errors
+    /// Where the TOML file says them in another form.
+    pub fn of<E: Experiment>(study: &E) -> Result<Self> {
+        let file = toml::from_str(E::SETTINGS).with_context(|| format!("the texts of {}", E::NAME))?;
+        let settings = serde_json::to_value(study)?;
+        let mut known = BTreeMap::new();
+        if let Some(spec) = study.data() {
+            known.insert("data", spec.title().to_owned());
+        }
+        known.insert("over_seeds", super::seeds::caption(settings["repeats"].as_u64().unwrap_or(1)));
+        Ok(Self { file, settings, known })
+    }
+
+    /// The text with each `{name}` replaced: by what is given, else by what is known, else by the setting.
+    ///
+    /// # Errors
+    /// Where a name stands for nothing.
+    fn filled(&self, template: &str, with: With) -> Result<String> {
+        let (mut text, mut rest) = (String::new(), template);
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) =
+                after.split_once('}').with_context(|| format!("'{template}': a brace is not closed"))?;
+            text.push_str(before);
+            match (with.iter().find(|(given, _)| *given == name), self.known.get(name), self.settings.get(name)) {
+                (Some((_, value)), ..) => text.push_str(&value.to_string()),
+                (_, Some(known), _) => text.push_str(known),
+                (.., Some(Value::String(setting))) => text.push_str(setting),
+                // As Rust writes it: 0.001, not 1e-3.
+                (.., Some(Value::Number(number))) if number.is_f64() => {
+                    text.push_str(&number.as_f64().unwrap_or(f64::NAN).to_string());
+                }
+                (.., Some(setting @ Value::Number(_))) => text.push_str(&setting.to_string()),
+                _ => bail!("'{template}': nothing is called {name}"),
+            }
+            rest = after;
+        }
+        Ok(text + rest)
+    }
+
+    /// # Errors
+    /// Where there is no `[figure.<key>]`, or a name in it stands for nothing.
+    pub fn figure(&self, key: &str, with: With) -> Result<Caption> {
+        let text = self.file.figure.get(key).with_context(|| format!("there is no [figure.{key}]"))?;
+        let name = self.filled(text.name.as_deref().unwrap_or(key), with)?;
+        Ok(Caption { name, title: self.filled(&text.title, with)?, caption: self.filled(&text.caption, with)? })
+    }
+
+    /// The claim `[claim.<key>]`, to be judged. `{bound}` stands for where its number is claimed to lie, of two bounds
+    /// the upper one.
+    ///
+    /// # Errors
+    /// Where there is none, or a name in it stands for nothing.
+    pub fn claim(&self, key: &str, with: With) -> Result<Stated> {
+        let text = self.file.claim.get(key).with_context(|| format!("there is no [claim.{key}]"))?;
+        let claimed = [
+            text.above.map(Claimed::Above),
+            text.at_least.map(Claimed::AtLeast),
+            text.at_most.map(Claimed::AtMost),
+            text.below.map(Claimed::Below),
+            text.within.map(Claimed::Within),
+        ];
+        let claimed = claimed.into_iter().flatten().next();
+        let bound = claimed.map_or(f64::NAN, Claimed::upper_bound);
+        let bound: (&str, &dyn Display) = ("bound", &bound);
+        let protocol =
+            |name: &String| self.file.differs.get(name).cloned().with_context(|| format!("[differs] has no {name}"));
+        let differs = text.differs.as_ref().map(protocol);
+        let with = &[with, &[bound]].concat();
+        Ok(Stated {
+            id: self.filled(text.id.as_deref().unwrap_or(key), with)?,
+            says: self.filled(&text.says, with)?,
+            rule: self.filled(&text.rule, with)?,
+            differs: differs.transpose()?,
+            claimed,
+        })
+    }
+
+    /// What the report gives for these settings, in sentences.
+    ///
+    /// # Errors
+    /// Where a name in them stands for nothing.
+    pub fn reported_notes(&self) -> Result<Vec<String>> {
+        let of_settings = self.file.reported.iter().filter(|reported| reported.is_of(&self.settings));
+        of_settings.filter_map(|reported| reported.note.as_deref()).map(|note| self.filled(note, &[])).collect()
+    }
+
+    /// What the report gives for a trial, as JSON.
+    #[must_use]
+    pub fn reported(&self, trial: &Value) -> Option<&Reported> {
+        self.file.reported.iter().find(|reported| reported.note.is_none() && reported.is_of(trial))
+    }
+}
+
+/// A claim in words: a statement and a rule, and where its number is claimed to lie. The numbers make a verdict of it.
+pub struct Stated {
+    id: String,
+    says: String,
+    rule: String,
+    differs: Option<String>,
+    claimed: Option<Claimed>,
+}
+
+impl Stated {
+    /// With a bound that is a setting.
+    #[must_use]
+    pub fn at_least(self, bound: f64) -> Self {
+        Self { claimed: Some(Claimed::AtLeast(bound)), ..self }
+    }
+
+    fn done(self, judged: impl FnOnce(&str, &str, Claimed, &str) -> Claim) -> Claim {
+        let claimed = self.claimed.unwrap_or(Claimed::Above(f64::NAN));
+        let claim = judged(&self.id, &self.says, claimed, &self.rule);
+        match &self.differs {
+            Some(differs) => claim.differing_from(differs),
+            None => claim,
+        }
+    }
+
+    /// See [`Claim::counted`].
+    #[must_use]
+    pub fn counted(self, unit: Unit, held: &[Option<bool>]) -> Claim {
+        self.done(|id, says, _, rule| Claim::counted(id, says, unit, held, rule))
+    }
+
+    /// See [`Claim::compared`].
+    #[must_use]
+    pub fn compared(self, unit: Unit, pairs: &[PairedComparison]) -> Claim {
+        self.done(|id, says, _, rule| Claim::compared(id, says, unit, pairs, rule))
+    }
+
+    /// See [`Claim::interval`].
+    #[must_use]
+    pub fn interval(self, unit: Unit, quantities: &[Quantity]) -> Claim {
+        self.done(|id, says, claimed, rule| Claim::interval(id, says, unit, quantities, claimed, rule))
+    }
+
+    /// See [`Claim::correlated`]; its rule names the two numbers.
+    #[must_use]
+    pub fn correlated(self, cases: (Unit, usize), pairs: &[(f64, f64)]) -> Claim {
+        self.done(|id, says, claimed, of| Claim::correlated(id, says, cases, of, pairs, claimed))
+    }
+
+    /// See [`Claim::of_share`].
+    #[must_use]
+    pub fn of_share(self, unit: Unit, counted: (usize, usize)) -> Claim {
+        self.done(|id, says, claimed, rule| Claim::of_share(id, says, unit, counted, claimed, rule))
+    }
+}
