@@ -1,39 +1,28 @@
 //! `hw1 mnist-cnn`, task 1-2 of the report: convolutional networks of three sizes learn digits.
 
 use crate::analysis::statistics::{PairedComparison, half_of_share, highest, trend_over_epochs};
-use crate::data::batches::{DataSpec, DatasetName, Samples, grey};
+use crate::data::batches::DataSpec;
 use crate::model::{Classifier, Named};
-use crate::plot::{Axis, Content, Figure, HeatMap, Images as ImageGrid, Panel};
-use crate::study::claim::{Claim, Claimed, Quantity, SEEDS};
-use crate::study::models_flag;
-use crate::study::old::{Curve, ends, panel};
-use crate::study::seeds;
+use crate::plot::{Axis, Content, HeatMap, Images, Panel};
+use crate::settings;
+use crate::study::claim::{Claim, Quantity, SEEDS};
+use crate::study::table::FINAL;
 use crate::study::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Record as RecordTrait, Records, Size,
-    cell, check,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Record as RecordTrait, Records, Seeds, Size,
+    Table, curves, models_flag,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
-use crate::train::OptimizerName;
+use crate::tasks::confusion::{CLASSES, Confusion};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind};
 
 // ---------------------------------------------------------------------------------- settings
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MnistCnn {
-    dataset: DatasetName,
-    train_size: usize,
-    test_size: usize,
-    models: Vec<Named<Classifier>>,
-    optimizer: OptimizerName,
-    learning_rate: f64,
-    batch_size: u32,
-    shuffle: bool,
-    epochs: u64,
-    seed: u64,
-    repeats: u64,
+settings! {
+    #[derive(Clone, Debug, Serialize)]
+    pub struct MnistCnn(spec: DataSpec, fit: MiniBatch, seeds: Seeds) {
+        models: Vec<Named<Classifier>>,
+    }
 }
 
 // -------------------------------------------------------------------- trial, record and run
@@ -43,22 +32,8 @@ pub struct MnistCnn {
 pub struct Record {
     #[serde(flatten)]
     measurements: Measurements,
-    /// Test images by true digit (rows) and predicted digit (columns), 10 × 10.
-    confusion: Vec<u64>,
-    /// The most confident of the wrong predictions, the most confident first.
-    misclassified: Vec<Misclassified>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Misclassified {
-    /// Place in the test set.
-    index: i64,
-    truth: u8,
-    predicted: u8,
-    /// Probability of the predicted digit.
-    confidence: f64,
-    /// 784 grey values, 0 background.
-    pixels: Vec<u8>,
+    #[serde(flatten)]
+    errors: Confusion,
 }
 
 impl RecordTrait for Record {
@@ -66,12 +41,6 @@ impl RecordTrait for Record {
         &self.measurements
     }
 }
-
-const CLASSES: usize = 10;
-/// Misclassified digits that are kept.
-const KEPT: usize = 20;
-
-crate::settings_as_before!(MnistCnn);
 
 impl Experiment for MnistCnn {
     const NAME: &'static str = "mnist-cnn";
@@ -87,20 +56,18 @@ impl Experiment for MnistCnn {
     type Record = Record;
 
     fn check(&self) -> Result<(), String> {
-        self.spec().check()?;
+        self.spec.check()?;
         Named::check(&self.models)?;
-        for named in &self.models {
-            self.trial(&named.model, self.seed).check()?;
-        }
-        check::seeds(self.seed, self.repeats)
+        self.models.iter().try_for_each(|named| self.fit.of(&named.model, self.seeds.seed).check())?;
+        self.seeds.check()
     }
 
     fn size(&self) -> Size {
-        Size::of_seeds(self.repeats, self.models.len() as u128, "lower --repeats, or name fewer models")
+        self.seeds.size(self.models.len(), "lower --repeats, or name fewer models")
     }
 
     fn data(&self) -> Option<DataSpec> {
-        Some(self.spec())
+        Some(self.spec.clone())
     }
 
     fn label(&self, trial: &ClassifierTraining) -> String {
@@ -108,278 +75,143 @@ impl Experiment for MnistCnn {
     }
 
     fn trials(&self, _: &Records<Self>) -> Result<Vec<ClassifierTraining>> {
-        let of_seed = |seed: u64| self.models.iter().map(move |named| self.trial(&named.model, seed));
-        Ok((self.seed..self.seed + self.repeats).flat_map(of_seed).collect())
+        Ok(self.seeds.each(&self.models, |named, seed| self.fit.of(&named.model, seed)))
     }
 
     fn run_trial(trial: &ClassifierTraining, cx: &mut Context) -> Result<Record> {
         let train = cx.images()?.train.on(cx.device);
         let (objective, measurements) = trial.run(cx, &train)?;
-        let test = &cx.images()?.test;
-        // Of one forward pass: the matrix's diagonal is the accuracy beside it.
-        let (found, predicted, confidence) = objective.classify(test);
+        let (found, errors) = Confusion::of(&objective, &cx.images()?.test)?;
         let measurements = measurements.and([("final_test_loss", found.loss), ("final_test_accuracy", found.accuracy)]);
-        let predicted: Vec<i64> = predicted.f_to_device(Device::Cpu)?.try_into()?;
-        let confidence: Vec<f64> = confidence.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.try_into()?;
-        let (confusion, misclassified) = errors(&predicted, &confidence, test)?;
-        Ok(Record { measurements, confusion, misclassified })
+        Ok(Record { measurements, errors })
     }
 
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {
-        report(self, &done.0)
-    }
-}
-
-impl MnistCnn {
-    fn spec(&self) -> DataSpec {
-        DataSpec { dataset: self.dataset, train_size: self.train_size, test_size: self.test_size }
-    }
-
-    fn trial(&self, model: &Classifier, seed: u64) -> ClassifierTraining {
-        ClassifierTraining {
-            model: model.clone(),
-            fit: MiniBatch {
-                optimizer: self.optimizer,
-                learning_rate: self.learning_rate,
-                batch_size: self.batch_size,
-                shuffle: self.shuffle,
-                epochs: self.epochs,
-            },
-            seed,
+        let mut findings = Findings::of(self)?;
+        let table = Table::new("model", done)
+            .parameters()
+            .seed()
+            .number("running loss, epoch 1", |record| Ok(record.first_and_last("train_loss")?.0))
+            .number("running accuracy, epoch 1", |record| Ok(record.first_and_last("train_accuracy")?.0));
+        findings.table(table.after_training(&FINAL))?;
+        for (set, name) in [("train", "training"), ("test", "test")] {
+            let panel = |quantity: &str, y| {
+                curves::of_series(y, done, &format!("{set}_{quantity}"), |done| {
+                    let (label, color) = Named::find(&self.models, &done.trial.model);
+                    (self.seeds.legend(done.seed(), label), color)
+                })
+            };
+            let panels = vec![
+                panel("loss", Axis::log(format!("{name} loss (cross entropy)")))?,
+                panel("accuracy", Axis::linear(format!("{name} accuracy")))?,
+            ];
+            findings.figure(&format!("{name}-curves"), &[], 2, panels)?;
         }
-    }
-}
-
-/// The confusion matrix, and the most confident errors with their pixels.
-fn errors(predicted: &[i64], confidence: &[f64], test: &Samples) -> Result<(Vec<u64>, Vec<Misclassified>)> {
-    let labels: Vec<i64> = test.labels.f_to_device(Device::Cpu)?.try_into()?;
-    let mut confusion = vec![0; CLASSES * CLASSES];
-    let mut wrong = Vec::new();
-    for (index, (&truth, &predicted)) in labels.iter().zip(predicted).enumerate() {
-        confusion[truth as usize * CLASSES + predicted as usize] += 1;
-        if truth != predicted {
-            wrong.push(index);
+        for done in done.iter().filter(|done| done.seed() == self.seeds.seed) {
+            show_errors(done, &mut findings)?;
         }
+        findings.summarise("data", self.spec.title());
+        findings.claims = self.claims(done, &findings)?;
+        Ok(findings)
     }
-    // The first in the set where two are equally sure.
-    wrong.sort_by(|&a, &b| confidence[b].total_cmp(&confidence[a]).then(a.cmp(&b)));
-    wrong.truncate(KEPT);
-    let mut kept = Vec::new();
-    for index in wrong {
-        kept.push(Misclassified {
-            index: index as i64,
-            truth: labels[index] as u8,
-            predicted: predicted[index] as u8,
-            confidence: confidence[index],
-            pixels: grey(&test.images.f_select(0, index as i64)?)?,
-        });
-    }
-    Ok((confusion, kept))
 }
 
-// ------------------------------------------------------------------------------------ report
-
-type DoneTrial = Done<MnistCnn>;
-
-fn report(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Findings> {
-    let mut report = Findings::default();
-    let columns = [
-        "model",
-        "parameters",
-        "seed",
-        "running loss, epoch 1",
-        "running accuracy, epoch 1",
-        "train loss",
-        "train accuracy",
-        "test loss",
-        "test accuracy",
-    ];
-    report.columns = columns.map(str::to_owned).to_vec();
-    for trial in done {
-        let record = &trial.record.measurements;
-        report.rows.push(vec![
-            trial.label.clone().into(),
-            Cell::Count(record.parameters as f64),
-            Cell::Seed(trial.trial.seed),
-            cell(ends(record, "train_loss")?.0),
-            cell(ends(record, "train_accuracy")?.0),
-            cell(record.after_training("final_train_loss")?),
-            cell(record.after_training("final_train_accuracy")?),
-            cell(record.after_training("final_test_loss")?),
-            cell(record.after_training("final_test_accuracy")?),
-        ]);
-    }
-    if settings.dataset == DatasetName::Mnist {
-        report.notes.push(
-            "Reported, all as running means over an epoch while training: CNN_1 starts at train loss 0.335, accuracy \
-             0.907; CNN_3 ends at 0.0098, 0.9968."
-                .to_owned(),
-        );
-    }
-    let data = settings.spec().title();
-    for (set, name) in [("train", "training"), ("test", "test")] {
-        report.figures.push(Figure {
-            name: format!("{name}-curves"),
-            title: format!("{} on {data}", if set == "train" { "ClassifierTraining" } else { "Test" }),
-            caption: format!(
-                "Loss and accuracy on the {name} images of {data} after each epoch{}.{}",
-                if set == "train" { ", running means while training" } else { "" },
-                seeds::caption(settings.repeats)
-            ),
-            columns: 2,
-            panels: vec![
-                curves(settings, done, &format!("{set}_loss"), Axis::log(format!("{name} loss (cross entropy)")))?,
-                curves(settings, done, &format!("{set}_accuracy"), Axis::linear(format!("{name} accuracy")))?,
-            ],
-        });
-    }
-    for trial in done.iter().filter(|trial| trial.trial.seed == settings.seed) {
-        report.figures.extend(error_figures(trial, data));
-    }
-    report.summary.insert("data".into(), data.into());
-    report.claims = claims(settings, done)?;
-    Ok(report)
-}
-
-fn curves(settings: &MnistCnn, done: &[DoneTrial], name: &str, y: Axis) -> Result<Panel> {
-    let mut curves = Vec::new();
-    for trial in done {
-        let (label, color) = Named::find(&settings.models, &trial.trial.model);
-        let label = if trial.trial.seed == settings.seed { label } else { String::new() };
-        curves.push(Curve { label, color, dashed: color >= 6, values: trial.record.measurements.series(name)? });
-    }
-    Ok(panel(y, &curves))
-}
+// ---------------------------------------------------------------------------------- findings
 
 /// The confusion matrix and the most confident errors of one network.
-fn error_figures(trial: &DoneTrial, data: &str) -> Vec<Figure> {
-    let (label, record) = (&trial.label, &trial.record);
+fn show_errors(done: &Done<MnistCnn>, findings: &mut Findings) -> Result<()> {
+    let (label, Confusion { confusion, misclassified }) = (&done.label, &done.record.errors);
     let digits: Vec<String> = (0..CLASSES).map(|digit| digit.to_string()).collect();
     // The diagonal would drown the errors: it has no shade.
-    let shades = (0..CLASSES * CLASSES)
-        .map(|at| if at / CLASSES == at % CLASSES { f64::NAN } else { record.confusion[at] as f64 })
-        .collect();
-    let confusion = HeatMap {
+    let shade = |(at, count): (usize, &u64)| if at / CLASSES == at % CLASSES { f64::NAN } else { *count as f64 };
+    let matrix = HeatMap {
         x: "predicted digit".into(),
         y: "true digit".into(),
         columns: digits.clone(),
         rows: digits,
-        counts: record.confusion.clone(),
-        shades,
+        counts: confusion.clone(),
+        shades: confusion.iter().enumerate().map(shade).collect(),
     };
     let stem = label.to_ascii_lowercase();
-    let mut figures = vec![Figure {
-        name: format!("confusion-{stem}"),
-        title: format!("Confusion matrix of {label}, {data}"),
-        caption: format!("Test images of {data} by true and predicted digit; the darker, the more errors."),
-        columns: 1,
-        panels: vec![Panel { title: String::new(), content: Content::HeatMap(confusion) }],
-    }];
-    if !record.misclassified.is_empty() {
-        let images = record.misclassified.iter().map(|wrong| {
-            let caption = format!("true {},\npredicted {} ({:.2})", wrong.truth, wrong.predicted, wrong.confidence);
-            (caption, wrong.pixels.clone())
-        });
-        figures.push(Figure {
-            name: format!("misclassified-{stem}"),
-            title: format!("Most confident errors of {label}, {data}"),
-            caption: format!("Test images of {data} that {label} misclassifies with the highest probability."),
-            columns: 1,
-            panels: vec![Panel {
-                title: String::new(),
-                content: Content::Images(ImageGrid { size: (28, 28), columns: 5, images: images.collect() }),
-            }],
-        });
+    let panel = |content| vec![Panel { title: String::new(), content }];
+    findings.figure("confusion", &[("label", label), ("stem", &stem)], 1, panel(Content::HeatMap(matrix)))?;
+    if misclassified.is_empty() {
+        return Ok(());
     }
-    figures
+    let image = misclassified.iter().map(|wrong| {
+        let caption = format!("true {},\npredicted {} ({:.2})", wrong.truth, wrong.predicted, wrong.confidence);
+        (caption, wrong.pixels.clone())
+    });
+    let images = Images { size: (28, 28), columns: 5, images: image.collect() };
+    findings.figure("misclassified", &[("label", label), ("stem", &stem)], 1, panel(Content::Images(images)))
 }
 
-// ------------------------------------------------------------------------------------ claims
-
-/// A gap of this much between train and test accuracy is little overfitting.
-const LITTLE: f64 = 0.02;
 /// From here on a loss falls throughout, in rank correlation with the epoch.
 const FALLS: f64 = -0.9;
 
-fn claims(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Vec<Claim>> {
-    let mut falls = Vec::new();
-    for seed in settings.seed..settings.seed + settings.repeats {
-        let trends = done.iter().filter(|trial| trial.trial.seed == seed).map(|trial| {
-            let record = &trial.record.measurements;
-            // A training that diverged did not fall, whatever it did before.
-            let diverged = record.diverged();
-            Ok(if diverged { f64::INFINITY } else { trend_over_epochs(record.series("train_loss")?) })
-        });
-        let trends = trends.collect::<Result<Vec<f64>>>()?;
-        // Of a model whose trial failed it cannot be told.
-        let all = trends.len() == settings.models.len();
-        falls.extend(highest(&trends).map(|highest| (all && !highest.is_nan()).then_some(highest <= FALLS)));
-    }
-    let mut claims = vec![
-        Claim::counted(
-            "mnist-cnn-loss-falls",
-            &format!(
-                "The training loss falls with every model: its running mean and the epoch correlate at {FALLS} or below."
-            ),
-            SEEDS,
-            &falls,
-            &format!("Spearman's correlation of epoch and running training loss at most {FALLS} with every model"),
-        ),
-        overfitting(settings, done)?,
-    ];
-    let mut models: Vec<_> = settings.models.iter().collect();
-    models.sort_by_key(|named| named.model.layout().parameters());
-    let mut pairs = Vec::new();
-    type Of = fn(&Measurements) -> Result<f64>;
-    for pair in models.windows(2) {
-        for (quantity, of) in [
-            ("running train loss of epoch 1", (|record| Ok(ends(record, "train_loss")?.0)) as Of),
-            ("final train loss", |record| record.after_training("final_train_loss")),
-            ("running train error of epoch 1", |record| Ok(1.0 - ends(record, "train_accuracy")?.0)),
-            ("final train error", |record| Ok(1.0 - record.after_training("final_train_accuracy")?)),
-        ] {
-            let of_model = |model: &Classifier| -> Result<Vec<(u64, f64)>> {
-                let trials = done.iter().filter(|trial| trial.trial.model == *model);
-                trials.map(|trial| Ok((trial.trial.seed, of(&trial.record.measurements)?))).collect()
+impl MnistCnn {
+    fn claims(&self, done: &[Done<Self>], findings: &Findings) -> Result<Vec<Claim>> {
+        // Of each seed the model whose loss falls least; of a model whose trial failed it cannot be told.
+        let trends = self.seeds.numbers(done, self.models.len(), |trials| {
+            let trend = |done: &&Done<Self>| {
+                let record = done.measured();
+                // A training that diverged did not fall, whatever it did before.
+                Ok(if record.diverged() { f64::INFINITY } else { trend_over_epochs(record.series("train_loss")?) })
             };
-            let (small, large) = (of_model(&pair[0].model)?, of_model(&pair[1].model)?);
-            let name = |named: &Named<Classifier>| format!("{quantity} of {}", named.label());
-            pairs.push(PairedComparison::of_losses((&name(pair[1]), &large), (&name(pair[0]), &small)));
+            let trends = trials.iter().map(trend).collect::<Result<Vec<f64>>>()?;
+            Ok(highest(&trends).unwrap_or(f64::NAN))
+        })?;
+        let falls: Vec<_> = trends.iter().map(|trend| (!trend.is_nan()).then_some(*trend <= FALLS)).collect();
+        let mut claims = vec![
+            findings.claim("mnist-cnn-loss-falls", &[("falls", &FALLS)])?.counted(SEEDS, &falls),
+            findings.claim("mnist-cnn-little-overfitting", &[])?.interval(SEEDS, &self.overfitting(done)?),
+        ];
+        let pairs = self.neighbours_in_size(done)?;
+        if !pairs.is_empty() {
+            claims.push(findings.claim("mnist-cnn-larger-is-better", &[])?.compared(SEEDS, &pairs));
         }
+        Ok(claims)
     }
-    if !pairs.is_empty() {
-        claims.push(Claim::compared(
-            "mnist-cnn-larger-is-better",
-            "The larger the model, the lower the training loss and the higher the accuracy, from the first epoch on.",
-            SEEDS,
-            &pairs,
-            "losses and error rates of neighbours in size: the first epoch's running means, and those after training",
-        ));
-    }
-    Ok(claims)
-}
 
-/// The gap between train and test accuracy of every model. The test images are a sample of all there could be,
-/// the same one for all seeds.
-fn overfitting(settings: &MnistCnn, done: &[DoneTrial]) -> Result<Claim> {
-    let mut gaps = Vec::new();
-    for named in &settings.models {
-        let (mut of_model, mut half) = (Vec::new(), 0f64);
-        for trial in done.iter().filter(|trial| trial.trial.model == named.model) {
-            let after = |name: &str| trial.record.measurements.after_training(name);
-            let (train, test) = (after("final_train_accuracy")?, after("final_test_accuracy")?);
-            of_model.push(train - test);
-            half = half.max(half_of_share(test, settings.test_size));
-        }
-        let name = format!("gap of {}", named.label());
-        gaps.push(Quantity::new(name, of_model).range([-1.0, 1.0]).further_half(half));
+    /// The gap between train and test accuracy of every model. The test images are a sample of all there could be,
+    /// the same one for all seeds.
+    fn overfitting(&self, done: &[Done<Self>]) -> Result<Vec<Quantity>> {
+        let of_model = |named: &Named<Classifier>| {
+            let (mut gaps, mut half) = (Vec::new(), 0f64);
+            for done in done.iter().filter(|done| done.trial.model == named.model) {
+                let after = |name: &str| done.measured().after_training(name);
+                let (train, test) = (after("final_train_accuracy")?, after("final_test_accuracy")?);
+                gaps.push(train - test);
+                half = half.max(half_of_share(test, self.spec.test_size));
+            }
+            Ok(Quantity::new(format!("gap of {}", named.label()), gaps).range([-1.0, 1.0]).further_half(half))
+        };
+        self.models.iter().map(of_model).collect()
     }
-    Ok(Claim::interval(
-        "mnist-cnn-little-overfitting",
-        &format!("There is little overfitting: train and test accuracy are less than {LITTLE} apart."),
-        SEEDS,
-        &gaps,
-        Claimed::Below(LITTLE),
-        "final train accuracy minus final test accuracy of each model, its interval widened by that of the test images",
-    ))
+
+    /// Losses and errors of each model and the next larger one, by seed.
+    fn neighbours_in_size(&self, done: &[Done<Self>]) -> Result<Vec<PairedComparison>> {
+        type Of = fn(&Measurements) -> Result<f64>;
+        let quantities: [(&str, Of); 4] = [
+            ("running train loss of epoch 1", |record| Ok(record.first_and_last("train_loss")?.0)),
+            ("final train loss", |record| record.after_training("final_train_loss")),
+            ("running train error of epoch 1", |record| Ok(1.0 - record.first_and_last("train_accuracy")?.0)),
+            ("final train error", |record| Ok(1.0 - record.after_training("final_train_accuracy")?)),
+        ];
+        let mut models: Vec<_> = self.models.iter().collect();
+        models.sort_by_key(|named| named.model.layout().parameters());
+        let mut pairs = Vec::new();
+        for pair in models.windows(2) {
+            for (quantity, of) in quantities {
+                let of_model = |named: &Named<Classifier>| -> Result<_> {
+                    let trials = done.iter().filter(|done| done.trial.model == named.model);
+                    let values = trials.map(|done| Ok((done.seed(), of(done.measured())?)));
+                    Ok((format!("{quantity} of {}", named.label()), values.collect::<Result<Vec<_>>>()?))
+                };
+                let (small, large) = (of_model(pair[0])?, of_model(pair[1])?);
+                pairs.push(PairedComparison::of_losses((&large.0, &large.1), (&small.0, &small.1)));
+            }
+        }
+        Ok(pairs)
+    }
 }

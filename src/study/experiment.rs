@@ -142,6 +142,15 @@ impl<E: Experiment> Deref for Records<E> {
     }
 }
 
+impl<'a, E: Experiment> IntoIterator for &'a Records<E> {
+    type Item = &'a Done<E>;
+    type IntoIter = std::slice::Iter<'a, Done<E>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
 /// A finished trial.
 pub struct Done<E: Experiment> {
     /// For trials that build on this one.

@@ -196,6 +196,12 @@ impl Stated {
         Self { claimed: Some(Claimed::AtLeast(bound)), ..self }
     }
 
+    /// With bounds that are computed.
+    #[must_use]
+    pub fn within(self, bounds: [f64; 2]) -> Self {
+        Self { claimed: Some(Claimed::Within(bounds)), ..self }
+    }
+
     fn done(self, judged: impl FnOnce(&str, &str, Claimed, &str) -> Claim) -> Claim {
         let claimed = self.claimed.unwrap_or(Claimed::Above(f64::NAN));
         let claim = judged(&self.id, &self.says, claimed, &self.rule);

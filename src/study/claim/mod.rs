@@ -1,0 +1,224 @@
+//! Claims: a sentence held against numbers by one of a few rules, so that a study gives numbers and a bound,
+//! and this file alone the verdict. Knows numbers, no study, no record and no file.
+//!
+//! - [`Claim::counted`]: it holds or not in each case; an exact sign test decides;
+//! - [`Claim::compared`]: one number is lower than another in each case; sign tests decide;
+//! - [`Claim::interval`]: a mean over cases lies on one side of a bound, or within two; its interval decides;
+//! - [`Claim::correlated`] and [`Claim::of_share`]: the same of a rank correlation and of a share.
+//!
+//! A case is a training, or all of one seed: never a step of a training, nor a sample. Fewer than [`FEWEST`]
+//! decide nothing. A case whose number is none (NaN) counts against either verdict. What is looked at for being
+//! the worst of several is judged by intervals that hold for all of them together. A claim of absence (hardly,
+//! level, little) is supported by an interval inside its bounds, never by one that merely holds zero.
+
+mod bounds;
+mod intervals;
+mod signs;
+
+pub use bounds::Claimed;
+pub use intervals::Quantity;
+
+use super::number::whole_or_significant;
+use crate::analysis::statistics::{Estimate, FEWEST, LEVEL};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// A sentence of the report held against the records.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Claim {
+    pub id: String,
+    pub statement: String,
+    pub verdict: Verdict,
+    /// By how much, and how sure that is.
+    #[serde(flatten)]
+    pub effect: Option<Effect>,
+    /// The numbers behind the verdict in words: "A below B in 8 of 10 seeds (p = 0.055)".
+    pub detail: String,
+    /// The numbers behind the verdict; `rule` names unit, rule and level in one line.
+    pub evidence: Value,
+    /// What is repeated, and how many of it there are.
+    #[serde(skip)]
+    pub cases: (Unit, usize),
+}
+
+/// How much there is to a claim.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Effect {
+    /// What was measured, and by what method the interval: "mean of log₁₀ …, Student's t over seeds".
+    pub effect_of: String,
+    pub effect: f64,
+    /// 95 %; `None` where the cases are too few.
+    pub interval: Option<[f64; 2]>,
+    /// How many cases.
+    pub n: usize,
+}
+
+impl Effect {
+    fn new(effect_of: String, Estimate { value, interval, n }: Estimate) -> Option<Self> {
+        let effect = value.is_finite().then_some(value)?;
+        Some(Self { effect_of, effect, interval, n })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Supported,
+    Refuted,
+    Inconclusive,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Supported => "supported",
+            Self::Refuted => "refuted",
+            Self::Inconclusive => "inconclusive",
+        })
+    }
+}
+
+/// Correlations of less than this are hardly any (Cohen's medium effect).
+pub const HARDLY: f64 = 0.3;
+
+/// What is repeated, and how to have more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub one: &'static str,
+    pub many: &'static str,
+    /// The flag that asks for enough; empty where there is none.
+    pub more: &'static str,
+}
+
+pub const SEEDS: Unit = Unit { one: "seed", many: "seeds", more: "--repeats 5" };
+pub const TRAININGS: Unit = Unit { one: "training", many: "trainings", more: "--trainings 5" };
+
+impl Unit {
+    /// "5 seeds", "1 seed".
+    fn counted(self, n: usize) -> String {
+        format!("{n} {}", if n == 1 { self.one } else { self.many })
+    }
+
+    /// Why so few cases give no verdict, and what would; nothing where they are enough.
+    fn too_few(self, n: usize) -> String {
+        let Self { one, many, more } = self;
+        let advice = if more.is_empty() { String::new() } else { format!(": try {more}") };
+        match n {
+            0 => format!("No {many} to say it of."),
+            1 => format!("One {one} decides nothing{advice}."),
+            n if n < FEWEST => format!("{n} {many} decide nothing{advice}."),
+            _ => String::new(),
+        }
+    }
+}
+
+impl Claim {
+    fn new(
+        (id, statement): (&str, &str),
+        verdict: Verdict,
+        effect: Option<Effect>,
+        detail: &str,
+        evidence: Value,
+        cases: (Unit, usize),
+    ) -> Self {
+        let detail = sentence(detail.trim_end());
+        Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence, cases }
+    }
+
+    /// Whether more seeds are what it lacks.
+    #[must_use]
+    pub fn lacks_seeds(&self) -> bool {
+        self.cases.0 == SEEDS && self.cases.1 < FEWEST
+    }
+
+    /// With more evidence.
+    #[must_use]
+    pub fn and(mut self, name: &str, evidence: impl Into<Value>) -> Self {
+        self.evidence[name] = evidence.into();
+        self
+    }
+
+    /// With a further sentence in its detail; none where it is empty.
+    #[must_use]
+    pub fn noting(mut self, sentence: &str) -> Self {
+        self.detail = format!("{} {sentence}", self.detail).trim().to_owned();
+        self
+    }
+
+    /// With what the paper that the claim names did otherwise.
+    #[must_use]
+    pub fn differing_from(self, protocol: &str) -> Self {
+        self.and("protocol", protocol)
+    }
+
+    /// Of what could support it only: fewer epochs than it speaks of refute nothing.
+    #[must_use]
+    pub fn unless_too_short(mut self, is_short: bool, epochs: u64) -> Self {
+        if is_short && self.verdict == Verdict::Refuted {
+            self.verdict = Verdict::Inconclusive;
+            return self.noting(&format!("Fewer than {epochs} epochs refute nothing."));
+        }
+        self
+    }
+}
+
+/// With a capital letter in front.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// One line that names unit, rule and level.
+fn rule(unit: Unit, criterion: &str, test: &str) -> String {
+    format!("unit: {}; rule: {criterion}; {test}; level: {LEVEL}, from {FEWEST} {} on", unit.one, unit.many)
+}
+
+/// "0.12 (0.10 to 0.14)".
+fn shown_estimate(Estimate { value, interval, .. }: Estimate) -> String {
+    let shown = |value: f64| whole_or_significant(value, 3);
+    match interval {
+        Some([low, high]) => format!("{} ({} to {})", shown(value), shown(low), shown(high)),
+        None => shown(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{Inconclusive, Refuted, Supported};
+    use super::*;
+
+    fn interval(values: &[f64], claimed: Claimed) -> Claim {
+        Claim::interval("id", "It is so.", SEEDS, &[Quantity::new("q", values.to_vec())], claimed, "it")
+    }
+
+    #[test]
+    fn short_trainings_refute_nothing() {
+        let claim = |verdict| Claim { verdict, ..interval(&[1.0; 5], Claimed::AtLeast(2.0)) };
+        for (verdict, is_short, expected) in [
+            (Refuted, true, Inconclusive),
+            (Refuted, false, Refuted),
+            (Supported, true, Supported),
+            (Inconclusive, true, Inconclusive),
+        ] {
+            let judged = claim(verdict).unless_too_short(is_short, 100);
+            assert_eq!(judged.verdict, expected);
+            assert_eq!(judged.detail.contains("Fewer than 100 epochs"), verdict == Refuted && is_short);
+        }
+    }
+
+    #[test]
+    fn claims_take_further_evidence_and_words() {
+        let claim = interval(&[], Claimed::Above(0.0))
+            .and("ends", vec![1.0, 2.0])
+            .noting("More.")
+            .noting("")
+            .differing_from("X did Y.");
+        assert_eq!(claim.detail, "No seeds to say it of. More.");
+        assert_eq!(
+            (claim.evidence["ends"][1].as_f64(), claim.evidence["protocol"].as_str()),
+            (Some(2.0), Some("X did Y."))
+        );
+        assert_eq!([Supported, Refuted, Inconclusive].map(|v| v.to_string()), ["supported", "refuted", "inconclusive"]);
+    }
+}

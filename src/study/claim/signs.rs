@@ -1,0 +1,230 @@
+//! Rules by signs: a claim that holds or not in each case, and one that numbers have an order. Exact sign tests
+//! decide.
+
+use super::{Claim, Effect, Unit, Verdict, rule};
+use crate::analysis::statistics::{LEVEL, PairedComparison, share, shown_p, sign_test};
+use serde_json::json;
+
+impl Claim {
+    /// A claim that held or not in each of some cases; `None` where that cannot be told. Supported, or refuted,
+    /// where a fair coin would fall so in less than [`LEVEL`] of all such series of tosses (exact sign test). The
+    /// effect is the share of cases that held, with the exact interval of Clopper and Pearson.
+    #[must_use]
+    pub fn counted(id: &str, statement: &str, unit: Unit, held: &[Option<bool>], criterion: &str) -> Self {
+        let n = held.len();
+        let count = |what: Option<bool>| held.iter().filter(|held| **held == what).count();
+        let (as_claimed, opposite, unknown) = (count(Some(true)), count(Some(false)), count(None));
+        let (p_as_claimed, p_opposite) = (sign_test(as_claimed, n), sign_test(opposite, n));
+        // Of no case both are 1.
+        let verdict = match (p_as_claimed < LEVEL, p_opposite < LEVEL) {
+            (true, _) => Verdict::Supported,
+            (_, true) => Verdict::Refuted,
+            _ => Verdict::Inconclusive,
+        };
+        let mut detail = match n {
+            0 => String::new(),
+            n => format!("In {as_claimed} of {} ({}). ", unit.counted(n), shown_p(p_as_claimed)),
+        };
+        if unknown > 0 {
+            detail.push_str(&format!("It cannot be told in {}. ", unit.counted(unknown)));
+        }
+        detail.push_str(&unit.too_few(n));
+        let evidence = json!({
+            "rule": rule(unit, criterion, "exact one-sided sign test"),
+            "as_claimed": as_claimed, "opposite": opposite, "unknown": unknown,
+            "p_as_claimed": p_as_claimed, "p_opposite": p_opposite,
+        });
+        let of = format!("share of {} where it held (Clopper-Pearson interval)", unit.many);
+        Self::new((id, statement), verdict, Effect::new(of, share(as_claimed, n)), &detail, evidence, (unit, n))
+    }
+
+    /// A claim that losses have an order, by comparisons of neighbours over the cases that both have: supported
+    /// where all are as claimed at [`LEVEL`], refuted where one is the opposite at its share of it (Bonferroni). The
+    /// effect is the smallest of the comparisons' mean log₁₀ ratios.
+    #[must_use]
+    pub fn compared(id: &str, statement: &str, unit: Unit, pairs: &[PairedComparison], criterion: &str) -> Self {
+        let verdict = if pairs.is_empty() {
+            Verdict::Inconclusive
+        } else if pairs.iter().all(|pair| pair.p_as_claimed < LEVEL) {
+            Verdict::Supported
+        } else if pairs.iter().any(|pair| pair.p_opposite < LEVEL / pairs.len() as f64) {
+            Verdict::Refuted
+        } else {
+            Verdict::Inconclusive
+        };
+        let shown: Vec<String> = pairs.iter().filter(|pair| pair.n > 0).map(ToString::to_string).collect();
+        let mut detail =
+            if shown.is_empty() { String::new() } else { format!("By {}: {}. ", unit.many, shown.join("; ")) };
+        // Nothing can be supported of a comparison that no case makes.
+        let fewest = pairs.iter().map(|pair| pair.n).min().unwrap_or(0);
+        detail.push_str(&unit.too_few(fewest));
+        let ratio = |pair: &PairedComparison| pair.log10_ratio.map_or(f64::INFINITY, |ratio| ratio.value);
+        let weakest = pairs.iter().min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let effect = weakest.and_then(|pair| {
+            let of =
+                format!("mean log₁₀ of {} by {}, paired (Student's t over {})", pair.worse, pair.better, unit.many);
+            Effect::new(of, pair.log10_ratio?)
+        });
+        let test = "exact one-sided sign test of each, to refute it at its share of the level";
+        let evidence = json!({"rule": rule(unit, criterion, test), "pairs": pairs});
+        Self::new((id, statement), verdict, effect, &detail, evidence, (unit, fewest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SEEDS;
+    use super::Verdict::{Inconclusive, Refuted, Supported};
+    use super::*;
+
+    const NAN: f64 = f64::NAN;
+    const CASES: Unit = Unit { one: "case", many: "cases", more: "" };
+
+    /// So many that held, did not, and cannot be told.
+    fn cases(held: usize, opposite: usize, unknown: usize) -> Vec<Option<bool>> {
+        [(held, Some(true)), (opposite, Some(false)), (unknown, None)]
+            .iter()
+            .flat_map(|&(count, what)| std::iter::repeat_n(what, count))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_counted_is_judged_by_an_exact_sign_test() {
+        for (held, opposite, unknown, verdict, p) in [
+            // Supported and refuted.
+            (5, 0, 0, Supported, 1.0 / 32.0),
+            (0, 5, 0, Refuted, 1.0),
+            (9, 1, 0, Supported, 11.0 / 1024.0),
+            (1, 9, 0, Refuted, 1023.0 / 1024.0),
+            // Neither.
+            (8, 2, 0, Inconclusive, 56.0 / 1024.0),
+            (2, 8, 0, Inconclusive, 1013.0 / 1024.0),
+            (3, 3, 0, Inconclusive, 42.0 / 64.0),
+            // Too few, one, none.
+            (4, 0, 0, Inconclusive, 1.0 / 16.0),
+            (0, 4, 0, Inconclusive, 1.0),
+            (1, 0, 0, Inconclusive, 0.5),
+            (0, 1, 0, Inconclusive, 1.0),
+            (0, 0, 0, Inconclusive, 1.0),
+            // What cannot be told counts against either.
+            (5, 0, 1, Inconclusive, 7.0 / 64.0),
+            (0, 5, 1, Inconclusive, 1.0),
+            (8, 0, 1, Supported, 10.0 / 512.0),
+            (0, 8, 1, Refuted, 1.0),
+            (0, 0, 9, Inconclusive, 1.0),
+        ] {
+            let claim = Claim::counted("id", "It holds.", SEEDS, &cases(held, opposite, unknown), "it holds");
+            let what = format!("{held} {opposite} {unknown}: {}", claim.detail);
+            assert_eq!(claim.verdict, verdict, "{what}");
+            let n = held + opposite + unknown;
+            assert!((claim.evidence["p_as_claimed"].as_f64().unwrap() - p).abs() < 1e-14, "{what}");
+            let counts = ["as_claimed", "opposite", "unknown"].map(|name| claim.evidence[name].as_u64().unwrap());
+            assert_eq!(counts, [held, opposite, unknown].map(|count| count as u64));
+            let effect = claim.effect.clone().filter(|_| n > 0);
+            assert_eq!(effect.map(|effect| (effect.effect, effect.n)), (n > 0).then(|| (held as f64 / n as f64, n)));
+            assert_eq!(what.contains("decide"), (1..5).contains(&n), "{what}");
+            assert_eq!(what.contains("cannot be told"), unknown > 0, "{what}");
+            assert_eq!((claim.cases, claim.lacks_seeds()), ((SEEDS, n), n < 5));
+        }
+        let words = |held, opposite, unknown| {
+            Claim::counted("id", "It holds.", SEEDS, &cases(held, opposite, unknown), "it holds").detail
+        };
+        assert_eq!(words(0, 0, 0), "No seeds to say it of.");
+        assert_eq!(words(1, 0, 0), "In 1 of 1 seed (p = 0.500). One seed decides nothing: try --repeats 5.");
+        assert_eq!(words(2, 1, 0), "In 2 of 3 seeds (p = 0.500). 3 seeds decide nothing: try --repeats 5.");
+        assert_eq!(words(7, 0, 1), "In 7 of 8 seeds (p = 0.035). It cannot be told in 1 seed.");
+        assert_eq!(words(300, 0, 0), "In 300 of 300 seeds (p < 0.001).");
+        let rule = Claim::counted("id", "It holds.", SEEDS, &[], "it holds").evidence["rule"].clone();
+        assert_eq!(rule, "unit: seed; rule: it holds; exact one-sided sign test; level: 0.05, from 5 seeds on");
+    }
+
+    #[test]
+    fn any_number_of_cases_is_judged_the_same() {
+        // 2⁻ⁿ is 0 in floating point from 1075 on.
+        for n in [300, 1074, 1075, 1197, 100_000] {
+            let claim =
+                |held, opposite| Claim::counted("id", "It holds.", CASES, &cases(held, opposite, 0), "it holds");
+            let (none, all, half) = (claim(0, n), claim(n, 0), claim(n / 2, n - n / 2));
+            assert_eq!((none.verdict, all.verdict, half.verdict), (Refuted, Supported, Inconclusive), "{n}");
+            assert!(all.detail.contains("p < 0.001") && none.detail.contains("p = 1.000"), "{n}: {}", none.detail);
+            assert!(all.evidence["p_as_claimed"].as_f64().unwrap() > 0.0);
+        }
+    }
+
+    /// Losses of two kinds by seed: the first lower in so many, higher in so many, the same in so many.
+    fn pair(lower: usize, higher: usize, same: usize) -> PairedComparison {
+        let both = [(lower, (1.0, 2.0)), (higher, (2.0, 1.0)), (same, (3.0, 3.0))];
+        let pairs: Vec<(f64, f64)> = both.iter().flat_map(|&(count, pair)| std::iter::repeat_n(pair, count)).collect();
+        let of = |pick: fn(&(f64, f64)) -> f64| (0..).zip(pairs.iter().map(pick)).collect::<Vec<(u64, f64)>>();
+        PairedComparison::of_losses(("a", &of(|pair| pair.0)), ("b", &of(|pair| pair.1)))
+    }
+
+    #[test]
+    fn an_order_is_judged_by_its_comparisons() {
+        for (pairs, verdict) in [
+            (vec![pair(5, 0, 0)], Supported),
+            (vec![pair(0, 5, 0)], Refuted),
+            (vec![pair(8, 2, 0)], Inconclusive),
+            (vec![pair(4, 0, 0)], Inconclusive),
+            (vec![pair(1, 0, 0)], Inconclusive),
+            (vec![pair(0, 0, 0)], Inconclusive),
+            (vec![], Inconclusive),
+            // Ties say nothing; all equal neither.
+            (vec![pair(5, 0, 3)], Supported),
+            (vec![pair(4, 0, 3)], Inconclusive),
+            (vec![pair(0, 0, 9)], Inconclusive),
+            // All as claimed, or one the opposite, at its share of the level.
+            (vec![pair(5, 0, 0), pair(5, 0, 0)], Supported),
+            (vec![pair(5, 0, 0), pair(4, 1, 0)], Inconclusive),
+            (vec![pair(5, 0, 0), pair(0, 5, 0)], Inconclusive),
+            (vec![pair(5, 0, 0), pair(0, 6, 0)], Refuted),
+            (vec![pair(0, 6, 0), pair(5, 0, 0), pair(5, 0, 0)], Refuted),
+            (vec![pair(0, 6, 0), pair(5, 0, 0), pair(5, 0, 0), pair(5, 0, 0)], Inconclusive),
+        ] {
+            let claim = Claim::compared("id", "a, then b.", SEEDS, &pairs, "losses");
+            assert_eq!(claim.verdict, verdict, "{}", claim.detail);
+        }
+        // Unknown numbers count against either.
+        let unknown = |count| {
+            let low: Vec<(u64, f64)> = (0..10).map(|seed| (seed, if seed < count { NAN } else { 1.0 })).collect();
+            let high: Vec<(u64, f64)> = (0..10).map(|seed| (seed, 2.0)).collect();
+            let verdict = |a, b| {
+                let pair = PairedComparison::of_numbers(("a", a), ("b", b));
+                Claim::compared("id", "a, then b.", SEEDS, &[pair], "numbers").verdict
+            };
+            [verdict(&low, &high), verdict(&high, &low)]
+        };
+        assert_eq!(
+            [unknown(0), unknown(1), unknown(2)],
+            [[Supported, Refuted], [Supported, Refuted], [Inconclusive; 2]]
+        );
+    }
+
+    #[test]
+    fn an_order_shows_its_weakest_link() {
+        let half = PairedComparison { log10_ratio: None, ..pair(5, 0, 0) };
+        let claim = |pairs: &[PairedComparison]| Claim::compared("id", "a, then b.", SEEDS, pairs, "losses");
+        let effect = claim(&[half, pair(5, 0, 0), pair(5, 0, 5)]).effect.unwrap();
+        assert!((effect.effect - 2f64.log10() / 2.0).abs() < 1e-12 && effect.n == 10);
+        assert_eq!(effect.effect_of, "mean log₁₀ of b by a, paired (Student's t over seeds)");
+        assert_eq!(claim(&[]).effect, None);
+        assert_eq!(claim(&[]).detail, "No seeds to say it of.");
+        let one = claim(&[pair(1, 0, 0)]);
+        assert_eq!(one.detail, "By seeds: a below b in 1 of 1 (p = 0.500). One seed decides nothing: try --repeats 5.");
+        assert_eq!(
+            (one.cases, claim(&[pair(5, 0, 0), pair(2, 0, 0)]).cases, claim(&[]).cases.1),
+            ((SEEDS, 1), (SEEDS, 2), 0)
+        );
+        // The comparison with the fewest.
+        assert!(claim(&[pair(5, 0, 0), pair(2, 0, 0)]).detail.ends_with("2 seeds decide nothing: try --repeats 5."));
+        assert_eq!(
+            claim(&[pair(5, 0, 0), pair(0, 0, 0)]).detail,
+            "By seeds: a below b in 5 of 5 (p = 0.031, by a factor of 2.00, 2.00 to 2.00). No seeds to say it of."
+        );
+        // All the same is not too few.
+        assert_eq!(
+            claim(&[pair(0, 0, 9)]).detail,
+            "By seeds: a below b in 0 of 9, the same in 9 (p = 1.000, by a factor of 1.00, 1.00 to 1.00)."
+        );
+    }
+}
