@@ -5,7 +5,6 @@ use crate::analysis::statistics::PairedComparison;
 use crate::data::functions::{Target, evenly_spaced};
 use crate::files::sha256;
 use crate::model::{Mlp, Named};
-use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, SEEDS};
@@ -14,11 +13,10 @@ use crate::study::{
     Cell, Context, DOMAIN_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Reported, Seeds, Size, Table,
     cell,
 };
-use crate::tasks::function::{FullBatch, FunctionTraining, Problem, ending, endings, evaluate};
+use crate::tasks::function::{FullBatch, FunctionTraining, Problem, ending};
 use anyhow::{Error, Result};
 use serde::Serialize;
 use serde_json::json;
-use tch::Kind;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -59,7 +57,6 @@ impl Experiment for Simulate {
     const REPEATS_IN_ALL: u64 = 5;
 
     type Trial = FunctionTraining;
-    /// Series `train_loss`, and `prediction` at the evenly spaced validation points.
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
@@ -89,22 +86,7 @@ impl Experiment for Simulate {
     }
 
     fn run_trial(trial: &FunctionTraining, cx: &mut Context) -> Result<Measurements> {
-        let (layout, theta) = trial.start(cx)?;
-        let train_points = trial.problem.train(Kind::Float, cx.device)?;
-        let mut objective = MeanSquaredError::new(&trial.model, theta, &train_points.x, &train_points.y);
-        let trained = trial.run(cx, &layout, &mut objective, |_| Ok(()))?;
-
-        let theta = objective.theta();
-        let on_train = evaluate(&trial.model, theta, &train_points)?;
-        let on_validation = evaluate(&trial.model, theta, &trial.problem.validation(Kind::Float, cx.device)?)?;
-        let scalars = [
-            ("final_train_loss", on_train.loss),
-            ("final_validation_loss", on_validation.loss),
-            ("maximum_error", on_validation.maximum_error),
-        ];
-        let endings = endings(&trained);
-        let series = [("train_loss", trained.train_loss), ("prediction", on_validation.prediction)];
-        Ok(Measurements::new(layout.parameters(), scalars, series).and(endings))
+        trial.fit(cx)
     }
 
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {

@@ -241,3 +241,94 @@ impl Stated {
         self.done(|id, says, claimed, rule| Claim::of_share(id, says, unit, counted, claimed, rule))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::claim::{SEEDS, Verdict};
+    use super::*;
+    use serde_json::json;
+
+    fn texts(file: &str) -> Texts {
+        let settings = json!({"epochs": 10, "rate": 1e-3, "half": 0.5, "name": "x", "list": [1]});
+        let known = [("data", "digits".to_owned()), ("over_seeds", String::new())].into();
+        Texts { file: toml::from_str(file).unwrap(), settings, known }
+    }
+
+    #[test]
+    fn names_stand_for_what_is_given_then_what_is_known_then_settings() {
+        let texts = texts("");
+        let filled = |template: &str, with: With| texts.filled(template, with);
+        assert_eq!(
+            filled("{name} at {rate}, {half}: {epochs} on {data}{over_seeds}.", &[]).unwrap(),
+            "x at 0.001, 0.5: 10 on digits."
+        );
+        assert_eq!(filled("{name} {data}", &[("name", &1.5), ("data", &"y")]).unwrap(), "1.5 y");
+        assert_eq!(filled("1 } 2", &[]).unwrap(), "1 } 2");
+        for (template, what) in [("{colour}", "colour"), ("{list}", "list"), ("{epochs", "not closed")] {
+            assert!(filled(template, &[]).unwrap_err().to_string().contains(what), "{template}");
+        }
+    }
+
+    #[test]
+    fn claims_are_a_statement_a_rule_and_where_a_number_lies() {
+        let texts = texts(
+            r#"
+            [claim.small]
+            id = "small-{name}"
+            says = "It is at most {bound}."
+            rule = "size after {epochs} epochs"
+            at_most = 2.0
+            differs = "paper"
+            [claim.within]
+            says = "±{bound}"
+            rule = "r"
+            within = [-0.25, 0.5]
+            [claim.lost]
+            says = "s"
+            rule = "r"
+            differs = "nobody"
+            [differs]
+            paper = "Others did otherwise."
+            "#,
+        );
+        let claim = texts.claim("small", &[]).unwrap().interval(SEEDS, &[Quantity::new("q", vec![1.0; 5])]);
+        assert_eq!((claim.id.as_str(), claim.statement.as_str()), ("small-x", "It is at most 2."));
+        assert_eq!(
+            (claim.verdict, claim.evidence["protocol"].as_str()),
+            (Verdict::Supported, Some("Others did otherwise."))
+        );
+        assert!(claim.evidence["rule"].as_str().unwrap().contains("size after 10 epochs; at most 2 by"));
+        assert_eq!(texts.claim("within", &[]).unwrap().says, "±0.5");
+        let verdict = |stated: Stated| stated.interval(SEEDS, &[Quantity::new("q", vec![0.4; 5])]).verdict;
+        let within = || texts.claim("within", &[]).unwrap();
+        assert_eq!(verdict(within()), Verdict::Supported);
+        assert_eq!(verdict(within().within([0.0, 0.3])), Verdict::Refuted);
+        assert_eq!(verdict(within().at_least(0.5)), Verdict::Refuted);
+        for (key, what) in [("lost", "nobody"), ("none", "[claim.none]")] {
+            assert!(texts.claim(key, &[]).err().unwrap().to_string().contains(what), "{key}");
+        }
+        assert!(texts.figure("none", &[]).err().unwrap().to_string().contains("[figure.none]"));
+    }
+
+    #[test]
+    fn what_the_report_gives_is_found_by_settings_and_by_trial() {
+        let texts = texts(
+            r#"
+            [[reported]]
+            when = { name = "x", half = 0.5 }
+            note = "After {epochs} epochs."
+            [[reported]]
+            when = { name = "y" }
+            note = "Never."
+            [[reported]]
+            when = { model = "1-2-1", range = [-1.0, 1.0] }
+            loss = 0.25
+            "#,
+        );
+        assert_eq!(texts.reported_notes().unwrap(), ["After 10 epochs."]);
+        let of = |trial: Value| texts.reported(&trial).and_then(|reported| reported.values.get("loss")?.as_f64());
+        assert_eq!(of(json!({"model": "1-2-1", "range": [-1.0, 1.0], "seed": 3})), Some(0.25));
+        assert_eq!(of(json!({"model": "1-2-1", "range": [-1.0, 2.0]})), None);
+        assert_eq!(of(json!({"model": "1-2-1"})), None);
+    }
+}

@@ -85,6 +85,30 @@ impl FunctionTraining {
         Ok((layout, theta))
     }
 
+    /// Trains, and evaluates the final network: series `train_loss`, and `prediction` at the evenly spaced validation
+    /// points.
+    ///
+    /// # Errors
+    /// [`crate::error::Interrupted`], and libtorch's.
+    pub fn fit(&self, cx: &mut Context) -> Result<Measurements> {
+        let (layout, theta) = self.start(cx)?;
+        let train_points = self.problem.train(Kind::Float, cx.device)?;
+        let mut objective = MeanSquaredError::new(&self.model, theta, &train_points.x, &train_points.y);
+        let trained = self.run(cx, &layout, &mut objective, |_| Ok(()))?;
+
+        let theta = objective.theta();
+        let on_train = evaluate(&self.model, theta, &train_points)?;
+        let on_validation = evaluate(&self.model, theta, &self.problem.validation(Kind::Float, cx.device)?)?;
+        let scalars = [
+            ("final_train_loss", on_train.loss),
+            ("final_validation_loss", on_validation.loss),
+            ("maximum_error", on_validation.maximum_error),
+        ];
+        let endings = endings(&trained);
+        let series = [("train_loss", trained.train_loss), ("prediction", on_validation.prediction)];
+        Ok(Measurements::new(layout.parameters(), scalars, series).and(endings))
+    }
+
     /// Trains, and saves the final θ, which the objective holds. `observe` sees each epoch before its step.
     ///
     /// # Errors
