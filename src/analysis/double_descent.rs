@@ -1,6 +1,7 @@
 //! Double descent (Belkin et al. 2019, Nakkiran et al. 2020): where the error over model size falls, rises
 //! to a peak and falls again. Knows curves of numbers, no model and no training.
 
+use super::statistics::slope;
 use serde::Serialize;
 
 /// The peak of an error over sizes, with the dip before it.
@@ -71,6 +72,13 @@ pub fn mean_curve(curves: &[&Vec<f64>]) -> Vec<f64> {
     (0..sizes).map(|at| curves.iter().map(|curve| curve[at]).sum::<f64>() / curves.len() as f64).collect()
 }
 
+/// What is left of the slope of the smaller networks beyond them; NaN where those gain nothing.
+#[must_use]
+pub fn share_of_slope(small: &[(f64, f64)], large: &[(f64, f64)]) -> f64 {
+    let gains = slope(small).filter(|slope| *slope > 0.0);
+    gains.zip(slope(large)).map_or(f64::NAN, |(gains, beyond)| beyond / gains)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +131,22 @@ mod tests {
         let mut unknown = shared.clone();
         unknown[1][4] = f64::NAN;
         assert!(heights(&unknown).iter().all(|height| height.is_nan()));
+    }
+
+    #[test]
+    fn what_is_left_of_a_slope_is_a_share_or_no_number() {
+        let line =
+            |slope: f64, from: i32| (from..from + 4).map(|x| (f64::from(x), slope * f64::from(x))).collect::<Vec<_>>();
+        assert!((share_of_slope(&line(2.0, 0), &line(0.5, 10)) - 0.25).abs() < 1e-12);
+        assert!((share_of_slope(&line(2.0, 0), &line(-1.0, 10)) + 0.5).abs() < 1e-12);
+        assert_eq!(share_of_slope(&line(2.0, 0), &line(0.0, 10)), 0.0);
+        for (small, large) in [
+            (line(0.0, 0), line(1.0, 9)),
+            (line(-1.0, 0), line(1.0, 9)),
+            (line(1.0, 0), line(1.0, 9)[..1].to_vec()),
+            (Vec::new(), line(1.0, 0)),
+        ] {
+            assert!(share_of_slope(&small, &large).is_nan(), "{small:?} {large:?}");
+        }
     }
 }

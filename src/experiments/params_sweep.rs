@@ -2,8 +2,8 @@
 //! parameters; and, with label noise, double descent across the interpolation threshold (Belkin et al.
 //! 2019, Nakkiran et al. 2020).
 
-use crate::analysis::double_descent::{Bump, bump, heights, mean_curve, peaks};
-use crate::analysis::statistics::{slope, spearman, trend};
+use crate::analysis::double_descent::{Bump, bump, heights, mean_curve, peaks, share_of_slope};
+use crate::analysis::statistics::{spearman, trend};
 use crate::data::CLASSES;
 use crate::data::batches::DataSpec;
 use crate::model::{Classifier, Named};
@@ -237,12 +237,6 @@ impl ParamsSweep {
         }
         Ok((rises, left))
     }
-}
-
-/// What is left of the slope of the smaller networks beyond them; NaN where those gain nothing.
-fn share_of_slope(small: &[(f64, f64)], large: &[(f64, f64)]) -> f64 {
-    let gains = slope(small).filter(|slope| *slope > 0.0);
-    gains.zip(slope(large)).map_or(f64::NAN, |(gains, beyond)| beyond / gains)
 }
 
 // ------------------------------------------------- findings on double descent, with label noise
@@ -487,23 +481,6 @@ mod tests {
             (Inconclusive, true, &[true, true], Inconclusive),
         ] {
             assert_eq!(at_threshold(height, has_threshold, near), verdict, "{height} {has_threshold} {near:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_left_of_a_slope_is_a_share_or_no_number() {
-        let line =
-            |slope: f64, from: i32| (from..from + 4).map(|x| (f64::from(x), slope * f64::from(x))).collect::<Vec<_>>();
-        assert!((share_of_slope(&line(2.0, 0), &line(0.5, 10)) - 0.25).abs() < 1e-12);
-        assert!((share_of_slope(&line(2.0, 0), &line(-1.0, 10)) + 0.5).abs() < 1e-12);
-        assert_eq!(share_of_slope(&line(2.0, 0), &line(0.0, 10)), 0.0);
-        for (small, large) in [
-            (line(0.0, 0), line(1.0, 9)),
-            (line(-1.0, 0), line(1.0, 9)),
-            (line(1.0, 0), line(1.0, 9)[..1].to_vec()),
-            (Vec::new(), line(1.0, 0)),
-        ] {
-            assert!(share_of_slope(&small, &large).is_nan(), "{small:?} {large:?}");
         }
     }
 }

@@ -89,3 +89,61 @@ pub fn of_both_sets<'a, E: Experiment>(
     }
     Ok(panels)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::toy::{Toy, done};
+    use super::*;
+    use crate::plot::{Content, Plot, Scale};
+
+    fn plot(panel: &Panel) -> &Plot {
+        let Content::Plot(plot) = &panel.content else { panic!("no curves") };
+        plot
+    }
+
+    fn shown(panel: &Panel) -> Vec<(&str, Mark, &[(f64, f64)])> {
+        plot(panel).series.iter().map(|one| (one.label.as_str(), one.mark, one.points.as_slice())).collect()
+    }
+
+    #[test]
+    fn a_panel_has_a_curve_a_variant_dashed_from_the_seventh_on() {
+        let all = [done("a", 0, 1.0), done("a", 1, 3.0), done("g", 0, 5.0)];
+        let look = |done: &Done<Toy>| (done.label.clone(), if done.label == "a" { 0 } else { 6 });
+        let panel = of_series(Axis::linear("y"), &all, "train_loss", look).unwrap();
+        let band = [(1.0, 1.0), (1.0, 3.0)];
+        assert_eq!(
+            shown(&panel),
+            [("", Mark::Band, &band[..]), ("a", Mark::LinePoints, &[(1.0, 2.0)]), ("g", Mark::Dashed, &[(1.0, 5.0)])]
+        );
+        assert!(of_series(Axis::linear("y"), &all, "none", look).is_err());
+        let long: Vec<f64> = vec![0.0; 16];
+        assert_eq!(curve((String::new(), 0), false, &long).mark, Mark::Line);
+        assert_eq!(curve((String::new(), 0), false, &long[1..]).mark, Mark::LinePoints);
+    }
+
+    #[test]
+    fn panels_of_both_sets_and_of_each_quantity() {
+        let all = [done("a", 0, 1.0)];
+        let look = |_: &Done<Toy>, set: &str, quantity: &str| (format!("{set} {quantity}"), 0);
+        let panels = of_both_sets(&all, look).unwrap();
+        let labels: Vec<Vec<&str>> =
+            panels.iter().map(|panel| shown(panel).iter().map(|one| one.0).collect()).collect();
+        assert_eq!(labels, [["train loss", "test loss"], ["train accuracy", "test accuracy"]]);
+        let marks: Vec<Mark> = shown(&panels[0]).iter().map(|one| one.1).collect();
+        assert_eq!(marks, [Mark::LinePoints, Mark::Dashed]);
+        assert_eq!(panels.iter().map(|panel| plot(panel).y.scale).collect::<Vec<_>>(), [Scale::Log, Scale::Linear]);
+
+        let panels = of_each_quantity(Axis::log, &all, |done| (done.label.clone(), 0)).unwrap();
+        let axes: Vec<(&str, Scale, &str)> =
+            panels.iter().map(|p| (plot(p).y.label.as_str(), plot(p).y.scale, shown(p)[0].0)).collect();
+        assert_eq!(
+            axes,
+            [
+                ("train loss", Scale::Log, ""),
+                ("train accuracy", Scale::Linear, "a"),
+                ("test loss", Scale::Linear, ""),
+                ("test accuracy", Scale::Linear, "")
+            ]
+        );
+    }
+}

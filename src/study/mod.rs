@@ -17,6 +17,8 @@ pub mod seeds;
 pub mod settings;
 pub mod table;
 mod text;
+#[cfg(test)]
+mod toy;
 
 pub use crate::store::fingerprint::Fingerprint;
 pub use context::{Context, Progress, SavedWeights, Shelf, WeightsReader};

@@ -230,6 +230,28 @@ fn plus_minus(value: f64, high: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::toy::done;
+
+    #[test]
+    fn trials_are_named_seed_after_seed_and_grouped_by_it() {
+        let seeds = Seeds { seed: 3, repeats: 2 };
+        assert_eq!(seeds.each(["a", "b"], |name, seed| format!("{name}{seed}")), ["a3", "b3", "a4", "b4"]);
+        assert_eq!((seeds.legend(3, "a"), seeds.legend(4, "a")), ("a".to_owned(), String::new()));
+        assert_eq!(seeds.size(4, "fewer").trials, 8);
+        // Of seed 4 one has failed; seed 9 is no seed of these.
+        let all = [done("a", 3, 1.0), done("a", 4, 5.0), done("b", 3, 2.0), done("a", 9, 7.0)];
+        let groups: Vec<(u64, usize)> = seeds.groups(&all).iter().map(|(seed, trials)| (*seed, trials.len())).collect();
+        assert_eq!(groups, [(3, 2), (4, 1)]);
+        let sum = |trials: &[&_]| {
+            let losses = trials.iter().map(|done: &&Done<_>| done.measured().scalar("loss"));
+            Ok(losses.collect::<Result<Vec<_>>>()?.iter().sum())
+        };
+        let sums = seeds.numbers(&all, 2, sum).unwrap();
+        assert!(sums[0] == 3.0 && sums[1].is_nan() && sums.len() == 2, "{sums:?}");
+        assert_eq!(seeds.numbers(&all, 1, sum).unwrap(), [3.0, 5.0]);
+        assert!(seeds.numbers(&all[3..], 1, sum).unwrap().is_empty());
+        assert!(seeds.numbers(&all, 1, |trials| trials[0].measured().scalar("none")).is_err());
+    }
 
     #[test]
     fn curves_of_one_colour_and_mark_are_one() {

@@ -249,77 +249,7 @@ fn example(wrong: &Wrong, examples: &Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::{Context, Findings, Measurements, Records, Trial};
-    use serde::{Deserialize, Serialize};
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Toy {
-        kind: String,
-        epochs: u64,
-        rate: f64,
-        size: u64,
-    }
-
-    #[derive(Clone, Serialize, Deserialize)]
-    struct NoTrial;
-
-    impl Trial for NoTrial {
-        fn seed(&self) -> u64 {
-            0
-        }
-    }
-
-    crate::settings_as_before!(Toy);
-
-    impl Experiment for Toy {
-        const NAME: &'static str = "toy";
-        const ABOUT: &'static str = "";
-        const SETTINGS: &'static str = "
-            kind = ['a', 'b']
-            epochs = 10
-            rate = 0.5
-            [variant.a]
-            size = 1
-            [variant.b]
-            size = 2
-            epochs = 20
-            [variant.'*']
-            size = 3
-            [preset.only-b]
-            kind = 'b'
-            [preset.smoke]
-            epochs = 5
-            [preset.smoke.variant.b]
-            size = 7
-        ";
-        const VERSION: u32 = 1;
-        const VARIANT: Option<&'static str> = Some("kind");
-        type Trial = NoTrial;
-        type Record = Measurements;
-
-        fn check(&self) -> Result<(), String> {
-            if self.epochs == 0 { Err("epochs is 0".into()) } else { Ok(()) }
-        }
-        fn size(&self) -> Size {
-            Size::of_seeds(self.epochs, self.size.into(), "lower epochs or size")
-        }
-        fn folder(&self) -> String {
-            self.kind.clone()
-        }
-        fn label(&self, _: &NoTrial) -> String {
-            String::new()
-        }
-        fn trials(&self, _: &Records<Self>) -> Result<Vec<NoTrial>> {
-            Ok(Vec::new())
-        }
-        fn run_trial(_: &NoTrial, _: &mut Context) -> Result<Measurements> {
-            Ok(Measurements::default())
-        }
-        fn findings(&self, _: &Records<Self>) -> Result<Findings> {
-            Ok(Findings::default())
-        }
-    }
+    use crate::study::toy::Toy;
 
     fn resolved(layers: &Layers) -> Vec<Toy> {
         let studies = layers.studies::<Toy>().unwrap();
