@@ -85,3 +85,5 @@ impl Widths {
         FunctionTraining { problem: self.problem.clone(), model: model.clone(), fit: self.fit.clone(), seed }
     }
 }
+
+fn main() {}

@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tch::{Device, Kind};
 
-#[derive(Serialize, Deserialize)]
-struct Toy {
-    /// What each trial of the first stage does.
-    behaviours: Vec<Behaviour>,
-    /// How often it was asked for its trials.
-    #[serde(skip)]
-    asked: AtomicUsize,
+hw1::settings! {
+    #[derive(Serialize)]
+    struct Toy {
+        /// What each trial of the first stage does.
+        behaviours: Vec<Behaviour>;
+        /// How often it was asked for its trials.
+        asked: AtomicUsize
+    }
 }
 
 impl Toy {
@@ -89,8 +90,6 @@ impl Record for ToyRecord {
 fn model() -> Mlp {
     "1-3-1".parse().unwrap()
 }
-
-hw1::settings_as_before!(Toy);
 
 impl Experiment for Toy {
     const NAME: &'static str = "toy";
