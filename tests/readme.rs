@@ -85,7 +85,7 @@ fn every_file_it_names_exists() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = include_str!("../README.md");
     let named = readme.split(['`', '(', ')', ' ', '\n', ',']).filter(|word| {
-        ["src/", "templates/", "tests/", "scripts/", "experiments/", "docs/", "benches/"]
+        ["src/", "templates/", "tests/", "scripts/", "experiments/", "docs/", "benches/", "examples/"]
             .iter()
             .any(|folder| word.starts_with(folder))
             && !word.contains(['<', '*'])
