@@ -1,4 +1,7 @@
 //! Trial bodies that studies share: a training of a classifier, and of a function.
 
 pub mod classifier;
+pub mod critical_point;
 pub mod function;
+pub mod newton;
+pub mod until_threshold;
