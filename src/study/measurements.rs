@@ -39,6 +39,14 @@ impl Measurements {
         self
     }
 
+    /// With what else was measured in the same trial.
+    #[must_use]
+    pub fn with(mut self, more: Self) -> Self {
+        self.scalars.extend(more.scalars);
+        self.series.extend(more.series);
+        self
+    }
+
     /// A scalar that the record must have.
     ///
     /// # Errors

@@ -11,10 +11,12 @@ mod findings;
 mod flags;
 mod group;
 mod measurements;
+pub mod median;
 pub mod number;
 pub mod old;
 pub mod seeds;
 pub mod settings;
+pub mod spectra;
 pub mod table;
 mod text;
 #[cfg(test)]

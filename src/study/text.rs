@@ -190,6 +190,12 @@ pub struct Stated {
 }
 
 impl Stated {
+    /// How it is judged, in words: what a number that it is about may be called.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
     /// With a bound that is a setting.
     #[must_use]
     pub fn at_least(self, bound: f64) -> Self {

@@ -2,4 +2,7 @@
 
 pub mod classifier;
 pub mod confusion;
+pub mod critical_point;
 pub mod function;
+pub mod newton;
+pub mod until_threshold;

@@ -1,0 +1,341 @@
+//! What a network's mean squared error is like at a θ where its gradient vanishes, or nearly: loss and gradient, and
+//! the curvature by the whole Hessian or by products with it. All in float64.
+
+use super::function::{self, Points, Problem};
+use super::newton::Loss;
+use crate::analysis::curvature::{self, LossHessian, Ritz, Wanted};
+use crate::analysis::hessian::Spectrum;
+use crate::analysis::newton::{TwiceDifferentiable as _, flatness};
+use crate::model::Mlp;
+use crate::objective::norm;
+use crate::rng::{Purpose, Rng};
+use crate::settings;
+use crate::study::{Context, Measurements, check, flag};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+/// How the Hessian is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// As a whole, with all its eigenvalues.
+    Exact,
+    /// By products with it: extreme eigenvalues, trace, density.
+    Lanczos,
+}
+
+settings! {
+    /// What is asked of the Hessian.
+    #[derive(Clone, Copy, Debug, Serialize)]
+    pub struct Curvature {
+        pub curvature: Method,
+        /// What Lanczos is asked for: so many eigenvalues from either end of the spectrum,
+        pub lanczos_eigenvalues: u64,
+        /// in so many products,
+        pub lanczos_steps: u64,
+        /// and so many probes of the trace and of the density.
+        pub probes: u64,
+    }
+}
+
+/// Products with the Hessian that are asked for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Lanczos {
+    /// From either end of the spectrum,
+    pub eigenvalues: u64,
+    /// in at most so many products.
+    pub steps: u64,
+    /// Of the trace, and of the density.
+    pub probes: u64,
+}
+
+/// Scalar: how the gradient lies to the Hessian, ‖H∇L‖ / (‖H‖‖∇L‖); see [`flatness`].
+pub const FLATNESS: &str = "gradient_flatness";
+/// Of Lanczos's residuals, as a share of the largest |eigenvalue|: well below the smallest eigenvalues, else values
+/// further in pass for them.
+pub const RESIDUAL: f64 = 1e-10;
+/// A whole Hessian of more would be 800 MB, and its eigenvalues a quarter of an hour.
+const MOST_PARAMETERS: i64 = 10_000;
+const MOST_EIGENVALUES: u64 = 1000;
+const MOST_STEPS: u64 = 100_000;
+const MOST_PROBES: u64 = 10_000;
+/// Steps of Lanczos a probe of the density.
+const DENSITY_STEPS: usize = 60;
+/// Float64 numbers for each unit and point: its output, its mask, and what the graph of the gradient keeps.
+const NUMBERS_A_UNIT: u128 = 4;
+
+/// Series of [`CriticalPoint::by_products`].
+const LANCZOS_SERIES: [&str; 6] = [
+    "top_eigenvalues",
+    "top_residuals",
+    "bottom_eigenvalues",
+    "bottom_residuals",
+    "density_eigenvalues",
+    "density_weights",
+];
+
+/// A θ, the points that the loss is over, and the gradient there.
+pub struct CriticalPoint<'a> {
+    model: &'a Mlp,
+    theta: &'a Tensor,
+    points: &'a Points,
+    loss: f64,
+    gradient: Tensor,
+}
+
+impl<'a> CriticalPoint<'a> {
+    /// Of θ and points in float64, on the CPU.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn new(model: &'a Mlp, theta: &'a Tensor, points: &'a Points) -> Result<Self> {
+        let (loss, gradient) = Loss::new(model, theta, points).loss_and_gradient(theta)?;
+        Ok(Self { model, theta, points, loss, gradient })
+    }
+
+    fn parameters(&self) -> i64 {
+        self.theta.size()[0]
+    }
+
+    /// The loss, at the problem's validation points too, and the gradient's norm.
+    ///
+    /// # Errors
+    /// Where the function has no value, and libtorch's.
+    pub fn loss_and_gradient_norm(&self, problem: &Problem) -> Result<Measurements> {
+        let between = problem.validation(Kind::Double, Device::Cpu)?;
+        let scalars = [
+            ("final_train_loss", self.loss),
+            ("final_validation_loss", function::evaluate(self.model, self.theta, &between)?.loss),
+            ("final_gradient_norm", norm(&self.gradient)?),
+        ];
+        Ok(Measurements::new(self.parameters(), scalars, []))
+    }
+
+    /// All eigenvalues of the Hessian, ascending, and their signs. An eigenvalue counts as zero within `tolerance` of
+    /// the largest magnitude, and `near_critical` within the [`resolution`] of the gradient that is left.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn by_whole_hessian(&self, tolerance: f64, near_critical: bool) -> Result<Measurements> {
+        let hessian = Loss::new(self.model, self.theta, self.points).hessian(self.theta)?;
+        // Where a training diverged, its weights may have no Hessian.
+        let Ok(spectrum) = Spectrum::of(&hessian) else {
+            return Ok(Measurements::new(self.parameters(), [], [("eigenvalues", Vec::new())]));
+        };
+        let tolerance = if near_critical { resolution(tolerance, &spectrum, norm(&self.gradient)?) } else { tolerance };
+        let signs = spectrum.signs(tolerance);
+        let positive_entries = hessian.f_gt(0.0)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as f64;
+        let parameters = spectrum.eigenvalues.len() as f64;
+        let smallest = spectrum.eigenvalues.first().copied().unwrap_or(f64::NAN);
+        let largest = spectrum.eigenvalues.last().copied().unwrap_or(f64::NAN);
+        let scalars = [
+            ("minimal_ratio", signs.positive as f64 / parameters),
+            ("entry_ratio", positive_entries / (parameters * parameters)),
+            ("positive_eigenvalues", signs.positive as f64),
+            ("zero_eigenvalues", signs.zero as f64),
+            ("negative_eigenvalues", signs.negative as f64),
+            ("smallest_eigenvalue", smallest),
+            ("largest_eigenvalue", largest),
+        ];
+        let measured = Measurements::new(self.parameters(), scalars, [("eigenvalues", spectrum.eigenvalues)]);
+        if !near_critical {
+            return Ok(measured);
+        }
+        let flatness = self.flatness(&hessian.f_mv(&self.gradient)?, smallest, largest)?;
+        Ok(measured.and([(FLATNESS, flatness), ("zero_share", tolerance)]))
+    }
+
+    /// What products with the Hessian tell of it: eigenvalues from either end, trace and spectral density, whose
+    /// random probes are those of `seed`.
+    ///
+    /// # Errors
+    /// [`crate::error::Interrupted`], and libtorch's.
+    pub fn by_products(&self, lanczos: &Lanczos, seed: u64, cx: &Context) -> Result<Measurements> {
+        let Self { model, theta, points, ref gradient, .. } = *self;
+        let n = self.parameters();
+        let hessian = LossHessian::new(theta, |theta| {
+            (model.forward(theta, &points.x) - &points.y).square().sum(Kind::Double) / points.x.size()[1] as f64
+        })?;
+        let product = hessian.times(gradient)?;
+        // Where a training diverged, its weights may have no Hessian.
+        if product.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
+            return Ok(Measurements::new(n, [], LANCZOS_SERIES.map(|name| (name, Vec::new()))));
+        }
+        let apply = |v: &Tensor| {
+            cx.check_stop()?;
+            hessian.times(v)
+        };
+        let rng = |epoch| Rng::keyed(seed, &function::key(model), Purpose::CurvatureProbe, epoch);
+        let (each, steps, probes) = (lanczos.eigenvalues as usize, lanczos.steps as usize, lanczos.probes as usize);
+        let wanted = Wanted { top: each, bottom: each, tolerance: RESIDUAL, steps, sweeps: 1 };
+        let extremes = curvature::lanczos(n, wanted, &mut rng(0), apply)?;
+        let trace = curvature::hutchinson(n, probes, &mut rng(1), apply)?;
+        let density = curvature::spectral_density(n, probes, DENSITY_STEPS.min(n as usize), &mut rng(2), apply)?;
+
+        let first = |found: &[Ritz]| found.first().map_or(f64::NAN, |ritz| ritz.value);
+        let (smallest, largest) = (first(&extremes.bottom), first(&extremes.top));
+        let scalars = [
+            ("smallest_eigenvalue", smallest),
+            ("largest_eigenvalue", largest),
+            ("lanczos_steps", extremes.steps as f64),
+            ("lanczos_converged", flag(extremes.converged)),
+            ("trace", trace.value),
+            ("trace_standard_error", trace.standard_error),
+            (FLATNESS, self.flatness(&product, smallest, largest)?),
+        ];
+        let of = |found: &[Ritz]| found.iter().map(|ritz| (ritz.value, ritz.residual)).unzip();
+        let (top, top_residuals) = of(&extremes.top);
+        let (bottom, bottom_residuals) = of(&extremes.bottom);
+        let (nodes, weights) = density.nodes.into_iter().unzip();
+        let mut series = [top, top_residuals, bottom, bottom_residuals, nodes, weights].into_iter();
+        Ok(Measurements::new(n, scalars, LANCZOS_SERIES.map(|name| (name, series.next().unwrap_or_default()))))
+    }
+
+    fn flatness(&self, product: &Tensor, smallest: f64, largest: f64) -> Result<f64> {
+        flatness(product, &self.gradient, largest.abs().max(smallest.abs()))
+    }
+}
+
+/// The share of the largest |eigenvalue| within which an eigenvalue counts as zero near a critical point.
+///
+/// ReLU networks compute the same when a unit's input weights grow as its output weights shrink. With the
+/// change Dθ of θ along that, ∇²L·Dθ = -D∇L: where the gradient has not vanished, such directions and their
+/// kin show eigenvalues of about ±‖∇L‖ in pairs, which vanish with it. They are no curvature of the point.
+fn resolution(tolerance: f64, spectrum: &Spectrum, gradient_norm: f64) -> f64 {
+    let largest = spectrum.eigenvalues.iter().fold(0f64, |largest, value| largest.max(value.abs()));
+    if largest > 0.0 { tolerance.max(2.0 * gradient_norm / largest) } else { tolerance }
+}
+
+impl Curvature {
+    /// Whether these settings make sense for a network.
+    ///
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(self, model: &Mlp) -> Result<(), String> {
+        let parameters = model.layout().parameters();
+        if parameters > MOST_PARAMETERS && self.curvature == Method::Exact {
+            return Err(format!(
+                "model '{model}' has {parameters} parameters; a whole Hessian is for at most {MOST_PARAMETERS}: use \
+                 --curvature lanczos"
+            ));
+        }
+        check::within("lanczos_eigenvalues", self.lanczos_eigenvalues, 1..=MOST_EIGENVALUES)?;
+        check::within("lanczos_steps", self.lanczos_steps, 1..=MOST_STEPS)?;
+        check::within("probes", self.probes, 1..=MOST_PROBES)
+    }
+
+    /// That what is held at a time fits into memory: the graph of a Hessian over so many points, and the vectors of
+    /// Lanczos.
+    ///
+    /// # Errors
+    /// Names the setting and what makes it smaller.
+    pub fn check_memory(self, model: &Mlp, points: usize) -> Result<(), String> {
+        let widths = model.widths().iter().sum::<i64>().unsigned_abs() as u128;
+        let what = format!("the Hessian of model '{model}' over {points} points");
+        let bytes = 8 * NUMBERS_A_UNIT * widths * points as u128;
+        check::memory(&what, bytes, "lower train_size, or take a narrower model")?;
+        let Some(lanczos) = self.lanczos() else { return Ok(()) };
+        let parameters = model.layout().parameters().unsigned_abs() as u128;
+        let (steps, eigenvalues) = (lanczos.steps as usize, 2 * lanczos.eigenvalues as usize);
+        let what = format!("{steps} lanczos_steps and {eigenvalues} eigenvectors of model '{model}'");
+        let bytes = curvature::memory(parameters, steps.max(DENSITY_STEPS), eigenvalues);
+        check::memory(&what, bytes, "lower lanczos_steps or lanczos_eigenvalues")
+    }
+
+    /// `None` where the whole Hessian is asked for.
+    #[must_use]
+    pub fn lanczos(self) -> Option<Lanczos> {
+        let Self { lanczos_eigenvalues: eigenvalues, lanczos_steps: steps, probes, curvature } = self;
+        (curvature == Method::Lanczos).then_some(Lanczos { eigenvalues, steps, probes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::Progress;
+    use crate::tasks::newton::Newton;
+    use anyhow::bail;
+    use std::sync::atomic::AtomicBool;
+
+    fn with_context<T>(run: impl FnOnce(&Context) -> Result<T>) -> T {
+        let (progress, stop) = (Progress::default(), AtomicBool::new(false));
+        run(&Context::new(Device::Cpu, &progress, &stop, &|_| bail!("there are none"), None)).unwrap()
+    }
+
+    fn problem() -> (Problem, Mlp, Tensor, Points) {
+        let problem =
+            Problem { function: "sin-sq".parse().unwrap(), domain: [-2.0, 2.0], train_size: 60, validation_size: 30 };
+        let model: Mlp = "1-4-1".parse().unwrap();
+        let theta = model.layout().initial(3, &function::key(&model), Kind::Double, Device::Cpu);
+        let points = problem.train(Kind::Double, Device::Cpu).unwrap();
+        (problem, model, theta, points)
+    }
+
+    #[test]
+    fn products_find_what_the_whole_hessian_has() {
+        let (problem, model, theta, points) = problem();
+        let at = CriticalPoint::new(&model, &theta, &points).unwrap();
+        let whole = at.by_whole_hessian(1e-12, true).unwrap();
+        let lanczos = Lanczos { eigenvalues: 2, steps: 13, probes: 200 };
+        let products = with_context(|cx| at.by_products(&lanczos, 0, cx));
+        for name in ["smallest_eigenvalue", "largest_eigenvalue", FLATNESS] {
+            let [of_whole, of_products] = [&whole, &products].map(|measured| measured.scalar(name).unwrap());
+            assert!((of_whole - of_products).abs() < 1e-9 * of_whole.abs(), "{name}: {of_whole} {of_products}");
+        }
+        let eigenvalues = whole.series("eigenvalues").unwrap();
+        let trace: f64 = eigenvalues.iter().sum();
+        let [found, error] = ["trace", "trace_standard_error"].map(|name| products.scalar(name).unwrap());
+        assert!((found - trace).abs() < 5.0 * error, "{found} ± {error}, not {trace}");
+        let weights: f64 = products.series("density_weights").unwrap().iter().sum();
+        assert!((weights - 1.0).abs() < 1e-9, "{weights}");
+        let count = |name: &str| whole.scalar(name).unwrap();
+        let all = count("positive_eigenvalues") + count("zero_eigenvalues") + count("negative_eigenvalues");
+        assert_eq!((all, whole.parameters, products.parameters), (13.0, 13, 13));
+        // Both losses are means over as dense points.
+        let measured = at.loss_and_gradient_norm(&problem).unwrap();
+        let [train, validation] =
+            ["final_train_loss", "final_validation_loss"].map(|name| measured.scalar(name).unwrap());
+        assert!((train / validation - 1.0).abs() < 0.1, "{train} {validation}");
+    }
+
+    #[test]
+    fn where_there_is_no_hessian_nothing_is_measured() {
+        let (_, model, theta, points) = problem();
+        let theta = theta * f64::INFINITY;
+        let at = CriticalPoint::new(&model, &theta, &points).unwrap();
+        let whole = at.by_whole_hessian(1e-12, true).unwrap();
+        let lanczos = Lanczos { eigenvalues: 2, steps: 13, probes: 2 };
+        let products = with_context(|cx| at.by_products(&lanczos, 0, cx));
+        assert!(whole.scalars.is_empty() && products.scalars.is_empty());
+        assert!(whole.series.len() == 1 && products.series.len() == 6);
+        assert!(whole.series.values().chain(products.series.values()).all(Vec::is_empty));
+    }
+
+    #[test]
+    fn eigenvalues_of_the_size_of_the_gradient_count_as_zero() {
+        let spectrum = |eigenvalues: &[f64]| Spectrum { eigenvalues: eigenvalues.to_vec() };
+        assert_eq!(resolution(1e-12, &spectrum(&[-4.0, 0.1, 2.0]), 0.01), 0.005);
+        assert_eq!(resolution(1e-12, &spectrum(&[-4.0, 0.1, 2.0]), 0.0), 1e-12);
+        assert_eq!(resolution(1e-12, &spectrum(&[0.0, 0.0]), 1.0), 1e-12);
+    }
+
+    /// Newton's path starts at θ, falls, and ends at what it returns.
+    #[test]
+    fn newton_goes_down() {
+        let (problem, model, theta, points) = problem();
+        let newton = Newton { steps: 20, threshold: 1e-9 };
+        let (end, path) = with_context(|cx| newton.descend(&model, &theta, &points, 0, cx));
+        let losses = path.series("newton_loss").unwrap();
+        let loss_at = |theta: &Tensor| {
+            let at = CriticalPoint::new(&model, theta, &points).unwrap();
+            at.loss_and_gradient_norm(&problem).unwrap().scalar("final_train_loss").unwrap()
+        };
+        assert_eq!(losses[0], loss_at(&theta));
+        assert_eq!(losses[0], path.scalar("trained_train_loss").unwrap());
+        assert_eq!(*losses.last().unwrap(), loss_at(&end));
+        assert!(loss_at(&end) < losses[0]);
+        assert_eq!(path.scalar("newton_steps").unwrap() as usize, losses.len() - 1);
+    }
+}

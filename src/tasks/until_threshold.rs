@@ -1,0 +1,66 @@
+//! A network learns a function from all points at once, until the norm of the gradient is below a threshold.
+
+use super::function::Problem;
+use crate::model::Mlp;
+use crate::objective::{MeanSquaredError, Objective as _, norm};
+use crate::settings;
+use crate::study::{Context, Measurements, check, flag};
+use crate::train::{Convergence, Ending, OptimizerName, train};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use tch::{Kind, Tensor};
+
+settings! {
+    /// How a network is trained until then.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    pub struct UntilThreshold {
+        /// Of the gradient's norm; below it the training ends.
+        pub threshold: f64,
+        /// At most.
+        pub epochs: u64,
+        pub optimizer: OptimizerName,
+        pub learning_rate: f64,
+    }
+}
+
+impl UntilThreshold {
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(&self) -> Result<(), String> {
+        check::training(self.epochs, self.learning_rate)?;
+        if !(self.threshold >= 0.0 && self.threshold.is_finite()) {
+            return Err(format!("threshold is {}; it must be 0 (never stop) or above", self.threshold));
+        }
+        Ok(())
+    }
+
+    /// The trained θ. Measures `train_loss` and `gradient_norm`, each before the epoch's step, and how it ended.
+    ///
+    /// # Errors
+    /// Where the function has no value, [`crate::error::Interrupted`], and libtorch's.
+    pub fn run(
+        &self,
+        problem: &Problem,
+        model: &Mlp,
+        theta: Tensor,
+        cx: &mut Context,
+    ) -> Result<(Tensor, Measurements)> {
+        let parameters = theta.size()[0];
+        let points = problem.train(Kind::Float, cx.device)?;
+        let mut objective = MeanSquaredError::new(model, theta, &points.x, &points.y);
+        let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
+        let mut training = train(&mut objective, &mut optimizer, self.epochs, Convergence::NEVER, cx, |now| {
+            let norm = norm(now.gradient)?;
+            now.measure("gradient_norm", norm);
+            Ok(if norm < self.threshold { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        let scalars = [
+            ("epochs_run", training.train_loss.len() as f64),
+            ("met_threshold", flag(training.ending == Ending::Observer)),
+            ("diverged", flag(training.ending == Ending::Diverged)),
+        ];
+        let series = [("gradient_norm", training.take("gradient_norm")), ("train_loss", training.train_loss)];
+        Ok((objective.theta().shallow_clone(), Measurements::new(parameters, scalars, series)))
+    }
+}
