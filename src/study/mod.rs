@@ -17,6 +17,7 @@ pub mod seeds;
 pub mod settings;
 pub mod table;
 mod text;
+mod within;
 
 pub use crate::store::fingerprint::Fingerprint;
 pub use context::{Context, Progress, SavedWeights, Shelf, WeightsReader};
@@ -31,3 +32,4 @@ pub use measurements::{Measurements, flag};
 pub use seeds::Seeds;
 pub use table::Table;
 pub use text::{Reported, Stated, Texts, With};
+pub use within::Case;
