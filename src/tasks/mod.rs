@@ -2,3 +2,5 @@
 
 pub mod classifier;
 pub mod function;
+pub mod recipe;
+pub mod sensitivity;
