@@ -2,6 +2,7 @@
 //! gradient of the loss, and the Jacobian of the probabilities (Novak et al. 2018). Weights carry
 //! no gradient here, so that no training can notice a measurement.
 
+use super::statistics::{highest, lowest};
 use crate::model::Classifier;
 use crate::objective::Probe;
 use anyhow::Result;
@@ -73,6 +74,12 @@ pub fn jacobian_norm(
         observe()?;
     }
     Ok(Tensor::cat(&norms, 0).mean(Kind::Double).double_value(&[]))
+}
+
+/// How far a measure varies: its highest value by its lowest. NaN where a number is none, or there are none.
+#[must_use]
+pub fn highest_by_lowest(values: &[f64]) -> f64 {
+    highest(values).zip(lowest(values)).map_or(f64::NAN, |(high, low)| high / low)
 }
 
 /// Of each row of [n, m], in float64: [n].
@@ -168,6 +175,12 @@ mod tests {
         let theta = theta * f64::NAN;
         assert!(jacobian_norm(&model, &theta, &x, calm).unwrap().is_nan());
         assert!(input_gradient_norm(&model, &theta, &x, 4, calm).unwrap().is_nan());
+    }
+
+    #[test]
+    fn a_ratio_with_a_number_that_is_none_is_none() {
+        assert_eq!(highest_by_lowest(&[2.0, 1.0, 3.0]), 3.0);
+        assert!(highest_by_lowest(&[2.0, f64::NAN, 3.0]).is_nan() && highest_by_lowest(&[]).is_nan());
     }
 
     #[test]

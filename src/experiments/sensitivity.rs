@@ -1,155 +1,45 @@
-//! `hw1 sensitivity`, task 3-3-2 of the report: trainings with small to large batches, and how
-//! strongly the networks answer to small changes of their input. Where trainings end once the labels are fitted,
-//! also whether that goes with the generalization gap, over networks of many widths, optimizers, rates, batch
-//! sizes, and on random labels (Novak et al. 2018).
+//! `hw1 sensitivity`, task 3-3-2 of the report: trainings with small to large batches, and how strongly the networks
+//! answer to small changes of their input. Where trainings end once the labels are fitted, also whether that goes with
+//! the generalization gap, over networks of many widths, optimizers, rates, batch sizes, and on random labels (Novak et
+//! al. 2018). Whole, for both ask the same trainings: one set of settings, one record and one table.
 
-use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
-use crate::analysis::statistics::{PairedComparison, highest, lowest, trend};
-use crate::data::batches::{DataSpec, DatasetName};
+use crate::analysis::sensitivity::highest_by_lowest;
+use crate::analysis::statistics::PairedComparison;
+use crate::data::batches::DataSpec;
 use crate::model::Classifier;
-use crate::plot::{Axis, Color, Figure, Mark, Panel, Series};
-use crate::study::claim::{Claim, Claimed, Quantity, SEEDS, Unit};
-use crate::study::model_flag;
-use crate::study::old::{Curve, ends, panel};
-use crate::study::seeds::{self, means_at_points};
+use crate::plot::{Axis, Color, Mark, Panel, Series};
+use crate::settings;
+use crate::study::claim::{Claim, SEEDS, Unit};
+use crate::study::seeds::means_at_points;
+use crate::study::table::FINAL;
 use crate::study::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Size, Trial as TrialTrait,
-    cell, check,
+    Case, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table, With,
+    curves, model_flag,
 };
-use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
-use crate::train::{OptimizerName, measure};
+use crate::tasks::recipe::Recipe;
+use crate::tasks::sensitivity::{FINAL_INPUT_GRADIENT, FINAL_JACOBIAN, INPUT_GRADIENT, JACOBIAN, MeasuredTraining};
+use crate::train::OptimizerName;
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeSet;
-use std::fmt;
-use std::ops::ControlFlow;
-use std::str::FromStr;
 
 // ---------------------------------------------------------------------------------- settings
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sensitivity {
-    dataset: DatasetName,
-    train_size: usize,
-    test_size: usize,
-    model: Classifier,
-    trainings: Vec<Recipe>,
-    shuffle: bool,
-    epochs: u64,
-    /// Each training ends once it gets this share of its training labels right, 0…1; 0: at the last epoch.
-    fitted: f64,
-    /// Each epoch's `jacobian_norm` is over the first so many test images.
-    probe_size: usize,
-    seed: u64,
-    repeats: u64,
-}
-
-/// What tells one training from another, written `32 adam 1e-3`; behind that, where they are not the study's, the
-/// network, and `random-labels`: `32 adam 1e-3 784-64-64-10 random-labels`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-struct Recipe {
-    batch_size: u32,
-    optimizer: OptimizerName,
-    learning_rate: f64,
-    model: Option<Classifier>,
-    random_labels: bool,
-}
-
-const RANDOM_LABELS: &str = "random-labels";
-
-impl FromStr for Recipe {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let explain = |what: &str| {
-            format!(
-                "trainings: '{text:.60}': {what}; write batch size, optimizer and learning rate, like 32 adam 1e-3; \
-                 behind them a network and {RANDOM_LABELS}, where wanted"
-            )
-        };
-        let mut words: Vec<&str> = text.split_whitespace().collect();
-        let random_labels = words.len() > 3 && words.last() == Some(&RANDOM_LABELS);
-        words.truncate(words.len() - usize::from(random_labels));
-        let (batch_size, optimizer, learning_rate, model) = match words[..] {
-            [batch_size, optimizer, learning_rate] => (batch_size, optimizer, learning_rate, None),
-            [batch_size, optimizer, learning_rate, model] => (batch_size, optimizer, learning_rate, Some(model)),
-            _ => return Err(explain(&format!("{} words, not 3 to 5", words.len()))),
-        };
-        Ok(Self {
-            batch_size: batch_size.parse().map_err(|_| explain(&format!("'{batch_size:.20}' is not a batch size")))?,
-            optimizer: OptimizerName::named(optimizer)
-                .ok_or_else(|| explain(&format!("'{optimizer:.20}' is not an optimizer: use adam or sgd")))?,
-            learning_rate: (learning_rate.parse())
-                .map_err(|_| explain(&format!("'{learning_rate:.20}' is not a learning rate")))?,
-            model: model.map(|model| model.parse().map_err(|what: String| explain(&what))).transpose()?,
-            random_labels,
-        })
+settings! {
+    #[derive(Clone, Debug, Serialize)]
+    pub struct Sensitivity(spec: DataSpec, seeds: Seeds) {
+        model: Classifier,
+        trainings: Vec<Recipe>,
+        shuffle: bool,
+        epochs: u64,
+        /// Each training ends once it gets this share of its training labels right, 0…1; 0: at the last epoch.
+        fitted: f64,
+        /// Each epoch's `jacobian_norm` is over the first so many test images.
+        probe_size: usize,
     }
 }
 
-impl fmt::Display for Recipe {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} {} {:e}", self.batch_size, self.optimizer.name(), self.learning_rate)?;
-        if let Some(model) = &self.model {
-            write!(f, " {model}")?;
-        }
-        if self.random_labels { write!(f, " {RANDOM_LABELS}") } else { Ok(()) }
-    }
-}
-
-impl TryFrom<String> for Recipe {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Recipe> for String {
-    fn from(recipe: Recipe) -> Self {
-        recipe.to_string()
-    }
-}
-
-impl Recipe {
-    /// Optimizer and learning rate.
-    fn way(&self) -> (OptimizerName, f64) {
-        (self.optimizer, self.learning_rate)
-    }
-}
-
-// ------------------------------------------------------------------------------------- trial
-
-/// One training whose sensitivity is measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Trial {
-    probe_size: usize,
-    /// The share of the training labels that ends it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    fitted: Option<f64>,
-    /// All training labels are drawn anew.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    random_labels: bool,
-    #[serde(flatten)]
-    training: ClassifierTraining,
-}
-
-impl TrialTrait for Trial {
-    fn seed(&self) -> u64 {
-        self.training.seed
-    }
-
-    fn cost(&self) -> f64 {
-        // Small batches take longer for the same samples.
-        self.training.cost() * (1.0 + 32.0 / f64::from(self.training.fit.batch_size))
-    }
-}
-
-// ----------------------------------------------------------------------------- record and run
-
-crate::settings_as_before!(Sensitivity);
+// ---------------------------------------------------------------------- trial, record and run
 
 impl Experiment for Sensitivity {
     const NAME: &'static str = "sensitivity";
@@ -159,369 +49,294 @@ impl Experiment for Sensitivity {
     const FLAGS: &'static [Flag] = &[
         DATASET_FLAG,
         model_flag("The network, like conv8-conv16-128-10 or 784-128-10"),
-        Flag {
-            name: "training",
-            value_name: "RECIPE",
-            setting: "trainings",
-            repeatable: true,
-            parse: Flag::text,
-            help: "Batch size, optimizer, learning rate, and if wanted a network and random-labels, like \"32 adam 1e-3\"; \
-                   replaces the report's five",
-        },
+        Flag::new(
+            "training",
+            "RECIPE",
+            "trainings",
+            "Batch size, optimizer, learning rate, and if wanted a network and random-labels, like \"32 adam 1e-3\"; \
+             replaces the report's five",
+        )
+        .repeatable(),
     ];
 
-    type Trial = Trial;
+    type Trial = MeasuredTraining;
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
-        self.spec().check()?;
+        self.spec.check()?;
         if self.trainings.is_empty() {
             return Err("trainings is empty: name at least one with --training".into());
         }
+        let test_size = self.spec.test_size;
         for (index, recipe) in self.trainings.iter().enumerate() {
-            self.trial(recipe, self.seed).training.check().map_err(|what| format!("trainings: '{recipe}': {what}"))?;
+            let training = self.trial(recipe, self.seeds.seed).training;
+            training.check().map_err(|what| format!("trainings: '{recipe}': {what}"))?;
             if self.trainings[..index].contains(recipe) {
                 return Err(format!("trainings: '{recipe}' is given twice"));
             }
-            if recipe.batch_size as usize > self.test_size {
+            if recipe.batch_size as usize > test_size {
                 return Err(format!(
-                    "test_size is {}; input_gradient_norm needs at least one full batch of {} test images",
-                    self.test_size, recipe.batch_size
+                    "test_size is {test_size}; input_gradient_norm needs at least one full batch of {} test images",
+                    recipe.batch_size
                 ));
             }
         }
         if !(0.0..=1.0).contains(&self.fitted) {
             return Err(format!("fitted is {}; it must be from 0 (train all epochs) to 1", self.fitted));
         }
-        if !(1..=self.test_size).contains(&self.probe_size) {
+        if !(1..=test_size).contains(&self.probe_size) {
             return Err(format!(
-                "probe_size is {}; it must be from 1 to the test_size of {}",
-                self.probe_size, self.test_size
+                "probe_size is {}; it must be from 1 to the test_size of {test_size}",
+                self.probe_size
             ));
         }
-        check::seeds(self.seed, self.repeats)
+        self.seeds.check()
     }
 
     fn size(&self) -> Size {
-        Size::of_seeds(self.repeats, self.trainings.len() as u128, "lower --repeats, or name fewer trainings")
+        self.seeds.size(self.trainings.len(), "lower --repeats, or name fewer trainings")
     }
 
     fn data(&self) -> Option<DataSpec> {
-        Some(self.spec())
+        Some(self.spec.clone())
     }
 
     /// By the batch size, where that says which.
-    fn label(&self, trial: &Trial) -> String {
-        let recipe = &self.trainings[self.place(trial)];
+    fn label(&self, trial: &MeasuredTraining) -> String {
+        let recipe = self.recipe(trial);
         match self.trainings.iter().filter(|other| other.batch_size == recipe.batch_size).count() {
             0 | 1 => format!("batch-{}", recipe.batch_size),
             _ => format!("batch-{}", recipe.to_string().replace(' ', "-")),
         }
     }
 
-    fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
-        let of_seed = |seed: u64| self.trainings.iter().map(move |recipe| self.trial(recipe, seed));
-        Ok((self.seed..self.seed + self.repeats).flat_map(of_seed).collect())
+    fn trials(&self, _: &Records<Self>) -> Result<Vec<MeasuredTraining>> {
+        Ok(self.seeds.each(&self.trainings, |recipe, seed| self.trial(recipe, seed)))
     }
 
-    fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
-        let (training, model) = (&trial.training, &trial.training.model);
-        let images = cx.images()?;
-        let (mut train, test) = (images.train.on(cx.device), images.test.images.shallow_clone());
-        if trial.random_labels {
-            train = train.corrupted(1.0, training.seed, Self::NAME)?;
-        }
-        let probe = test.narrow(0, 0, trial.probe_size as i64);
-        let (objective, mut record) = training.run_tested_every(1, cx, &train, |cx, _, objective, series| {
-            let (theta, batch_size) = (objective.theta(), i64::from(training.fit.batch_size));
-            let input_gradient = input_gradient_norm(model, theta, &test, batch_size, || cx.check_stop())?;
-            measure(series, INPUT_GRADIENT, input_gradient);
-            measure(series, JACOBIAN, jacobian_norm(model, theta, &probe, || cx.check_stop())?);
-            let has_fitted = |fitted: f64| objective.evaluate(&train).accuracy >= fitted;
-            Ok(if trial.fitted.is_some_and(has_fitted) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
-        // The last epoch's weights are the final ones, and its measure is over the whole test set.
-        let final_input_gradient = record.series(INPUT_GRADIENT)?.last().copied().unwrap_or(f64::NAN);
-        let final_jacobian = jacobian_norm(model, objective.theta(), &test, || cx.check_stop())?;
-        record.scalars.extend([
-            ("final_input_gradient_norm".to_owned(), final_input_gradient),
-            ("final_jacobian_norm".to_owned(), final_jacobian),
-        ]);
-        Ok(record)
+    fn run_trial(trial: &MeasuredTraining, cx: &mut Context) -> Result<Measurements> {
+        trial.run(cx)
     }
 
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {
-        report(self, &done.0)
+        let mut findings = Findings::of(self)?;
+        let table = Table::new("training", &done.0)
+            .column("optimizer", |done| Ok(self.recipe(&done.trial).optimization().into()))
+            .seed()
+            .after_training(&FINAL)
+            .after_training(&[("input gradient", FINAL_INPUT_GRADIENT), ("Jacobian", FINAL_JACOBIAN)]);
+        findings.table(table)?;
+        if self.fitted > 0.0 {
+            self.show_configurations(done, &mut findings)?;
+        } else {
+            self.show_trainings(done, &mut findings)?;
+            findings.claims = self.claims(done, &findings)?;
+        }
+        findings.summarise("data", self.spec.title());
+        findings.summarise("parameters", self.model.layout().parameters());
+        Ok(findings)
     }
 }
 
-const INPUT_GRADIENT: &str = "input_gradient_norm";
-const JACOBIAN: &str = "jacobian_norm";
-const FINAL_JACOBIAN: &str = "final_jacobian_norm";
-
 impl Sensitivity {
-    fn spec(&self) -> DataSpec {
-        DataSpec { dataset: self.dataset, train_size: self.train_size, test_size: self.test_size }
-    }
-
-    fn trial(&self, recipe: &Recipe, seed: u64) -> Trial {
-        let training = ClassifierTraining {
-            model: recipe.model.as_ref().unwrap_or(&self.model).clone(),
-            fit: MiniBatch {
-                optimizer: recipe.optimizer,
-                learning_rate: recipe.learning_rate,
-                batch_size: recipe.batch_size,
-                shuffle: self.shuffle,
-                epochs: self.epochs,
-            },
-            seed,
-        };
-        let fitted = (self.fitted > 0.0).then_some(self.fitted);
-        Trial { probe_size: self.probe_size, fitted, random_labels: recipe.random_labels, training }
-    }
-
-    /// Whether the trainings differ in nothing but their batch sizes.
-    fn has_one_optimizer(&self) -> bool {
-        let way = |recipe: &Recipe| (recipe.way(), recipe.model.clone(), recipe.random_labels);
-        self.trainings.len() > 1 && self.trainings.windows(2).all(|pair| way(&pair[0]) == way(&pair[1]))
-    }
-
-    /// Whether each training ends where it has fitted its labels: Novak et al.'s question.
-    fn is_to_fit(&self) -> bool {
-        self.fitted > 0.0
+    fn trial(&self, recipe: &Recipe, seed: u64) -> MeasuredTraining {
+        MeasuredTraining {
+            probe_size: self.probe_size,
+            fitted: (self.fitted > 0.0).then_some(self.fitted),
+            random_labels: recipe.random_labels,
+            training: recipe.training(&self.model, self.shuffle, self.epochs, seed),
+        }
     }
 
     /// A trial's place among the trainings, for its colour.
-    fn place(&self, trial: &Trial) -> usize {
-        let training = &trial.training;
-        let is_of = |recipe: &Recipe| {
-            (recipe.batch_size, recipe.way(), recipe.random_labels)
-                == (training.fit.batch_size, (training.fit.optimizer, training.fit.learning_rate), trial.random_labels)
-                && *recipe.model.as_ref().unwrap_or(&self.model) == training.model
-        };
+    fn place(&self, trial: &MeasuredTraining) -> usize {
+        let is_of =
+            |recipe: &Recipe| recipe.random_labels == trial.random_labels && recipe.is_of(&trial.training, &self.model);
         self.trainings.iter().position(is_of).unwrap_or(0)
     }
-}
 
-// ------------------------------------------------------------------------------------ report
-
-type DoneTrial = Done<Sensitivity>;
-
-const FINAL: [&str; 6] = [
-    "final_train_loss",
-    "final_train_accuracy",
-    "final_test_loss",
-    "final_test_accuracy",
-    "final_input_gradient_norm",
-    "final_jacobian_norm",
-];
-
-fn report(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Findings> {
-    let mut report = Findings::default();
-    let columns = [
-        "training",
-        "optimizer",
-        "seed",
-        "train loss",
-        "train accuracy",
-        "test loss",
-        "test accuracy",
-        "input gradient",
-        "Jacobian",
-    ];
-    report.columns = columns.map(str::to_owned).to_vec();
-    for trial in done {
-        let training = &trial.trial.training;
-        let mut row = vec![
-            trial.label.clone().into(),
-            format!("{} {:e}", training.fit.optimizer.name(), training.fit.learning_rate).into(),
-            Cell::Seed(training.seed),
-        ];
-        for name in FINAL {
-            row.push(cell(trial.record.after_training(name)?));
-        }
-        report.rows.push(row);
+    fn recipe(&self, trial: &MeasuredTraining) -> &Recipe {
+        &self.trainings[self.place(trial)]
     }
-    let data = settings.spec().title();
-    if settings.is_to_fit() {
-        let configurations = Configuration::all(settings, done)?;
-        report.figures.push(configurations_figure(settings, &configurations, data));
-        report.notes.push(left_out(settings, &configurations));
-        report.claims = configuration_claims(&configurations);
-    } else {
-        for trial in done.iter().filter(|trial| trial.trial.seed() == settings.seed) {
-            report.figures.push(training_figure(trial, data)?);
-        }
-        report.figures.push(sensitivity_figure(settings, done, data)?);
-        report.figures.push(overview(settings, done, data)?);
-        if settings.has_one_optimizer() {
-            report.figures.push(gap_figure(settings, done, data)?);
-        }
-        report.claims = claims(settings, done)?;
-    }
-    report.summary.insert("data".into(), data.into());
-    report.summary.insert("parameters".into(), settings.model.layout().parameters().into());
-    Ok(report)
-}
 
-/// The report's two panels of one training: loss with sensitivity, accuracy with sensitivity.
-fn training_figure(trial: &DoneTrial, data: &str) -> Result<Figure> {
-    let (record, training) = (&trial.record, &trial.trial.training);
-    let mut panels = Vec::new();
-    for (quantity, y) in [("loss", Axis::log("loss (cross entropy)")), ("accuracy", Axis::linear("accuracy"))] {
-        let mut curves = Vec::new();
-        for set in ["train", "test"] {
-            let values = record.series(&format!("{set}_{quantity}"))?;
-            curves.push(Curve { label: format!("{set} {quantity}"), color: 0, dashed: set == "test", values });
+    /// The finished trainings of each recipe, of all seeds.
+    fn by_recipe<'a>(&self, done: &'a [Done<Self>]) -> Vec<(&Recipe, Vec<&'a Done<Self>>)> {
+        let mut groups: Vec<_> = self.trainings.iter().map(|recipe| (recipe, Vec::new())).collect();
+        for done in done {
+            groups[self.place(&done.trial)].1.push(done);
         }
-        let values = record.series(INPUT_GRADIENT)?;
-        let sensitivity = Curve { label: "sensitivity".into(), color: 1, dashed: false, values };
-        panels.push(panel(y, &curves).right(Axis::linear("input gradient norm"), vec![sensitivity.series()]));
+        groups
     }
-    Ok(Figure {
-        name: format!("training-{}", trial.label),
-        title: format!(
-            "Batch size {}, {} {:e}, {data}",
-            training.fit.batch_size,
-            training.fit.optimizer.name(),
-            training.fit.learning_rate
-        ),
-        caption: format!(
-            "Loss and accuracy (left axes) on the training images (means while training) and test images of {data}, \
-             and the report's sensitivity, √Σ(∂ℓ/∂x)² of a batch (right axes), after each epoch."
-        ),
-        columns: 2,
-        panels,
-    })
-}
 
-/// Both sensitivities of all trainings over epochs.
-fn sensitivity_figure(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Figure> {
-    let mut panels = Vec::new();
-    for (name, label) in [(INPUT_GRADIENT, "input gradient norm"), (JACOBIAN, "Jacobian norm")] {
-        let mut curves = Vec::new();
-        for trial in done {
-            let color = settings.place(&trial.trial);
-            // One legend serves both panels.
-            let shown = name == INPUT_GRADIENT;
-            let label = if shown { trial.label.clone() } else { String::new() };
-            curves.push(Curve { label, color, dashed: color >= 6, values: trial.record.series(name)? });
-        }
-        panels.push(panel(Axis::log(label), &curves));
+    /// Whether the trainings differ in nothing but their batch sizes.
+    fn is_of_one_optimizer(&self) -> bool {
+        let all_but_batch = |recipe: &Recipe| (recipe.optimization(), recipe.model.clone(), recipe.random_labels);
+        let is_same = |pair: &[Recipe]| all_but_batch(&pair[0]) == all_but_batch(&pair[1]);
+        self.trainings.len() > 1 && self.trainings.windows(2).all(is_same)
     }
-    Ok(Figure {
-        name: "sensitivity".into(),
-        title: format!("Sensitivity to the input over epochs, {data}"),
-        caption: format!(
-            "After each epoch: the report's √Σ(∂ℓ/∂x)² of a batch, mean over the full batches of the test images of \
-             {data}, which falls as 1/√batch size by its definition; and the mean Frobenius norm of ∂softmax/∂x over \
-             the first {} test images (Novak et al. 2018).{}",
-            settings.probe_size,
-            seeds::caption(settings.repeats)
-        ),
-        columns: 2,
-        panels,
-    })
-}
-
-/// What remains at the end against batch size.
-fn overview(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Figure> {
-    // Trainings of one optimizer and learning rate are a line.
-    let mut ways: Vec<(OptimizerName, f64)> = Vec::new();
-    for recipe in &settings.trainings {
-        let way = (recipe.optimizer, recipe.learning_rate);
-        if !ways.contains(&way) {
-            ways.push(way);
-        }
-    }
-    let mut panels = Vec::new();
-    for (y, names) in [
-        (Axis::log("final loss (cross entropy)"), &[("train", "final_train_loss"), ("test", "final_test_loss")][..]),
-        (Axis::linear("final accuracy"), &[("train", "final_train_accuracy"), ("test", "final_test_accuracy")]),
-        (Axis::log("input gradient norm"), &[("test", "final_input_gradient_norm")]),
-        (Axis::log("Jacobian norm"), &[("test", "final_jacobian_norm")]),
-    ] {
-        let mut series = Vec::new();
-        for seed in settings.seed..settings.seed + settings.repeats {
-            for (color, &(optimizer, learning_rate)) in ways.iter().enumerate() {
-                for &(set, name) in names {
-                    let mut points = Vec::new();
-                    for trial in done.iter().filter(|trial| trial.trial.seed() == seed) {
-                        let training = &trial.trial.training;
-                        if (training.fit.optimizer, training.fit.learning_rate) == (optimizer, learning_rate) {
-                            points.push((f64::from(training.fit.batch_size), trial.record.after_training(name)?));
-                        }
-                    }
-                    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-                    // One legend serves all four panels.
-                    let label = if seed == settings.seed && name.ends_with("accuracy") {
-                        format!("{} {learning_rate:e}, {set}", optimizer.name())
-                    } else {
-                        String::new()
-                    };
-                    let dashed = set == "test" && names.len() > 1;
-                    series.push(Series::new("", Color::Cycle(color), points.clone()).mark(if dashed {
-                        Mark::Points
-                    } else {
-                        Mark::LinePoints
-                    }));
-                    if dashed {
-                        series.push(Series::new(label, Color::Cycle(color), points).mark(Mark::Dashed));
-                    } else if let Some(line) = series.last_mut() {
-                        line.label = label;
-                    }
-                }
-            }
-        }
-        panels.push(Panel::plot("", Axis::log("batch size"), y, means_at_points(series)));
-    }
-    Ok(Figure {
-        name: "overview".into(),
-        title: format!("Loss, accuracy and sensitivity against batch size, {data}"),
-        caption: format!(
-            "At the final weights after {} epochs: loss and accuracy over all training and test images of {data}, the \
-             report's √Σ(∂ℓ/∂x)² of a test batch, and the mean Frobenius norm of ∂softmax/∂x over all test images.{}",
-            settings.epochs,
-            seeds::caption(settings.repeats)
-        ),
-        columns: 2,
-        panels,
-    })
-}
-
-/// The generalization gap at the final weights against the Jacobian's norm, each training a point.
-fn gap_figure(settings: &Sensitivity, done: &[DoneTrial], data: &str) -> Result<Figure> {
-    let (mut by_gap, mut by_batch) = (Vec::new(), Vec::new());
-    for (color, recipe) in settings.trainings.iter().enumerate() {
-        let mut points = Vec::new();
-        for trial in done.iter().filter(|trial| settings.place(&trial.trial) == color) {
-            points.push((trial.record.scalar(FINAL_JACOBIAN)?, gap(trial)?));
-        }
-        let batch_size = f64::from(recipe.batch_size);
-        let norms = points.iter().map(|point| (batch_size, point.0)).collect();
-        let mark = if color < 6 { Mark::Points } else { Mark::Circles };
-        by_batch.push(Series::new("", Color::Cycle(color), norms).mark(mark));
-        by_gap.push(Series::new(format!("batch {}", recipe.batch_size), Color::Cycle(color), points).mark(mark));
-    }
-    Ok(Figure {
-        name: "gap".into(),
-        title: format!("Sensitivity, batch size and the generalization gap, {data}"),
-        caption: format!(
-            "At the final weights of each training: the mean Frobenius norm of ∂softmax/∂x over all test images of \
-             {data} (Novak et al. 2018) against the batch size, and test loss minus train loss against that norm. One \
-             optimizer for all."
-        ),
-        columns: 2,
-        panels: vec![
-            Panel::plot("", Axis::log("batch size"), Axis::linear("Jacobian norm"), by_batch),
-            Panel::plot("", Axis::linear("Jacobian norm"), Axis::linear("test loss − train loss"), by_gap),
-        ],
-    })
 }
 
 /// Test loss minus train loss at the final weights.
-fn gap(trial: &DoneTrial) -> Result<f64> {
-    Ok(trial.record.after_training("final_test_loss")? - trial.record.after_training("final_train_loss")?)
+fn loss_gap(record: &Measurements) -> Result<f64> {
+    Ok(record.after_training("final_test_loss")? - record.after_training("final_train_loss")?)
+}
+
+// ----------------------------------------------------------------- figures of the trainings
+
+impl Sensitivity {
+    fn show_trainings(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        for done in done.iter().filter(|done| done.seed() == self.seeds.seed) {
+            self.show_training(done, findings)?;
+        }
+        let look = |done: &Done<Self>| (done.label.clone(), self.place(&done.trial));
+        let of_input = curves::of_series(Axis::log("input gradient norm"), done, INPUT_GRADIENT, look)?;
+        // One legend serves both panels.
+        let look = |done: &Done<Self>| (String::new(), self.place(&done.trial));
+        let of_outputs = curves::of_series(Axis::log("Jacobian norm"), done, JACOBIAN, look)?;
+        findings.figure("sensitivity", &[], 2, vec![of_input, of_outputs])?;
+        self.show_final_numbers(done, findings)?;
+        if self.is_of_one_optimizer() { self.show_gap(done, findings) } else { Ok(()) }
+    }
+
+    /// The report's two panels of one training: loss with sensitivity, accuracy with sensitivity.
+    fn show_training(&self, done: &Done<Self>, findings: &mut Findings) -> Result<()> {
+        let values = done.record.series(INPUT_GRADIENT)?;
+        let with_sensitivity = |panel: Panel| {
+            let sensitivity = curves::curve(("sensitivity".into(), 1), false, values);
+            panel.right(Axis::linear("input gradient norm"), vec![sensitivity])
+        };
+        let panels = curves::of_both_sets([done], |_, set, quantity| (format!("{set} {quantity}"), 0))?;
+        let panels = panels.into_iter().map(with_sensitivity).collect();
+        let recipe = self.recipe(&done.trial);
+        let optimization = recipe.optimization();
+        let with: With = &[("label", &done.label), ("batch_size", &recipe.batch_size), ("optimization", &optimization)];
+        findings.figure("training", with, 2, panels)
+    }
+
+    /// What remains at the end against batch size.
+    fn show_final_numbers(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let mut optimizations: Vec<String> = Vec::new();
+        for optimization in self.trainings.iter().map(Recipe::optimization) {
+            if !optimizations.contains(&optimization) {
+                optimizations.push(optimization);
+            }
+        }
+        let panel = |y, names: &[&str], has_legend: bool| -> Result<Panel> {
+            let mut series = Vec::new();
+            for seed in self.seeds.all() {
+                let of_seed = done.iter().filter(|done| done.seed() == seed);
+                for (color, optimization) in optimizations.iter().enumerate() {
+                    let is_of = |done: &&Done<Self>| self.recipe(&done.trial).optimization() == *optimization;
+                    let trainings: Vec<_> = of_seed.clone().filter(is_of).collect();
+                    for (name, (set, mark)) in names.iter().zip([("train", Mark::LinePoints), ("test", Mark::Dashed)]) {
+                        let label = if has_legend { format!("{optimization}, {set}") } else { String::new() };
+                        let look = (self.seeds.legend(seed, label), color);
+                        series.extend(against_batch_size(&trainings, name, look, mark)?);
+                    }
+                }
+            }
+            Ok(Panel::plot("", Axis::log("batch size"), y, means_at_points(series)))
+        };
+        let panels = vec![
+            panel(Axis::log("final loss (cross entropy)"), &["final_train_loss", "final_test_loss"], false)?,
+            // One legend serves all four panels.
+            panel(Axis::linear("final accuracy"), &["final_train_accuracy", "final_test_accuracy"], true)?,
+            panel(Axis::log("input gradient norm"), &[FINAL_INPUT_GRADIENT], false)?,
+            panel(Axis::log("Jacobian norm"), &[FINAL_JACOBIAN], false)?,
+        ];
+        findings.figure("overview", &[], 2, panels)
+    }
+
+    /// The generalization gap at the final weights against the Jacobian's norm, each training a point.
+    fn show_gap(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let (mut by_batch, mut by_gap) = (Vec::new(), Vec::new());
+        for (color, (recipe, trials)) in self.by_recipe(done).into_iter().enumerate() {
+            let gap = |done: &Done<Self>| Ok((done.record.scalar(FINAL_JACOBIAN)?, loss_gap(&done.record)?));
+            let gaps = trials.into_iter().map(gap).collect::<Result<Vec<_>>>()?;
+            let norms = gaps.iter().map(|(norm, _)| (f64::from(recipe.batch_size), *norm)).collect();
+            let mark = if color < 6 { Mark::Points } else { Mark::Circles };
+            by_batch.push(Series::new("", Color::Cycle(color), norms).mark(mark));
+            by_gap.push(Series::new(format!("batch {}", recipe.batch_size), Color::Cycle(color), gaps).mark(mark));
+        }
+        let panels = vec![
+            Panel::plot("", Axis::log("batch size"), Axis::linear("Jacobian norm"), by_batch),
+            Panel::plot("", Axis::linear("Jacobian norm"), Axis::linear("test loss − train loss"), by_gap),
+        ];
+        findings.figure("gap", &[], 2, panels)
+    }
+}
+
+/// A series of one quantity of trained networks against their batch size; a dashed one with its points beside it.
+fn against_batch_size(
+    trainings: &[&Done<Sensitivity>],
+    name: &str,
+    (label, color): curves::Look,
+    mark: Mark,
+) -> Result<Vec<Series>> {
+    let point = |done: &&Done<Sensitivity>| Ok((done.trial.batch_size(), done.record.after_training(name)?));
+    let mut points = trainings.iter().map(point).collect::<Result<Vec<_>>>()?;
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let line = Series::new(label, Color::Cycle(color), points.clone()).mark(mark);
+    let beside = (mark == Mark::Dashed).then(|| Series::new("", Color::Cycle(color), points).mark(Mark::Points));
+    Ok(beside.into_iter().chain([line]).collect())
+}
+
+// ------------------------------------------------------------------- claims of the trainings
+
+/// The report's.
+const EPOCHS: u64 = 10;
+
+impl Sensitivity {
+    /// The report's sentences. Trainings with one optimizer are judged by the Jacobian's norm, which does not depend
+    /// on the batch size by its definition, and by what that goes with.
+    fn claims(&self, done: &[Done<Self>], findings: &Findings) -> Result<Vec<Claim>> {
+        let is_long = self.epochs >= EPOCHS;
+        // Of a training with this optimizer: the running mean of the first epoch, and the number at the end.
+        let first_and_final = |done: &Done<Self>, optimizer, quantity: &str| -> Result<Option<(f64, f64)>> {
+            let (first, _) = done.record.first_and_last(&format!("train_{quantity}"))?;
+            let last = done.record.after_training(&format!("final_train_{quantity}"))?;
+            Ok((done.trial.training.fit.optimizer == optimizer).then_some((first, last)))
+        };
+        let fallen = self.within_seeds(done, is_long, |done| {
+            Ok(first_and_final(done, OptimizerName::Adam, "loss")?.map(|(first, last)| last / first))
+        })?;
+        let risen = self.within_seeds(done, is_long, |done| {
+            Ok(first_and_final(done, OptimizerName::Sgd, "accuracy")?.map(|(first, last)| last - first))
+        })?;
+        let one_optimizer = self.is_of_one_optimizer();
+        let (series, name) =
+            if one_optimizer { (JACOBIAN, "Jacobian norm") } else { (INPUT_GRADIENT, "input gradient norm") };
+        let ratio =
+            self.within_seeds(done, is_long, |done| Ok(Some(highest_by_lowest(done.record.series(series)?))))?;
+        let note = if is_long { String::new() } else { format!("Fewer than {EPOCHS} epochs tell nothing.") };
+        let mut claims = vec![
+            findings.claim("sensitivity-adam-loss-falls", &[])?.worst_within(SEEDS, &fallen).noting(&note),
+            findings.claim("sensitivity-sgd-accuracy-rises", &[])?.worst_within(SEEDS, &risen).noting(&note),
+            findings.claim("sensitivity-constant", &[("name", &name)])?.worst_within(SEEDS, &ratio).noting(&note),
+        ];
+        if one_optimizer {
+            let norm = |done: &Done<Self>| done.record.after_training(FINAL_JACOBIAN);
+            let gaps = self.within_seeds(done, true, |done| Ok(Some((norm(done)?, loss_gap(&done.record)?))))?;
+            let norms = self.within_seeds(done, true, |done| Ok(Some((done.trial.batch_size(), norm(done)?))))?;
+            claims.push(findings.claim("sensitivity-loss-gap", &[])?.correlated_within(SEEDS, &gaps));
+            claims.push(findings.claim("sensitivity-falls-with-batch-size", &[])?.correlated_within(SEEDS, &norms));
+        }
+        Ok(claims)
+    }
+
+    /// What the trainings of each seed say that are asked; where one failed, or all are too short, it tells nothing.
+    fn within_seeds<T>(
+        &self,
+        done: &[Done<Self>],
+        is_long: bool,
+        of: impl Fn(&Done<Self>) -> Result<Option<T>>,
+    ) -> Result<Vec<Case<T>>> {
+        let of_seed = |(_, trainings): (u64, Vec<&Done<Self>>)| {
+            let said = trainings.iter().filter_map(|done| of(done).transpose()).collect::<Result<_>>()?;
+            Ok((said, is_long && trainings.len() == self.trainings.len()))
+        };
+        self.seeds.groups(done).into_iter().map(of_seed).collect()
+    }
 }
 
 // ----------------------------------------------------------- trainings that end where they fit
@@ -542,328 +357,122 @@ struct Configuration {
     gap: f64,
 }
 
-impl Configuration {
+impl Sensitivity {
+    fn show_configurations(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let configurations = self.configurations(done)?;
+        let left_out = self.left_out(&configurations);
+        let with: With = &[("share", &(100.0 * self.fitted)), ("left_out", &left_out)];
+        findings.figure("gap-of-configurations", with, 2, configuration_panels(&configurations))?;
+        findings.notes.push(left_out);
+        findings.claims = configuration_claims(&configurations, findings)?;
+        Ok(())
+    }
+
     /// One a recipe that has a training, in their order.
-    fn all(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Self>> {
+    fn configurations(&self, done: &[Done<Self>]) -> Result<Vec<Configuration>> {
         let mut all = Vec::new();
-        for (place, recipe) in settings.trainings.iter().enumerate() {
-            let (mut norms, mut gaps, mut seeds) = (Vec::new(), Vec::new(), 0);
-            for trial in done.iter().filter(|trial| settings.place(&trial.trial) == place) {
-                seeds += 1;
-                let after = |name: &str| trial.record.after_training(name);
+        for (recipe, trials) in self.by_recipe(done).into_iter().filter(|(_, trials)| !trials.is_empty()) {
+            let (mut norms, mut gaps) = (Vec::new(), Vec::new());
+            for done in &trials {
+                let after = |name: &str| done.record.after_training(name);
                 let (train, test) = (after("final_train_accuracy")?, after("final_test_accuracy")?);
-                if train >= settings.fitted {
+                if train >= self.fitted {
                     norms.push(after(FINAL_JACOBIAN)?);
                     gaps.push(train - test);
                 }
             }
             let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-            if seeds > 0 {
-                all.push(Self {
-                    recipe: recipe.clone(),
-                    model: recipe.model.as_ref().unwrap_or(&settings.model).to_string(),
-                    seeds,
-                    fitted: norms.len(),
-                    jacobian: mean(&norms),
-                    gap: mean(&gaps),
-                });
-            }
+            all.push(Configuration {
+                recipe: recipe.clone(),
+                model: recipe.network(&self.model).to_string(),
+                seeds: trials.len(),
+                fitted: norms.len(),
+                jacobian: mean(&norms),
+                gap: mean(&gaps),
+            });
         }
         Ok(all)
     }
 
-    /// Network, optimizer and learning rate.
-    fn kind(&self) -> (&str, (OptimizerName, f64)) {
-        (&self.model, self.recipe.way())
+    fn left_out(&self, configurations: &[Configuration]) -> String {
+        let trainings: usize = configurations.iter().map(|each| each.seeds).sum();
+        let fitted: usize = configurations.iter().map(|each| each.fitted).sum();
+        let none = configurations.iter().filter(|each| each.fitted == 0).count();
+        format!(
+            "{fitted} of {trainings} trainings got {} % of their labels right within {} epochs; the others, all those \
+             of {none} of {} configurations among them, are left out of figure and claims.",
+            100.0 * self.fitted,
+            self.epochs,
+            configurations.len()
+        )
     }
-}
-
-fn left_out(settings: &Sensitivity, configurations: &[Configuration]) -> String {
-    let trainings: usize = configurations.iter().map(|each| each.seeds).sum();
-    let fitted: usize = configurations.iter().map(|each| each.fitted).sum();
-    let none = configurations.iter().filter(|each| each.fitted == 0).count();
-    format!(
-        "{fitted} of {trainings} trainings got {} % of their labels right within {} epochs; the others, all those of {none} \
-         of {} configurations among them, are left out of figure and claims.",
-        100.0 * settings.fitted,
-        settings.epochs,
-        configurations.len()
-    )
 }
 
 /// The generalization gap against the Jacobian's norm, and that against the batch size; a point a configuration.
-fn configurations_figure(settings: &Sensitivity, configurations: &[Configuration], data: &str) -> Figure {
+fn configuration_panels(configurations: &[Configuration]) -> Vec<Panel> {
     let models: BTreeSet<&str> = configurations.iter().map(|each| each.model.as_str()).collect();
     let (mut by_gap, mut by_batch) = (Vec::new(), Vec::new());
-    for (color, model) in models.iter().enumerate() {
-        for (random, mark) in [(false, Mark::Points), (true, Mark::Crosses)] {
-            let of_kind = || {
-                let is_of = move |each: &&Configuration| {
-                    (each.model.as_str(), each.recipe.random_labels) == (*model, random) && each.fitted > 0
-                };
-                configurations.iter().filter(is_of)
+    for (color, model) in models.into_iter().enumerate() {
+        for (random, labels, mark) in [(false, "true", Mark::Points), (true, "random", Mark::Crosses)] {
+            let is_of = |each: &&Configuration| {
+                each.fitted > 0 && (each.model.as_str(), each.recipe.random_labels) == (model, random)
             };
-            let label = format!("{model}, {} labels", if random { "random" } else { "true" });
-            let gaps = of_kind().map(|each| (each.jacobian, each.gap)).collect::<Vec<_>>();
-            if gaps.is_empty() {
+            let of_kind: Vec<&Configuration> = configurations.iter().filter(is_of).collect();
+            if of_kind.is_empty() {
                 continue;
             }
-            let norms = of_kind().map(|each| (f64::from(each.recipe.batch_size), each.jacobian)).collect();
-            by_gap.push(Series::new(label, Color::Cycle(color), gaps).mark(mark));
+            let gaps = of_kind.iter().map(|each| (each.jacobian, each.gap)).collect();
+            let norms = of_kind.iter().map(|each| (f64::from(each.recipe.batch_size), each.jacobian)).collect();
+            by_gap.push(Series::new(format!("{model}, {labels} labels"), Color::Cycle(color), gaps).mark(mark));
             by_batch.push(Series::new("", Color::Cycle(color), norms).mark(mark));
         }
     }
-    Figure {
-        name: "gap".into(),
-        title: format!("Sensitivity and the generalization gap, {data}"),
-        caption: format!(
-            "Left: train accuracy minus test accuracy against the mean Frobenius norm of ∂softmax/∂x over all test images \
-             of {data} (Novak et al. 2018); right: that norm against the batch size. Each point is a configuration of \
-             network, optimizer, learning rate, batch size and labels, mean of up to {} seeds, each trained on {} images \
-             until it got {} % of its labels right. {}",
-            settings.repeats,
-            settings.train_size,
-            100.0 * settings.fitted,
-            left_out(settings, configurations),
-        ),
-        columns: 2,
-        panels: vec![
-            Panel::plot("", Axis::log("Jacobian norm"), Axis::linear("train accuracy − test accuracy"), by_gap),
-            Panel::plot("", Axis::log("batch size"), Axis::log("Jacobian norm"), by_batch),
-        ],
-    }
-}
-
-/// What Novak et al. 2018 did otherwise.
-const NOVAK: &str = "Novak et al. 2018 surveyed thousands of fully connected networks of many depths, widths and \
-                     nonlinearities on CIFAR-10 and three other sets, all trained to 100 %; here dozens on a subset of one \
-                     set, by the same measure, with what does not fit left out: the range of gaps is narrower";
-
-fn configuration_claims(configurations: &[Configuration]) -> Vec<Claim> {
-    let fitted = || configurations.iter().filter(|each| each.fitted > 0);
-    let gap = |id: &str, statement: &str, random: Option<bool>| {
-        let of_kind = fitted().filter(|each| random.is_none_or(|random| each.recipe.random_labels == random));
-        let pairs: Vec<(f64, f64)> = of_kind.map(|each| (each.jacobian, each.gap)).collect();
-        let of = "the Jacobian norm and the generalization gap (train accuracy minus test accuracy)";
-        Claim::correlated(id, statement, (CONFIGURATIONS, pairs.len()), of, &pairs, Claimed::Above(0.0))
-            .differing_from(NOVAK)
-    };
-    // Each that has one beside it, which differs in one thing only, is a case.
-    let compared = |names: [&str; 2], beside: &dyn Fn(&Configuration) -> Option<f64>| {
-        let (mut own, mut others) = (Vec::new(), Vec::new());
-        for (case, each) in (0..).zip(fitted()) {
-            if let Some(other) = beside(each) {
-                own.push((case, each.jacobian));
-                others.push((case, other));
-            }
-        }
-        PairedComparison::of_numbers((names[0], &own), (names[1], &others))
-    };
-    let labels = compared(["the Jacobian norm on true labels", "that on random labels"], &|each| {
-        let random = |other: &&Configuration| {
-            other.recipe.random_labels
-                && !each.recipe.random_labels
-                && (other.kind(), other.recipe.batch_size) == (each.kind(), each.recipe.batch_size)
-        };
-        fitted().find(random).map(|other| other.jacobian)
-    });
-    let batches = compared(["the Jacobian norm with the smaller batch", "that with the larger"], &|each| {
-        let larger = fitted().filter(|other| {
-            other.recipe.batch_size > each.recipe.batch_size
-                && (other.kind(), other.recipe.random_labels) == (each.kind(), each.recipe.random_labels)
-        });
-        larger.min_by_key(|other| other.recipe.batch_size).map(|next| next.jacobian)
-    });
     vec![
-        gap(
-            "sensitivity-generalization-gap",
-            "The more sensitive a network, the larger its generalization gap (Novak et al. 2018).",
-            None,
-        ),
-        gap(
-            "sensitivity-generalization-gap-true-labels",
-            "Also among networks that have fitted the true labels: the more sensitive, the larger the gap.",
-            Some(false),
-        ),
-        Claim::compared(
-            "sensitivity-random-labels",
-            "Networks that fit random labels are more sensitive than those that fit the true ones (Novak et al. 2018).",
-            CONFIGURATIONS,
-            &[labels],
-            "the Jacobian's norm, of configurations that differ in nothing but their labels",
-        )
-        .differing_from(NOVAK),
-        Claim::compared(
-            "sensitivity-rises-with-batch-size",
-            "The larger the batch, the more sensitive the network (Novak et al. 2018: full batches give the most sensitive).",
-            CONFIGURATIONS,
-            &[batches],
-            "the Jacobian's norm, of configurations that differ in nothing but their batch size, each with the next larger",
-        )
-        .differing_from(NOVAK),
+        Panel::plot("", Axis::log("Jacobian norm"), Axis::linear("train accuracy − test accuracy"), by_gap),
+        Panel::plot("", Axis::log("batch size"), Axis::log("Jacobian norm"), by_batch),
     ]
 }
 
-// ------------------------------------------------------------------------------------ claims
-
-/// The report's.
-const EPOCHS: u64 = 10;
-/// A loss that falls by this factor has fallen; an accuracy that rises by so much has risen.
-const FALLEN: f64 = 0.5;
-const RISEN: f64 = 0.05;
-/// What stays within this factor is almost constant.
-const CONSTANT: f64 = 1.25;
-
-/// The report's sentences, each held against the trainings of every seed. Trainings with one optimizer are
-/// judged by the Jacobian's norm, which does not depend on the batch size by its definition, and by what that
-/// goes with.
-fn claims(settings: &Sensitivity, done: &[DoneTrial]) -> Result<Vec<Claim>> {
-    let one_optimizer = settings.has_one_optimizer();
-    let (series, name) =
-        if one_optimizer { (JACOBIAN, "Jacobian norm") } else { (INPUT_GRADIENT, "input gradient norm") };
-    let seeds: Vec<u64> = (settings.seed..settings.seed + settings.repeats)
-        .filter(|seed| done.iter().any(|trial| trial.trial.seed() == *seed))
-        .collect();
-    // Of each seed the worst of its trainings of a kind, and whether it is as claimed.
-    let claim = |id: &str,
-                 statement: &str,
-                 criterion: &str,
-                 worst: fn(&[f64]) -> Option<f64>,
-                 holds: fn(f64) -> bool,
-                 of: &dyn Fn(&DoneTrial) -> Result<Option<f64>>|
-     -> Result<Claim> {
-        let (mut held, mut all) = (Vec::new(), Vec::new());
-        for &seed in &seeds {
-            let (mut numbers, mut trainings) = (Vec::new(), 0);
-            for trial in done.iter().filter(|trial| trial.trial.seed() == seed) {
-                numbers.extend(of(trial)?);
-                trainings += 1;
-            }
-            if let Some(worst) = worst(&numbers) {
-                // Of a training that failed it cannot be told.
-                let known = worst.is_finite() && settings.epochs >= EPOCHS && trainings == settings.trainings.len();
-                held.push(known.then(|| holds(worst)));
-                all.push(worst);
-            }
-        }
-        let [low, high] =
-            [lowest(&all), highest(&all)].map(|end| end.map_or(String::new(), |end| cell(end).to_string()));
-        let range = match all.len() {
-            0 => String::new(),
-            1 => format!("The {criterion}: {low}."),
-            n => format!("The {criterion}: {low} to {high} over {n} seeds."),
-        };
-        let short =
-            if settings.epochs < EPOCHS { format!("Fewer than {EPOCHS} epochs tell nothing.") } else { String::new() };
-        let criterion = format!("{criterion}; as claimed in all trainings of the seed that it is said of");
-        Ok(Claim::counted(id, statement, SEEDS, &held, &criterion).noting(&range).noting(&short).and("worst", all))
+fn configuration_claims(configurations: &[Configuration], findings: &Findings) -> Result<Vec<Claim>> {
+    let fitted: Vec<&Configuration> = configurations.iter().filter(|each| each.fitted > 0).collect();
+    let gap = |key: &str, is_of: fn(&Configuration) -> bool| -> Result<Claim> {
+        let of_kind = fitted.iter().filter(|each| is_of(each));
+        let pairs: Vec<(f64, f64)> = of_kind.map(|each| (each.jacobian, each.gap)).collect();
+        Ok(findings.claim(key, &[])?.correlated((CONFIGURATIONS, pairs.len()), &pairs))
     };
-    let mut claims = vec![
-        claim(
-            "sensitivity-adam-loss-falls",
-            &format!(
-                "Adam's models start with a high loss that falls: to at most {FALLEN} of the first epoch's running mean."
-            ),
-            "final train loss by the running mean of the first epoch, with Adam, the highest of a seed",
-            highest,
-            |ratio| ratio <= FALLEN,
-            &|trial| {
-                let first = ends(&trial.record, "train_loss")?.0;
-                let ratio = trial.record.after_training("final_train_loss")? / first;
-                Ok((trial.trial.training.fit.optimizer == OptimizerName::Adam).then_some(ratio))
-            },
-        )?,
-        claim(
-            "sensitivity-sgd-accuracy-rises",
-            &format!(
-                "SGD's models start with a low accuracy that rises: by at least {RISEN} above the first epoch's running mean."
-            ),
-            "final train accuracy minus the running mean of the first epoch, with SGD, the lowest of a seed",
-            lowest,
-            |rise| rise >= RISEN,
-            &|trial| {
-                let first = ends(&trial.record, "train_accuracy")?.0;
-                let rise = trial.record.after_training("final_train_accuracy")? - first;
-                Ok((trial.trial.training.fit.optimizer == OptimizerName::Sgd).then_some(rise))
-            },
-        )?,
-        claim(
-            "sensitivity-constant",
-            &format!("Sensitivity stays almost constant in all trainings: within a factor of {CONSTANT}."),
-            &format!("highest {name} over the epochs by the lowest, the most of a seed's trainings"),
-            highest,
-            |ratio| ratio <= CONSTANT,
-            &|trial| Ok(Some(highest_by_lowest(trial.record.series(series)?))),
-        )?,
-    ];
-    if one_optimizer {
-        for (id, statement, name, claimed, of) in [
-            (
-                "sensitivity-generalization-gap",
-                "The more sensitive a network, the larger its generalization gap.",
-                "Spearman's correlation of the Jacobian norm and the generalization gap (test loss minus train loss) within a seed",
-                Claimed::Above(0.0),
-                (|trial, norm| Ok((norm, gap(trial)?))) as fn(&DoneTrial, f64) -> Result<(f64, f64)>,
-            ),
-            (
-                "sensitivity-falls-with-batch-size",
-                "The larger the batch, the less sensitive the network.",
-                "Spearman's correlation of the batch size and the Jacobian norm within a seed",
-                Claimed::Below(0.0),
-                |trial, norm| Ok((f64::from(trial.trial.training.fit.batch_size), norm)),
-            ),
-        ] {
-            let mut trends = Vec::new();
-            for &seed in &seeds {
-                let mut pairs = Vec::new();
-                for trial in done.iter().filter(|trial| trial.trial.seed() == seed) {
-                    pairs.push(of(trial, trial.record.after_training(FINAL_JACOBIAN)?)?);
-                }
-                trends.push(if pairs.len() == settings.trainings.len() { trend(&pairs) } else { f64::NAN });
+    // Each that has one beside it, of several that of the next larger batch, is a case.
+    let compared = |key: &str, names: [&str; 2], is_beside: fn(&Recipe, &Recipe) -> bool| -> Result<Claim> {
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        for (case, each) in (0..).zip(&fitted) {
+            let kind = |each: &Configuration| (each.model.clone(), each.recipe.optimization());
+            let is_beside =
+                |other: &&&Configuration| kind(each) == kind(other) && is_beside(&each.recipe, &other.recipe);
+            if let Some(other) = fitted.iter().filter(is_beside).min_by_key(|other| other.recipe.batch_size) {
+                own.push((case, each.jacobian));
+                others.push((case, other.jacobian));
             }
-            let quantity = Quantity::new(name, trends).range([-1.0, 1.0]);
-            claims.push(Claim::interval(id, statement, SEEDS, &[quantity], claimed, name));
         }
-    }
-    Ok(claims)
-}
-
-/// NaN where a number is none.
-fn highest_by_lowest(values: &[f64]) -> f64 {
-    highest(values).zip(lowest(values)).map_or(f64::NAN, |(high, low)| high / low)
+        let pair = PairedComparison::of_numbers((names[0], &own), (names[1], &others));
+        Ok(findings.claim(key, &[])?.compared(CONFIGURATIONS, &[pair]))
+    };
+    let labels = ["the Jacobian norm on true labels", "that on random labels"];
+    let batches = ["the Jacobian norm with the smaller batch", "that with the larger"];
+    Ok(vec![
+        gap("sensitivity-generalization-gap", |_| true)?,
+        gap("sensitivity-generalization-gap-true-labels", |each| !each.recipe.random_labels)?,
+        compared("sensitivity-random-labels", labels, |own, other| {
+            !own.random_labels && other.random_labels && own.batch_size == other.batch_size
+        })?,
+        compared("sensitivity-rises-with-batch-size", batches, |own, other| {
+            own.random_labels == other.random_labels && own.batch_size < other.batch_size
+        })?,
+    ])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn recipes_are_read_as_they_are_written() {
-        for text in [
-            "32 adam 1e-3",
-            "64 sgd 1e-1 784-64-10",
-            "64 sgd 1e-1 random-labels",
-            "64 sgd 1e-1 conv8-conv16-128-10 random-labels",
-        ] {
-            assert_eq!(text.parse::<Recipe>().unwrap().to_string(), text);
-        }
-        for (text, word) in [
-            ("32 adam", "2 words"),
-            ("32 adam random-labels", "'random-labels' is not a learning rate"),
-            ("32 adam 1e-3 random-labels 784-10", "5 words"),
-            ("32 adam 1e-3 784-64", "784-64"),
-            ("x adam 1e-3", "'x' is not a batch size"),
-        ] {
-            let error = text.parse::<Recipe>().unwrap_err();
-            assert!(error.contains(word), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_ratio_with_a_number_that_is_none_is_none() {
-        assert_eq!(highest_by_lowest(&[2.0, 1.0, 3.0]), 3.0);
-        assert!(highest_by_lowest(&[2.0, f64::NAN, 3.0]).is_nan() && highest_by_lowest(&[]).is_nan());
-    }
+    use crate::study::Settings as _;
 
     fn configuration(recipe: &str, jacobian: f64, gap: f64) -> Configuration {
         let recipe: Recipe = recipe.parse().unwrap();
@@ -875,24 +484,27 @@ mod tests {
     fn configurations_are_compared_with_those_that_differ_in_one_thing() {
         use crate::study::claim::Verdict::{Inconclusive, Refuted, Supported};
         let mut all = Vec::new();
-        for (i, way) in ["adam 1e-3", "adam 1e-2", "sgd 1e-1", "sgd 1e-2", "sgd 1e-3"].iter().enumerate() {
+        for (i, optimization) in ["adam 1e-3", "adam 1e-2", "sgd 1e-1", "sgd 1e-2", "sgd 1e-3"].iter().enumerate() {
             let up = i as f64 / 100.0;
             for (batch, labels, norm) in
                 [(32, "", 1.0), (256, "", 2.0), (32, " random-labels", 4.0), (256, " random-labels", 3.0)]
             {
                 // The gap rises with the norm among all, and falls with it on true labels.
                 let gap = if labels.is_empty() { 0.1 - norm / 100.0 - up } else { 0.5 + norm + up };
-                all.push(configuration(&format!("{batch} {way}{labels}"), norm + up, gap));
+                all.push(configuration(&format!("{batch} {optimization}{labels}"), norm + up, gap));
             }
         }
         // What did not fit has no part in it.
         all.push(configuration("32 sgd 1e-9", f64::NAN, f64::NAN));
-        let verdicts: Vec<_> = configuration_claims(&all).iter().map(|claim| claim.verdict).collect();
+        let study = Sensitivity::read(&mut Sensitivity::SETTINGS.parse().unwrap()).unwrap();
+        let findings = Findings::of(&study).unwrap();
+        let claims = |of: &[Configuration]| configuration_claims(of, &findings).unwrap();
+        let verdicts: Vec<_> = claims(&all).iter().map(|claim| claim.verdict).collect();
         assert_eq!(verdicts, [Supported, Refuted, Supported, Inconclusive]);
-        let few: Vec<_> = configuration_claims(&all[..4]).iter().map(|claim| claim.verdict).collect();
+        let few: Vec<_> = claims(&all[..4]).iter().map(|claim| claim.verdict).collect();
         assert_eq!(few, [Inconclusive; 4]);
         // Five true-label pairs say larger batches are more sensitive, five random ones the opposite.
-        let detail = &configuration_claims(&all)[3].detail;
+        let detail = &claims(&all)[3].detail;
         assert!(detail.contains("in 5 of 10"), "{detail}");
     }
 }

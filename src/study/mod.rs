@@ -21,6 +21,7 @@ pub mod table;
 mod text;
 #[cfg(test)]
 mod toy;
+mod within;
 
 pub use crate::store::fingerprint::Fingerprint;
 pub use context::{Context, Progress, SavedWeights, Shelf, WeightsReader};
@@ -35,3 +36,4 @@ pub use measurements::{Measurements, flag};
 pub use seeds::Seeds;
 pub use table::Table;
 pub use text::{Reported, Stated, Texts, With};
+pub use within::Case;

@@ -182,11 +182,11 @@ impl Texts {
 
 /// A claim in words: a statement and a rule, and where its number is claimed to lie. The numbers make a verdict of it.
 pub struct Stated {
-    id: String,
-    says: String,
-    rule: String,
-    differs: Option<String>,
-    claimed: Option<Claimed>,
+    pub(super) id: String,
+    pub(super) says: String,
+    pub(super) rule: String,
+    pub(super) differs: Option<String>,
+    pub(super) claimed: Option<Claimed>,
 }
 
 impl Stated {

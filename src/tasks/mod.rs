@@ -5,4 +5,6 @@ pub mod confusion;
 pub mod critical_point;
 pub mod function;
 pub mod newton;
+pub mod recipe;
+pub mod sensitivity;
 pub mod until_threshold;

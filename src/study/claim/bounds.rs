@@ -18,7 +18,7 @@ pub enum Claimed {
 
 impl Claimed {
     /// Whether all of an interval lies there.
-    fn holds(self, [low, high]: [f64; 2]) -> bool {
+    pub(in crate::study) fn holds(self, [low, high]: [f64; 2]) -> bool {
         match self {
             Self::Above(bound) => low > bound,
             Self::AtLeast(bound) => low >= bound,

@@ -1,0 +1,109 @@
+//! Rules for claims that are made within each case, where a case is several trainings, such as all of one seed: of the
+//! worst of their numbers, and of the correlation of two. Knows numbers, no study and no record.
+
+use super::claim::{Claim, Claimed, Quantity, Unit};
+use super::findings::cell;
+use super::text::Stated;
+use crate::analysis::statistics::{highest, lowest, trend};
+
+/// What the trainings of a case say, and whether that can be judged: not where one of them failed.
+pub type Case<T> = (Vec<T>, bool);
+
+impl Stated {
+    /// That in all trainings of a case the number lies where it is claimed to: the rule names the worst of them. A case
+    /// without numbers is none; where one is not finite it cannot be told. For claims of one bound, judged by
+    /// [`Claim::counted`].
+    #[must_use]
+    pub fn worst_within(self, unit: Unit, cases: &[Case<f64>]) -> Claim {
+        let worst = match self.claimed {
+            Some(Claimed::Above(_) | Claimed::AtLeast(_)) => lowest,
+            _ => highest,
+        };
+        let (mut held, mut all) = (Vec::new(), Vec::new());
+        for (numbers, is_known) in cases {
+            if let Some(worst) = worst(numbers) {
+                let holds = self.claimed.map(|claimed| claimed.holds([worst, worst]));
+                held.push(holds.filter(|_| *is_known && worst.is_finite()));
+                all.push(worst);
+            }
+        }
+        let [low, high] = [lowest(&all), highest(&all)].map(|end| cell(end.unwrap_or(f64::NAN)));
+        let range = match all.len() {
+            0 => String::new(),
+            1 => format!("The {}: {low}.", self.rule),
+            n => format!("The {}: {low} to {high} over {n} {}.", self.rule, unit.many),
+        };
+        let rule = format!("{}; as claimed in all trainings of the {} that it is said of", self.rule, unit.one);
+        Self { rule, ..self }.counted(unit, &held).noting(&range).and("worst", all)
+    }
+
+    /// That the correlation of two numbers of the trainings of a case lies where it is claimed to, on average: the rule
+    /// names it. Judged by [`Claim::interval`].
+    #[must_use]
+    pub fn correlated_within(self, unit: Unit, cases: &[Case<(f64, f64)>]) -> Claim {
+        let of_case = |(pairs, is_known): &Case<(f64, f64)>| if *is_known { trend(pairs) } else { f64::NAN };
+        let trends = cases.iter().map(of_case).collect();
+        let correlation = Quantity::new(&self.rule, trends).range([-1.0, 1.0]);
+        self.interval(unit, &[correlation])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::claim::SEEDS;
+    use serde_json::json;
+
+    fn stated(claimed: Claimed) -> Stated {
+        let (id, says, rule) = ("id".into(), "It holds.".into(), "number of a seed".into());
+        Stated { id, says, rule, differs: None, claimed: Some(claimed) }
+    }
+
+    fn claim(claimed: Claimed, cases: &[Case<f64>]) -> Claim {
+        stated(claimed).worst_within(SEEDS, cases)
+    }
+
+    #[test]
+    fn the_worst_of_a_case_decides() {
+        let cases = [(vec![0.1, 0.5, 0.3], true), (vec![0.6, 0.2], true), (vec![0.7], false), (vec![], true)];
+        for (claimed, worst, as_claimed) in [
+            (Claimed::AtMost(0.5), json!([0.5, 0.6, 0.7]), 1),
+            (Claimed::Below(0.5), json!([0.5, 0.6, 0.7]), 0),
+            (Claimed::AtLeast(0.2), json!([0.1, 0.2, 0.7]), 1),
+            (Claimed::Above(0.2), json!([0.1, 0.2, 0.7]), 0),
+        ] {
+            let evidence = claim(claimed, &cases).evidence;
+            assert_eq!(evidence["worst"], worst, "{claimed}");
+            let counts = ["as_claimed", "opposite", "unknown"].map(|name| evidence[name].as_u64());
+            assert_eq!(counts, [Some(as_claimed), Some(2 - as_claimed), Some(1)], "{claimed}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_tells_nothing() {
+        for none in [f64::NAN, f64::INFINITY] {
+            let claim = claim(Claimed::AtMost(0.5), &[(vec![0.1, none], true)]);
+            assert_eq!(claim.evidence["unknown"], 1);
+            assert!(claim.detail.ends_with("The number of a seed: not finite."), "{}", claim.detail);
+        }
+    }
+
+    #[test]
+    fn words_name_the_range_and_the_whole_rule() {
+        let two = claim(Claimed::AtMost(0.5), &[(vec![0.25], true), (vec![0.75], true)]);
+        assert!(two.detail.ends_with("The number of a seed: 0.2500 to 0.7500 over 2 seeds."), "{}", two.detail);
+        let rule = two.evidence["rule"].as_str().unwrap();
+        let whole = "rule: number of a seed; as claimed in all trainings of the seed that it is said of; exact";
+        assert!(rule.contains(whole), "{rule}");
+        assert_eq!(claim(Claimed::AtMost(0.5), &[]).detail, "No seeds to say it of.");
+    }
+
+    #[test]
+    fn a_correlation_is_one_number_a_case() {
+        let (up, down) = (vec![(1.0, 2.0), (2.0, 3.0)], vec![(1.0, 3.0), (2.0, 2.0)]);
+        let cases = [(up.clone(), true), (down, true), (up, false)];
+        let claim = stated(Claimed::Above(0.0)).correlated_within(SEEDS, &cases);
+        assert_eq!(claim.evidence["values"], json!({"number of a seed": [1.0, -1.0, null]}));
+        assert!(claim.detail.contains("no finite number in 1 of 3 seeds"), "{}", claim.detail);
+    }
+}

@@ -1,0 +1,81 @@
+//! A classifier's training that measures after each epoch how strongly the network answers to small changes of its
+//! input: [`crate::analysis::sensitivity`].
+
+use super::classifier::ClassifierTraining;
+use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
+use crate::study::{Context, Measurements, Trial};
+use crate::train::measure;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
+/// The gradient of a batch's loss by its images, after each epoch over the test images.
+pub const INPUT_GRADIENT: &str = "input_gradient_norm";
+/// The Jacobian of the probabilities by an image, after each epoch over the first test images.
+pub const JACOBIAN: &str = "jacobian_norm";
+/// Both at the final weights, over all test images.
+pub const FINAL_INPUT_GRADIENT: &str = "final_input_gradient_norm";
+pub const FINAL_JACOBIAN: &str = "final_jacobian_norm";
+
+/// Keys the random labels.
+const NAME: &str = "sensitivity";
+
+/// One training whose sensitivity is measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MeasuredTraining {
+    /// The Jacobian after each epoch is over the first so many test images.
+    pub probe_size: usize,
+    /// The share of the training labels that ends it, once the network gets them right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<f64>,
+    /// All training labels are drawn anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub random_labels: bool,
+    #[serde(flatten)]
+    pub training: ClassifierTraining,
+}
+
+impl Trial for MeasuredTraining {
+    fn seed(&self) -> u64 {
+        self.training.seed
+    }
+
+    fn cost(&self) -> f64 {
+        // Small batches take longer for the same samples.
+        self.training.cost() * (1.0 + 32.0 / self.batch_size())
+    }
+}
+
+impl MeasuredTraining {
+    /// As a number to draw and to rank by.
+    #[must_use]
+    pub fn batch_size(&self) -> f64 {
+        f64::from(self.training.fit.batch_size)
+    }
+
+    /// Trains on the study's training images, and measures on its test images.
+    ///
+    /// # Errors
+    /// Those of [`ClassifierTraining::run`].
+    pub fn run(&self, cx: &mut Context) -> Result<Measurements> {
+        let (model, batch_size) = (&self.training.model, i64::from(self.training.fit.batch_size));
+        let images = cx.images()?;
+        let (mut train, test) = (images.train.on(cx.device), images.test.images.shallow_clone());
+        if self.random_labels {
+            train = train.corrupted(1.0, self.training.seed, NAME)?;
+        }
+        let probe = test.narrow(0, 0, self.probe_size as i64);
+        let (objective, record) = self.training.run_tested_every(1, cx, &train, |cx, _, objective, series| {
+            let theta = objective.theta();
+            let input_gradient = input_gradient_norm(model, theta, &test, batch_size, || cx.check_stop())?;
+            measure(series, INPUT_GRADIENT, input_gradient);
+            measure(series, JACOBIAN, jacobian_norm(model, theta, &probe, || cx.check_stop())?);
+            let has_fitted = |share: f64| objective.evaluate(&train).accuracy >= share;
+            Ok(if self.fitted.is_some_and(has_fitted) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        // The last epoch's weights are the final ones, and its input gradient is over the whole test set.
+        let (_, input_gradient) = record.first_and_last(INPUT_GRADIENT)?;
+        let jacobian = jacobian_norm(model, objective.theta(), &test, || cx.check_stop())?;
+        Ok(record.and([(FINAL_INPUT_GRADIENT, input_gradient), (FINAL_JACOBIAN, jacobian)]))
+    }
+}
