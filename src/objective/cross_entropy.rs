@@ -156,7 +156,7 @@ struct Buffers {
 
 /// What lies between convolutions and head, [features, samples up to a multiple of the kernels' blocks].
 struct Convolved {
-    room: conv::Room,
+    room: conv::Workspace,
     features: Tensor,
     features_transposed: Tensor,
     deltas: Tensor,
@@ -189,7 +189,7 @@ impl Explicit {
             let convolved = self.convolutions.as_ref().map(|convolutions| {
                 let features = space(convolutions.features(), columns);
                 Convolved {
-                    room: conv::Room::default(),
+                    room: conv::Workspace::default(),
                     features_transposed: features.tr(),
                     features,
                     deltas: space(convolutions.features(), columns),
@@ -279,7 +279,7 @@ impl Explicit {
                 let theta_alone = convolutions.parameters();
                 // SAFETY: as in `forward`; the images are new.
                 let ([theta, features, deltas], [pixels]) = unsafe { numbers([theta, features, deltas], [&images]) };
-                convolutions.pull_back(&theta[..theta_alone], inner, [features, deltas], columns, pixels);
+                convolutions.vjp(&theta[..theta_alone], inner, [features, deltas], columns, pixels);
                 images
             }
             _ => {
@@ -519,7 +519,7 @@ mod tests {
 
     #[test]
     fn narrow_vectors_give_what_wide_ones_do() {
-        use crate::backend::cpu::NARROW;
+        use crate::backend::cpu::TEST_ARCH;
         let mut archs = vec![pulp::Arch::Scalar];
         #[cfg(target_arch = "x86_64")]
         archs.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
@@ -535,9 +535,9 @@ mod tests {
             };
             let wide = measure();
             for arch in &archs {
-                NARROW.set(Some(*arch));
+                TEST_ARCH.set(Some(*arch));
                 let narrow = measure();
-                NARROW.set(None);
+                TEST_ARCH.set(None);
                 for (narrow, wide) in narrow.iter().zip(&wide) {
                     let error = relative(narrow, wide);
                     assert!(error < 1e-5, "{model}: {error}");

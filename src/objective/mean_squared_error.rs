@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_kernel_gives_the_products_loss_and_gradient_whoever_computes_its_pieces() {
-        use crate::backend::cpu::{NARROW, pieces};
+        use crate::backend::cpu::{TEST_ARCH, pieces};
         for (widths, points) in [
             ("1-1", 7),
             ("1-10-20-20-1", 1001),
@@ -247,9 +247,9 @@ mod tests {
                 assert_eq!(kernel.loss_and_gradient(), loss);
                 assert_eq!(*kernel.gradient(), alone, "{widths}");
             }
-            NARROW.set(Some(pulp::Arch::Scalar));
+            TEST_ARCH.set(Some(pulp::Arch::Scalar));
             let narrow = kernel.loss_and_gradient();
-            NARROW.set(None);
+            TEST_ARCH.set(None);
             assert!((narrow - expected).abs() < 2e-6 * expected, "{widths}: {narrow} against {expected}");
             assert!(relative(kernel.gradient(), exact.gradient()) < 2e-5, "{widths}");
         }

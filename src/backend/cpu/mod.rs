@@ -30,7 +30,7 @@ pub fn wanted() -> bool {
 /// The widest vectors of this processor.
 fn arch() -> Arch {
     #[cfg(test)]
-    if let Some(arch) = NARROW.get() {
+    if let Some(arch) = TEST_ARCH.get() {
         return arch;
     }
     Arch::new()
@@ -53,13 +53,13 @@ pub fn vector_bits() -> usize {
 #[cfg(test)]
 thread_local! {
     /// Other vectors than the widest, on this thread.
-    pub static NARROW: std::cell::Cell<Option<Arch>> = const { std::cell::Cell::new(None) };
+    pub static TEST_ARCH: std::cell::Cell<Option<Arch>> = const { std::cell::Cell::new(None) };
 }
 
 /// Numbers that begin with a line of the cache: a vector that straddles two lines takes twice as long.
-struct Numbers(AVec<f32>);
+struct AlignedVec(AVec<f32>);
 
-impl Numbers {
+impl AlignedVec {
     fn filled(len: usize, value: f32) -> Self {
         let mut numbers = Self::default();
         numbers.resize(len, value);
@@ -73,13 +73,13 @@ impl Numbers {
     }
 }
 
-impl Default for Numbers {
+impl Default for AlignedVec {
     fn default() -> Self {
         Self(AVec::new(0))
     }
 }
 
-impl Deref for Numbers {
+impl Deref for AlignedVec {
     type Target = AVec<f32>;
 
     fn deref(&self) -> &AVec<f32> {
@@ -87,7 +87,7 @@ impl Deref for Numbers {
     }
 }
 
-impl DerefMut for Numbers {
+impl DerefMut for AlignedVec {
     fn deref_mut(&mut self) -> &mut AVec<f32> {
         &mut self.0
     }
@@ -121,7 +121,7 @@ macro_rules! by_rows {
                 $call
             }
             _ => {
-                const $R: usize = super::MOST_ROWS;
+                const $R: usize = $crate::backend::cpu::MOST_ROWS;
                 $call
             }
         }
@@ -144,9 +144,9 @@ mod tests {
 
     #[test]
     fn the_width_is_that_of_the_vectors_in_use() {
-        NARROW.set(Some(Arch::Scalar));
+        TEST_ARCH.set(Some(Arch::Scalar));
         let narrow = vector_bits();
-        NARROW.set(None);
+        TEST_ARCH.set(None);
         assert_eq!(narrow, 32);
         #[cfg(target_arch = "x86_64")]
         if pulp::x86::V3::try_new().is_some() {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn zeros_are_as_many_as_asked_for() {
-        let mut numbers = Numbers::filled(5, 1.0);
+        let mut numbers = AlignedVec::filled(5, 1.0);
         for len in [5, 3, 0, 9, 9] {
             numbers.zero(len);
             assert_eq!(**numbers, vec![0.0; len]);
