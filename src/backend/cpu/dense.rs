@@ -27,13 +27,12 @@ pub struct Dense {
     pieces: Vec<Piece>,
 }
 
-/// Some strips, and room for their passes.
+/// Some strips, and the workspace of their passes.
 struct Piece {
     strips: Range<usize>,
     /// Outputs of each layer, [width, strip], one after the other; then, in place, ∂L/∂z.
     outputs: AlignedVec,
-    /// Sums over samples of each parameter's derivative, one vector each; the bias of a unit behind its
-    /// weights.
+    /// Sums over samples of each parameter's derivative, one vector each; the bias of a unit behind its weights.
     sums: AlignedVec,
     /// An input of ones, the biases'.
     ones: AlignedVec,
@@ -158,7 +157,7 @@ fn run<S: Simd, const C: usize>(simd: S, pass: Pass) -> f64 {
     let (inputs, outputs) = (widths[0], widths[widths.len() - 1]);
     let layers = widths.len() - 1;
     let vectors = strip / lanes;
-    let Piece { strips, outputs: room, sums, ones, gradient, .. } = piece;
+    let Piece { strips, outputs: activations, sums, ones, gradient, .. } = piece;
     let sums = &mut sums[..theta.len() * lanes];
     sums.fill(0.0);
     let mut total = 0.0;
@@ -170,7 +169,7 @@ fn run<S: Simd, const C: usize>(simd: S, pass: Pass) -> f64 {
         // multiple of C vectors. A slice of the outputs is no longer used once an address in them is.
         unsafe {
             let mut input: *const f32 = x.as_ptr();
-            let mut output = room.as_mut_ptr();
+            let mut output = activations.as_mut_ptr();
             let mut weights = theta.as_ptr();
             for layer in 0..layers {
                 let (k, n) = (widths[layer], widths[layer + 1]);
@@ -320,12 +319,12 @@ unsafe fn product_block<S: Simd, const R: usize, const C: usize>(
         let output = output.cast::<S::f32s>();
         for (r, sums) in sums.iter().enumerate() {
             for (c, sum) in sums.iter().enumerate() {
-                let place = output.add(r * row + c);
-                place.write_unaligned(match finish {
+                let to = output.add(r * row + c);
+                to.write_unaligned(match finish {
                     Finish::Nothing => *sum,
                     Finish::Relu => simd.max_f32s(zero, *sum),
                     Finish::Mask => {
-                        let live = simd.greater_than_f32s(place.read_unaligned(), zero);
+                        let live = simd.greater_than_f32s(to.read_unaligned(), zero);
                         simd.select_f32s(live, *sum, zero)
                     }
                 });

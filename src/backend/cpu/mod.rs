@@ -53,7 +53,20 @@ pub fn vector_bits() -> usize {
 #[cfg(test)]
 thread_local! {
     /// Other vectors than the widest, on this thread.
-    pub static TEST_ARCH: std::cell::Cell<Option<Arch>> = const { std::cell::Cell::new(None) };
+    static TEST_ARCH: std::cell::Cell<Option<Arch>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `test` on the narrower kinds of vectors.
+#[cfg(test)]
+pub fn on_narrow_vectors(mut test: impl FnMut()) {
+    let mut archs = vec![Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    for arch in archs {
+        TEST_ARCH.set(Some(arch));
+        test();
+        TEST_ARCH.set(None);
+    }
 }
 
 /// Numbers that begin with a line of the cache: a vector that straddles two lines takes twice as long.

@@ -41,7 +41,7 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-/// One block's backward pass, of lengths that [`Convolutions::vjp`] has checked.
+/// One block's backward pass to the images, of lengths that [`Convolutions::vjp`] has checked.
 pub(super) struct Vjp<'a> {
     pub(super) net: &'a Convolutions,
     pub(super) upstream: Upstream<'a>,
@@ -60,7 +60,7 @@ impl WithSimd for Vjp<'_> {
         let lanes = S::F32_LANES;
         let first = &net.layers[0];
         let pixels = net.image * net.image;
-        // Taken backwards through the same windows, a filter is turned round.
+        // Taken backwards through the same windows, a filter is rotated by half a turn.
         let weights = &upstream.theta[first.weights..first.biases()];
         let turned: Vec<f32> = weights.chunks_exact(TAPS).flat_map(|filter| filter.iter().rev().copied()).collect();
         // The last block may have fewer images than lanes.

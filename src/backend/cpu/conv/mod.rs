@@ -300,7 +300,7 @@ struct Scratch {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TEST_ARCH;
+    use super::super::on_narrow_vectors;
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -331,11 +331,7 @@ mod tests {
 
     #[test]
     fn a_workspace_goes_from_network_to_network() {
-        let mut archs = vec![Arch::new(), Arch::Scalar];
-        #[cfg(target_arch = "x86_64")]
-        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
-        for arch in archs {
-            TEST_ARCH.set(Some(arch));
+        let test = || {
             let mut shared = Workspace::default();
             for turn in 0..2 {
                 for (side, channels) in NETWORKS {
@@ -347,8 +343,9 @@ mod tests {
                     }
                 }
             }
-            TEST_ARCH.set(None);
-        }
+        };
+        test();
+        on_narrow_vectors(test);
     }
 
     #[test]
