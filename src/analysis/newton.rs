@@ -5,8 +5,9 @@
 //! nothing, and a minimum on a kink has no vanishing gradient. Such paths end as [`Ending::Stalled`]
 //! or [`Ending::LastStep`]; they are results too.
 
+use crate::objective::norm;
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// A function of a flat θ [P] in float64 with its derivatives.
 pub trait TwiceDifferentiable {
@@ -32,7 +33,7 @@ pub enum Ending {
     LastStep,
 }
 
-/// How the way down went.
+/// The path of a descent.
 #[derive(Debug)]
 pub struct Path {
     /// Where it ended.
@@ -222,7 +223,6 @@ fn polish(
 /// # Errors
 /// libtorch's.
 pub fn flatness(product: &Tensor, gradient: &Tensor, largest: f64) -> Result<f64> {
-    let norm = |v: &Tensor| -> Result<f64> { Ok(v.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?) };
     Ok(norm(product)? / (largest * norm(gradient)?))
 }
 
@@ -232,7 +232,7 @@ mod tests {
     use crate::analysis::hessian::{Spectrum, by_double_backward, of_mean_squared_error};
     use crate::model::Mlp;
     use crate::objective::{MeanSquaredError, Objective as _};
-    use tch::Device;
+    use tch::{Device, Kind};
 
     /// Any loss, by autograd.
     struct Loss<F>(F);
