@@ -375,7 +375,7 @@ impl Spectrum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::{MeanSquaredError, Objective as _};
+    use crate::objective::{MeanSquaredError, Objective as _, tests::relative};
     use tch::Device;
 
     fn problem(widths: &str, samples: i64) -> (Mlp, Tensor, Tensor, Tensor) {
@@ -387,10 +387,6 @@ mod tests {
         let y = Tensor::linspace(0.0, 9.0, outputs * samples, double).view([outputs, samples]).sin();
         let theta = model.layout().initial(5, "hessian", Kind::Double, Device::Cpu);
         (model, theta, x, y)
-    }
-
-    fn relative(a: &Tensor, b: &Tensor) -> f64 {
-        (a - b).norm().double_value(&[]) / b.norm().double_value(&[])
     }
 
     #[test]

@@ -74,9 +74,6 @@ impl PathPlane {
     }
 
     /// The point of the plane with these coordinates, [parameters] in float64.
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn point(&self, (x, y): (f64, f64)) -> Result<Tensor> {
         let [one, two] = &self.directions;
         Ok(self.origin.f_add(&one.f_mul_scalar(x)?)?.f_add(&two.f_mul_scalar(y)?)?)

@@ -3,6 +3,7 @@
 //! [`MeanSquaredError`] is for MLPs on a fixed set of points, [`CrossEntropy`] for classifiers in mini-batches. In
 //! float32 on a CPU both run in [`crate::backend::cpu`] where that is faster; elsewhere, and for comparison, in
 //! libtorch. Plain autograd is the oracle of all of it in the tests. Knows models and data, nothing of optimizers.
+//! Errors of which nothing is said are libtorch's.
 
 mod cross_entropy;
 mod feedforward;
@@ -28,9 +29,6 @@ pub trait Objective {
 }
 
 /// ‖v‖₂, summed in float64.
-///
-/// # Errors
-/// libtorch's.
 pub fn norm(v: &Tensor) -> anyhow::Result<f64> {
     Ok(v.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?)
 }
@@ -81,7 +79,7 @@ fn raw_slice(tensor: &Tensor) -> *mut [f32] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub fn relative(a: &Tensor, b: &Tensor) -> f64 {

@@ -123,25 +123,24 @@ impl Optimizer {
         }
     }
 
-    /// Adds what the next step depends on besides θ and the gradient.
-    pub(super) fn save(&self, state: &mut State) -> Result<()> {
-        let mut add = |name: &str, tensor| -> Result<()> {
-            state.tensors.insert(name.to_owned(), NamedTensor::copy_of(tensor)?);
-            Ok(())
-        };
+    /// What the next step depends on besides θ, the gradient and the number of steps, by name.
+    fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
         match &self.rule {
-            Rule::Adam { step, moments } => {
-                if let Some(moments) = moments {
-                    add(MEAN, &moments.mean)?;
-                    add(MEAN_OF_SQUARES, &moments.mean_of_squares)?;
-                }
-                state.counters.insert(STEPS.to_owned(), u64::try_from(*step)?);
+            Rule::Adam { moments: Some(moments), .. } => {
+                vec![(MEAN, &moments.mean), (MEAN_OF_SQUARES, &moments.mean_of_squares)]
             }
-            Rule::Sgd { velocity, .. } => {
-                if let Some(velocity) = velocity {
-                    add(VELOCITY, velocity)?;
-                }
-            }
+            Rule::Sgd { velocity: Some(velocity), .. } => vec![(VELOCITY, velocity)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Adds its state to that of a training.
+    pub(super) fn save(&self, state: &mut State) -> Result<()> {
+        for (name, tensor) in self.tensors() {
+            state.tensors.insert(name.to_owned(), NamedTensor::copy_of(tensor)?);
+        }
+        if let Rule::Adam { step, .. } = self.rule {
+            state.counters.insert(STEPS.to_owned(), u64::try_from(step)?);
         }
         Ok(())
     }
@@ -151,19 +150,13 @@ impl Optimizer {
         match &mut self.rule {
             Rule::Adam { step, moments } => {
                 *step = i32::try_from(state.counter(STEPS)?)?;
-                if *step > 0 {
-                    let moments = moments.insert(Moments::zero(theta));
-                    state.restore(MEAN, &moments.mean)?;
-                    state.restore(MEAN_OF_SQUARES, &moments.mean_of_squares)?;
-                }
+                *moments = (*step > 0).then(|| Moments::zero(theta));
             }
             Rule::Sgd { velocity, .. } => {
-                if state.tensors.contains_key(VELOCITY) {
-                    state.restore(VELOCITY, velocity.insert(theta.zeros_like()))?;
-                }
+                *velocity = state.tensors.contains_key(VELOCITY).then(|| theta.zeros_like());
             }
         }
-        Ok(())
+        self.tensors().into_iter().try_for_each(|(name, tensor)| state.restore(name, tensor))
     }
 }
 

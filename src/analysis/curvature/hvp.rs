@@ -24,9 +24,6 @@ impl LossHessian {
     }
 
     /// ∇²L·v [P] for `v` [P], in float64; computed in θ's kind.
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn times(&self, v: &Tensor) -> Result<Tensor> {
         let root = self.gradient.f_dot(&v.f_to_device(self.theta.device())?.f_to_kind(self.theta.kind())?)?;
         Ok(gradients(&root, std::slice::from_ref(&self.theta))?.remove(0).f_to_kind(Kind::Double)?)

@@ -112,27 +112,14 @@ const MOST_ROWS: usize = 6;
 /// Runs `$call` with `$rows` as the constant `$R`: sums in registers need a number known to the compiler.
 macro_rules! by_rows {
     ($rows:expr, $R:ident => $call:expr) => {
+        by_rows!($rows, $R => $call, 1 2 3 4 5)
+    };
+    ($rows:expr, $R:ident => $call:expr, $($count:literal)*) => {
         match $rows {
-            1 => {
-                const $R: usize = 1;
+            $($count => {
+                const $R: usize = $count;
                 $call
-            }
-            2 => {
-                const $R: usize = 2;
-                $call
-            }
-            3 => {
-                const $R: usize = 3;
-                $call
-            }
-            4 => {
-                const $R: usize = 4;
-                $call
-            }
-            5 => {
-                const $R: usize = 5;
-                $call
-            }
+            })*
             _ => {
                 const $R: usize = $crate::backend::cpu::MOST_ROWS;
                 $call

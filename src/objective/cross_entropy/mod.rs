@@ -95,9 +95,6 @@ impl CrossEntropy {
 
     /// The mean loss over all of `samples` and its gradient, flat: the weighted mean of blocks' gradients, so that
     /// activations stay small.
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn loss_and_gradient_over(&self, samples: &Samples) -> Result<(f64, Tensor)> {
         let n = samples.len() as f64;
         let (mut loss, mut gradient) = (0.0, self.theta.f_zeros_like()?);
@@ -257,7 +254,6 @@ mod tests {
         // -log softmax by hand, in f64, sample by sample.
         let slices = model.layout().views(&theta);
         let logits: Vec<f64> = model.logits(&slices, &x).view(-1).to_kind(Kind::Double).try_into().unwrap();
-        let logits_by_hand = logits.clone();
         let (mut loss, mut right) = (0.0, 0);
         for (sample, logits) in logits.chunks_exact(10).enumerate() {
             let sum: f64 = logits.iter().map(|z| z.exp()).sum();
@@ -276,7 +272,7 @@ mod tests {
         assert_eq!(again, found);
         let classes: Vec<i64> = classes.try_into().unwrap();
         let probabilities: Vec<f64> = probabilities.to_kind(Kind::Double).try_into().unwrap();
-        for (sample, logits) in logits_by_hand.chunks_exact(10).enumerate() {
+        for (sample, logits) in logits.chunks_exact(10).enumerate() {
             let sum: f64 = logits.iter().map(|z| z.exp()).sum();
             let class = classes[sample] as usize;
             assert!(logits.iter().all(|z| *z <= logits[class] + 1e-6));
