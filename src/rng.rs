@@ -1,9 +1,8 @@
 //! All randomness of hw1: drawn on the host, keyed, stateless.
 //!
-//! A generator is a pure function of (seed, trial, purpose, epoch): nothing is shared between
-//! threads or carried from one epoch to the next, so results depend neither on the number of
-//! workers nor on the device, and a resumed epoch needs no saved state. libtorch's global
-//! generator is never used.
+//! A generator is a pure function of (seed, trial, purpose, epoch): nothing is shared between threads or carried from
+//! one epoch to the next, so results depend neither on the number of workers nor on the device, and a resumed epoch
+//! needs no saved state. libtorch's global generator is never used.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
@@ -65,8 +64,7 @@ impl Rng {
         Self(ChaCha8Rng::from_seed(key.finalize().into()))
     }
 
-    /// Uniform in [0, 1), on the grid of 2⁻⁵³. Our own conversion, so that no release of a
-    /// crate can change it.
+    /// Uniform in [0, 1), on the grid of 2⁻⁵³. Our own conversion, so that no release of a crate can change it.
     pub fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * (-53f64).exp2()
     }

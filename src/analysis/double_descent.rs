@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The peak of an error over sizes, with the dip before it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bump {
-    /// Places among the sizes.
+    /// Indices of the sizes.
     pub dip: usize,
     pub peak: usize,
     /// The lesser of the rise from the dip to the peak and the fall from the peak to the last size.
@@ -35,7 +35,7 @@ pub fn bump(errors: &[f64]) -> Option<Bump> {
 
 /// The height of the bump for each of several seeds, one curve each, of equal lengths. Dip and peak are those of
 /// the mean of the *other* seeds, so that no seed's own noise is taken for a peak; a mean without a bump counts
-/// 0. None below two seeds; all NaN where an error is no number.
+/// 0. None below two seeds; all NaN where an error is NaN.
 #[must_use]
 pub fn heights(curves: &[Vec<f64>]) -> Vec<f64> {
     if curves.iter().flatten().any(|error| !error.is_finite()) {
@@ -83,7 +83,7 @@ pub fn share_of_slope(small: &[(f64, f64)], large: &[(f64, f64)]) -> f64 {
 mod tests {
     use super::*;
 
-    /// All pairs of places, tried out.
+    /// All pairs of indices, tried out.
     fn slow_height(errors: &[f64]) -> f64 {
         let mut highest: f64 = 0.0;
         for peak in 0..errors.len() {
@@ -125,7 +125,7 @@ mod tests {
         let shared: Vec<Vec<f64>> = (0..3).map(|_| spike(4)).collect();
         assert_eq!((heights(&shared), peaks(&shared)), (vec![1.0; 3], vec![4; 3]));
         assert_eq!((heights(&shared[..1]), peaks(&shared[..1])), (Vec::new(), Vec::new()));
-        // No peak at all counts 0 and has no place; one that is no number stays so.
+        // No peak at all counts 0 and has no index; a NaN stays NaN.
         let falling: Vec<Vec<f64>> = (0..3).map(|_| vec![3.0, 2.0, 1.0]).collect();
         assert_eq!((heights(&falling), peaks(&falling)), (vec![0.0; 3], Vec::new()));
         let mut unknown = shared.clone();

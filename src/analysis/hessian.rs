@@ -1,9 +1,10 @@
 //! The exact Hessian ∇²L of a network's loss and its spectrum.
 //!
-//! [`of_mean_squared_error`] is the fast way for ReLU MLPs, in closed form; [`by_double_backward`]
-//! the general way for any loss, and the oracle of the first. Both in the kind of the tensors they
+//! [`of_mean_squared_error`] is the fast one for ReLU MLPs, in closed form; [`by_double_backward`]
+//! the general one for any loss, and the oracle of the first. Both in the kind of the tensors they
 //! are given: float64 for spectra, where rounding must not look like curvature.
 
+use crate::data::batches::blocks;
 use crate::model::{Layout, Mlp};
 use anyhow::{Result, ensure};
 use tch::{Kind, Tensor};
@@ -35,11 +36,8 @@ pub fn of_mean_squared_error(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor
     let points = Points::new(&network, x, y)?;
     let points = if x.size()[0] == 1 { points.condensed()? } else { points };
     let (tile, total) = (network.tile(), points.x.size()[1]);
-    let mut start = 0;
-    while start < total {
-        let samples = tile.min(total - start);
+    for (start, samples) in blocks(total, tile) {
         network.add_second_derivatives(&points.narrow(start, samples), &mut hessian)?;
-        start += samples;
     }
     // The products give each mixed block once, below the diagonal, and JᵀJ/2: the other half is
     // the transpose, so the result is symmetric to the bit.
@@ -98,10 +96,9 @@ impl Points {
 
     /// The same sums from far fewer points, for networks of one input.
     ///
-    /// Between two kinks δ is constant and h is affine in x, so what is summed over the points there
-    /// is a polynomial of degree 2 in x (for JᵀJ), or r times one of degree 1. The two nodes of
-    /// Gauss's quadrature for these points and the residuals' moments give both exactly: see
-    /// [`condense`].
+    /// Between two kinks δ is constant and h is affine in x, so what is summed over the points there is a polynomial
+    /// of degree 2 in x (for JᵀJ), or r times one of degree 1. The two nodes of Gauss's quadrature for these points
+    /// and the residuals' moments give both exactly: see [`condense`].
     fn condensed(&self) -> Result<Self> {
         let n = self.x.size()[1];
         if n < 2 {
@@ -378,7 +375,7 @@ impl Spectrum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::{MeanSquaredError, Objective as _};
+    use crate::objective::{MeanSquaredError, Objective as _, tests::relative};
     use tch::Device;
 
     fn problem(widths: &str, samples: i64) -> (Mlp, Tensor, Tensor, Tensor) {
@@ -390,10 +387,6 @@ mod tests {
         let y = Tensor::linspace(0.0, 9.0, outputs * samples, double).view([outputs, samples]).sin();
         let theta = model.layout().initial(5, "hessian", Kind::Double, Device::Cpu);
         (model, theta, x, y)
-    }
-
-    fn relative(a: &Tensor, b: &Tensor) -> f64 {
-        (a - b).norm().double_value(&[]) / b.norm().double_value(&[])
     }
 
     #[test]

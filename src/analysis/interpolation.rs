@@ -31,14 +31,14 @@ pub fn with_solutions(mut alphas: Vec<f64>) -> Vec<f64> {
 /// The height of the barrier on the segment between two solutions: the largest value of
 /// L(θ(α)) - [(1-α) L(θ₁) + α L(θ₂)] over the given α in [0, 1], with `losses` at `alphas` (Frankle et al.
 /// 2020 with the loss in the error's place). At least 0, as it is 0 at both ends; the finer the α, the
-/// closer to the segment's own. `None` where a loss on the segment is no number, or an end is missing.
+/// closer to the segment's own. `None` where a loss on the segment is NaN, or an end is missing.
 #[must_use]
 pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
     highest_rise(alphas, losses, |alpha, first, second| (1.0 - alpha) * first + alpha * second)
 }
 
 /// The error barrier of Frankle et al. 2020: the highest error over the given α in [0, 1] minus the mean of those
-/// at both ends. At least half of their difference's size. `None` where an error on the segment is no number, or an
+/// at both ends. At least half of their difference's size. `None` where an error on the segment is NaN, or an
 /// end is missing.
 #[must_use]
 pub fn error_barrier(alphas: &[f64], errors: &[f64]) -> Option<f64> {

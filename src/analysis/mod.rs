@@ -1,4 +1,5 @@
 //! What is computed from results. Knows tensors, objectives and numbers, never files or figures.
+//! Errors of which nothing is said are libtorch's.
 
 pub mod curvature;
 pub mod double_descent;

@@ -5,21 +5,16 @@
 //! nothing, and a minimum on a kink has no vanishing gradient. Such paths end as [`Ending::Stalled`]
 //! or [`Ending::LastStep`]; they are results too.
 
+use crate::objective::norm;
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// A function of a flat θ [P] in float64 with its derivatives.
 pub trait TwiceDifferentiable {
     /// L and ∇L [P]; the tensor is the caller's.
-    ///
-    /// # Errors
-    /// libtorch's.
     fn loss_and_gradient(&mut self, theta: &Tensor) -> Result<(f64, Tensor)>;
 
     /// ∇²L [P, P].
-    ///
-    /// # Errors
-    /// libtorch's.
     fn hessian(&mut self, theta: &Tensor) -> Result<Tensor>;
 }
 
@@ -32,7 +27,7 @@ pub enum Ending {
     LastStep,
 }
 
-/// How the way down went.
+/// The path of a descent.
 #[derive(Debug)]
 pub struct Path {
     /// Where it ended.
@@ -218,21 +213,16 @@ fn polish(
 /// How the gradient lies to the Hessian: ‖H∇L‖ / (‖H‖‖∇L‖), in 0…1, with ‖H‖ the largest |eigenvalue|. Near
 /// 0 the gradient lies where there is no curvature: a second-order method then stalls at what is no
 /// critical point, but gradient-flat (Frye et al. 2021).
-///
-/// # Errors
-/// libtorch's.
 pub fn flatness(product: &Tensor, gradient: &Tensor, largest: f64) -> Result<f64> {
-    let norm = |v: &Tensor| -> Result<f64> { Ok(v.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?) };
     Ok(norm(product)? / (largest * norm(gradient)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::hessian::{Spectrum, by_double_backward, of_mean_squared_error};
+    use crate::analysis::hessian::{Spectrum, by_double_backward};
     use crate::model::Mlp;
-    use crate::objective::{MeanSquaredError, Objective as _};
-    use tch::Device;
+    use tch::{Device, Kind};
 
     /// Any loss, by autograd.
     struct Loss<F>(F);
@@ -332,30 +322,13 @@ mod tests {
         assert_eq!(path.ending, Ending::Stalled);
     }
 
-    struct Network<'a> {
-        model: &'a Mlp,
-        x: &'a Tensor,
-        y: &'a Tensor,
-    }
-
-    impl TwiceDifferentiable for Network<'_> {
-        fn loss_and_gradient(&mut self, theta: &Tensor) -> Result<(f64, Tensor)> {
-            let mut objective = MeanSquaredError::new(self.model, theta.copy(), self.x, self.y);
-            Ok((objective.loss_and_gradient(), objective.gradient().copy()))
-        }
-
-        fn hessian(&mut self, theta: &Tensor) -> Result<Tensor> {
-            of_mean_squared_error(self.model, theta, self.x, self.y)
-        }
-    }
-
     #[test]
     fn a_small_network_reaches_a_minimum() {
         let model: Mlp = "1-4-1".parse().unwrap();
         let x = Tensor::linspace(-1.0, 1.0, 40, (Kind::Double, Device::Cpu)).view([1, 40]);
         let y = x.abs() * 2.0 - 0.3;
         let theta = model.layout().initial(3, "newton", Kind::Double, Device::Cpu);
-        let mut network = Network { model: &model, x: &x, y: &y };
+        let mut network = Loss(|theta: &Tensor| (model.forward(theta, &x) - &y).square().mean(Kind::Double));
         let path = minimise(&theta, 1e-8, 1000, &mut network, calm).unwrap();
         assert_eq!(path.ending, Ending::Reached, "{:?}", path.gradient_norm.last());
         assert!(path.loss[path.steps()] < 0.1 * path.loss[0]);

@@ -1,6 +1,7 @@
 //! Principal component analysis of a few long rows, such as snapshots of θ (Pearson 1901; Lorch
 //! 2016 and Li et al. 2018 for the paths of trainings), by the Gram matrix of the rows.
 
+use crate::data::batches::blocks;
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
@@ -17,9 +18,8 @@ pub struct Pca {
 /// Columns of the rows that are centred at a time: the memory beyond the rows' own.
 const BLOCK: i64 = 16_384;
 
-/// The first `components` principal components of `rows`, tensors of equal length and any floating
-/// kind, centred: those of scikit-learn's `PCA` up to sign. A component beyond what the rows span
-/// has scores of 0.
+/// The first `components` principal components of `rows`, tensors of equal length and any floating kind, centred:
+/// those of scikit-learn's `PCA` up to sign. A component beyond what the rows span has scores of 0.
 ///
 /// The eigenvectors of the centred Gram matrix XXᵀ (m×m for m rows) give the scores Uλ^½, so time
 /// is m² · length and memory m · length, never length². In float64, on the CPU.
@@ -32,9 +32,7 @@ pub fn pca(rows: &[Tensor], components: usize) -> Result<Pca> {
     let (m, length) = (rows.len() as i64, rows[0].numel() as i64);
     ensure!(rows.iter().all(|row| row.numel() as i64 == length), "rows of different length");
     let mut gram = Tensor::zeros([m, m], (Kind::Double, Device::Cpu));
-    let mut start = 0;
-    while start < length {
-        let columns = BLOCK.min(length - start);
+    for (start, columns) in blocks(length, BLOCK) {
         let block: Vec<Tensor> = rows
             .iter()
             .map(|row| row.f_view(-1)?.f_narrow(0, start, columns)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double))
@@ -42,7 +40,6 @@ pub fn pca(rows: &[Tensor], components: usize) -> Result<Pca> {
         let block = Tensor::f_stack(&block, 0)?;
         let centred = block.f_sub(&block.f_mean_dim(0, true, Kind::Double)?)?;
         gram = gram.f_addmm(&centred, &centred.f_tr()?)?;
-        start += columns;
     }
     let total = gram.f_trace()?.f_double_value(&[])?;
     ensure!(total.is_finite(), "rows that are not finite have no principal components");

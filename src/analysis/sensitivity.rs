@@ -4,7 +4,7 @@
 
 use super::statistics::{highest, lowest};
 use crate::model::Classifier;
-use crate::objective::Probe;
+use crate::objective::InputVjp;
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
@@ -32,11 +32,11 @@ pub fn input_gradient_norm(
     if batches == 0 {
         return Ok(f64::NAN);
     }
-    let (mut probe, mut squares) = (Probe::new(model, theta), Vec::new());
+    let (mut network, mut squares) = (InputVjp::new(model, theta), Vec::new());
     for x in images.narrow(0, 0, batches * batch_size).split(BLOCK, 0) {
-        let p = probe.logits(&x).softmax(-1, x.kind());
-        let seeds = &p - p.argmax(-1, false).one_hot(p.size()[1]);
-        squares.push(square_norms(&probe.pull_back(&seeds)));
+        let p = network.logits(&x).softmax(-1, x.kind());
+        let cotangents = &p - p.argmax(-1, false).one_hot(p.size()[1]);
+        squares.push(square_norms(&network.vjp(&cotangents)));
         observe()?;
     }
     let of_batches = Tensor::cat(&squares, 0).view([batches, batch_size]).sum_dim_intlist(1, false, None::<Kind>);
@@ -57,15 +57,15 @@ pub fn jacobian_norm(
     images: &Tensor,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
-    let (mut probe, mut norms) = (Probe::new(model, theta), Vec::new());
+    let (mut network, mut norms) = (InputVjp::new(model, theta), Vec::new());
     for x in images.split(BLOCK, 0) {
-        let p = probe.logits(&x).softmax(-1, x.kind());
+        let p = network.logits(&x).softmax(-1, x.kind());
         // [samples, classes, classes], row k the gradient of p_k by the logits.
         let by_logits = p.diag_embed(0, -2, -1) - p.unsqueeze(2) * p.unsqueeze(1);
         let mut sum = x.zeros_like();
         let mut squares = Tensor::zeros([x.size()[0]], (Kind::Double, x.device()));
         for class in 0..p.size()[1] - 1 {
-            let row = probe.pull_back(&by_logits.select(1, class));
+            let row = network.vjp(&by_logits.select(1, class));
             squares += square_norms(&row);
             sum += row;
         }

@@ -1,6 +1,5 @@
-//! ε-box sharpness of a minimum (Keskar et al. 2017, "On Large-Batch Training for Deep Learning",
-//! Metric 2.1): how far the loss can rise within a small box around it. Knows a loss and its gradient
-//! as a function, no network.
+//! ε-box sharpness of a minimum (Keskar et al. 2017, "On Large-Batch Training for Deep Learning", Metric 2.1): how
+//! far the loss can rise within a small box around it. Knows a loss and its gradient as a function, no network.
 
 use super::statistics::{highest, larger, lowest};
 use crate::rng::{Purpose, Rng};
@@ -44,12 +43,11 @@ const SMALLEST_STEP: f64 = 1.0 / 64.0;
 /// (Keskar et al.'s with A the identity, in per cent.) `loss_and_gradient` gives L and ∇L, flat and in
 /// θ's kind, at a point.
 ///
-/// The maximum is sought by projected ascent in the norm of the box: y ← clip(y + η b sign ∇L) with b
-/// the half-widths, from η = 2, which leads to a corner in one step, halved whenever L does not rise; for
-/// a convex L each step rises until a corner is a local maximum. It starts from y = 0 and from
-/// `starts` - 1 points drawn uniformly in the box, keyed by (seed, name); each start takes at most
-/// `steps` gradients. A maximum of a loss that is not convex is not sure to be found, so φ is bounded from
-/// below only.
+/// The maximum is sought by projected ascent in the norm of the box: y ← clip(y + η b sign ∇L) with b the
+/// half-widths, from η = 2, which leads to a corner in one step, halved whenever L does not rise; for a convex L each
+/// step rises until a corner is a local maximum. It starts from y = 0 and from `starts` - 1 points drawn uniformly in
+/// the box, keyed by (seed, name); each start takes at most `steps` gradients. A maximum of a loss that is not convex
+/// is not sure to be found, so φ is bounded from below only.
 ///
 /// # Errors
 /// Those of `loss_and_gradient`.
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn one_number_that_is_none_makes_its_start_none() {
+    fn one_nan_makes_its_start_nan() {
         // At the start, at the first step, at a later one: whatever comes behind.
         for first in [2, 3, 5, 8] {
             let mut calls = 0;
@@ -200,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_that_is_no_number_has_no_sharpness() {
+    fn a_loss_of_nan_has_a_sharpness_of_nan() {
         let found = sharpness(&theta(), 0.1, (2, 9), KEY, |at| Ok((f64::NAN, at.copy()))).unwrap();
         assert!(found.best().is_nan() && found.spread().is_nan());
     }

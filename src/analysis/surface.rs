@@ -8,8 +8,8 @@ use crate::rng::{Purpose, Rng};
 use anyhow::{Result, ensure};
 use tch::{Kind, Tensor};
 
-/// A plane through the last row of a path.
-pub struct Plane {
+/// A plane through the last row of a path, along the path's principal components.
+pub struct PathPlane {
     /// The last row, [parameters] in float64.
     pub origin: Tensor,
     /// Orthonormal, [parameters] in float64; zeros where the path spans less than a plane.
@@ -24,7 +24,7 @@ pub struct Plane {
     pub explained_variance_ratio: [f64; 2],
 }
 
-impl Plane {
+impl PathPlane {
     /// Through the last of `rows`, along the first two principal components of all of them. The
     /// components are those of the centred rows, which are also those of the rows minus the last one,
     /// as Li et al. take them: centring removes what is subtracted from all.
@@ -74,9 +74,6 @@ impl Plane {
     }
 
     /// The point of the plane with these coordinates, [parameters] in float64.
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn point(&self, (x, y): (f64, f64)) -> Result<Tensor> {
         let [one, two] = &self.directions;
         Ok(self.origin.f_add(&one.f_mul_scalar(x)?)?.f_add(&two.f_mul_scalar(y)?)?)
@@ -153,18 +150,18 @@ mod tests {
     fn a_path_in_a_tilted_plane_is_in_its_plane() {
         // Rows c + a·u + b·v with orthonormal u, v, and one row off the plane along w.
         let (u, v, w) = ([0.6, 0.8, 0.0, 0.0], [-0.8, 0.6, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]);
-        let places = [(-8.0, 1.0, 0.0), (-5.0, -2.0, 0.0), (-2.0, -1.0, 0.1), (-1.0, 1.0, 0.0), (0.0, 0.0, 0.0)];
-        let rows: Vec<Tensor> = places
+        let points = [(-8.0, 1.0, 0.0), (-5.0, -2.0, 0.0), (-2.0, -1.0, 0.1), (-1.0, 1.0, 0.0), (0.0, 0.0, 0.0)];
+        let rows: Vec<Tensor> = points
             .iter()
             .map(|(a, b, c)| Tensor::from_slice(&[0, 1, 2, 3].map(|i| 7.0 + a * u[i] + b * v[i] + c * w[i])))
             .collect();
-        let plane = Plane::of_path(&rows).unwrap();
+        let plane = PathPlane::of_path(&rows).unwrap();
         let [one, two] = &plane.directions;
         let dot = |a: &Tensor, b: &Tensor| a.dot(b).double_value(&[]);
         assert!(
             (dot(one, one) - 1.0).abs() < 1e-12 && (dot(two, two) - 1.0).abs() < 1e-12 && dot(one, two).abs() < 1e-12
         );
-        for (row, &(a, b, c)) in places.iter().enumerate() {
+        for (row, &(a, b, c)) in points.iter().enumerate() {
             let (x, y) = plane.coordinates[row];
             // Distances within the plane are those of (a, b) up to the small tilt of the one row.
             assert!((x.hypot(y) - f64::hypot(a, b)).abs() < 5e-3, "{row}");
@@ -186,7 +183,7 @@ mod tests {
     fn explained_variance_and_scores_are_those_of_the_analysis() {
         let layout = "784-3-10".parse::<Classifier>().unwrap().layout();
         let rows: Vec<Tensor> = (0..6).map(|seed| layout.initial(seed, "plane", Kind::Float, Device::Cpu)).collect();
-        let (plane, pca) = (Plane::of_path(&rows).unwrap(), pca(&rows, 2).unwrap());
+        let (plane, pca) = (PathPlane::of_path(&rows).unwrap(), pca(&rows, 2).unwrap());
         assert_eq!(plane.explained_variance_ratio.to_vec(), pca.explained_variance_ratio);
         for row in 0..6 {
             let (x, y) = plane.coordinates[row];
@@ -198,12 +195,12 @@ mod tests {
     #[test]
     fn paths_that_span_no_plane_have_a_frame() {
         let rows = |values: &[f64]| values.iter().map(|&x| Tensor::from_slice(&[x, 2.0 * x])).collect::<Vec<_>>();
-        let line = Plane::of_path(&rows(&[0.0, 1.0, 3.0])).unwrap();
+        let line = PathPlane::of_path(&rows(&[0.0, 1.0, 3.0])).unwrap();
         assert!(line.directions[1].norm().double_value(&[]) < 1e-6);
         let [x, y] = line.frame(0.25);
         assert!(x.0 < x.1 && y.0 < y.1 && y.1 - y.0 < x.1 - x.0);
-        assert_eq!(Plane::of_path(&rows(&[1.0])).unwrap().frame(0.25), [(-0.5, 0.5); 2]);
-        assert!(Plane::of_path(&[]).is_err());
+        assert_eq!(PathPlane::of_path(&rows(&[1.0])).unwrap().frame(0.25), [(-0.5, 0.5); 2]);
+        assert!(PathPlane::of_path(&[]).is_err());
     }
 
     #[test]

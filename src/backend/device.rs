@@ -243,9 +243,8 @@ pub fn libtorch_folder() -> Option<PathBuf> {
     path.parent().map(PathBuf::from)
 }
 
-/// Loads libtorch_cuda beside libtorch_cpu. The linker drops it, which is good: who trains on the
-/// CPU does not wait for it. It has to come before the first CUDA query, since libtorch remembers
-/// "no CUDA" for ever.
+/// Loads libtorch_cuda beside libtorch_cpu. The linker drops it, which is good: who trains on the CPU does not wait
+/// for it. It has to come before the first CUDA query, since libtorch remembers "no CUDA" for ever.
 fn open_cuda() -> Result<()> {
     const WAY_OUT: &str = "run `scripts/setup --cuda` for the libraries, or use --device cpu";
     let Some(folder) = libtorch_folder() else {

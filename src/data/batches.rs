@@ -72,8 +72,7 @@ impl DataSpec {
         }
     }
 
-    /// Reads or draws the images. Where MNIST is nowhere on this machine, `fetch` is asked to put it
-    /// into the cache.
+    /// Reads or draws the images. Where MNIST is nowhere on this machine, `fetch` is asked to put it into the cache.
     ///
     /// # Errors
     /// Where MNIST cannot be had, with every way out, or is not MNIST.
@@ -162,6 +161,12 @@ impl Samples {
         Self { images: self.images.narrow(0, 0, size), labels: self.labels.narrow(0, 0, size) }
     }
 
+    /// Images and labels of at most `size` samples at a time, in order, sharing memory.
+    pub fn blocks(&self, size: i64) -> impl Iterator<Item = (Tensor, Tensor)> + '_ {
+        let cut = |(start, size)| (self.images.narrow(0, start, size), self.labels.narrow(0, start, size));
+        blocks(self.len(), size).map(cut)
+    }
+
     #[must_use]
     pub fn len(&self) -> i64 {
         self.labels.size()[0]
@@ -171,6 +176,11 @@ impl Samples {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Cuts 0 … n-1 into blocks of at most `most`, the last one perhaps smaller: start and size of each.
+pub fn blocks(n: i64, most: i64) -> impl Iterator<Item = (i64, i64)> {
+    (0..n).step_by(most as usize).map(move |start| (start, most.min(n - start)))
 }
 
 /// The grey values that a normalised image [784] was made from.

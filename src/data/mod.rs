@@ -4,6 +4,7 @@ pub mod batches;
 pub mod digits;
 pub mod fetch;
 pub mod functions;
+mod idx;
 pub mod mnist;
 
 /// Rows, and columns, of an image.

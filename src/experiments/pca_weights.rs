@@ -4,7 +4,7 @@
 
 use crate::analysis::pca::{Pca, pca};
 use crate::analysis::statistics::{highest, spearman};
-use crate::analysis::surface::Plane as PathPlane;
+use crate::analysis::surface::PathPlane;
 use crate::data::batches::{DataSpec, DatasetName};
 use crate::data::functions::evenly_spaced;
 use crate::model::Classifier;

@@ -118,7 +118,7 @@ impl Layer {
 }
 
 /// Space for all that the two passes over a tile compute.
-pub struct Room {
+pub struct Workspace {
     /// Output of each layer, [width, samples], after ReLU; of the last, without.
     pub outputs: Vec<Tensor>,
     outputs_transposed: Vec<Tensor>,
@@ -126,7 +126,7 @@ pub struct Room {
     pub deltas: Vec<Tensor>,
 }
 
-impl Room {
+impl Workspace {
     /// For tiles of so many samples, of the kind and on the device of `theta`.
     pub fn new(model: &Mlp, samples: i64, theta: &Tensor) -> Self {
         let space = |width: i64| Tensor::zeros([width, samples], (theta.kind(), theta.device()));
@@ -183,7 +183,7 @@ impl Room {
     }
 
     /// From the last of `deltas` down to ∂L/∂x [inputs, samples], past the weights.
-    pub fn pull_back(&mut self, layers: &[Layer], by_input: &Tensor) {
+    pub fn vjp(&mut self, layers: &[Layer], by_input: &Tensor) {
         for (index, layer) in layers.iter().enumerate().rev() {
             let out = if index == 0 { by_input } else { &self.deltas[index - 1] };
             let (left, right) = (&layer.weight_transposed, &self.deltas[index]);

@@ -1,25 +1,25 @@
 //! Mean squared error of an MLP over a whole set of points.
 
-use super::feedforward::{Layer, Room};
-use super::{Objective, in_kernels, numbers};
+use super::feedforward::{Layer, Workspace};
+use super::{Objective, float_slices, in_kernels};
 use crate::backend::cpu::dense::Dense;
+use crate::data::batches::blocks;
 use crate::model::Mlp;
 use tch::Tensor;
 
 /// Mean squared error of an [`Mlp`] over a whole set of points, and its gradient by an explicit
 /// backward pass into buffers made once.
 ///
-/// L(θ) = (1/n) Σᵢ ‖f(θ, xᵢ) - yᵢ‖²; everything feature-major, [features, samples]. θ and ∇L are
-/// flat tensors; their layers' views are made once and share their memory, so an optimizer that
-/// changes θ in place is seen here.
+/// L(θ) = (1/n) Σᵢ ‖f(θ, xᵢ) - yᵢ‖²; everything feature-major, [features, samples]. θ and ∇L are flat tensors; their
+/// layers' views are made once and share their memory, so an optimizer that changes θ in place is seen here.
 pub struct MeanSquaredError {
     theta: Tensor,
     gradient: Tensor,
-    way: Way,
+    implementation: Implementation,
     points: i64,
 }
 
-enum Way {
+enum Implementation {
     /// Narrow networks in float32 on a CPU.
     Kernel(Dense),
     Products(Products),
@@ -44,16 +44,21 @@ impl MeanSquaredError {
         let widths: Vec<usize> = model.widths().iter().map(|&width| width as usize).collect();
         let (x, y) = (x.contiguous(), y.contiguous());
         // SAFETY: this thread does nothing with tensors while the numbers are copied.
-        let ([x_numbers, y_numbers], []) = unsafe { numbers([&x, &y], []) };
-        let kernel = Dense::new(&widths, x_numbers, y_numbers);
-        Self { gradient: theta.zeros_like(), theta, way: Way::Kernel(kernel), points: x.size()[1] }
+        let ([x_slice, y_slice], []) = unsafe { float_slices([&x, &y], []) };
+        let kernel = Dense::new(&widths, x_slice, y_slice);
+        Self {
+            gradient: theta.zeros_like(),
+            theta,
+            implementation: Implementation::Kernel(kernel),
+            points: x.size()[1],
+        }
     }
 
     fn by_products(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
         // Equal tiles, their number a function of the problem alone: the sums' order, and so
         // every bit of the result, depends on nothing else.
         let points = x.size()[1];
-        let tiles = (points * model.widths().iter().sum::<i64>() + TILE_NUMBERS - 1) / TILE_NUMBERS;
+        let tiles = (points * model.widths().iter().sum::<i64>() + TILE_FLOATS - 1) / TILE_FLOATS;
         let tile = (points + tiles - 1) / tiles;
         Self::with_tiles_of(tile, model, theta, x, y)
     }
@@ -62,19 +67,19 @@ impl MeanSquaredError {
         let gradient = theta.zeros_like();
         let points = x.size()[1];
         let products = Products::new(tile, model, [&theta, &gradient], x, y);
-        Self { theta, gradient, way: Way::Products(products), points }
+        Self { theta, gradient, implementation: Implementation::Products(products), points }
     }
 
     /// L(θ) alone; the gradient stays as it was.
     pub fn loss(&mut self) -> f64 {
         let _no_grad = tch::no_grad_guard();
-        let sum_of_squares = match &mut self.way {
-            Way::Kernel(kernel) => {
+        let sum_of_squares = match &mut self.implementation {
+            Implementation::Kernel(kernel) => {
                 // SAFETY: the kernel knows numbers only; this thread does nothing with tensors meanwhile.
-                let ([theta], []) = unsafe { numbers([&self.theta], []) };
+                let ([theta], []) = unsafe { float_slices([&self.theta], []) };
                 kernel.sum_of_squares(theta, None)
             }
-            Way::Products(products) => products.sum_of_squares(),
+            Implementation::Products(products) => products.sum_of_squares(),
         };
         sum_of_squares / self.points as f64
     }
@@ -92,16 +97,16 @@ impl Objective for MeanSquaredError {
     fn loss_and_gradient(&mut self) -> f64 {
         let _no_grad = tch::no_grad_guard();
         let points = self.points as f64;
-        match &mut self.way {
-            Way::Kernel(kernel) => {
+        match &mut self.implementation {
+            Implementation::Kernel(kernel) => {
                 // SAFETY: as in `loss`; that θ is not the gradient is checked.
-                let ([theta], [gradient]) = unsafe { numbers([&self.theta], [&self.gradient]) };
+                let ([theta], [gradient]) = unsafe { float_slices([&self.theta], [&self.gradient]) };
                 let sum_of_squares = kernel.sum_of_squares(theta, Some(&mut *gradient));
                 let scale = 1.0 / points as f32;
                 gradient.iter_mut().for_each(|value| *value *= scale);
                 sum_of_squares / points
             }
-            Way::Products(products) => products.sum_of_squares_and_gradient(2.0 / points) / points,
+            Implementation::Products(products) => products.sum_of_squares_and_gradient(2.0 / points) / points,
         }
     }
 }
@@ -109,58 +114,54 @@ impl Objective for MeanSquaredError {
 /// Any network of any kind anywhere: matrix products, in tiles that fit the cache.
 struct Products {
     layers: Vec<Layer>,
-    rooms: Vec<Room>,
+    workspaces: Vec<Workspace>,
     tiles: Vec<Tile>,
 }
 
-/// Activations of one tile take at most this many numbers, so that they stay in the cache and the
-/// memory does not grow with the points. The measured optimum is flat: a factor of two to either
-/// side changes little.
-const TILE_NUMBERS: i64 = 600_000;
+/// Activations of one tile take at most this many numbers, so that they stay in the cache and the memory does not
+/// grow with the points. The measured optimum is flat: a factor of two to either side changes little.
+const TILE_FLOATS: i64 = 600_000;
 
 impl Products {
     fn new(tile: i64, model: &Mlp, [theta, gradient]: [&Tensor; 2], x: &Tensor, y: &Tensor) -> Self {
         let points = x.size()[1];
-        // All tiles but the last are equal and take turns in one room.
-        let mut rooms = vec![Room::new(model, tile.min(points), theta)];
+        // All tiles but the last are equal and take turns in one workspace.
+        let mut workspaces = vec![Workspace::new(model, tile.min(points), theta)];
         if points % tile != 0 && points > tile {
-            rooms.push(Room::new(model, points % tile, theta));
+            workspaces.push(Workspace::new(model, points % tile, theta));
         }
-        let mut tiles = Vec::new();
-        let mut start = 0;
-        while start < points {
-            let samples = tile.min(points - start);
-            let room = usize::from(rooms.len() > 1 && samples < tile);
+        let tiles = blocks(points, tile).map(|(start, samples)| {
+            let workspace = usize::from(workspaces.len() > 1 && samples < tile);
             let x = x.narrow(1, start, samples);
-            tiles.push(Tile { x_transposed: x.tr(), x, y: y.narrow(1, start, samples), room });
-            start += samples;
-        }
-        Self { layers: Layer::all(&model.layout(), 0, theta, gradient), rooms, tiles }
+            Tile { x_transposed: x.tr(), x, y: y.narrow(1, start, samples), workspace }
+        });
+        let tiles = tiles.collect();
+        Self { layers: Layer::all(&model.layout(), 0, theta, gradient), workspaces, tiles }
     }
 
     fn sum_of_squares(&mut self) -> f64 {
-        self.tiles.iter().map(|tile| residual(&mut self.rooms[tile.room], tile, &self.layers)).sum()
+        self.tiles.iter().map(|tile| residual(&mut self.workspaces[tile.workspace], tile, &self.layers)).sum()
     }
 
     /// ∂L/∂f is `scale` · residual.
     fn sum_of_squares_and_gradient(&mut self, scale: f64) -> f64 {
         let mut sum_of_squares = 0.0;
         for (index, tile) in self.tiles.iter().enumerate() {
-            let room = &mut self.rooms[tile.room];
-            sum_of_squares += residual(room, tile, &self.layers);
+            let workspace = &mut self.workspaces[tile.workspace];
+            sum_of_squares += residual(workspace, tile, &self.layers);
             let last = self.layers.len() - 1;
-            room.deltas[last].copy_(&room.outputs[last]);
-            let _ = room.deltas[last].g_mul_scalar_(scale);
-            room.backward(&tile.x_transposed, &mut self.layers, index == 0, None);
+            workspace.deltas[last].copy_(&workspace.outputs[last]);
+            let _ = workspace.deltas[last].g_mul_scalar_(scale);
+            workspace.backward(&tile.x_transposed, &mut self.layers, index == 0, None);
         }
         sum_of_squares
     }
 }
 
 /// The sum of squared residuals, which take the place of the last outputs.
-fn residual(room: &mut Room, tile: &Tile, layers: &[Layer]) -> f64 {
-    room.forward(&tile.x, layers);
-    let output = &mut room.outputs[layers.len() - 1];
+fn residual(workspace: &mut Workspace, tile: &Tile, layers: &[Layer]) -> f64 {
+    workspace.forward(&tile.x, layers);
+    let output = &mut workspace.outputs[layers.len() - 1];
     let _ = output.g_sub_(&tile.y);
     let residual = output.view(-1);
     residual.dot(&residual).double_value(&[])
@@ -171,8 +172,8 @@ struct Tile {
     x: Tensor,
     x_transposed: Tensor,
     y: Tensor,
-    /// Index of the room it is computed in.
-    room: usize,
+    /// Index of the workspace it is computed in.
+    workspace: usize,
 }
 
 #[cfg(test)]
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
     use tch::{Device, Kind};
 
-    /// The plain way: autograd over [`Mlp::forward`].
+    /// The plain implementation: autograd over [`Mlp::forward`].
     fn by_autograd(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> (f64, Tensor) {
         let theta = theta.copy().set_requires_grad(true);
         let samples = x.size()[1] as f64;
@@ -220,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_gives_the_products_loss_and_gradient_whoever_computes_its_pieces() {
-        use crate::backend::cpu::{NARROW, pieces};
+    fn the_kernel_gives_the_products_loss_and_gradient_on_any_number_of_cores() {
+        use crate::backend::cpu::{on_narrow_vectors, pieces};
         for (widths, points) in [
             ("1-1", 7),
             ("1-10-20-20-1", 1001),
@@ -247,16 +248,16 @@ mod tests {
                 assert_eq!(kernel.loss_and_gradient(), loss);
                 assert_eq!(*kernel.gradient(), alone, "{widths}");
             }
-            NARROW.set(Some(pulp::Arch::Scalar));
-            let narrow = kernel.loss_and_gradient();
-            NARROW.set(None);
-            assert!((narrow - expected).abs() < 2e-6 * expected, "{widths}: {narrow} against {expected}");
-            assert!(relative(kernel.gradient(), exact.gradient()) < 2e-5, "{widths}");
+            on_narrow_vectors(|| {
+                let narrow = kernel.loss_and_gradient();
+                assert!((narrow - expected).abs() < 2e-6 * expected, "{widths}: {narrow} against {expected}");
+                assert!(relative(kernel.gradient(), exact.gradient()) < 2e-5, "{widths}");
+            });
         }
     }
 
     #[test]
-    fn a_kernel_of_numbers_that_are_none_says_so() {
+    fn a_kernel_given_nan_gives_nan() {
         let (model, theta, x, y) = problem("1-3-3-1", 100);
         let [theta, x, y] = [theta, x, y].map(|tensor| tensor.to_kind(Kind::Float));
         let _ = theta.get(1).fill_(f64::NAN);
@@ -287,10 +288,10 @@ mod tests {
     fn large_problems_are_cut_into_equal_tiles() {
         let (model, theta, x, y) = problem("1-30-30-1", 100_000);
         let objective = MeanSquaredError::by_products(&model, theta, &x, &y);
-        let Way::Products(products) = &objective.way else { panic!("products") };
+        let Implementation::Products(products) = &objective.implementation else { panic!("products") };
         let sizes: Vec<i64> = products.tiles.iter().map(|tile| tile.y.size()[1]).collect();
         assert_eq!(sizes.iter().sum::<i64>(), 100_000);
-        assert!(sizes.len() > 5 && sizes.iter().all(|&size| size * 62 <= TILE_NUMBERS), "{sizes:?}");
+        assert!(sizes.len() > 5 && sizes.iter().all(|&size| size * 62 <= TILE_FLOATS), "{sizes:?}");
         assert!(sizes[0] - sizes[sizes.len() - 1] < sizes.len() as i64, "{sizes:?}");
     }
 }

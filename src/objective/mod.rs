@@ -1,15 +1,15 @@
 //! What training minimises, as a function of one flat θ: the loss and its gradient.
 //!
-//! [`MeanSquaredError`] is for MLPs on a fixed set of points, [`CrossEntropy`] for classifiers in
-//! mini-batches. In float32 on a CPU both run in [`crate::backend::cpu`] where that is faster; elsewhere, and for
-//! comparison, in libtorch. Plain autograd is the oracle of all of it in the tests. Knows models and data,
-//! nothing of optimizers.
+//! [`MeanSquaredError`] is for MLPs on a fixed set of points, [`CrossEntropy`] for classifiers in mini-batches. In
+//! float32 on a CPU both run in [`crate::backend::cpu`] where that is faster; elsewhere, and for comparison, in
+//! libtorch. Plain autograd is the oracle of all of it in the tests. Knows models and data, nothing of optimizers.
+//! Errors of which nothing is said are libtorch's.
 
 mod cross_entropy;
 mod feedforward;
 mod mean_squared_error;
 
-pub use cross_entropy::{Accuracy, BatchSums, CrossEntropy, Probe};
+pub use cross_entropy::{Accuracy, BatchSums, CrossEntropy, InputVjp};
 pub use mean_squared_error::MeanSquaredError;
 
 use crate::backend::cpu;
@@ -29,9 +29,6 @@ pub trait Objective {
 }
 
 /// ‖v‖₂, summed in float64.
-///
-/// # Errors
-/// libtorch's.
 pub fn norm(v: &Tensor) -> anyhow::Result<f64> {
     Ok(v.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?)
 }
@@ -54,11 +51,11 @@ pub(crate) fn in_kernels(theta: &Tensor) -> bool {
 /// operation of libtorch on tensors that share their memory, on any thread. (Operations of libtorch have the same
 /// need, unchecked: a tensor that two threads know is not to be changed.)
 #[allow(clippy::mut_from_ref)] // who borrows a handle does not own its numbers
-pub(crate) unsafe fn numbers<'a, const R: usize, const W: usize>(
+pub(crate) unsafe fn float_slices<'a, const R: usize, const W: usize>(
     read: [&'a Tensor; R],
     written: [&'a Tensor; W],
 ) -> ([&'a [f32]; R], [&'a mut [f32]; W]) {
-    let (reads, writes) = (read.map(memory), written.map(memory));
+    let (reads, writes) = (read.map(raw_slice), written.map(raw_slice));
     let apart = |a: *mut [f32], b: *mut [f32]| {
         let end = |slice: *mut [f32]| slice.addr() + size_of::<f32>() * slice.len();
         end(a) <= b.addr() || end(b) <= a.addr()
@@ -71,18 +68,18 @@ pub(crate) unsafe fn numbers<'a, const R: usize, const W: usize>(
     unsafe { (reads.map(|slice| &*slice), writes.map(|slice| &mut *slice)) }
 }
 
-/// Where a tensor's numbers lie.
-fn memory(tensor: &Tensor) -> *mut [f32] {
+/// A tensor's numbers in memory.
+fn raw_slice(tensor: &Tensor) -> *mut [f32] {
     assert!(tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous());
     let (start, len) = (tensor.data_ptr().cast::<f32>(), tensor.numel());
     assert!(len == 0 || !start.is_null(), "a tensor without memory");
-    // Where there are no numbers libtorch has no address; a slice always has one.
+    // libtorch gives an empty tensor no address; a slice always has one.
     let start = if len == 0 { NonNull::dangling().as_ptr() } else { start };
     std::ptr::slice_from_raw_parts_mut(start, len)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub fn relative(a: &Tensor, b: &Tensor) -> f64 {
@@ -95,27 +92,27 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_the_tensors_own() {
+    fn slices_are_the_tensors_own() {
         let (a, b) = (zeros(&[2, 3]), zeros(&[4]));
         {
             // SAFETY: nobody else knows these tensors.
-            let ([a], [b]) = unsafe { numbers([&a], [&b]) };
+            let ([a], [b]) = unsafe { float_slices([&a], [&b]) };
             assert_eq!(a, [0.0; 6]);
             b.fill(1.0);
         }
         assert_eq!(b.sum(Kind::Float).double_value(&[]), 4.0);
         let [upper, lower] = [0, 1].map(|row| a.get(row));
         // SAFETY: as above.
-        let ([upper], [lower]) = unsafe { numbers([&upper], [&lower]) };
+        let ([upper], [lower]) = unsafe { float_slices([&upper], [&lower]) };
         assert_eq!((upper.len(), lower.len()), (3, 3), "neighbours share nothing");
     }
 
     #[test]
-    fn no_numbers_have_an_address_all_the_same() {
+    fn an_empty_slice_has_an_address_all_the_same() {
         let nothing = zeros(&[0, 5]);
         assert!(nothing.data_ptr().is_null());
         // SAFETY: there is nothing that another could use.
-        let ([read, _], [written]) = unsafe { numbers([&nothing, &nothing], [&nothing]) };
+        let ([read, _], [written]) = unsafe { float_slices([&nothing, &nothing], [&nothing]) };
         let address = |slice: &[f32]| std::hint::black_box(slice.as_ptr()).addr();
         assert!(read.is_empty() && written.is_empty() && address(read) > 0 && address(written) > 0);
     }
@@ -127,7 +124,7 @@ mod tests {
         let refused = |read: &Tensor, written: &Tensor| {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 // SAFETY: nobody else knows these tensors, and the slices are gone at once.
-                let _ = unsafe { numbers([read], [written]) };
+                let _ = unsafe { float_slices([read], [written]) };
             }))
             .is_err()
         };
@@ -142,7 +139,7 @@ mod tests {
             assert!(refused(read, written));
         }
         // SAFETY: as above.
-        let twice = || unsafe { numbers([], [&a, &a]) }.1.len();
+        let twice = || unsafe { float_slices([], [&a, &a]) }.1.len();
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(twice)).is_err());
     }
 }

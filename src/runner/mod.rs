@@ -663,7 +663,7 @@ pub fn with_download_bar(
             bar.set_prefix(file.to_owned());
             line(format!("{file}: from {url}"));
         }
-        fetch::Event::Progress { bytes, total, .. } => {
+        fetch::Event::Received { bytes, total, .. } => {
             bar.set_length(total.unwrap_or(0));
             bar.set_position(bytes);
         }

@@ -13,7 +13,7 @@ const ROOT_OF_TINY: f32 = 1e-15;
 
 #[inline(always)]
 fn or_zero(value: f32, least: f32) -> f32 {
-    // What is no number stays.
+    // A NaN stays.
     if value.abs() < least { 0.0 } else { value }
 }
 

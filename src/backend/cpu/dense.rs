@@ -5,14 +5,14 @@
 //! of samples, whatever the widths; sums over samples stay in vectors until the end. For networks too
 //! small for a matrix library to be fast. Knows numbers only, no tensors.
 
-use super::{MOST_ROWS, Numbers, arch, by_rows, parts, pieces};
+use super::{AlignedVec, MOST_ROWS, arch, by_rows, parts, pieces};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Samples in one vector of the widest processor; strips are multiples of four such vectors.
 const GROUP: usize = 64;
 /// Activations of a strip, in numbers: what a core's own cache holds beside the sums.
-const STRIP_NUMBERS: usize = 32 * 1024;
+const STRIP_FLOATS: usize = 32 * 1024;
 const LONGEST_STRIP: usize = 4 * GROUP;
 
 /// A network and its samples.
@@ -22,21 +22,20 @@ pub struct Dense {
     strip: usize,
     samples: usize,
     /// [strips, inputs, strip] and [strips, outputs, strip], the last strip filled up with zeros.
-    x: Numbers,
-    y: Numbers,
+    x: AlignedVec,
+    y: AlignedVec,
     pieces: Vec<Piece>,
 }
 
-/// Some strips, and room for their passes.
+/// Some strips, and the workspace of their passes.
 struct Piece {
     strips: Range<usize>,
     /// Outputs of each layer, [width, strip], one after the other; then, in place, ∂L/∂z.
-    outputs: Numbers,
-    /// Sums over samples of each parameter's derivative, one vector each; the bias of a unit behind its
-    /// weights.
-    sums: Numbers,
+    outputs: AlignedVec,
+    /// Sums over samples of each parameter's derivative, one vector each; the bias of a unit behind its weights.
+    sums: AlignedVec,
     /// An input of ones, the biases'.
-    ones: Numbers,
+    ones: AlignedVec,
     gradient: Vec<f32>,
     sum_of_squares: f64,
 }
@@ -58,9 +57,9 @@ impl Dense {
         let samples = x.len() / inputs;
         assert!(x.len() == inputs * samples && y.len() == outputs * samples);
         let features: usize = widths[1..].iter().sum();
-        let strip = (STRIP_NUMBERS / features / GROUP * GROUP).clamp(GROUP, LONGEST_STRIP);
+        let strip = (STRIP_FLOATS / features / GROUP * GROUP).clamp(GROUP, LONGEST_STRIP);
         let pack = |rows: &[f32], count: usize| {
-            let mut packed = Numbers::default();
+            let mut packed = AlignedVec::default();
             packed.reserve(count * samples.next_multiple_of(strip));
             for start in (0..samples).step_by(strip) {
                 let end = samples.min(start + strip);
@@ -76,9 +75,9 @@ impl Dense {
         let (strips, number) = (samples.div_ceil(strip), (3 * parameters * samples / PIECE).clamp(1, MOST_PIECES));
         let pieces = parts(strips, strips.div_ceil(number).max(1)).map(|(start, count)| Piece {
             strips: start..start + count,
-            outputs: Numbers::filled(features * strip, 0.0),
-            sums: Numbers::filled(parameters * MOST_LANES, 0.0),
-            ones: Numbers::filled(strip, 1.0),
+            outputs: AlignedVec::filled(features * strip, 0.0),
+            sums: AlignedVec::filled(parameters * MOST_LANES, 0.0),
+            ones: AlignedVec::filled(strip, 1.0),
             gradient: vec![0.0; parameters],
             sum_of_squares: 0.0,
         });
@@ -158,7 +157,7 @@ fn run<S: Simd, const C: usize>(simd: S, pass: Pass) -> f64 {
     let (inputs, outputs) = (widths[0], widths[widths.len() - 1]);
     let layers = widths.len() - 1;
     let vectors = strip / lanes;
-    let Piece { strips, outputs: room, sums, ones, gradient, .. } = piece;
+    let Piece { strips, outputs: activations, sums, ones, gradient, .. } = piece;
     let sums = &mut sums[..theta.len() * lanes];
     sums.fill(0.0);
     let mut total = 0.0;
@@ -170,7 +169,7 @@ fn run<S: Simd, const C: usize>(simd: S, pass: Pass) -> f64 {
         // multiple of C vectors. A slice of the outputs is no longer used once an address in them is.
         unsafe {
             let mut input: *const f32 = x.as_ptr();
-            let mut output = room.as_mut_ptr();
+            let mut output = activations.as_mut_ptr();
             let mut weights = theta.as_ptr();
             for layer in 0..layers {
                 let (k, n) = (widths[layer], widths[layer + 1]);
@@ -320,12 +319,12 @@ unsafe fn product_block<S: Simd, const R: usize, const C: usize>(
         let output = output.cast::<S::f32s>();
         for (r, sums) in sums.iter().enumerate() {
             for (c, sum) in sums.iter().enumerate() {
-                let place = output.add(r * row + c);
-                place.write_unaligned(match finish {
+                let to = output.add(r * row + c);
+                to.write_unaligned(match finish {
                     Finish::Nothing => *sum,
                     Finish::Relu => simd.max_f32s(zero, *sum),
                     Finish::Mask => {
-                        let live = simd.greater_than_f32s(place.read_unaligned(), zero);
+                        let live = simd.greater_than_f32s(to.read_unaligned(), zero);
                         simd.select_f32s(live, *sum, zero)
                     }
                 });

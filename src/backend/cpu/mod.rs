@@ -30,7 +30,7 @@ pub fn wanted() -> bool {
 /// The widest vectors of this processor.
 fn arch() -> Arch {
     #[cfg(test)]
-    if let Some(arch) = NARROW.get() {
+    if let Some(arch) = TEST_ARCH.get() {
         return arch;
     }
     Arch::new()
@@ -53,13 +53,26 @@ pub fn vector_bits() -> usize {
 #[cfg(test)]
 thread_local! {
     /// Other vectors than the widest, on this thread.
-    pub static NARROW: std::cell::Cell<Option<Arch>> = const { std::cell::Cell::new(None) };
+    static TEST_ARCH: std::cell::Cell<Option<Arch>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `test` on the narrower kinds of vectors.
+#[cfg(test)]
+pub fn on_narrow_vectors(mut test: impl FnMut()) {
+    let mut archs = vec![Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    for arch in archs {
+        TEST_ARCH.set(Some(arch));
+        test();
+        TEST_ARCH.set(None);
+    }
 }
 
 /// Numbers that begin with a line of the cache: a vector that straddles two lines takes twice as long.
-struct Numbers(AVec<f32>);
+struct AlignedVec(AVec<f32>);
 
-impl Numbers {
+impl AlignedVec {
     fn filled(len: usize, value: f32) -> Self {
         let mut numbers = Self::default();
         numbers.resize(len, value);
@@ -73,13 +86,13 @@ impl Numbers {
     }
 }
 
-impl Default for Numbers {
+impl Default for AlignedVec {
     fn default() -> Self {
         Self(AVec::new(0))
     }
 }
 
-impl Deref for Numbers {
+impl Deref for AlignedVec {
     type Target = AVec<f32>;
 
     fn deref(&self) -> &AVec<f32> {
@@ -87,7 +100,7 @@ impl Deref for Numbers {
     }
 }
 
-impl DerefMut for Numbers {
+impl DerefMut for AlignedVec {
     fn deref_mut(&mut self) -> &mut AVec<f32> {
         &mut self.0
     }
@@ -99,29 +112,16 @@ const MOST_ROWS: usize = 6;
 /// Runs `$call` with `$rows` as the constant `$R`: sums in registers need a number known to the compiler.
 macro_rules! by_rows {
     ($rows:expr, $R:ident => $call:expr) => {
+        by_rows!($rows, $R => $call, 1 2 3 4 5)
+    };
+    ($rows:expr, $R:ident => $call:expr, $($count:literal)*) => {
         match $rows {
-            1 => {
-                const $R: usize = 1;
+            $($count => {
+                const $R: usize = $count;
                 $call
-            }
-            2 => {
-                const $R: usize = 2;
-                $call
-            }
-            3 => {
-                const $R: usize = 3;
-                $call
-            }
-            4 => {
-                const $R: usize = 4;
-                $call
-            }
-            5 => {
-                const $R: usize = 5;
-                $call
-            }
+            })*
             _ => {
-                const $R: usize = super::MOST_ROWS;
+                const $R: usize = $crate::backend::cpu::MOST_ROWS;
                 $call
             }
         }
@@ -144,9 +144,9 @@ mod tests {
 
     #[test]
     fn the_width_is_that_of_the_vectors_in_use() {
-        NARROW.set(Some(Arch::Scalar));
+        TEST_ARCH.set(Some(Arch::Scalar));
         let narrow = vector_bits();
-        NARROW.set(None);
+        TEST_ARCH.set(None);
         assert_eq!(narrow, 32);
         #[cfg(target_arch = "x86_64")]
         if pulp::x86::V3::try_new().is_some() {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn zeros_are_as_many_as_asked_for() {
-        let mut numbers = Numbers::filled(5, 1.0);
+        let mut numbers = AlignedVec::filled(5, 1.0);
         for len in [5, 3, 0, 9, 9] {
             numbers.zero(len);
             assert_eq!(**numbers, vec![0.0; len]);

@@ -1,0 +1,160 @@
+//! The trace of a symmetric map by Hutchinson's estimator, and its spectral density by stochastic Lanczos quadrature.
+
+use super::lanczos::Krylov;
+use super::{finite, rademacher};
+use crate::rng::Rng;
+use anyhow::{Context as _, Result, ensure};
+use tch::Tensor;
+
+/// An estimate of a trace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trace {
+    pub value: f64,
+    /// Of the mean over probes; NaN of one.
+    pub standard_error: f64,
+    pub probes: usize,
+}
+
+/// The trace of a symmetric map of n numbers: the mean of vᵀAv over probes v of random signs (Hutchinson
+/// 1990), whose variance is 2 Σᵢ≠ⱼ aᵢⱼ² a probe. `apply` as in [`super::lanczos()`].
+///
+/// # Errors
+/// Those of `apply`, a product that is not finite, and no probes.
+pub fn hutchinson(
+    n: i64,
+    probes: usize,
+    rng: &mut Rng,
+    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
+) -> Result<Trace> {
+    ensure!(probes > 0, "a trace needs at least one probe");
+    let mut values = Vec::new();
+    for _ in 0..probes {
+        let v = rademacher(n, rng)?;
+        values.push(v.f_dot(&finite(&apply(&v)?)?)?.f_double_value(&[])?);
+    }
+    let count = probes as f64;
+    let value = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|x| (x - value).powi(2)).sum();
+    Ok(Trace { value, standard_error: (squares / (count - 1.0) / count).sqrt(), probes })
+}
+
+/// The distribution of a map's eigenvalues, as points with weights that add up to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Density {
+    /// (eigenvalue, weight), ascending.
+    pub nodes: Vec<(f64, f64)>,
+}
+
+/// The spectral density of a symmetric map of n numbers by stochastic Lanczos quadrature: from each random
+/// probe v of length 1, `steps` of Lanczos with full reorthogonalisation give the Gaussian quadrature of
+/// the distribution of vᵀδ(λ - A)v, whose mean over probes is the density (Ubaru, Chen, Saad 2017). Its
+/// moments of degree up to 2·steps - 1 are those of the probes. `apply` as in [`super::lanczos()`].
+///
+/// # Errors
+/// Those of `apply`, a product that is not finite, and no probes or no steps.
+pub fn spectral_density(
+    n: i64,
+    probes: usize,
+    steps: usize,
+    rng: &mut Rng,
+    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
+) -> Result<Density> {
+    ensure!(probes > 0 && steps > 0 && n > 0, "a spectral density needs a probe, a step and a parameter");
+    let mut nodes = Vec::new();
+    for _ in 0..probes {
+        let mut krylov = Krylov::new(n, steps.min(n as usize), None)?;
+        krylov.start(rng)?;
+        while krylov.step(&mut apply)? && krylov.alpha.len() < krylov.most {}
+        let (values, _, vectors) = krylov.ritz()?;
+        let first: Vec<f64> = vectors.f_get(0)?.try_into()?;
+        nodes.extend(values.iter().zip(first).map(|(&value, first)| (value, first * first / probes as f64)));
+    }
+    nodes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(Density { nodes })
+}
+
+impl Density {
+    /// ∫ f(λ) dλ over the density: of f = λ the mean eigenvalue, the trace by n.
+    pub fn integral(&self, f: impl Fn(f64) -> f64) -> f64 {
+        self.nodes.iter().map(|&(value, weight)| weight * f(value)).sum()
+    }
+
+    /// The density at each of `grid`, every node widened to a Gaussian of standard deviation `width`.
+    ///
+    /// # Errors
+    /// Where the width is not above 0.
+    pub fn smoothed(&self, grid: &[f64], width: f64) -> Result<Vec<f64>> {
+        ensure!(width > 0.0 && width.is_finite(), "the width of a density is {width}; it must be above 0");
+        let height = 1.0 / (width * std::f64::consts::TAU.sqrt());
+        let at = |x: &f64| self.integral(|value| height * (-((x - value) / width).powi(2) / 2.0).exp());
+        Ok(grid.iter().map(at).collect())
+    }
+
+    /// The lowest and the highest node.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn range(&self) -> Result<(f64, f64)> {
+        let outer = self.nodes.first().zip(self.nodes.last());
+        outer.map(|(low, high)| (low.0, high.0)).context("a density without nodes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{diagonal, rng, turned};
+    use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn hutchinson_is_exact_on_a_diagonal_and_within_its_error_elsewhere() {
+        let spectrum = [1.0, 2.0, -0.5, 4.0];
+        let exact = hutchinson(4, 3, &mut rng(4), diagonal(&spectrum)).unwrap();
+        assert_eq!((exact.value, exact.standard_error, exact.probes), (6.5, 0.0, 3));
+        let spectrum: Vec<f64> = (0..50).map(|i| f64::from(i) / 10.0 - 1.0).collect();
+        let matrix = turned(&spectrum);
+        let found = hutchinson(50, 4000, &mut rng(4), |v| Ok(matrix.mv(v))).unwrap();
+        // The variance of a probe is 2 Σᵢ≠ⱼ aᵢⱼ².
+        let off_diagonal = &matrix - matrix.diag(0).diag(0);
+        let expected = (2.0 * off_diagonal.square().sum(Kind::Double).double_value(&[]) / 4000.0).sqrt();
+        assert!((found.standard_error / expected - 1.0).abs() < 0.1, "{} against {expected}", found.standard_error);
+        let trace: f64 = spectrum.iter().sum();
+        assert!((found.value - trace).abs() < 4.0 * expected, "{found:?} against {trace}");
+        assert!(hutchinson(4, 0, &mut rng(4), diagonal(&[0.0; 4])).is_err());
+    }
+
+    #[test]
+    fn quadrature_has_the_moments_of_the_spectrum() {
+        // Of a diagonal every probe of signs has the weights 1/n: the density is exact.
+        let spectrum = [1.0, 1.0, 1.0, 2.0, -3.0, 0.0, 0.0, 0.0];
+        let density = spectral_density(8, 2, 20, &mut rng(5), diagonal(&spectrum)).unwrap();
+        for power in 0..=7 {
+            let expected = spectrum.iter().map(|x: &f64| x.powi(power)).sum::<f64>() / 8.0;
+            let found = density.integral(|x| x.powi(power));
+            assert!((found - expected).abs() < 1e-10, "degree {power}: {found} against {expected}");
+        }
+        assert_eq!(density.nodes.len(), 2 * 4, "as many nodes as there are different eigenvalues");
+        let (low, high) = density.range().unwrap();
+        assert!((low + 3.0).abs() < 1e-12 && (high - 2.0).abs() < 1e-12);
+        // 3 steps are exact to degree 5.
+        let spectrum: Vec<f64> = (0..200).map(|i| (f64::from(i) / 50.0).sin()).collect();
+        let density = spectral_density(200, 3, 3, &mut rng(5), diagonal(&spectrum)).unwrap();
+        for power in 0..=5 {
+            let expected = spectrum.iter().map(|x| x.powi(power)).sum::<f64>() / 200.0;
+            assert!((density.integral(|x| x.powi(power)) - expected).abs() < 1e-12, "degree {power}");
+        }
+    }
+
+    #[test]
+    fn smoothed_density_is_a_sum_of_gaussians_that_integrates_to_one() {
+        let density = Density { nodes: vec![(-1.0, 0.25), (2.0, 0.75)] };
+        let grid: Vec<f64> = (0..=1000).map(|i| f64::from(i) / 100.0 - 5.0).collect();
+        let smoothed = density.smoothed(&grid, 0.5).unwrap();
+        let integral: f64 = smoothed.iter().sum::<f64>() / 100.0;
+        assert!((integral - 1.0).abs() < 1e-8, "{integral}");
+        // At 2: 0.75 / (0.5 √(2π)), the other six standard deviations away.
+        let peak = 0.75 / (0.5 * std::f64::consts::TAU.sqrt());
+        assert!((smoothed[700] / peak - 1.0).abs() < 1e-7, "{}", smoothed[700]);
+        assert!(density.smoothed(&grid, 0.0).is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! When a full-batch training ends, and what it leaves behind.
+
+use crate::store::checkpoint::Series;
+
+/// When a full-batch training counts as converged: the loss changed by less than `tolerance`
+/// from one epoch to the next, `patience` epochs in a row. A tolerance of 0 never stops.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Convergence {
+    pub tolerance: f64,
+    pub patience: u64,
+}
+
+impl Convergence {
+    pub const NEVER: Self = Self { tolerance: 0.0, patience: 1 };
+}
+
+/// Why a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Converged,
+    LastEpoch,
+    /// The observer ended it.
+    Observer,
+    /// The loss was no longer a finite number.
+    Diverged,
+}
+
+/// What a training left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// One loss an epoch, taken before that epoch's step: the first belongs to the initial θ.
+    pub train_loss: Vec<f64>,
+    /// What the observer measured: see [`super::Epoch::measure`].
+    pub measured: Series,
+    pub ending: Ending,
+}
+
+impl Trained {
+    /// What the observer measured under this name; nothing where it saw no epoch.
+    #[must_use]
+    pub fn take(&mut self, name: &str) -> Vec<f64> {
+        self.measured.remove(name).unwrap_or_default()
+    }
+
+    /// Whether it converged while the loss had fallen by less than a tenth.
+    #[must_use]
+    pub fn stopped_on_plateau(&self) -> bool {
+        match (self.ending, self.train_loss.first(), self.train_loss.last()) {
+            (Ending::Converged, Some(first), Some(last)) => *last > 0.9 * first,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plateau_is_convergence_with_the_loss_hardly_fallen() {
+        let ended = |losses: &[f64], ending| Trained { train_loss: losses.to_vec(), measured: Series::new(), ending };
+        assert!(ended(&[1.0, 0.95], Ending::Converged).stopped_on_plateau());
+        assert!(!ended(&[1.0, 0.5], Ending::Converged).stopped_on_plateau());
+        assert!(!ended(&[1.0, 0.95], Ending::LastEpoch).stopped_on_plateau());
+    }
+}
