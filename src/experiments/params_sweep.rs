@@ -167,6 +167,8 @@ fn by_size(done: &Done<ParamsSweep>, name: &str) -> Result<(f64, f64)> {
     Ok((done.record.parameters as f64, done.record.after_training(name)?))
 }
 
+type Points = [(f64, f64)];
+
 impl ParamsSweep {
     fn show_sizes(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
         findings.table(Table::new("model", done).parameters().seed().after_training(&FINAL))?;
@@ -223,7 +225,7 @@ impl ParamsSweep {
         for (words, name) in FINAL {
             // A loss improves as it falls.
             let (sign, negated) = if words.ends_with("loss") { (-1.0, " (negated)") } else { (1.0, "") };
-            let of_seeds = |number: fn(&[(f64, f64)], &[(f64, f64)]) -> f64| {
+            let of_seeds = |number: fn(&Points, &Points) -> f64| {
                 self.seeds.numbers(done, self.models.len(), |trials| {
                     let point = |done: &&Done<Self>| by_size(done, name).map(|(size, value)| (size, sign * value));
                     let points = trials.iter().map(point).collect::<Result<Vec<_>>>()?;

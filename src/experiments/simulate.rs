@@ -217,18 +217,22 @@ impl Simulate {
             "sign-sin" => ("simulate-sign-sin-order", ["NonLinear_DNN_1", "NonLinear_DNN_3", "NonLinear_DNN_2"]),
             _ => return Ok(None),
         };
-        let of_order = order.map(|label| self.losses(done, findings, label));
-        let of_order = of_order.into_iter().collect::<Result<Vec<_>>>()?;
-        let pair = |(labels, losses): (&[&str], &[(Vec<(u64, f64)>, usize)])| {
-            PairedComparison::of_losses((labels[0], &losses[0].0), (labels[1], &losses[1].0))
+        let (mut losses, mut left_out) = (Vec::new(), 0);
+        for label in order {
+            let (of_label, without) = self.losses(done, findings, label)?;
+            losses.push((label, of_label));
+            left_out += without;
+        }
+        let pair = |pair: &[(&str, Vec<(u64, f64)>)]| {
+            PairedComparison::of_losses((pair[0].0, &pair[0].1), (pair[1].0, &pair[1].1))
         };
-        let pairs: Vec<_> = order.windows(2).zip(of_order.windows(2)).map(pair).collect();
+        let pairs: Vec<_> = losses.windows(2).map(pair).collect();
         let ended = if self.fit.patience > 1 {
             "at convergence or at the last epoch"
         } else {
             "at convergence by the report's rule or on the plateau where that ended a training"
         };
-        let note = match of_order.iter().map(|(_, left_out)| left_out).sum() {
+        let note = match left_out {
             0 => String::new(),
             n => {
                 format!("{n} trainings had not converged at the last epoch and say nothing of the loss at convergence.")

@@ -101,7 +101,9 @@ mod tests {
         plot
     }
 
-    fn shown(panel: &Panel) -> Vec<(&str, Mark, &[(f64, f64)])> {
+    type Shown<'a> = (&'a str, Mark, &'a [(f64, f64)]);
+
+    fn shown(panel: &Panel) -> Vec<Shown<'_>> {
         plot(panel).series.iter().map(|one| (one.label.as_str(), one.mark, one.points.as_slice())).collect()
     }
 
