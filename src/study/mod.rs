@@ -10,6 +10,7 @@ mod experiment;
 mod findings;
 mod flags;
 mod group;
+pub mod landscape;
 mod measurements;
 pub mod number;
 pub mod old;
