@@ -9,5 +9,7 @@ pub mod newton;
 pub mod pca;
 pub mod sensitivity;
 pub mod sharpness;
+pub mod slices;
+pub mod spectrum;
 pub mod statistics;
 pub mod surface;

@@ -10,6 +10,7 @@ mod experiment;
 mod findings;
 mod flags;
 mod group;
+pub mod landscape;
 mod measurements;
 pub mod median;
 pub mod number;

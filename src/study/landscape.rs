@@ -1,0 +1,124 @@
+//! What shows a loss around trained networks: along the line between two, along random directions, and by the
+//! spectrum of its Hessian. From slices of numbers; knows no study. Curves of one colour and mark are of several
+//! seeds: their mean is shown with a band.
+
+use super::curves::Look;
+use super::findings::cell;
+use super::seeds::means_at_points;
+use crate::analysis::spectrum::smoothed;
+use crate::plot::{Axis, Color, Mark, Panel, Series};
+
+/// A curve through points.
+#[must_use]
+pub fn curve((label, color): Look, x: &[f64], y: &[f64]) -> Series {
+    Series::new(label, Color::Cycle(color), x.iter().copied().zip(y.iter().copied()).collect())
+}
+
+/// Losses (left axis) and accuracies (right axis) against α, with the two solutions at 0 and 1, named, marked.
+#[must_use]
+pub fn along_line(losses: Vec<Series>, accuracies: Vec<Series>, [first, second]: [String; 2]) -> Panel {
+    let finite: Vec<f64> = (losses.iter().flat_map(|series| &series.points))
+        .filter_map(|&(_, loss)| (loss.is_finite() && loss > 0.0).then_some(loss))
+        .collect();
+    let lowest = finite.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = finite.iter().copied().fold(0.0, f64::max);
+    let label = "loss (cross entropy)";
+    // Far outside the segment the loss grows by powers of ten.
+    let y = if highest > 20.0 * lowest { Axis::log(label) } else { Axis::linear(label) };
+    Panel::plot("", Axis::linear("α"), y, means_at_points(losses))
+        .right(Axis::linear("accuracy"), means_at_points(accuracies))
+        .rules(vec![(0.0, first), (1.0, second)])
+}
+
+/// "Test loss along α: lowest 0.05 at α = 1, highest 3e8 at α = 20.", of what such losses are called.
+#[must_use]
+pub fn extremes(what: &str, alphas: &[f64], losses: &[f64]) -> String {
+    let points = alphas.iter().zip(losses).filter(|(_, loss)| loss.is_finite());
+    let lowest = points.clone().min_by(|a, b| a.1.total_cmp(b.1));
+    let highest = points.max_by(|a, b| a.1.total_cmp(b.1));
+    let at = |(alpha, loss): (&f64, &f64)| format!("{} at α = {}", cell(*loss), (alpha * 1e4).round() / 1e4);
+    let not_finite = match losses.iter().filter(|loss| !loss.is_finite()).count() {
+        0 => String::new(),
+        count => format!(", not finite at {count} of {} α", alphas.len()),
+    };
+    match (lowest, highest) {
+        (Some(low), Some(high)) => format!("{what}: lowest {}, highest {}{not_finite}.", at(low), at(high)),
+        _ => format!("{what}: nowhere finite."),
+    }
+}
+
+/// Losses along filter-normalised directions.
+#[must_use]
+pub fn slices(curves: Vec<Series>) -> Panel {
+    let (x, y) = (Axis::linear("step, in lengths of the filters"), Axis::log("train loss (cross entropy)"));
+    Panel::plot("", x, y, means_at_points(curves))
+}
+
+/// The largest eigenvalues of each Hessian, descending, by rank; the number of classes is marked.
+#[must_use]
+pub fn eigenvalues<'a>(of: impl IntoIterator<Item = (Look, &'a [f64])>, classes: u8) -> Panel {
+    let ranked = of.into_iter().map(|(look, values)| {
+        let ranks: Vec<f64> = (1..).map(f64::from).take(values.len()).collect();
+        curve(look, &ranks, values).mark(Mark::LinePoints)
+    });
+    Panel::plot("", Axis::linear("rank"), Axis::log("eigenvalue"), means_at_points(ranked.collect()))
+        .rules(vec![(f64::from(classes), format!("{classes} classes"))])
+}
+
+/// Densities below this are no more than tails of the widened nodes.
+const LEAST_DENSITY: f64 = 1e-7;
+
+/// The density of each Hessian's eigenvalues, smoothed; its nodes are eigenvalues, ascending, with their weights.
+#[must_use]
+pub fn densities<'a>(of: impl IntoIterator<Item = (Look, &'a [f64], &'a [f64])>) -> Panel {
+    let mut curves = Vec::new();
+    for ((label, color), nodes, weights) in of {
+        let nodes: Vec<(f64, f64)> = nodes.iter().copied().zip(weights.iter().copied()).collect();
+        for (index, piece) in smoothed(&nodes, LEAST_DENSITY).into_iter().enumerate() {
+            let label = if index == 0 { label.as_str() } else { "" };
+            curves.push(Series::new(label, Color::Cycle(color), piece));
+        }
+    }
+    Panel::plot("", Axis::linear("eigenvalue"), Axis::log("density"), curves)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{Content, Scale};
+
+    fn plot(panel: Panel) -> crate::plot::Plot {
+        let Content::Plot(plot) = panel.content else { panic!("no plot") };
+        plot
+    }
+
+    #[test]
+    fn a_line_far_outside_its_segment_is_on_a_log_axis() {
+        let scale = |losses: [f64; 3]| {
+            let losses = vec![curve((String::new(), 0), &[0.0, 1.0, 2.0], &losses)];
+            plot(along_line(losses, Vec::new(), ["a".into(), "b".into()])).y.scale
+        };
+        assert_eq!(scale([1.0, 2.0, 19.0]), Scale::Linear);
+        assert_eq!(scale([1.0, 2.0, 21.0]), Scale::Log);
+        assert_eq!(scale([1.0, f64::INFINITY, 19.0]), Scale::Linear);
+    }
+
+    #[test]
+    fn extremes_are_those_of_finite_losses() {
+        let alphas = [0.0, 0.333_333, 1.0];
+        assert_eq!(
+            extremes("Loss", &alphas, &[2.0, f64::NAN, 0.5]),
+            "Loss: lowest 0.5000 at α = 1, highest 2.000 at α = 0, not finite at 1 of 3 α."
+        );
+        let all = extremes("Loss", &alphas, &[2.0, 3.0, 2.5]);
+        assert_eq!(all, "Loss: lowest 2.000 at α = 0, highest 3.000 at α = 0.3333.");
+        assert_eq!(extremes("Loss", &alphas, &[f64::INFINITY; 3]), "Loss: nowhere finite.");
+    }
+
+    #[test]
+    fn only_the_first_piece_of_a_density_is_in_the_legend() {
+        let shown = plot(densities([(("a".into(), 1), &[0.0, 1.0][..], &[0.5, 0.5][..])])).series;
+        let labels: Vec<&str> = shown.iter().map(|series| series.label.as_str()).collect();
+        assert_eq!(labels, ["a", ""]);
+    }
+}

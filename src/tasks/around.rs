@@ -1,0 +1,164 @@
+//! How the loss looks around a solution, by any of three measures: sharpness, slices, spectrum. Which are asked for,
+//! one of them as a trial's body, and what all of them found together.
+
+use super::sharpness::{Boxes, Search};
+use super::slices::{Directions, NEAR, Slices};
+use super::spectrum::{Eigenvalues, Spectrum};
+use crate::analysis::slices::mean_rise;
+use crate::data::batches::Samples;
+use crate::model::Classifier;
+use crate::settings;
+use crate::study::{Context, Measurements};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+settings! {
+    /// What is measured, if anything, of the loss over some training images.
+    #[derive(Clone, Debug, Serialize)]
+    pub struct Measures(boxes: Boxes, slices: Directions, spectrum: Eigenvalues) {
+        /// The first so many, or all.
+        pub probe_size: usize,
+    }
+}
+
+impl Measures {
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(&self, model: &Classifier) -> Result<(), String> {
+        self.boxes.check(model)?;
+        self.slices.check()?;
+        self.spectrum.check(model)
+    }
+
+    /// In the order of tables and figures.
+    #[must_use]
+    pub fn all(&self) -> Vec<Measure> {
+        let slices = self.slices.slices().map(Measure::Slices);
+        let spectrum = self.spectrum.spectrum().map(Measure::Spectrum);
+        self.boxes.searches().map(Measure::Sharpness).chain(slices).chain(spectrum).collect()
+    }
+}
+
+/// One measure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measure {
+    Sharpness(Search),
+    Slices(Slices),
+    Spectrum(Spectrum),
+}
+
+impl Measure {
+    /// Its work over so many samples, as [`crate::study::Trial::cost`].
+    #[must_use]
+    pub fn cost(&self, model: &Classifier, samples: usize) -> f64 {
+        let gradients = match self {
+            Self::Sharpness(search) => search.gradients(),
+            Self::Slices(slices) => slices.gradients(),
+            Self::Spectrum(spectrum) => spectrum.gradients(),
+        };
+        model.layout().parameters() as f64 * samples as f64 * gradients
+    }
+
+    /// At θ, of the loss over `samples`; seed and name key what is random in it.
+    ///
+    /// # Errors
+    /// [`crate::error::Interrupted`], and libtorch's.
+    pub fn of(
+        &self,
+        model: &Classifier,
+        theta: &Tensor,
+        samples: &Samples,
+        key: (u64, &str),
+        cx: &Context,
+    ) -> Result<Measurements> {
+        match self {
+            Self::Sharpness(search) => search.measure(model, theta, samples, key, cx),
+            Self::Slices(slices) => slices.measure(model, theta, samples, key, cx),
+            Self::Spectrum(spectrum) => spectrum.measure(model, theta, samples, key, cx),
+        }
+    }
+}
+
+/// The records of what was measured around one solution.
+#[derive(Default)]
+pub struct Around<'a> {
+    /// By ε, in the order of the settings.
+    pub boxes: Vec<(f64, &'a Measurements)>,
+    pub slices: Option<&'a Measurements>,
+    pub spectrum: Option<&'a Measurements>,
+}
+
+impl<'a> Around<'a> {
+    #[must_use]
+    pub fn of(records: impl IntoIterator<Item = (&'a Measure, &'a Measurements)>) -> Self {
+        let mut around = Self::default();
+        for (measure, record) in records {
+            match measure {
+                Measure::Sharpness(search) => around.boxes.push((search.epsilon, record)),
+                Measure::Slices(_) => around.slices = Some(record),
+                Measure::Spectrum(_) => around.spectrum = Some(record),
+            }
+        }
+        around
+    }
+
+    /// Sharpness in the box of ε and, over the starts of the search, how far it spreads. `None` where it is not
+    /// measured.
+    ///
+    /// # Errors
+    /// Where a record lacks it.
+    pub fn in_box(&self, epsilon: f64) -> Result<Option<(f64, f64)>> {
+        let found = self.boxes.iter().find(|(of, _)| *of == epsilon);
+        found.map(|(_, record)| Ok((record.scalar("sharpness")?, record.scalar("sharpness_spread")?))).transpose()
+    }
+
+    /// Mean rise of the loss a step of [`NEAR`] away, over all directions and both signs; NaN where it is not measured.
+    ///
+    /// # Errors
+    /// Where a record lacks it.
+    pub fn rise(&self) -> Result<f64> {
+        let rise = |record: &Measurements| Ok(mean_rise(record.series("step")?, &Slices::losses(record), NEAR));
+        self.slices.map_or(Ok(f64::NAN), rise)
+    }
+
+    /// The largest of the Hessian, descending; none where they are not measured.
+    ///
+    /// # Errors
+    /// Where a record lacks them.
+    pub fn eigenvalues(&self) -> Result<&'a [f64]> {
+        self.spectrum.map_or(Ok(&[]), |record| record.series("top_eigenvalues"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measure_is_written_by_its_name() {
+        for (json, cost) in [
+            (r#"{"sharpness":{"epsilon":0.001,"starts":4,"steps":20}}"#, 80.0),
+            (r#"{"slices":{"directions":5,"points":42}}"#, 70.0),
+            (r#"{"spectrum":{"eigenvalues":20,"probes":1,"steps":100}}"#, 600.0),
+        ] {
+            let measure: Measure = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&measure).unwrap(), json);
+            let model: Classifier = "784-1-10".parse().unwrap();
+            let parameters = model.layout().parameters() as f64;
+            assert_eq!(measure.cost(&model, 7), parameters * 7.0 * cost);
+        }
+    }
+
+    #[test]
+    fn what_is_not_measured_is_no_number() {
+        let nothing = Around::of([]);
+        assert_eq!(nothing.in_box(1e-3).unwrap(), None);
+        assert!(nothing.rise().unwrap().is_nan() && nothing.eigenvalues().unwrap().is_empty());
+        let search = Measure::Sharpness(Search { epsilon: 1e-3, starts: 1, steps: 1 });
+        let record = Measurements::new(1, [("sharpness", 2.0), ("sharpness_spread", 0.5)], []);
+        let around = Around::of([(&search, &record)]);
+        assert_eq!((around.in_box(1e-3).unwrap(), around.in_box(1e-4).unwrap()), (Some((2.0, 0.5)), None));
+    }
+}

@@ -1,0 +1,221 @@
+//! Loss and accuracy along the straight line through two solutions, θ(α) = (1-α)θ₁ + αθ₂ (Goodfellow et al. 2015).
+//! The α are evaluated in blocks, a trial each: blocks run side by side, and resume.
+
+use crate::analysis::interpolation::{barrier, error_barrier, point, with_solutions};
+use crate::data::functions::evenly_spaced;
+use crate::model::Classifier;
+use crate::objective::{Accuracy, CrossEntropy};
+use crate::settings;
+use crate::study::{Context, Measurements, check};
+use anyhow::Result;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::slice::Chunks;
+use std::sync::OnceLock;
+use tch::Tensor;
+
+settings! {
+    /// The α of a line.
+    #[derive(Clone, Debug, Serialize)]
+    pub struct Alphas {
+        /// So many, evenly spaced from `alpha_min` to `alpha_max`; 0 and 1 are added.
+        pub alphas: usize,
+        pub alpha_min: f64,
+        pub alpha_max: f64,
+        /// α that one trial evaluates.
+        pub block_size: usize;
+        /// All α, ascending: looked up for each block's name.
+        grid: OnceLock<Vec<f64>>,
+    }
+}
+
+/// More than this are a slip of the pen.
+const MOST_ALPHAS: usize = 100_000;
+
+impl Alphas {
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(&self) -> Result<(), String> {
+        if !(2..=MOST_ALPHAS).contains(&self.alphas) {
+            return Err(format!("alphas is {}; it must be from 2 to {MOST_ALPHAS}", self.alphas));
+        }
+        let (min, max) = (self.alpha_min, self.alpha_max);
+        let shown = format!("alpha_min is {} and alpha_max {}", check::plain(min), check::plain(max));
+        if !(min.is_finite() && max.is_finite() && min < max) {
+            return Err(format!("{shown}; it must be below, and both finite"));
+        }
+        for (name, alpha) in [("alpha_min", min), ("alpha_max", max)] {
+            // θ(α) has both.
+            check::factor(name, alpha)?;
+            check::factor(&format!("1 - {name}"), 1.0 - alpha)?;
+        }
+        if self.all().windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(format!("{shown}: too near each other for {} α that differ", self.alphas));
+        }
+        Ok(())
+    }
+
+    /// All α, ascending.
+    pub fn all(&self) -> &[f64] {
+        self.grid.get_or_init(|| with_solutions(evenly_spaced([self.alpha_min, self.alpha_max], self.alphas)))
+    }
+
+    pub fn blocks(&self) -> Chunks<'_, f64> {
+        self.all().chunks(self.block_size)
+    }
+
+    /// How many blocks there are at most: 0 and 1 may come to the α that are asked for.
+    #[must_use]
+    pub fn most_blocks(&self) -> usize {
+        self.alphas.saturating_add(2).div_ceil(self.block_size.max(1))
+    }
+
+    /// Which of the blocks, from 1.
+    #[must_use]
+    pub fn number_of(&self, block: &[f64]) -> usize {
+        let first = block.first().copied().unwrap_or_default();
+        self.all().binary_search_by(|alpha| alpha.total_cmp(&first)).unwrap_or(0) / self.block_size + 1
+    }
+}
+
+/// The work of so many α over so many samples, as [`crate::study::Trial::cost`]: a pass forward is a third of a step.
+#[must_use]
+pub fn cost(model: &Classifier, alphas: &[f64], samples: usize) -> f64 {
+    let evaluations = alphas.len() * samples;
+    model.layout().parameters() as f64 * evaluations as f64 / 3.0
+}
+
+/// Loss and accuracy of each θ(α) over both of the study's sets: series `alpha`, `train_loss`, `train_accuracy`,
+/// `test_loss` and `test_accuracy`.
+///
+/// # Errors
+/// [`crate::error::Interrupted`], and where the study has no images.
+pub fn evaluate(
+    model: &Classifier,
+    [first, second]: [&Tensor; 2],
+    alphas: &[f64],
+    cx: &Context,
+) -> Result<Measurements> {
+    let images = cx.images()?;
+    let (mut train, mut test) = (Vec::new(), Vec::new());
+    for (done, &alpha) in (1..).zip(alphas) {
+        let objective = CrossEntropy::new(model, point(first, second, alpha));
+        for (set, found) in [(&images.train, &mut train), (&images.test, &mut test)] {
+            let Accuracy { loss, accuracy } = objective.evaluate(set);
+            // Outputs that are no numbers rank no classes: their accuracy would be that of class 0.
+            found.push(Accuracy { loss, accuracy: if loss.is_finite() { accuracy } else { f64::NAN } });
+            cx.check_stop()?;
+        }
+        cx.step_done(done, alphas.len() as u64, test.last().map_or(f64::NAN, |found| found.loss))?;
+    }
+    let losses = |found: &[Accuracy]| found.iter().map(|found| found.loss).collect();
+    let accuracies = |found: &[Accuracy]| found.iter().map(|found| found.accuracy).collect();
+    let series = [
+        ("alpha", alphas.to_vec()),
+        ("train_loss", losses(&train)),
+        ("train_accuracy", accuracies(&train)),
+        ("test_loss", losses(&test)),
+        ("test_accuracy", accuracies(&test)),
+    ];
+    Ok(Measurements::new(model.layout().parameters(), [], series))
+}
+
+/// What the blocks of one line measured together, α ascending: the series of [`evaluate`].
+pub struct Line {
+    measured: Measurements,
+    /// Whether all its blocks are done: of a line with a hole nothing can be told.
+    pub is_whole: bool,
+}
+
+impl Line {
+    /// The blocks in their order, as far as they are done.
+    pub fn of<'a>(alphas: &Alphas, blocks: impl IntoIterator<Item = &'a Measurements>) -> Self {
+        let mut measured = Measurements::default();
+        for (name, values) in blocks.into_iter().flat_map(|block| &block.series) {
+            measured.series.entry(name.clone()).or_default().extend(values);
+        }
+        let is_whole = measured.series.get("alpha").map(Vec::len) == Some(alphas.all().len());
+        Self { measured, is_whole }
+    }
+
+    /// # Errors
+    /// Where a record lacks it.
+    pub fn series(&self, name: &str) -> Result<&[f64]> {
+        self.measured.series(name)
+    }
+
+    /// All of them, by name.
+    #[must_use]
+    pub fn all_series(&self) -> &BTreeMap<String, Vec<f64>> {
+        &self.measured.series
+    }
+
+    /// How far the training loss rises between the solutions, by [`barrier`]; NaN where it is not known.
+    ///
+    /// # Errors
+    /// Where a record lacks the series.
+    pub fn loss_barrier(&self) -> Result<f64> {
+        let found = barrier(self.series("alpha")?, self.series("train_loss")?);
+        Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
+    }
+
+    /// How far the training error rises, by [`error_barrier`], likewise.
+    ///
+    /// # Errors
+    /// Where a record lacks the series.
+    pub fn error_barrier(&self) -> Result<f64> {
+        let errors: Vec<f64> = self.series("train_accuracy")?.iter().map(|accuracy| 1.0 - accuracy).collect();
+        let found = error_barrier(self.series("alpha")?, &errors);
+        Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alphas(alphas: usize, [alpha_min, alpha_max]: [f64; 2], block_size: usize) -> Alphas {
+        Alphas { alphas, alpha_min, alpha_max, block_size, grid: OnceLock::new() }
+    }
+
+    #[test]
+    fn blocks_are_numbered_in_their_order() {
+        for (alphas, most) in [(alphas(6, [-0.5, 1.5], 3), 3), (alphas(100, [0.0, 20.0], 5), 21)] {
+            let numbers: Vec<usize> = alphas.blocks().map(|block| alphas.number_of(block)).collect();
+            assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());
+            assert_eq!(alphas.blocks().flatten().copied().collect::<Vec<_>>(), alphas.all());
+            assert_eq!(alphas.most_blocks(), most);
+            assert!(numbers.len() <= most && alphas.check().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_line_with_a_hole_has_no_barrier() {
+        let alphas = alphas(3, [0.0, 1.0], 2);
+        let block = |alphas: &[f64], losses: &[f64], accuracies: &[f64]| {
+            let series = [("alpha", alphas), ("train_loss", losses), ("train_accuracy", accuracies)];
+            Measurements::new(1, [], series.map(|(name, values)| (name, values.to_vec())))
+        };
+        let blocks = [block(&[0.0, 0.5], &[1.0, 2.5], &[1.0, 0.5]), block(&[1.0], &[2.0], &[0.75])];
+        let line = Line::of(&alphas, &blocks);
+        assert_eq!(line.series("train_loss").unwrap(), [1.0, 2.5, 2.0]);
+        assert_eq!((line.loss_barrier().unwrap(), line.error_barrier().unwrap()), (1.0, 0.375));
+        let with_hole = Line::of(&alphas, &blocks[..1]);
+        assert!(with_hole.loss_barrier().unwrap().is_nan() && with_hole.error_barrier().unwrap().is_nan());
+        assert!(!with_hole.is_whole && line.series("test_loss").is_err());
+    }
+
+    #[test]
+    fn what_makes_no_line_is_refused() {
+        for (alphas, what) in [
+            (alphas(1, [0.0, 1.0], 1), "alphas is 1; it must be from 2"),
+            (alphas(3, [1.0, 1.0], 1), "alpha_min is 1 and alpha_max 1; it must be below"),
+            (alphas(3, [0.0, f64::NAN], 1), "alpha_max NaN"),
+            (alphas(3, [0.0, 1e39], 1), "float32"),
+            (alphas(9, [1e16, 1.000_000_000_000_000_2e16], 1), "too near each other for 9 α"),
+        ] {
+            let error = alphas.check().unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! How far the loss can rise in small boxes around a solution: its ε-box sharpness (Keskar et al. 2017), sought by
+//! projected sign ascent over all of some samples.
+
+use crate::analysis::sharpness::sharpness;
+use crate::data::batches::Samples;
+use crate::model::Classifier;
+use crate::objective::CrossEntropy;
+use crate::settings;
+use crate::study::{Context, Measurements, check};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+settings! {
+    /// The boxes, and how the highest loss in each is sought.
+    #[derive(Clone, Debug, Serialize)]
+    pub struct Boxes {
+        /// Their half-widths.
+        pub epsilons: Vec<f64>,
+        /// Starts of the search, and gradients that each may take.
+        pub sharpness_starts: u64,
+        pub sharpness_steps: u64,
+    }
+}
+
+/// More than these are a slip of the pen.
+const MOST_STARTS: u64 = 10_000;
+const MOST_STEPS: u64 = 100_000;
+
+impl Boxes {
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(&self, model: &Classifier) -> Result<(), String> {
+        for epsilon in &self.epsilons {
+            if epsilon.is_nan() || *epsilon <= 0.0 {
+                return Err(format!("epsilons has {}; each must be above 0", check::plain(*epsilon)));
+            }
+            check::factor("one of epsilons", *epsilon)?;
+        }
+        if let Some(epsilon) = check::twice(&self.epsilons) {
+            return Err(format!("epsilons has {} twice", check::plain(epsilon)));
+        }
+        if !self.epsilons.is_empty() {
+            let what = format!("the gradient of model '{model}' over {BLOCK} images");
+            check::memory(&what, model.memory_of_batch(BLOCK.unsigned_abs()), "take a smaller model")?;
+        }
+        check::within("sharpness_starts", self.sharpness_starts, 1..=MOST_STARTS)?;
+        check::within("sharpness_steps", self.sharpness_steps, 1..=MOST_STEPS)
+    }
+
+    /// A search in each box.
+    pub fn searches(&self) -> impl Iterator<Item = Search> {
+        let (starts, steps) = (self.sharpness_starts, self.sharpness_steps);
+        self.epsilons.iter().map(move |&epsilon| Search { epsilon, starts, steps })
+    }
+}
+
+/// The search for the highest loss in one box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    pub epsilon: f64,
+    pub starts: u64,
+    pub steps: u64,
+}
+
+impl Search {
+    /// The work it is, in gradients.
+    #[must_use]
+    pub fn gradients(&self) -> f64 {
+        self.starts as f64 * self.steps as f64
+    }
+
+    /// The sharpness at θ, of the loss over `samples`: `sharpness` is the best of all starts, in per cent; see
+    /// [`sharpness`]. Seed and name key the starts.
+    ///
+    /// # Errors
+    /// [`crate::error::Interrupted`], and libtorch's.
+    pub fn measure(
+        &self,
+        model: &Classifier,
+        theta: &Tensor,
+        samples: &Samples,
+        key: (u64, &str),
+        cx: &Context,
+    ) -> Result<Measurements> {
+        let &Self { epsilon, starts, steps } = self;
+        let mut done = 0;
+        let found = sharpness(theta, epsilon, (starts, steps), key, |at| {
+            let found = loss_and_gradient(model, at, samples)?;
+            done += 1;
+            cx.step_done(done, 1 + starts * steps, found.0)?;
+            Ok(found)
+        })?;
+        let scalars = [
+            ("train_loss", found.loss),
+            ("sharpness", found.best()),
+            ("sharpness_spread", found.spread()),
+            ("gradients", found.gradients as f64),
+        ];
+        Ok(Measurements::new(theta.numel() as i64, scalars, [("sharpness_by_start", found.by_start)]))
+    }
+}
+
+/// Samples at a time in a gradient: activations of more would take much memory.
+const BLOCK: i64 = 1000;
+
+/// L and ∇L over all of `samples`: means over blocks, weighted by their sizes.
+fn loss_and_gradient(model: &Classifier, theta: &Tensor, samples: &Samples) -> Result<(f64, Tensor)> {
+    let objective = CrossEntropy::new(model, theta.shallow_clone());
+    let n = samples.len();
+    let (mut loss, mut sum) = (0.0, theta.f_zeros_like()?);
+    let mut start = 0;
+    while start < n {
+        let size = BLOCK.min(n - start);
+        let (x, labels) = (samples.images.f_narrow(0, start, size)?, samples.labels.f_narrow(0, start, size)?);
+        let (gradient, sums) = objective.gradient(&x, &labels);
+        loss += sums.loss.f_double_value(&[])? / n as f64;
+        sum = sum.f_add(&gradient.f_mul_scalar(size as f64 / n as f64)?)?;
+        start += size;
+    }
+    Ok((loss, sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::batches::{DataSpec, DatasetName};
+    use tch::{Device, Kind};
+
+    #[test]
+    fn a_gradient_in_blocks_is_that_of_all_samples_at_once() {
+        // More than a block, and no multiple of it.
+        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 1300, test_size: 1 };
+        let samples = spec.load(None, |_| Ok(())).unwrap().train;
+        let model: Classifier = "784-5-10".parse().unwrap();
+        let theta = model.layout().initial(3, "blocks", Kind::Float, Device::Cpu);
+        let (loss, gradient) = loss_and_gradient(&model, &theta, &samples).unwrap();
+        let whole = CrossEntropy::new(&model, theta);
+        let (expected, sums) = whole.gradient(&samples.images, &samples.labels);
+        assert!((loss - sums.loss.double_value(&[]) / 1300.0).abs() < 1e-6 * loss);
+        let error = (gradient - &expected).norm().double_value(&[]) / expected.norm().double_value(&[]);
+        assert!(error < 1e-5, "{error}");
+    }
+
+    #[test]
+    fn boxes_that_are_none_are_refused() {
+        let model: Classifier = "784-5-10".parse().unwrap();
+        let boxes = |epsilons: &[f64]| Boxes { epsilons: epsilons.to_vec(), sharpness_starts: 4, sharpness_steps: 20 };
+        assert_eq!(boxes(&[1e-3, 5e-4]).check(&model), Ok(()));
+        assert_eq!(boxes(&[5e-4]).searches().collect::<Vec<_>>(), [Search { epsilon: 5e-4, starts: 4, steps: 20 }]);
+        for (epsilons, what) in [
+            (&[0.0][..], "epsilons has 0; each must be above 0"),
+            (&[f64::NAN], "epsilons has NaN"),
+            (&[1e-3, 1e-3], "epsilons has 0.001 twice"),
+            (&[1e-300], "float32"),
+        ] {
+            let error = boxes(epsilons).check(&model).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

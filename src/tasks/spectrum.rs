@@ -1,0 +1,134 @@
+//! The spectrum of the Hessian at a solution: its largest eigenvalues by Lanczos, its density by stochastic Lanczos
+//! quadrature (Sagun et al. 2018; Ghorbani et al. 2019).
+
+use crate::analysis::curvature::{ClassifierHessian, Extremes, Wanted, lanczos, memory, spectral_density};
+use crate::data::batches::Samples;
+use crate::model::Classifier;
+use crate::objective::CrossEntropy;
+use crate::rng::{Purpose, Rng};
+use crate::settings;
+use crate::study::{Context, Measurements, check, flag};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+settings! {
+    /// How many eigenvalues, and how fine a density.
+    #[derive(Clone, Debug, Serialize)]
+    pub struct Eigenvalues {
+        /// The largest ones, 0 for none, and then no density either.
+        pub eigenvalues: usize,
+        /// Random vectors and steps of the density.
+        pub density_probes: usize,
+        pub density_steps: usize,
+    }
+}
+
+/// More than these are a slip of the pen.
+const MOST_EIGENVALUES: u64 = 200;
+const MOST_PROBES: u64 = 10_000;
+const MOST_STEPS: u64 = 100_000;
+/// Numbers that one record holds.
+const MOST_NUMBERS: u128 = 1_000_000;
+
+impl Eigenvalues {
+    /// # Errors
+    /// Names the setting and what would be valid.
+    pub fn check(&self, model: &Classifier) -> Result<(), String> {
+        let &Self { eigenvalues, density_probes, density_steps } = self;
+        check::within("eigenvalues", eigenvalues as u64, 0..=MOST_EIGENVALUES)?;
+        if eigenvalues == 0 {
+            return Ok(());
+        }
+        check::within("density_probes", density_probes as u64, 1..=MOST_PROBES)?;
+        check::within("density_steps", density_steps as u64, 1..=MOST_STEPS)?;
+        let density = [("density_probes", density_probes as u128), ("density_steps", density_steps as u128)];
+        check::product(&density, MOST_NUMBERS)?;
+        let parameters = model.layout().parameters().unsigned_abs() as u128;
+        let what = format!("{eigenvalues} eigenvalues and {density_steps} density_steps of model '{model}'");
+        let needed = memory(parameters, most_products(eigenvalues).max(density_steps), eigenvalues);
+        check::memory(&what, needed, "lower eigenvalues or density_steps")
+    }
+
+    /// The spectrum, where there is to be one.
+    #[must_use]
+    pub fn spectrum(&self) -> Option<Spectrum> {
+        let &Self { eigenvalues, density_probes: probes, density_steps: steps } = self;
+        (eigenvalues > 0).then_some(Spectrum { eigenvalues, probes, steps })
+    }
+}
+
+/// The spectrum at one solution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Spectrum {
+    pub eigenvalues: usize,
+    pub probes: usize,
+    pub steps: usize,
+}
+
+/// Lanczos is done when its residuals are this share of the largest eigenvalue, or after so many products an
+/// eigenvalue.
+const TOLERANCE: f64 = 1e-3;
+const PRODUCTS: usize = 8;
+
+fn most_products(eigenvalues: usize) -> usize {
+    (PRODUCTS * eigenvalues).max(20)
+}
+
+impl Spectrum {
+    /// The work it is, in gradients: a product is about three.
+    #[must_use]
+    pub fn gradients(&self) -> f64 {
+        3.0 * (5.0 * self.eigenvalues as f64 + self.probes as f64 * self.steps as f64)
+    }
+
+    /// The largest eigenvalues of the Hessian of the loss over `samples`, descending, in `top_eigenvalues` with their
+    /// `residuals`, and its spectral density as `node` (eigenvalue) and `weight`. Seed and name key the random vectors.
+    ///
+    /// # Errors
+    /// [`crate::error::Interrupted`], and libtorch's.
+    pub fn measure(
+        &self,
+        model: &Classifier,
+        theta: &Tensor,
+        samples: &Samples,
+        (seed, name): (u64, &str),
+        cx: &Context,
+    ) -> Result<Measurements> {
+        let n = theta.numel() as i64;
+        // A training that diverged has no curvature where it ended.
+        if !CrossEntropy::new(model, theta.shallow_clone()).evaluate(samples).loss.is_finite() {
+            let series = ["top_eigenvalues", "residuals", "node", "weight"].map(|name| (name, Vec::new()));
+            return Ok(Measurements::new(n, [("converged", 0.0)], series));
+        }
+        let hessian = ClassifierHessian::new(model, theta, samples)?;
+        let most = most_products(self.eigenvalues);
+        let all = (most + self.eigenvalues + self.probes * self.steps) as u64;
+        let mut done = 0;
+        let mut times = |v: &Tensor| {
+            done += 1;
+            cx.step_done(done, all, f64::NAN)?;
+            hessian.times(v, || cx.check_stop())
+        };
+        let wanted = Wanted { top: self.eigenvalues, bottom: 0, tolerance: TOLERANCE, steps: most, sweeps: 1 };
+        let mut rng = Rng::keyed(seed, name, Purpose::CurvatureProbe, 0);
+        let Extremes { top, converged, steps: products, .. } = lanczos(n, wanted, &mut rng, &mut times)?;
+        let mut rng = Rng::keyed(seed, name, Purpose::CurvatureProbe, 1);
+        let density = spectral_density(n, self.probes, self.steps, &mut rng, &mut times)?;
+        let mean_eigenvalue = density.integral(|value| value);
+        let (nodes, weights) = density.nodes.into_iter().unzip();
+        let scalars = [
+            ("converged", flag(converged)),
+            ("products", products as f64),
+            ("largest_eigenvalue", top.first().map_or(f64::NAN, |ritz| ritz.value)),
+            ("mean_eigenvalue", mean_eigenvalue),
+        ];
+        let series = [
+            ("top_eigenvalues", top.iter().map(|ritz| ritz.value).collect()),
+            ("residuals", top.iter().map(|ritz| ritz.residual).collect()),
+            ("node", nodes),
+            ("weight", weights),
+        ];
+        Ok(Measurements::new(n, scalars, series))
+    }
+}
