@@ -9,7 +9,7 @@ mod cross_entropy;
 mod feedforward;
 mod mean_squared_error;
 
-pub use cross_entropy::{Accuracy, BatchSums, CrossEntropy, InputVjp};
+pub use cross_entropy::{Accuracy, BatchSums, CrossEntropy, GRADIENT_BLOCK, InputVjp};
 pub use mean_squared_error::MeanSquaredError;
 
 use crate::backend::cpu;

@@ -4,7 +4,7 @@
 use crate::analysis::sharpness::sharpness;
 use crate::data::batches::Samples;
 use crate::model::Classifier;
-use crate::objective::CrossEntropy;
+use crate::objective::{CrossEntropy, GRADIENT_BLOCK};
 use crate::settings;
 use crate::study::{Context, Measurements, check};
 use anyhow::Result;
@@ -41,8 +41,8 @@ impl Boxes {
             return Err(format!("epsilons has {} twice", check::plain(epsilon)));
         }
         if !self.epsilons.is_empty() {
-            let what = format!("the gradient of model '{model}' over {BLOCK} images");
-            check::memory(&what, model.memory_of_batch(BLOCK.unsigned_abs()), "take a smaller model")?;
+            let what = format!("the gradient of model '{model}' over {GRADIENT_BLOCK} images");
+            check::memory(&what, model.memory_of_batch(GRADIENT_BLOCK.unsigned_abs()), "take a smaller model")?;
         }
         check::within("sharpness_starts", self.sharpness_starts, 1..=MOST_STARTS)?;
         check::within("sharpness_steps", self.sharpness_steps, 1..=MOST_STEPS)
@@ -86,7 +86,7 @@ impl Search {
         let &Self { epsilon, starts, steps } = self;
         let mut done = 0;
         let found = sharpness(theta, epsilon, (starts, steps), key, |at| {
-            let found = loss_and_gradient(model, at, samples)?;
+            let found = CrossEntropy::new(model, at.shallow_clone()).loss_and_gradient_over(samples)?;
             done += 1;
             cx.step_done(done, 1 + starts * steps, found.0)?;
             Ok(found)
@@ -101,46 +101,9 @@ impl Search {
     }
 }
 
-/// Samples at a time in a gradient: activations of more would take much memory.
-const BLOCK: i64 = 1000;
-
-/// L and ∇L over all of `samples`: means over blocks, weighted by their sizes.
-fn loss_and_gradient(model: &Classifier, theta: &Tensor, samples: &Samples) -> Result<(f64, Tensor)> {
-    let objective = CrossEntropy::new(model, theta.shallow_clone());
-    let n = samples.len();
-    let (mut loss, mut sum) = (0.0, theta.f_zeros_like()?);
-    let mut start = 0;
-    while start < n {
-        let size = BLOCK.min(n - start);
-        let (x, labels) = (samples.images.f_narrow(0, start, size)?, samples.labels.f_narrow(0, start, size)?);
-        let (gradient, sums) = objective.gradient(&x, &labels);
-        loss += sums.loss.f_double_value(&[])? / n as f64;
-        sum = sum.f_add(&gradient.f_mul_scalar(size as f64 / n as f64)?)?;
-        start += size;
-    }
-    Ok((loss, sum))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::batches::{DataSpec, DatasetName};
-    use tch::{Device, Kind};
-
-    #[test]
-    fn a_gradient_in_blocks_is_that_of_all_samples_at_once() {
-        // More than a block, and no multiple of it.
-        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 1300, test_size: 1 };
-        let samples = spec.load(None, |_| Ok(())).unwrap().train;
-        let model: Classifier = "784-5-10".parse().unwrap();
-        let theta = model.layout().initial(3, "blocks", Kind::Float, Device::Cpu);
-        let (loss, gradient) = loss_and_gradient(&model, &theta, &samples).unwrap();
-        let whole = CrossEntropy::new(&model, theta);
-        let (expected, sums) = whole.gradient(&samples.images, &samples.labels);
-        assert!((loss - sums.loss.double_value(&[]) / 1300.0).abs() < 1e-6 * loss);
-        let error = (gradient - &expected).norm().double_value(&[]) / expected.norm().double_value(&[]);
-        assert!(error < 1e-5, "{error}");
-    }
 
     #[test]
     fn boxes_that_are_none_are_refused() {

@@ -156,7 +156,7 @@ impl CrossEntropy {
 const EVALUATION_BLOCK: i64 = 128;
 
 /// Samples at a time in [`CrossEntropy::loss_and_gradient_over`]: activations of more would take much memory.
-const GRADIENT_BLOCK: i64 = 1000;
+pub const GRADIENT_BLOCK: i64 = 1000;
 
 fn correct(logits: &Tensor, labels: &Tensor) -> Tensor {
     logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Int64)
