@@ -5,6 +5,7 @@ pub mod double_descent;
 pub mod hessian;
 pub mod interpolation;
 pub mod newton;
+pub mod paths;
 pub mod pca;
 pub mod sensitivity;
 pub mod sharpness;

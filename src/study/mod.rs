@@ -15,6 +15,7 @@ pub mod number;
 pub mod old;
 pub mod seeds;
 pub mod settings;
+pub mod surface;
 pub mod table;
 mod text;
 

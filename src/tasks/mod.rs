@@ -1,4 +1,8 @@
-//! Trial bodies that studies share: a training of a classifier, and of a function.
+//! Trial bodies: trainings of a classifier and of a function, and what is measured at the weights they leave.
 
 pub mod classifier;
 pub mod function;
+pub mod pca;
+pub mod plane;
+pub mod snapshots;
+pub mod surface;
