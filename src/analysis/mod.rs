@@ -7,6 +7,7 @@ pub mod interpolation;
 pub mod newton;
 pub mod paths;
 pub mod pca;
+pub mod rest;
 pub mod sensitivity;
 pub mod sharpness;
 pub mod statistics;

@@ -2,6 +2,7 @@
 
 pub mod classifier;
 pub mod function;
+pub mod gradient_norms;
 pub mod pca;
 pub mod plane;
 pub mod snapshots;
