@@ -1,7 +1,7 @@
 //! `hw1 random-labels`, task 3-1 of the report: a network memorises labels that are drawn at
 //! random (Zhang et al. 2017).
 
-use crate::analysis::statistics::{trend, trend_over_epochs};
+use crate::analysis::statistics::trend_over_epochs;
 use crate::data::batches::DataSpec;
 use crate::model::Classifier;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
@@ -211,8 +211,8 @@ impl RandomLabels {
         findings.claims = self.claims(done, findings)?;
         let never = if never > 0 { format!("; {never} of {all} trainings never fit") } else { String::new() };
         let grows = [
-            self.grows("random-labels-time-grows", "epochs to fit", &times, &never, findings)?,
-            self.grows("random-labels-test-error-grows", "final test error", &errors, "", findings)?,
+            self.grows("random-labels-time-grows", &times, &never, findings)?,
+            self.grows("random-labels-test-error-grows", &errors, "", findings)?,
         ];
         findings.claims.extend(grows);
         findings.claims.push(self.chance(done, findings)?);
@@ -248,15 +248,14 @@ impl RandomLabels {
     }
 
     /// That a number grows with the share of random labels. Trainings of one seed share their initial weights and
-    /// their random labels.
-    fn grows(&self, key: &str, what: &str, points: &Points, note: &str, findings: &Findings) -> Result<Claim> {
+    /// their random labels; of a level whose trial failed it cannot be told.
+    fn grows(&self, key: &str, points: &Points, note: &str, findings: &Findings) -> Result<Claim> {
         let of_seeds = self.seeds.all().map(|seed| of_seed(points, seed)).filter(|points| !points.is_empty());
-        // Of a level whose trial failed it cannot be told.
-        let is_whole = |points: &[(f64, f64)]| points.len() == self.corruption.levels().len();
-        let trends = of_seeds.map(|points| if is_whole(&points) { trend(&points) } else { f64::NAN });
-        let name = format!("Spearman's correlation of corruption and {what} within a seed");
-        let claim = findings.claim(key, &[])?;
-        let claim = claim.interval(SEEDS, &[Quantity::new(name, trends.collect()).range([-1.0, 1.0])]);
+        let cases = of_seeds.map(|points| {
+            let is_whole = points.len() == self.corruption.levels().len();
+            (points, is_whole)
+        });
+        let claim = findings.claim(key, &[])?.correlated_within(SEEDS, &cases.collect::<Vec<_>>());
         Ok(claim.noting(&format!("{}{note}.", means_at_ends(points))))
     }
 

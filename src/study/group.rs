@@ -74,17 +74,3 @@ macro_rules! settings_of {
 }
 
 settings_of!(DataSpec { dataset, train_size, test_size });
-
-/// Until every study is made by `settings!`.
-#[macro_export]
-macro_rules! settings_as_before {
-    ($name:ty) => {
-        impl $crate::study::Settings for $name {
-            fn read(table: &mut toml::Table) -> Result<Self, $crate::study::Wrong> {
-                std::mem::take(table)
-                    .try_into()
-                    .map_err(|error: toml::de::Error| $crate::study::Wrong { key: "", why: error.message().to_owned() })
-            }
-        }
-    };
-}

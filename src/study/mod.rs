@@ -14,10 +14,10 @@ pub mod landscape;
 mod measurements;
 pub mod median;
 pub mod number;
-pub mod old;
 pub mod seeds;
 pub mod settings;
 pub mod spectra;
+pub mod surface;
 pub mod table;
 mod text;
 #[cfg(test)]

@@ -22,6 +22,12 @@ pub fn whole_or_significant(value: f64, digits: usize) -> String {
     if value.fract() == 0.0 && value.abs() < 1e9 { format!("{value:.0}") } else { significant(value, digits) }
 }
 
+/// A share in percent, "27.3 %"; "-" where there is none.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.1} %", 100.0 * share) } else { "-".to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +52,6 @@ mod tests {
         {
             assert_eq!(whole_or_significant(value, 3), text);
         }
+        assert_eq!([0.273, 0.0, f64::NAN].map(percent), ["27.3 %", "0.0 %", "-"]);
     }
 }

@@ -2,6 +2,7 @@
 //! interval. Knows series and cells, no study.
 
 use super::check;
+use super::claim::{SEEDS, Unit};
 use super::experiment::{Done, Experiment, Size, Trial as _};
 use super::findings::Cell;
 use crate::analysis::statistics::mean;
@@ -148,9 +149,15 @@ fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
 /// What a caption says of curves that went through [`means_over_epochs`].
 #[must_use]
 pub fn caption(seeds: u64) -> String {
-    match seeds {
+    caption_of(seeds, SEEDS)
+}
+
+/// The same of curves that are of something else than seeds.
+#[must_use]
+pub fn caption_of(count: u64, unit: Unit) -> String {
+    match count {
         0 | 1 => String::new(),
-        _ => format!(" Lines are means over {seeds} seeds; bands reach from the lowest to the highest."),
+        _ => format!(" Lines are means over {count} {}; bands reach from the lowest to the highest.", unit.many),
     }
 }
 

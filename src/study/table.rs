@@ -16,9 +16,15 @@ impl<'a, E: Experiment> Table<'a, E> {
     /// With a first column of what each trial is called.
     #[must_use]
     pub fn new(heading: &str, done: impl IntoIterator<Item = &'a Done<E>>) -> Self {
+        Self::of(done).column(heading, |done| Ok(done.label.clone().into()))
+    }
+
+    /// Without a column yet.
+    #[must_use]
+    pub fn of(done: impl IntoIterator<Item = &'a Done<E>>) -> Self {
         let done: Vec<&Done<E>> = done.into_iter().collect();
         let rows = Ok(done.iter().map(|_| Vec::new()).collect());
-        Self { done, columns: Vec::new(), rows }.column(heading, |done| Ok(done.label.clone().into()))
+        Self { done, columns: Vec::new(), rows }
     }
 
     /// With a column of anything.

@@ -1,15 +1,20 @@
-//! Trial bodies that studies share: a training of a classifier, and of a function.
+//! Trial bodies: trainings of a classifier and of a function, and what is measured at the weights they leave.
 
 pub mod around;
 pub mod classifier;
 pub mod confusion;
 pub mod critical_point;
 pub mod function;
+pub mod gradient_norms;
 pub mod line;
 pub mod newton;
+pub mod pca;
+pub mod plane;
 pub mod recipe;
 pub mod sensitivity;
 pub mod sharpness;
 pub mod slices;
+pub mod snapshots;
 pub mod spectrum;
+pub mod surface;
 pub mod until_threshold;
