@@ -1,0 +1,237 @@
+//! The few shapes that figures consist of, drawn through plotters' SVG backend. Knows drawing units and colours, no data.
+
+use anyhow::Result;
+use plotters::backend::SVGBackend;
+use plotters::coord::Shift;
+use plotters::drawing::DrawingArea;
+use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color as _, FontFamily, FontStyle, FontTransform, RGBColor, TextStyle};
+
+use super::geometry::{Pt, Rect, on_dots, rounded, thinned, whole};
+use super::style::*;
+use super::text::{FAMILY, clean};
+
+pub(super) struct Canvas<'a> {
+    pub(super) area: DrawingArea<SVGBackend<'a>, Shift>,
+}
+
+impl Canvas<'_> {
+    pub(super) fn fill(&self, r: Rect, color: RGBColor, alpha: f64) -> Result<()> {
+        let corners = [whole((r.x0, r.y0)), whole((r.x1, r.y1))];
+        let style = color.mix(alpha).filled();
+        Ok(self.area.draw(&Rectangle::new(corners, style))?)
+    }
+
+    pub(super) fn area(&self, outline: &[Pt], color: RGBColor, alpha: f64) -> Result<()> {
+        Ok(self.area.draw(&Polygon::new(rounded(outline), color.mix(alpha).filled()))?)
+    }
+
+    pub(super) fn line(&self, points: &[Pt], color: RGBColor, width: u32) -> Result<()> {
+        let path = PathElement::new(rounded(points), color.stroke_width(width));
+        Ok(self.area.draw(&path)?)
+    }
+
+    pub(super) fn frame(&self, r: Rect, color: RGBColor) -> Result<()> {
+        let corners = [(r.x0, r.y0), (r.x1, r.y0), (r.x1, r.y1), (r.x0, r.y1), (r.x0, r.y0)];
+        let corners = corners.map(|(x, y)| (on_dots(x, HAIRLINE), on_dots(y, HAIRLINE)));
+        self.line(&corners, color, HAIRLINE)
+    }
+
+    /// A line of one unit with round ends: the same look as a circle, in a tenth of the bytes.
+    pub(super) fn disc(&self, at: Pt, color: RGBColor) -> Result<()> {
+        self.line(&[at, (at.0 + 1.0, at.1)], color, DISC)
+    }
+
+    /// A hollow disc, white inside.
+    pub(super) fn circle(&self, at: Pt, color: RGBColor, diameter: u32) -> Result<()> {
+        self.round(at, color, diameter)?;
+        self.round(at, WHITE, diameter - 2 * RING)
+    }
+
+    pub(super) fn round(&self, at: Pt, color: RGBColor, diameter: u32) -> Result<()> {
+        Ok(self.area.draw(&Circle::new(whole(at), diameter / 2, color.filled()))?)
+    }
+
+    pub(super) fn cross(&self, (x, y): Pt, color: RGBColor) -> Result<()> {
+        let arm = 0.42 * f64::from(DISC);
+        self.line(&[(x - arm, y - arm), (x + arm, y + arm)], color, CURVE)?;
+        self.line(&[(x - arm, y + arm), (x + arm, y - arm)], color, CURVE)
+    }
+
+    /// Discs or circles, small at the first point and large at the last, which lies on top.
+    pub(super) fn growing(&self, points: &[Pt], draw: impl Fn(Pt, u32) -> Result<()>) -> Result<()> {
+        let (small, large) = PATH_DISCS;
+        let last = points.len().saturating_sub(1);
+        points.iter().enumerate().try_for_each(|(i, &at)| {
+            let age = (last - i) as f64 / last.max(1) as f64;
+            draw(at, (large - age * (large - small)).round() as u32)
+        })
+    }
+
+    /// Pale bars with a line where they end, so that one shows behind another.
+    pub(super) fn bars(&self, bars: &[Rect], base: f64, color: RGBColor) -> Result<()> {
+        bars.iter().try_for_each(|&bar| self.fill(bar, color, BAR_ALPHA))?;
+        bars.iter().try_for_each(|bar| {
+            let end = on_dots(if bar.y1 < base + 0.5 { bar.y0 } else { bar.y1 }, AXIS_LINE);
+            self.line(&[(bar.x0, end), (bar.x1, end)], color, AXIS_LINE)
+        })
+    }
+
+    /// Text on a baseline through `at`.
+    pub(super) fn text(&self, text: &str, style: Type, at: Pt, anchor: HPos) -> Result<()> {
+        self.write(text, style, (at.0, at.1 - 0.76 * style.size), anchor, FontTransform::None)
+    }
+
+    /// Text that reads upwards, centered on `at`, with its baseline to the right of the letters.
+    pub(super) fn text_upwards(&self, text: &str, style: Type, at: Pt) -> Result<()> {
+        let origin = (at.0 - 0.76 * style.size, at.1);
+        self.write(text, style, origin, HPos::Center, FontTransform::Rotate270)
+    }
+
+    /// The backend writes the baseline 0.76 em below (before rotation) an origin "at the top",
+    /// and divides sizes by 1.24.
+    pub(super) fn write(
+        &self,
+        text: &str,
+        style: Type,
+        origin: Pt,
+        anchor: HPos,
+        transform: FontTransform,
+    ) -> Result<()> {
+        let weight = if style.bold { FontStyle::Bold } else { FontStyle::Normal };
+        let font = (FontFamily::Name(FAMILY), style.size * 1.24, weight);
+        let style = TextStyle::from(font).color(&style.ink).transform(transform).pos(Pos::new(anchor, VPos::Top));
+        Ok(self.area.draw(&Text::new(clean(text), whole(origin), style))?)
+    }
+
+    /// One run of a series.
+    pub(super) fn stroke(&self, run: &[Pt], color: RGBColor, width: u32) -> Result<()> {
+        // A line of no length has no ink: a lone point shows as a dot.
+        let first = whole(run[0]);
+        if run.iter().all(|&p| whole(p) == first) {
+            return self.disc(run[0], color);
+        }
+        self.line(&thinned(run, 2.0 * DOT), color, width)
+    }
+
+    /// A thin line through points in any order. Thinning joins only what follows each other within
+    /// a column, so it keeps the order.
+    pub(super) fn trail(&self, run: &[Pt], color: RGBColor) -> Result<()> {
+        self.line(&thinned(run, 2.0 * DOT), color, AXIS_LINE)
+    }
+
+    /// The area between the points of even and of odd position.
+    pub(super) fn band(&self, run: &[Pt], color: RGBColor) -> Result<()> {
+        let [lower, upper] = edges(run).map(|edge| thinned(&edge, 2.0 * DOT));
+        let outline: Vec<Pt> = lower.into_iter().chain(upper.into_iter().rev()).collect();
+        self.area(&outline, color, BAND_ALPHA)?;
+        // A lone interval would have no width.
+        if run.len() == 2 { self.line(run, color, CURVE) } else { Ok(()) }
+    }
+}
+
+/// The lower and the upper edge of a band.
+pub(super) fn edges(run: &[Pt]) -> [Vec<Pt>; 2] {
+    [0, 1].map(|edge| run.iter().skip(edge).step_by(2).copied().collect())
+}
+
+/// Lines of text under each other, centered, starting at `top`.
+pub(super) fn draw_lines(canvas: &Canvas, lines: &[String], style: Type, x: f64, top: f64) -> Result<()> {
+    let mut baseline = top + style.cap();
+    for line in lines {
+        canvas.text(line, style, (x, baseline), HPos::Center)?;
+        baseline += style.line();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::*;
+    use super::*;
+
+    #[test]
+    fn crosses_and_circles_are_about_as_large_as_discs() {
+        let inked = |mark| {
+            let panel = panel(Axis::linear("x"), Axis::linear("y"), vec![(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)]);
+            let Content::Plot(mut plot) = panel.content else { panic!("no plot") };
+            plot.series[0].mark = mark;
+            let figure = figure(Panel { title: String::new(), content: Content::Plot(plot) });
+            let area = laid_out(&figure, |plan| plan.plot);
+            let (x, y) = area.center();
+            // The last point alone, from dot to dot.
+            let (width, _, pixels, _) = decoded(&png(&figure));
+            let dots = (-8..8).flat_map(|j| (-8..8).map(move |i| (i, j)));
+            let at = |(i, j): (i32, i32)| 3 * (((y / DOT) as i32 + j) * width as i32 + (x / DOT) as i32 + i) as usize;
+            let ink: Vec<(i32, i32)> = dots.filter(|&d| pixels[at(d)] < 100).collect();
+            let reach = ink.iter().map(|(i, j)| i.abs().max(j.abs())).max().unwrap();
+            (reach, ink.contains(&(0, 0)))
+        };
+        let [disc, cross, circle] = [Mark::Points, Mark::Crosses, Mark::Circles].map(inked);
+        assert!(disc.1 && cross.1 && !circle.1, "hollow");
+        assert!((cross.0 - disc.0).abs() <= 1 && (circle.0 - disc.0).abs() <= 1, "{disc:?} {cross:?} {circle:?}");
+    }
+
+    #[test]
+    fn discs_grow_along_a_path() {
+        let radii = |points: Vec<(f64, f64)>, mark| {
+            let series = Series::new("", Color::Cycle(0), points).mark(mark);
+            let drawn = figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series])).draw().unwrap();
+            let radii =
+                drawn.split("<circle").skip(1).filter_map(|c| c.split_once(" r=\"")?.1.split_once('"')?.0.parse().ok());
+            radii.collect::<Vec<u32>>()
+        };
+        let (small, large) = (PATH_DISCS.0 as u32 / 2, PATH_DISCS.1 as u32 / 2);
+        let around =
+            line(|x| (x - 3.0).powi(2), 0.0, 6.0, 6).into_iter().rev().map(|(x, y)| (y, x)).collect::<Vec<_>>();
+        let found = radii(around.clone(), Mark::Path);
+        assert_eq!((found.len(), found[0], found[6]), (7, small, large));
+        assert!(found.windows(2).all(|w| w[0] < w[1]), "{found:?}");
+        let hollow = radii(around, Mark::OpenPath);
+        assert_eq!((hollow.len(), hollow[0], hollow[1]), (14, small, small - RING));
+        assert_eq!(radii(vec![(1.0, 1.0)], Mark::Path), [large], "an end without a beginning");
+        // A training that stays where it is: its end is seen.
+        assert_eq!(radii(vec![(1.0, 1.0); 9], Mark::Path), [large]);
+        let interrupted = vec![(0.0, 0.0), (f64::NAN, 0.0), (1.0, 1.0), (2.0, 0.0)];
+        assert_eq!(radii(interrupted, Mark::Path), [small, u32::midpoint(small, large), large]);
+    }
+
+    #[test]
+    fn a_path_keeps_its_order() {
+        let spiral: Vec<(f64, f64)> =
+            (0..400).map(|i| f64::from(i) / 10.0).map(|t| (t * t.cos(), t * t.sin())).collect();
+        let series = Series::new("", Color::Cycle(0), spiral).mark(Mark::Path);
+        laid_out(&figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series])), |plan| {
+            let run = &first_runs(plan)[0];
+            let thin = thinned(run, 2.0 * DOT);
+            let mut rest = run.iter();
+            assert!(thin.iter().all(|p| rest.any(|q| p == q)), "in the same order");
+            // What is left out lies beside what is kept.
+            let near = |p: &Pt| {
+                thin.windows(2).any(|w| {
+                    Rect {
+                        x0: w[0].0.min(w[1].0),
+                        y0: w[0].1.min(w[1].1),
+                        x1: w[0].0.max(w[1].0),
+                        y1: w[0].1.max(w[1].1),
+                    }
+                    .grown(2.0 * DOT)
+                    .contains(*p)
+                })
+            };
+            assert!(run.iter().all(near));
+        });
+    }
+
+    #[test]
+    fn bars_of_several_series_show_through_each_other() {
+        let one = |color| Series::histogram("", color, unit_bins(&[4.0, 4.0]));
+        let of = |series| figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), series));
+        let plot = laid_out(&of(vec![one(Color::Cycle(0))]), |plan| plan.plot);
+        let colors =
+            [vec![one(Color::Cycle(0))], vec![one(Color::Cycle(1))], vec![one(Color::Cycle(0)), one(Color::Cycle(1))]];
+        let [a, b, both] = colors.map(|series| color_at(&of(series), plot, (0.3, 0.47)));
+        assert!(a != b && both != a && both != b);
+    }
+}

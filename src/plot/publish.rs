@@ -1,0 +1,230 @@
+//! Makes of a drawing the SVG that is published, which needs no font, and of that the PNG. Knows plotters' SVG as text,
+//! nothing of figures but title and caption.
+
+use anyhow::{Context as _, Result};
+use resvg::{tiny_skia, usvg};
+
+use super::figure::Figure;
+use super::style::{CSS_DPI, INCH, PNG_DPI};
+use super::text::{escaped, options};
+
+/// Raise it when [`Drawing::publish`] or [`rasterize`] makes other bytes of the same drawing: after a change to this
+/// file, to `STYLE` or to the fonts, or a new version of usvg or resvg. A figure is drawn again where this, what
+/// plotters wrote, the title or the caption differs; what changes the layout is seen in what plotters wrote.
+const DRAWING_VERSION: u32 = 1;
+
+/// A figure as plotters draws it.
+pub struct Drawing<'a> {
+    figure: &'a Figure,
+    drawn: String,
+}
+
+impl Drawing<'_> {
+    /// What the published picture depends on: equal texts give equal bytes.
+    #[must_use]
+    pub fn sources(&self) -> String {
+        let Figure { title, caption, .. } = self.figure;
+        [&DRAWING_VERSION.to_string(), &self.drawn, title, caption].map(String::as_str).join("\n")
+    }
+
+    /// As [`Figure::svg`].
+    ///
+    /// # Errors
+    /// Where the drawing cannot be read, which is an error in this program.
+    pub fn publish(&self) -> Result<String> {
+        let Figure { name, title, caption, .. } = self.figure;
+        publish(&self.drawn, title, caption).with_context(|| format!("figure {name:?} as SVG"))
+    }
+}
+
+impl Figure {
+    /// The published SVG, which needs no font; [`rasterize`] turns it into a PNG.
+    ///
+    /// # Errors
+    /// No panel, more than [`MAX_PANELS`], or a panel whose parts do not fit together.
+    pub fn svg(&self) -> Result<String> {
+        self.drawing()?.publish()
+    }
+
+    /// What [`Self::svg`] is made of: far sooner had than that, where text is still text.
+    ///
+    /// # Errors
+    /// As [`Self::svg`]'s.
+    pub fn drawing(&self) -> Result<Drawing<'_>> {
+        let drawn = self.draw().with_context(|| format!("figure {:?}", self.name))?;
+        Ok(Drawing { figure: self, drawn })
+    }
+}
+
+/// Turns plotters' SVG into one that needs no font, in user units of 1/96 inch, with a title and
+/// a description for those who do not see it.
+pub(super) fn publish(drawn: &str, title: &str, caption: &str) -> Result<String> {
+    let tree = usvg::Tree::from_str(drawn, &options()).context("reading plotters' SVG")?;
+    let written = tree.to_string(&usvg::WriteOptions {
+        preserve_text: false,
+        coordinates_precision: 0,
+        transforms_precision: 4,
+        indent: usvg::Indent::Spaces(0),
+        ..usvg::WriteOptions::default()
+    });
+    let body = written
+        .split_once("<svg ")
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .context("usvg wrote no <svg> element")?
+        .1;
+    let body = merged(body);
+    let size = tree.size();
+    let (w, h) = (f64::from(size.width()), f64::from(size.height()));
+    let (width, height) = (w * CSS_DPI / INCH, h * CSS_DPI / INCH);
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {w} {h}\" role=\"img\">\n<title>{}</title>\n<desc>{}</desc>{body}",
+        escaped(title),
+        escaped(caption)
+    ))
+}
+
+/// Joins neighbouring paths that differ in their outline alone, as grid lines and discs do.
+/// Opaque ones look the same together; others would lose the overlap.
+pub(super) fn merged(body: &str) -> String {
+    let mut lines: Vec<(&str, Option<String>)> = Vec::new();
+    for line in body.lines() {
+        let path = line
+            .strip_suffix("\"/>")
+            .and_then(|l| l.split_once(" d=\""))
+            .filter(|(head, _)| head.starts_with("<path") && !head.contains("opacity"));
+        match (path, lines.last_mut()) {
+            (Some((head, outline)), Some((previous, Some(joined)))) if head == *previous => {
+                joined.push(' ');
+                joined.push_str(outline);
+            }
+            (Some((head, outline)), _) => lines.push((head, Some(outline.to_owned()))),
+            (None, _) => lines.push((line, None)),
+        }
+    }
+    let written = lines.into_iter().map(|(line, outline)| match outline {
+        Some(outline) => format!("{line} d=\"{}\"/>\n", relative(&outline).unwrap_or(outline)),
+        None => format!("{line}\n"),
+    });
+    written.collect()
+}
+
+/// The same outline in relative coordinates, two fifths of the bytes; whole numbers lose nothing.
+pub(super) fn relative(outline: &str) -> Option<String> {
+    let mut out = String::new();
+    let (mut at, mut start) = ([0, 0], [0, 0]);
+    let mut tokens = outline.split_whitespace().peekable();
+    while let Some(command) = tokens.next() {
+        let numbers = std::iter::from_fn(|| tokens.next_if(|t| !t.starts_with(char::is_alphabetic)));
+        let numbers = numbers.map(|t| t.parse().ok()).collect::<Option<Vec<i64>>>()?;
+        let shifted = numbers.iter().enumerate().map(|(i, n)| (n - at[i % 2]).to_string());
+        out += &command.to_lowercase();
+        out += &shifted.collect::<Vec<_>>().join(" ");
+        match (command, &numbers[..]) {
+            ("M", &[x, y]) => (at, start) = ([x, y], [x, y]),
+            ("L", &[x, y]) | ("Q", &[_, _, x, y]) | ("C", &[_, _, _, _, x, y]) => at = [x, y],
+            ("Z", []) => at = start,
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+/// The PNG of a published SVG: 200 dpi, 8-bit RGB.
+///
+/// # Errors
+/// No SVG, or one too large.
+pub fn rasterize(svg: &str) -> Result<Vec<u8>> {
+    let tree = usvg::Tree::from_str(svg, &options()).context("reading the published SVG")?;
+    let scale = PNG_DPI / CSS_DPI;
+    let pixels = |user: f32| (f64::from(user) * scale).round() as u32;
+    let (width, height) = (pixels(tree.size().width()), pixels(tree.size().height()));
+    let mut pixmap = tiny_skia::Pixmap::new(width, height).context("picture too large")?;
+    let scale = scale as f32;
+    resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixmap.as_mut());
+    // The background is opaque, so alpha carries nothing.
+    let rgb: Vec<u8> = pixmap.data().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
+    encode_png(width, height, &rgb)
+}
+
+pub(super) fn encode_png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::High);
+    let per_meter = (PNG_DPI / 0.0254).round() as u32;
+    encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: per_meter, yppu: per_meter, unit: png::Unit::Meter }));
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(rgb)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::*;
+    use super::*;
+
+    #[test]
+    fn the_same_figure_gives_the_same_bytes() {
+        let figure = figure(linear(line(f64::sin, 0.0, 9.0, 500)));
+        assert_eq!(figure.svg().unwrap(), figure.clone().svg().unwrap());
+        assert_eq!(png(&figure), png(&figure));
+    }
+
+    #[test]
+    fn pictures_have_the_promised_size_and_resolution() {
+        let one = linear(line(|x| x, 0.0, 1.0, 4));
+        let (width, height, _, dots) = decoded(&png(&figure(one.clone())));
+        assert_eq!((width, height, dots), (1280, 800, 7874));
+        let (width, height, ..) = decoded(&png(&grid(2, vec![one.clone(), one])));
+        assert_eq!(width, 1920);
+        assert!((720..900).contains(&height));
+    }
+
+    #[test]
+    fn the_published_svg_needs_no_font() {
+        let drawn = figure(labelled(line(|x| x, 0.0, 1.0, 4)));
+        assert!(drawn.draw().unwrap().contains("<text"));
+        let svg = drawn.svg().unwrap();
+        assert!(!svg.contains("<text") && !svg.contains("font"));
+        assert!(svg.starts_with("<svg ") && svg.contains("role=\"img\""));
+        assert!(svg.contains("<title>Title</title>\n<desc>Caption</desc>"));
+    }
+
+    #[test]
+    fn publishing_changes_no_pixel_visibly() {
+        let figure = figure(labelled(line(f64::sin, 0.0, 9.0, 300)));
+        let drawn = usvg::Tree::from_str(&figure.draw().unwrap(), &options()).unwrap();
+        let mut pixmap = tiny_skia::Pixmap::new(1280, 800).unwrap();
+        let scale = tiny_skia::Transform::from_scale(1.0 / 12.0, 1.0 / 12.0);
+        resvg::render(&drawn, scale, &mut pixmap.as_mut());
+        let (_, _, published, _) = decoded(&png(&figure));
+        let direct = pixmap.data().chunks(4).flat_map(|p| &p[..3]);
+        let worst = published.iter().zip(direct).map(|(a, b)| a.abs_diff(*b)).max();
+        // Outlines are rounded to a twelfth of a dot, which shows in the antialiasing only.
+        assert!(worst < Some(48), "{worst:?}");
+    }
+
+    #[test]
+    fn style_sheet_knows_its_widths() {
+        for width in [RULE, DASHED_CURVE, DISC] {
+            assert!(STYLE.contains(&format!("[stroke-width=\"{width}\"]")));
+        }
+        let series = Series::new("", Color::Ink, line(|x| x, 0.0, 1.0, 4)).mark(Mark::Dashed);
+        let panel = Panel::plot("", Axis::linear(""), Axis::linear(""), vec![series]);
+        assert!(figure(panel).svg().unwrap().contains("stroke-dasharray"));
+    }
+
+    #[test]
+    fn neighbouring_paths_are_joined_if_opaque() {
+        let body = "<path a=\"1\" d=\"M 0 0\"/>\n<path a=\"1\" d=\"M 1 1\"/>\n<g>\n</svg>";
+        assert_eq!(merged(body), "<path a=\"1\" d=\"m0 0m1 1\"/>\n<g>\n</svg>\n");
+        let mixed = "M 5 9 L 7 9 Q -1 2 3 4 C 1 2 3 4 5 6 Z M 6 6 L 0 0";
+        assert_eq!(relative(mixed).unwrap(), "m5 9l2 0q-8 -7 -4 -5c-2 -2 0 0 2 2zm1 -3l-6 -6");
+        assert!(["M 0.5 1", "A 1 2", "M 1", "1 2"].into_iter().all(|odd| relative(odd).is_none()));
+        let glass = "<path opacity=\".5\" d=\"A\"/>\n<path opacity=\".5\" d=\"B\"/>\n";
+        assert_eq!(merged(glass), glass);
+    }
+}

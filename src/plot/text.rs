@@ -1,0 +1,146 @@
+//! Text: the two faces in the binary, how wide a text is, and how it is shortened or wrapped to fit. Widths are those
+//! of the renderer itself. Knows nothing of what the text says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+
+use resvg::usvg;
+
+use super::style::{STYLE, Type};
+
+pub(super) const FAMILY: &str = "DejaVu Sans";
+
+pub(super) const ELLIPSIS: char = '…';
+
+/// Longer texts would be cut by the layout anyway; this bounds the work.
+pub(super) const MAX_CHARS: usize = 300;
+
+pub(super) fn fonts() -> &'static Arc<usvg::fontdb::Database> {
+    static FONTS: OnceLock<Arc<usvg::fontdb::Database>> = OnceLock::new();
+    FONTS.get_or_init(|| {
+        let mut db = usvg::fontdb::Database::new();
+        for face in [dejavu::sans::regular(), dejavu::sans::bold()] {
+            db.load_font_source(usvg::fontdb::Source::Binary(Arc::new(face)));
+        }
+        db.set_sans_serif_family(FAMILY);
+        Arc::new(db)
+    })
+}
+
+pub(super) fn options() -> usvg::Options<'static> {
+    usvg::Options {
+        font_family: FAMILY.to_owned(),
+        fontdb: Arc::clone(fonts()),
+        style_sheet: Some(STYLE.to_owned()),
+        ..usvg::Options::default()
+    }
+}
+
+/// On one line and without the characters that XML 1.0 forbids.
+pub(super) fn clean(text: &str) -> String {
+    let allowed = |c: &char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
+    let spaced = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    spaced.chars().filter(allowed).collect()
+}
+
+pub(super) fn escaped(text: &str) -> String {
+    let text = clean(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&apos;")
+}
+
+/// Advance width in drawing units, as the renderer itself lays the text out. Remembered, since figures share most
+/// of their numbers and labels, and to shape a text takes longer than to draw a curve.
+pub(super) fn text_width(text: &str, style: Type) -> f64 {
+    pub(super) type Widths = HashMap<(String, bool, u64), f64>;
+    static WIDTHS: LazyLock<Mutex<Widths>> = LazyLock::new(Mutex::default);
+    let widths = || WIDTHS.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (text.to_owned(), style.bold, style.size.to_bits());
+    let known = widths().get(&key).copied();
+    known.unwrap_or_else(|| {
+        let width = shaped_width(text, style);
+        widths().insert(key, width);
+        width
+    })
+}
+
+pub(super) fn shaped_width(text: &str, style: Type) -> f64 {
+    let weight = if style.bold { "bold" } else { "normal" };
+    let svg = format!(
+        "<svg xmlns='http://www.w3.org/2000/svg'><text font-family='{FAMILY}' \
+         font-size='{}' font-weight='{weight}'>{}</text></svg>",
+        style.size,
+        escaped(text)
+    );
+    let tree = usvg::Tree::from_str(&svg, &options());
+    let nodes = tree.as_ref().map_or(&[][..], |t| t.root().children());
+    match nodes.first() {
+        Some(usvg::Node::Text(text)) => f64::from(text.bounding_box().width()),
+        _ => 0.0,
+    }
+}
+
+/// The whole text if it fits, otherwise its beginning and an ellipsis.
+pub(super) fn shortened(text: &str, style: Type, room: f64) -> String {
+    let chars: Vec<char> = text.chars().take(MAX_CHARS + 1).collect();
+    if chars.len() <= MAX_CHARS && text_width(text, style) <= room {
+        return text.to_owned();
+    }
+    let cut = |n: usize| chars[..n].iter().chain([&ELLIPSIS]).collect::<String>();
+    let lengths: Vec<usize> = (0..chars.len().min(MAX_CHARS)).collect();
+    let fitting = lengths.partition_point(|&n| text_width(&cut(n), style) <= room);
+    cut(fitting.saturating_sub(1))
+}
+
+/// Lines of at most `room`, broken between words; what exceeds `most` lines is cut.
+pub(super) fn wrapped(text: &str, style: Type, room: f64, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let text: String = clean(text).chars().take(2 * MAX_CHARS).collect();
+    for word in text.split(' ').filter(|w| !w.is_empty()) {
+        let full = lines.len() == most;
+        match lines.last_mut() {
+            Some(line) if full || text_width(&format!("{line} {word}"), style) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|l| shortened(l, style, room)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::*;
+    use super::*;
+
+    #[test]
+    fn mathematical_signs_have_glyphs() {
+        for style in [LABEL, TITLE] {
+            for sign in "θ∇π²‖∈±α−×⁻⁰¹²³⁴⁵⁶⁷⁸⁹…√≤≥→ℝ".chars() {
+                let weight = if style.bold { "bold" } else { "normal" };
+                let svg = format!(
+                    "<svg xmlns='http://www.w3.org/2000/svg'><text font-weight='{weight}' \
+                     font-family='{FAMILY}'>{sign}</text></svg>"
+                );
+                let tree = usvg::Tree::from_str(&svg, &options()).unwrap();
+                let Some(usvg::Node::Text(text)) = tree.root().children().first() else {
+                    panic!("{sign} gave no text");
+                };
+                let glyphs = text.layouted().iter().flat_map(|s| &s.positioned_glyphs);
+                assert!(glyphs.map(|g| g.id.0).all(|id| id != 0), "{sign}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_titles_wrap_and_long_words_are_shortened() {
+        let room = 3.0 * INCH;
+        let lines = wrapped(&"several words ".repeat(20), TITLE, room, 3);
+        assert_eq!(lines.len(), 3);
+        assert!(lines[2].ends_with(ELLIPSIS));
+        for line in lines.iter().chain(&wrapped(&"x".repeat(999), TITLE, room, 3)) {
+            assert!(text_width(line, TITLE) <= room, "{line}");
+        }
+        assert_eq!(wrapped("short", TITLE, room, 3), ["short"]);
+    }
+}
