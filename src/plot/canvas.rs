@@ -6,9 +6,9 @@ use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
 use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color as _, FontFamily, FontStyle, FontTransform, RGBColor, TextStyle};
+use plotters::style::{Color as _, FontFamily, FontStyle, FontTransform, RGBColor};
 
-use super::geometry::{Pt, Rect, on_dots, rounded, thinned, whole};
+use super::geometry::{Point, Rect, on_dots, rounded, simplified, thinned};
 use super::style::*;
 use super::text::{FAMILY, clean};
 
@@ -18,17 +18,17 @@ pub(super) struct Canvas<'a> {
 
 impl Canvas<'_> {
     pub(super) fn fill(&self, r: Rect, color: RGBColor, alpha: f64) -> Result<()> {
-        let corners = [whole((r.x0, r.y0)), whole((r.x1, r.y1))];
+        let corners = [rounded((r.x0, r.y0)), rounded((r.x1, r.y1))];
         let style = color.mix(alpha).filled();
         Ok(self.area.draw(&Rectangle::new(corners, style))?)
     }
 
-    pub(super) fn area(&self, outline: &[Pt], color: RGBColor, alpha: f64) -> Result<()> {
-        Ok(self.area.draw(&Polygon::new(rounded(outline), color.mix(alpha).filled()))?)
+    pub(super) fn area(&self, outline: &[Point], color: RGBColor, alpha: f64) -> Result<()> {
+        Ok(self.area.draw(&Polygon::new(simplified(outline), color.mix(alpha).filled()))?)
     }
 
-    pub(super) fn line(&self, points: &[Pt], color: RGBColor, width: u32) -> Result<()> {
-        let path = PathElement::new(rounded(points), color.stroke_width(width));
+    pub(super) fn line(&self, points: &[Point], color: RGBColor, width: u32) -> Result<()> {
+        let path = PathElement::new(simplified(points), color.stroke_width(width));
         Ok(self.area.draw(&path)?)
     }
 
@@ -39,28 +39,28 @@ impl Canvas<'_> {
     }
 
     /// A line of one unit with round ends: the same look as a circle, in a tenth of the bytes.
-    pub(super) fn disc(&self, at: Pt, color: RGBColor) -> Result<()> {
+    pub(super) fn disc(&self, at: Point, color: RGBColor) -> Result<()> {
         self.line(&[at, (at.0 + 1.0, at.1)], color, DISC)
     }
 
     /// A hollow disc, white inside.
-    pub(super) fn circle(&self, at: Pt, color: RGBColor, diameter: u32) -> Result<()> {
-        self.round(at, color, diameter)?;
-        self.round(at, WHITE, diameter - 2 * RING)
+    pub(super) fn circle(&self, at: Point, color: RGBColor, diameter: u32) -> Result<()> {
+        self.filled_circle(at, color, diameter)?;
+        self.filled_circle(at, WHITE, diameter - 2 * RING)
     }
 
-    pub(super) fn round(&self, at: Pt, color: RGBColor, diameter: u32) -> Result<()> {
-        Ok(self.area.draw(&Circle::new(whole(at), diameter / 2, color.filled()))?)
+    pub(super) fn filled_circle(&self, at: Point, color: RGBColor, diameter: u32) -> Result<()> {
+        Ok(self.area.draw(&Circle::new(rounded(at), diameter / 2, color.filled()))?)
     }
 
-    pub(super) fn cross(&self, (x, y): Pt, color: RGBColor) -> Result<()> {
+    pub(super) fn cross(&self, (x, y): Point, color: RGBColor) -> Result<()> {
         let arm = 0.42 * f64::from(DISC);
         self.line(&[(x - arm, y - arm), (x + arm, y + arm)], color, CURVE)?;
         self.line(&[(x - arm, y + arm), (x + arm, y - arm)], color, CURVE)
     }
 
     /// Discs or circles, small at the first point and large at the last, which lies on top.
-    pub(super) fn growing(&self, points: &[Pt], draw: impl Fn(Pt, u32) -> Result<()>) -> Result<()> {
+    pub(super) fn growing(&self, points: &[Point], draw: impl Fn(Point, u32) -> Result<()>) -> Result<()> {
         let (small, large) = PATH_DISCS;
         let last = points.len().saturating_sub(1);
         points.iter().enumerate().try_for_each(|(i, &at)| {
@@ -79,12 +79,12 @@ impl Canvas<'_> {
     }
 
     /// Text on a baseline through `at`.
-    pub(super) fn text(&self, text: &str, style: Type, at: Pt, anchor: HPos) -> Result<()> {
+    pub(super) fn text(&self, text: &str, style: TextStyle, at: Point, anchor: HPos) -> Result<()> {
         self.write(text, style, (at.0, at.1 - 0.76 * style.size), anchor, FontTransform::None)
     }
 
     /// Text that reads upwards, centered on `at`, with its baseline to the right of the letters.
-    pub(super) fn text_upwards(&self, text: &str, style: Type, at: Pt) -> Result<()> {
+    pub(super) fn text_upwards(&self, text: &str, style: TextStyle, at: Point) -> Result<()> {
         let origin = (at.0 - 0.76 * style.size, at.1);
         self.write(text, style, origin, HPos::Center, FontTransform::Rotate270)
     }
@@ -94,22 +94,25 @@ impl Canvas<'_> {
     pub(super) fn write(
         &self,
         text: &str,
-        style: Type,
-        origin: Pt,
+        style: TextStyle,
+        origin: Point,
         anchor: HPos,
         transform: FontTransform,
     ) -> Result<()> {
         let weight = if style.bold { FontStyle::Bold } else { FontStyle::Normal };
         let font = (FontFamily::Name(FAMILY), style.size * 1.24, weight);
-        let style = TextStyle::from(font).color(&style.ink).transform(transform).pos(Pos::new(anchor, VPos::Top));
-        Ok(self.area.draw(&Text::new(clean(text), whole(origin), style))?)
+        let style = plotters::style::TextStyle::from(font)
+            .color(&style.color)
+            .transform(transform)
+            .pos(Pos::new(anchor, VPos::Top));
+        Ok(self.area.draw(&Text::new(clean(text), rounded(origin), style))?)
     }
 
     /// One run of a series.
-    pub(super) fn stroke(&self, run: &[Pt], color: RGBColor, width: u32) -> Result<()> {
+    pub(super) fn stroke(&self, run: &[Point], color: RGBColor, width: u32) -> Result<()> {
         // A line of no length has no ink: a lone point shows as a dot.
-        let first = whole(run[0]);
-        if run.iter().all(|&p| whole(p) == first) {
+        let first = rounded(run[0]);
+        if run.iter().all(|&p| rounded(p) == first) {
             return self.disc(run[0], color);
         }
         self.line(&thinned(run, 2.0 * DOT), color, width)
@@ -117,14 +120,14 @@ impl Canvas<'_> {
 
     /// A thin line through points in any order. Thinning joins only what follows each other within
     /// a column, so it keeps the order.
-    pub(super) fn trail(&self, run: &[Pt], color: RGBColor) -> Result<()> {
+    pub(super) fn thin_line(&self, run: &[Point], color: RGBColor) -> Result<()> {
         self.line(&thinned(run, 2.0 * DOT), color, AXIS_LINE)
     }
 
     /// The area between the points of even and of odd position.
-    pub(super) fn band(&self, run: &[Pt], color: RGBColor) -> Result<()> {
-        let [lower, upper] = edges(run).map(|edge| thinned(&edge, 2.0 * DOT));
-        let outline: Vec<Pt> = lower.into_iter().chain(upper.into_iter().rev()).collect();
+    pub(super) fn band(&self, run: &[Point], color: RGBColor) -> Result<()> {
+        let [lower, upper] = band_edges(run).map(|edge| thinned(&edge, 2.0 * DOT));
+        let outline: Vec<Point> = lower.into_iter().chain(upper.into_iter().rev()).collect();
         self.area(&outline, color, BAND_ALPHA)?;
         // A lone interval would have no width.
         if run.len() == 2 { self.line(run, color, CURVE) } else { Ok(()) }
@@ -132,16 +135,16 @@ impl Canvas<'_> {
 }
 
 /// The lower and the upper edge of a band.
-pub(super) fn edges(run: &[Pt]) -> [Vec<Pt>; 2] {
+pub(super) fn band_edges(run: &[Point]) -> [Vec<Point>; 2] {
     [0, 1].map(|edge| run.iter().skip(edge).step_by(2).copied().collect())
 }
 
 /// Lines of text under each other, centered, starting at `top`.
-pub(super) fn draw_lines(canvas: &Canvas, lines: &[String], style: Type, x: f64, top: f64) -> Result<()> {
-    let mut baseline = top + style.cap();
+pub(super) fn draw_lines(canvas: &Canvas, lines: &[String], style: TextStyle, x: f64, top: f64) -> Result<()> {
+    let mut baseline = top + style.cap_height();
     for line in lines {
         canvas.text(line, style, (x, baseline), HPos::Center)?;
-        baseline += style.line();
+        baseline += style.line_height();
     }
     Ok(())
 }
@@ -158,7 +161,7 @@ mod tests {
             let Content::Plot(mut plot) = panel.content else { panic!("no plot") };
             plot.series[0].mark = mark;
             let figure = figure(Panel { title: String::new(), content: Content::Plot(plot) });
-            let area = laid_out(&figure, |plan| plan.plot);
+            let area = laid_out(&figure, |layout| layout.plot);
             let (x, y) = area.center();
             // The last point alone, from dot to dot.
             let (width, _, pixels, _) = decoded(&png(&figure));
@@ -202,13 +205,13 @@ mod tests {
         let spiral: Vec<(f64, f64)> =
             (0..400).map(|i| f64::from(i) / 10.0).map(|t| (t * t.cos(), t * t.sin())).collect();
         let series = Series::new("", Color::Cycle(0), spiral).mark(Mark::Path);
-        laid_out(&figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series])), |plan| {
-            let run = &first_runs(plan)[0];
+        laid_out(&figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series])), |layout| {
+            let run = &first_runs(layout)[0];
             let thin = thinned(run, 2.0 * DOT);
             let mut rest = run.iter();
             assert!(thin.iter().all(|p| rest.any(|q| p == q)), "in the same order");
             // What is left out lies beside what is kept.
-            let near = |p: &Pt| {
+            let near = |p: &Point| {
                 thin.windows(2).any(|w| {
                     Rect {
                         x0: w[0].0.min(w[1].0),
@@ -228,7 +231,7 @@ mod tests {
     fn bars_of_several_series_show_through_each_other() {
         let one = |color| Series::histogram("", color, unit_bins(&[4.0, 4.0]));
         let of = |series| figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), series));
-        let plot = laid_out(&of(vec![one(Color::Cycle(0))]), |plan| plan.plot);
+        let plot = laid_out(&of(vec![one(Color::Cycle(0))]), |layout| layout.plot);
         let colors =
             [vec![one(Color::Cycle(0))], vec![one(Color::Cycle(1))], vec![one(Color::Cycle(0)), one(Color::Cycle(1))]];
         let [a, b, both] = colors.map(|series| color_at(&of(series), plot, (0.3, 0.47)));

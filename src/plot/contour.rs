@@ -52,22 +52,22 @@ impl Contours {
 
     /// The lines along which the function has this value, in data units (marching squares).
     pub(super) fn lines(&self, level: f64) -> Vec<Vec<(f64, f64)>> {
-        let links = self.links(level);
+        let neighbours = self.neighbours(level);
         let mut seen = BTreeSet::new();
         let mut lines = Vec::new();
         // Lines that end at the border, then those that close.
-        let ends = links.iter().filter(|(_, next)| next.len() == 1);
-        for &start in ends.chain(&links).map(|(edge, _)| edge) {
+        let ends = neighbours.iter().filter(|(_, next)| next.len() == 1);
+        for &start in ends.chain(&neighbours).map(|(edge, _)| edge) {
             if !seen.insert(start) {
                 continue;
             }
             let mut way = vec![start];
             let mut at = start;
-            while let Some(&next) = links[&at].iter().find(|&&next| seen.insert(next)) {
+            while let Some(&next) = neighbours[&at].iter().find(|&&next| seen.insert(next)) {
                 way.push(next);
                 at = next;
             }
-            if way.len() > 2 && links[&at].contains(&start) {
+            if way.len() > 2 && neighbours[&at].contains(&start) {
                 way.push(start);
             }
             lines.push(way.into_iter().map(|edge| self.crossing(edge, level)).collect());
@@ -105,13 +105,13 @@ impl Contours {
     }
 
     /// For each edge of the grid that a line crosses, the one or two where it crosses next.
-    pub(super) fn links(&self, level: f64) -> BTreeMap<usize, Vec<usize>> {
-        let mut links: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    pub(super) fn neighbours(&self, level: f64) -> BTreeMap<usize, Vec<usize>> {
+        let mut neighbours: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (a, b) in self.segments(level) {
-            links.entry(a).or_default().push(b);
-            links.entry(b).or_default().push(a);
+            neighbours.entry(a).or_default().push(b);
+            neighbours.entry(b).or_default().push(a);
         }
-        links
+        neighbours
     }
 
     /// From edge to edge of the grid, one way across a cell, with the higher values on the left. Edges
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     /// A function on n x n points of [-2, 2]².
-    fn ground(n: u32, f: impl Fn(f64, f64) -> f64, levels: &[f64]) -> Contours {
+    fn contour_grid(n: u32, f: impl Fn(f64, f64) -> f64, levels: &[f64]) -> Contours {
         let at: Vec<f64> = (0..n).map(|i| -2.0 + 4.0 * f64::from(i) / f64::from(n - 1)).collect();
         let z = at.iter().flat_map(|&y| at.iter().map(move |&x| (x, y))).map(|(x, y)| f(x, y));
         let levels = levels.iter().map(|&level| (level, format!("{level}"))).collect();
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn level_lines_of_a_bowl_are_circles() {
-        let bowl = ground(41, |x, y| x * x + y * y, &[]);
+        let bowl = contour_grid(41, |x, y| x * x + y * y, &[]);
         for radius in [0.5, 1.0, 1.9] {
             let lines = bowl.lines(radius * radius);
             let [circle] = &lines[..] else { panic!("{} lines", lines.len()) };
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(corners.len(), 4);
         assert!(corners.iter().all(|line| line.first() != line.last()));
         assert!(bowl.lines(-1.0).is_empty() && bowl.lines(8.1).is_empty() && bowl.lines(f64::NAN).is_empty());
-        let flat = ground(5, |_, _| 3.0, &[]);
+        let flat = contour_grid(5, |_, _| 3.0, &[]);
         assert!(flat.lines(3.0).is_empty() && flat.lines(2.0).is_empty());
     }
 
@@ -200,18 +200,18 @@ mod tests {
             closed.map(|(a, b)| (a.0 * b.1 - b.0 * a.1) / 2.0).sum::<f64>()
         };
         let disc = std::f64::consts::PI * 1.5 * 1.5;
-        let bowl = ground(81, |x, y| x * x + y * y, &[]);
+        let bowl = contour_grid(81, |x, y| x * x + y * y, &[]);
         assert!((size(&bowl.area(2.25)) - (16.0 - disc)).abs() < 0.01, "a hole");
-        let hill = ground(81, |x, y| -x * x - y * y, &[]);
+        let hill = contour_grid(81, |x, y| -x * x - y * y, &[]);
         assert!((size(&hill.area(-2.25)) - disc).abs() < 0.01, "an island");
         assert!((size(&bowl.area(-1.0)) - 16.0).abs() < 1e-9, "all of it");
         assert!(bowl.area(9.0).is_empty());
         // Four corners, two of them by a saddle; a ring; the middle not known.
-        let saddle = ground(80, |x, y| x * y, &[]);
+        let saddle = contour_grid(80, |x, y| x * y, &[]);
         assert!((size(&saddle.area(0.0)) - 8.0).abs() < 0.01);
-        let ring = ground(161, |x, y| -(x.hypot(y) - 1.0).abs(), &[]);
+        let ring = contour_grid(161, |x, y| -(x.hypot(y) - 1.0).abs(), &[]);
         assert!((size(&ring.area(-0.5)) - disc + std::f64::consts::PI * 0.25).abs() < 0.01);
-        let unknown = ground(41, |x, y| if x.abs().max(y.abs()) < 0.51 { f64::NAN } else { 1.0 }, &[]);
+        let unknown = contour_grid(41, |x, y| if x.abs().max(y.abs()) < 0.51 { f64::NAN } else { 1.0 }, &[]);
         assert!((size(&unknown.area(0.5)) - (16.0 - 1.42)).abs() < 0.01);
     }
 
@@ -249,7 +249,7 @@ mod tests {
         // The same of the mirrored cell.
         let [below, above] = [0.49, 0.51].map(|level| cell([0.0, 1.0, 1.0, 0.0]).lines(level));
         assert!(near(&below, (0.0, 0.0)) && near(&above, (1.0, 0.0)), "{below:?} {above:?}");
-        let saddle = ground(12, |x, y| x * y, &[]);
+        let saddle = contour_grid(12, |x, y| x * y, &[]);
         let lines = saddle.lines(1e-3);
         assert_eq!(lines.len(), 2);
         assert!(lines.iter().all(|line| line.iter().all(|(x, y)| x * y > -1e-9)));
@@ -258,23 +258,24 @@ mod tests {
     #[test]
     fn contours_lie_behind_the_curves_and_widen_the_range() {
         let path = Series::new("path", Color::Cycle(1), line(|x| x, -1.0, 3.0, 7)).mark(Mark::Path);
-        let bowl = ground(60, |x, y| x * x + 2.0 * y * y, &[0.5, 1.0, 2.0, 4.0, 8.0]);
+        let bowl = contour_grid(60, |x, y| x * x + 2.0 * y * y, &[0.5, 1.0, 2.0, 4.0, 8.0]);
         let figure = figure(Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![path]).contours(bowl));
-        laid_out(&figure, |plan| {
-            assert!(plan.x.range.lo < -2.0 && plan.x.range.hi > 3.0 && plan.y[0].range.hi > 3.0);
-            let labels = plan.level_labels();
+        laid_out(&figure, |layout| {
+            assert!(layout.x.range.lo < -2.0 && layout.x.range.hi > 3.0 && layout.y[0].range.hi > 3.0);
+            let labels = layout.level_labels();
             assert_eq!(labels.iter().map(|l| &*l.1).collect::<Vec<_>>(), ["0.5", "1", "2", "4", "8"]);
             for (i, (spot, text)) in labels.iter().enumerate() {
                 assert!(labels[..i].iter().all(|(other, _)| !other.overlaps(*spot)), "{text}");
-                assert!(plan.shapes().all(|curve| !touches(&curve, *spot)), "{text}");
+                assert!(layout.outlines().all(|curve| !touches(&curve, *spot)), "{text}");
             }
-            let Place::Inside(legend) = plan.place else { return };
+            let LegendPosition::Inside(legend) = layout.legend_position else { return };
             assert!(labels.iter().all(|(spot, _)| !spot.overlaps(legend)));
         });
-        let within = Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![]).contours(ground(9, |x, _| x, &[]));
-        laid_out(&grid(1, vec![within]), |plan| {
+        let within =
+            Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![]).contours(contour_grid(9, |x, _| x, &[]));
+        laid_out(&grid(1, vec![within]), |layout| {
             let square = Range { lo: -2.0, hi: 2.0 };
-            assert_eq!((plan.x.range, plan.y[0].range, plan.empty), (square, square, false));
+            assert_eq!((layout.x.range, layout.y[0].range, layout.empty), (square, square, false));
         });
         let drawn = figure.draw().unwrap();
         assert!(drawn.find("#08306B") < drawn.find("<circle") && drawn.contains("#08306B"));
@@ -289,10 +290,10 @@ mod tests {
         let odd = |x: f64, y: f64| if x > 1.0 { f64::NAN } else { x * y * f64::MAX };
         let levels = [0.0, f64::MAX / 2.0, f64::NAN, f64::INFINITY];
         for axis in [Axis::linear, Axis::log, |l| Axis::symlog(l, -1)] as [fn(&'static str) -> Axis; 3] {
-            let svg = shown(ground(9, odd, &levels), axis).unwrap();
+            let svg = shown(contour_grid(9, odd, &levels), axis).unwrap();
             assert!(!svg.contains("NaN") && !svg.contains("inf"));
         }
-        let good = || ground(3, |x, _| x, &[0.5]);
+        let good = || contour_grid(3, |x, _| x, &[0.5]);
         let one = Contours { x: vec![1.0], y: vec![1.0], z: vec![1.0], levels: vec![(1.0, "1".into())] };
         assert!(shown(one, Axis::linear).is_ok());
         for bad in [
@@ -301,7 +302,7 @@ mod tests {
             Contours { x: vec![0.0, f64::NAN, 1.0], ..good() },
             Contours { x: vec![], z: vec![], ..good() },
             Contours { levels: vec![(0.0, String::new()); MAX_LEVELS + 1], ..good() },
-            ground(317, |x, _| x, &[]),
+            contour_grid(317, |x, _| x, &[]),
         ] {
             assert!(shown(bad, Axis::linear).is_err());
         }

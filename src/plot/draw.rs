@@ -8,8 +8,8 @@ use plotters::style::text_anchor::HPos;
 
 use super::canvas::{Canvas, draw_lines};
 use super::figure::{Color, Content, Figure, MAX_PANELS, Series};
-use super::geometry::{Pt, Rect, on_dots, separated, sparse, thinned, whole};
-use super::layout::{Edge, Plan};
+use super::geometry::{Point, Rect, on_dots, rounded, separated, sparse, thinned};
+use super::layout::{PanelLayout, Side};
 use super::style::*;
 use super::text::text_width;
 
@@ -26,21 +26,21 @@ impl Figure {
         for (i, panel) in self.panels.iter().enumerate() {
             panel.check().with_context(|| format!("panel {i} {:?}", panel.title))?;
         }
-        let (header, plans) = self.plan();
-        let ends = plans.iter().map(|p| (p.cell.x1, p.cell.y1));
-        let (x1, y1) = ends.fold((0.0, 0.0), |r: Pt, e| (r.0.max(e.0), r.1.max(e.1)));
+        let (header, layouts) = self.layout();
+        let ends = layouts.iter().map(|p| (p.cell.x1, p.cell.y1));
+        let (x1, y1) = ends.fold((0.0, 0.0), |r: Point, e| (r.0.max(e.0), r.1.max(e.1)));
         ensure!(y1 <= MAX_HEIGHT, "too high a figure");
-        let whole_area = Rect { x1, y1, ..Rect::default() };
-        let size = whole((x1, y1));
+        let page = Rect { x1, y1, ..Rect::default() };
+        let size = rounded((x1, y1));
         let mut svg = String::new();
         {
             let backend = SVGBackend::with_string(&mut svg, (size.0 as u32, size.1 as u32));
             let canvas = Canvas { area: backend.into_drawing_area() };
-            canvas.fill(whole_area, WHITE, 1.0)?;
-            let center = whole_area.center().0;
+            canvas.fill(page, WHITE, 1.0)?;
+            let center = page.center().0;
             draw_lines(&canvas, &header, TITLE, center, MARGIN)?;
-            for plan in &plans {
-                plan.draw(&canvas)?;
+            for layout in &layouts {
+                layout.draw(&canvas)?;
             }
             canvas.area.present()?;
         }
@@ -48,7 +48,7 @@ impl Figure {
     }
 }
 
-impl Plan<'_> {
+impl PanelLayout<'_> {
     pub(super) fn draw(&self, canvas: &Canvas) -> Result<()> {
         match &self.panel.content {
             Content::Plot(_) => {
@@ -120,18 +120,18 @@ impl Plan<'_> {
         for (spot, label) in self.level_labels() {
             canvas.fill(spot, WHITE, 0.85)?;
             let (x, y) = spot.center();
-            canvas.text(&label, LEVEL, (x, y + LEVEL.cap() / 2.0), HPos::Center)?;
+            canvas.text(&label, LEVEL_LABEL, (x, y + LEVEL_LABEL.cap_height() / 2.0), HPos::Center)?;
         }
         Ok(())
     }
 
-    pub(super) fn draw_series(&self, canvas: &Canvas, series: &Series, y: &Edge) -> Result<()> {
+    pub(super) fn draw_series(&self, canvas: &Canvas, series: &Series, y: &Side) -> Result<()> {
         let runs = self.runs(series, y);
         let color = series.color.rgb();
         let discs = || sparse(&runs.concat()).into_iter();
         // Where points share a place, the last one shows.
         let trail = || {
-            let backwards: Vec<Pt> = runs.iter().flatten().rev().copied().collect();
+            let backwards: Vec<Point> = runs.iter().flatten().rev().copied().collect();
             let mut points = sparse(&backwards);
             points.reverse();
             points
@@ -141,10 +141,10 @@ impl Plan<'_> {
                 Part::Stroke(width) => runs.iter().try_for_each(|run| canvas.stroke(run, color, *width))?,
                 Part::Discs => discs().try_for_each(|p| canvas.disc(p, color))?,
                 Part::Area => runs.iter().try_for_each(|run| canvas.band(run, color))?,
-                Part::Trail => runs.iter().try_for_each(|run| canvas.trail(run, color))?,
+                Part::ThinLine => runs.iter().try_for_each(|run| canvas.thin_line(run, color))?,
                 Part::Crosses => discs().try_for_each(|p| canvas.cross(p, color))?,
                 Part::Circles => discs().try_for_each(|p| canvas.circle(p, color, DISC))?,
-                Part::GrowingDiscs => canvas.growing(&trail(), |p, size| canvas.round(p, color, size))?,
+                Part::GrowingDiscs => canvas.growing(&trail(), |p, size| canvas.filled_circle(p, color, size))?,
                 Part::GrowingCircles => canvas.growing(&trail(), |p, size| canvas.circle(p, color, size))?,
                 Part::Bars => {
                     let base = self.height_of(y.base(), y);
@@ -181,17 +181,17 @@ impl Plan<'_> {
 
     pub(super) fn draw_labels(&self, canvas: &Canvas) -> Result<()> {
         let plot = self.plot;
-        let baseline = plot.y1 + TICK + GAP + TICK_LABEL.cap();
+        let baseline = plot.y1 + TICK + GAP + TICK_LABEL.cap_height();
         for (at, label) in &self.x.ticks.major {
             let x = plot.x0 + at * plot.width();
             canvas.text(label, TICK_LABEL, (x, baseline), HPos::Center)?;
         }
-        draw_lines(canvas, &self.x.label, LABEL, self.middle(&self.x.label, LABEL), baseline + 1.5 * GAP)?;
+        draw_lines(canvas, &self.x.label, AXIS_LABEL, self.middle(&self.x.label, AXIS_LABEL), baseline + 1.5 * GAP)?;
         for (i, side) in self.y.iter().enumerate() {
             let (edge, anchor) =
                 if i == 0 { (plot.x0 - TICK - GAP, HPos::Right) } else { (plot.x1 + TICK + GAP, HPos::Left) };
             for (at, label) in &side.ticks.major {
-                let y = plot.y1 - at * plot.height() + TICK_LABEL.cap() / 2.0;
+                let y = plot.y1 - at * plot.height() + TICK_LABEL.cap_height() / 2.0;
                 canvas.text(label, TICK_LABEL, (edge, y), anchor)?;
             }
             // Baselines from left to right, the last line next to the left axis or far from the right one.
@@ -200,16 +200,16 @@ impl Plan<'_> {
                 _ => plot.x1 + side.depth(),
             };
             for (line, behind) in side.label.iter().rev().zip(0..) {
-                let baseline = last - 0.236 * LABEL.size - f64::from(behind) * LABEL.line();
-                canvas.text_upwards(line, LABEL, (baseline, plot.center().1))?;
+                let baseline = last - 0.236 * AXIS_LABEL.size - f64::from(behind) * AXIS_LABEL.line_height();
+                canvas.text_upwards(line, AXIS_LABEL, (baseline, plot.center().1))?;
             }
         }
-        let top = plot.y0 - 2.0 * GAP - self.heading_type.block(self.heading.len());
+        let top = plot.y0 - 2.0 * GAP - self.heading_type.block_height(self.heading.len());
         draw_lines(canvas, &self.heading, self.heading_type, self.middle(&self.heading, self.heading_type), top)
     }
 
     /// The plot's middle, or the nearest place for these lines that keeps them in the cell.
-    pub(super) fn middle(&self, lines: &[String], style: Type) -> f64 {
+    pub(super) fn middle(&self, lines: &[String], style: TextStyle) -> f64 {
         let widths = lines.iter().map(|l| text_width(l, style));
         let half = widths.fold(0.0, f64::max) / 2.0 + MARGIN;
         self.plot.center().0.min(self.cell.x1 - half).max(self.cell.x0 + half)

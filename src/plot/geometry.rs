@@ -3,7 +3,7 @@
 
 use super::style::{DOT, INCH, MAX_DISCS};
 
-pub(super) type Pt = (f64, f64);
+pub(super) type Point = (f64, f64);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Rect {
@@ -22,7 +22,7 @@ impl Rect {
         self.y1 - self.y0
     }
 
-    pub(super) fn center(self) -> Pt {
+    pub(super) fn center(self) -> Point {
         (f64::midpoint(self.x0, self.x1), f64::midpoint(self.y0, self.y1))
     }
 
@@ -30,7 +30,7 @@ impl Rect {
         Self { x0: self.x0 - by, y0: self.y0 - by, x1: self.x1 + by, y1: self.y1 + by }
     }
 
-    pub(super) fn contains(self, (x, y): Pt) -> bool {
+    pub(super) fn contains(self, (x, y): Point) -> bool {
         (self.x0..=self.x1).contains(&x) && (self.y0..=self.y1).contains(&y)
     }
 
@@ -39,7 +39,7 @@ impl Rect {
     }
 
     /// The part of a segment inside (Liang and Barsky, 1984).
-    pub(super) fn clip(self, a: Pt, b: Pt) -> Option<(Pt, Pt)> {
+    pub(super) fn clip(self, a: Point, b: Point) -> Option<(Point, Point)> {
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
         let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
         let sides = [(-dx, a.0 - self.x0), (dx, self.x1 - a.0), (-dy, a.1 - self.y0), (dy, self.y1 - a.1)];
@@ -61,7 +61,7 @@ impl Rect {
 
 /// Fewer points for the same picture: of the points that follow each other within a column of
 /// the given width, only the first, the lowest, the highest and the last, in their order.
-pub(super) fn thinned(run: &[Pt], column: f64) -> Vec<Pt> {
+pub(super) fn thinned(run: &[Point], column: f64) -> Vec<Point> {
     let mut out = Vec::new();
     for group in run.chunk_by(|a, b| (a.0 / column).floor() == (b.0 / column).floor()) {
         let by_y = |&i: &usize, &j: &usize| group[i].1.total_cmp(&group[j].1);
@@ -81,10 +81,10 @@ pub(super) fn thinned(run: &[Pt], column: f64) -> Vec<Pt> {
 }
 
 /// On whole units, without repeated points and without those on a straight way.
-pub(super) fn rounded(run: &[Pt]) -> Vec<(i32, i32)> {
+pub(super) fn simplified(run: &[Point]) -> Vec<(i32, i32)> {
     let mut out: Vec<(i32, i32)> = Vec::with_capacity(run.len());
     for &p in run {
-        let p = whole(p);
+        let p = rounded(p);
         if out.last() == Some(&p) {
             continue;
         }
@@ -100,17 +100,17 @@ pub(super) fn rounded(run: &[Pt]) -> Vec<(i32, i32)> {
     out
 }
 
-pub(super) fn whole((x, y): Pt) -> (i32, i32) {
+pub(super) fn rounded((x, y): Point) -> (i32, i32) {
     (x.round() as i32, y.round() as i32)
 }
 
 /// One point per grid cell, in the finest grid that leaves at most `MAX_DISCS`.
-pub(super) fn sparse(points: &[Pt]) -> Vec<Pt> {
+pub(super) fn sparse(points: &[Point]) -> Vec<Point> {
     let mut cell = DOT;
     loop {
         let mut seen = std::collections::HashSet::new();
-        let key = |p: &Pt| ((p.0 / cell).floor() as i64, (p.1 / cell).floor() as i64);
-        let kept: Vec<Pt> = points.iter().copied().filter(|p| seen.insert(key(p))).collect();
+        let key = |p: &Point| ((p.0 / cell).floor() as i64, (p.1 / cell).floor() as i64);
+        let kept: Vec<Point> = points.iter().copied().filter(|p| seen.insert(key(p))).collect();
         if kept.len() <= MAX_DISCS || cell > INCH {
             return kept;
         }
@@ -140,7 +140,7 @@ pub(super) fn on_dots(at: f64, width: u32) -> f64 {
 }
 
 /// Whether a polyline, or a lone point, reaches into a box.
-pub(super) fn touches(run: &[Pt], area: Rect) -> bool {
+pub(super) fn touches(run: &[Point], area: Rect) -> bool {
     let mut pairs = run.windows(2);
     run.iter().any(|&p| area.contains(p)) || pairs.any(|w| area.clip(w[0], w[1]).is_some())
 }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn thinning_keeps_extremes_and_ends() {
-        let mut run: Vec<Pt> = (0..20_000).map(|i| (f64::from(i) * 0.7, f64::from(i % 97))).collect();
+        let mut run: Vec<Point> = (0..20_000).map(|i| (f64::from(i) * 0.7, f64::from(i % 97))).collect();
         run[777].1 = 5000.0;
         run[12_345].1 = -4000.0;
         let thin = thinned(&run, 24.0);
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn rounding_drops_repeated_and_straight_points() {
         let run = [(0.0, 0.0), (0.2, 0.1), (1.0, 1.0), (2.0, 2.0), (2.0, 5.0), (2.0, 3.0)];
-        assert_eq!(rounded(&run), [(0, 0), (2, 2), (2, 5), (2, 3)]);
+        assert_eq!(simplified(&run), [(0, 0), (2, 2), (2, 5), (2, 3)]);
     }
 
     #[test]

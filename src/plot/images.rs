@@ -5,17 +5,17 @@ use plotters::style::RGBColor;
 
 use super::canvas::{Canvas, draw_lines};
 use super::figure::Images;
-use super::geometry::{Pt, Rect, on_dots};
-use super::layout::Plan;
+use super::geometry::{Point, Rect, on_dots};
+use super::layout::PanelLayout;
 use super::style::*;
 use super::text::wrapped;
 
 /// How the images of a panel stand.
-pub(super) struct Tiles {
+pub(super) struct ImageGrid {
     pub(super) columns: usize,
     pub(super) rows: f64,
     /// From one image to the next, across and down.
-    pub(super) pitch: Pt,
+    pub(super) pitch: Point,
     /// Side of a pixel, in whole dots.
     pub(super) pixel: f64,
     /// Height of the captions, and their lines.
@@ -23,18 +23,18 @@ pub(super) struct Tiles {
     pub(super) captions: Vec<Vec<String>>,
 }
 
-impl Tiles {
+impl ImageGrid {
     pub(super) fn new(images: &Images, width: f64, height: f64) -> Self {
         let columns = images.columns.clamp(1, images.images.len().max(1));
         let rows = images.images.len().div_ceil(columns) as f64;
         let pitch = width / columns as f64;
         let room = pitch - 1.5 * GAP;
         let lines = |(text, _): &(String, Vec<u8>)| {
-            let lines = text.lines().take(3).flat_map(|l| wrapped(l, CAPTION, room, 2));
+            let lines = text.lines().take(3).flat_map(|l| wrapped(l, IMAGE_CAPTION, room, 2));
             lines.take(3).collect()
         };
         let captions: Vec<Vec<String>> = images.images.iter().map(lines).collect();
-        let caption = CAPTION.block(captions.iter().map(Vec::len).max().unwrap_or(0));
+        let caption = IMAGE_CAPTION.block_height(captions.iter().map(Vec::len).max().unwrap_or(0));
         let around = caption + 3.5 * GAP;
         let fitting =
             (room.min(IMAGE) / images.size.0 as f64).min((height / rows - around).min(IMAGE) / images.size.1 as f64);
@@ -43,10 +43,10 @@ impl Tiles {
     }
 }
 
-impl Plan<'_> {
+impl PanelLayout<'_> {
     pub(super) fn draw_images(&self, canvas: &Canvas, images: &Images) -> Result<()> {
         let room = self.cell.y1 - MARGIN - self.plot.y0;
-        let tiles = Tiles::new(images, self.plot.width(), room);
+        let tiles = ImageGrid::new(images, self.plot.width(), room);
         ensure!(tiles.pixel >= DOT, "images too large, or too many beside each other");
         let pixel = tiles.pixel;
         let corner = |i: usize| {
@@ -78,8 +78,8 @@ impl Plan<'_> {
             let (x0, y0) = corner(i);
             let (x1, y1) = (x0 + pixel * images.size.0 as f64, y0 + pixel * images.size.1 as f64);
             canvas.frame(Rect { x0, y0, x1, y1 }.grown(f64::from(HAIRLINE) / 2.0), FRAME)?;
-            let top = y0 - GAP - CAPTION.block(lines.len());
-            draw_lines(canvas, lines, CAPTION, f64::midpoint(x0, x1), top)?;
+            let top = y0 - GAP - IMAGE_CAPTION.block_height(lines.len());
+            draw_lines(canvas, lines, IMAGE_CAPTION, f64::midpoint(x0, x1), top)?;
         }
         Ok(())
     }
@@ -96,10 +96,10 @@ mod tests {
         (pixels[0], pixels[5]) = (255, 102);
         let images = Images { size: (3, 2), columns: 9, images: vec![("caption".into(), pixels)] };
         let figure = figure(Panel { title: String::new(), content: Content::Images(images) });
-        let image = laid_out(&figure, |plan| {
-            let Content::Images(images) = &plan.panel.content else { panic!("no images") };
-            let tiles = Tiles::new(images, plan.plot.width(), f64::INFINITY);
-            let (x0, y0) = (plan.plot.center().0 - 1.5 * tiles.pixel, plan.plot.y0 + tiles.caption + GAP);
+        let image = laid_out(&figure, |layout| {
+            let Content::Images(images) = &layout.panel.content else { panic!("no images") };
+            let tiles = ImageGrid::new(images, layout.plot.width(), f64::INFINITY);
+            let (x0, y0) = (layout.plot.center().0 - 1.5 * tiles.pixel, layout.plot.y0 + tiles.caption + GAP);
             Rect { x0, y0, x1: x0 + 3.0 * tiles.pixel, y1: y0 + 2.0 * tiles.pixel }
         });
         let found = [(0.1, 0.1), (0.5, 0.1), (0.1, 0.9), (0.9, 0.9)].map(|at| color_at(&figure, image, at));

@@ -6,13 +6,13 @@ use plotters::style::text_anchor::HPos;
 
 use super::canvas::Canvas;
 use super::figure::{Color, Mark};
-use super::geometry::{Pt, Rect, separated, touches};
-use super::layout::{Edge, Place, Plan};
+use super::geometry::{Point, Rect, separated, touches};
+use super::layout::{LegendPosition, PanelLayout, Side};
 use super::style::*;
 use super::text::{ELLIPSIS, clean, shortened, text_width};
 
 /// Legend entries and the room they take.
-pub(super) struct LegendBox {
+pub(super) struct Legend {
     pub(super) entries: Vec<Entry>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Entry {
 }
 
 /// How the entries of a legend stand.
-pub(super) struct Arrangement {
+pub(super) struct LegendLayout {
     /// Left edges of the columns; entries follow each other row by row.
     pub(super) columns: Vec<f64>,
     pub(super) shown: usize,
@@ -32,11 +32,11 @@ pub(super) struct Arrangement {
     pub(super) height: f64,
 }
 
-impl LegendBox {
+impl Legend {
     pub(super) const ROW: f64 = 1.4 * LEGEND.size;
     pub(super) const COLUMN_GAP: f64 = 4.0 * GAP;
 
-    pub(super) fn new(sides: &[Edge], cell: Rect) -> Self {
+    pub(super) fn new(sides: &[Side], cell: Rect) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
         for (i, series) in sides.iter().enumerate().flat_map(|(i, side)| side.series.iter().map(move |s| (i, s))) {
             let label = clean(&series.label);
@@ -59,8 +59,8 @@ impl LegendBox {
     }
 
     /// All entries under each other.
-    pub(super) fn column(&self) -> Arrangement {
-        Arrangement {
+    pub(super) fn as_column(&self) -> LegendLayout {
+        LegendLayout {
             columns: vec![0.0],
             shown: self.entries.len(),
             width: self.widths(1).iter().sum::<f64>() + 2.0 * LEGEND_PAD,
@@ -69,7 +69,7 @@ impl LegendBox {
     }
 
     /// In as few rows as the cell's width allows, and at most two fifths of its height.
-    pub(super) fn rows(&self, cell: Rect) -> Arrangement {
+    pub(super) fn as_rows(&self, cell: Rect) -> LegendLayout {
         let count = self.entries.len().max(1);
         let total = |columns: usize| {
             let gaps = (columns - 1) as f64 * Self::COLUMN_GAP;
@@ -87,7 +87,7 @@ impl LegendBox {
             *x += width + Self::COLUMN_GAP;
             Some(left)
         });
-        Arrangement {
+        LegendLayout {
             columns: edges.collect(),
             shown,
             width: total(columns),
@@ -106,47 +106,47 @@ impl LegendBox {
     }
 }
 
-impl Plan<'_> {
+impl PanelLayout<'_> {
     /// In the first corner or edge where it covers no data, otherwise outside.
-    pub(super) fn find_place(&self) -> Place {
+    pub(super) fn find_legend_position(&self) -> LegendPosition {
         if self.legend.entries.is_empty() {
-            return Place::Nowhere;
+            return LegendPosition::Nowhere;
         }
-        let size = self.legend.column();
+        let size = self.legend.as_column();
         let (width, height) = (size.width, size.height);
         let small = width <= 0.6 * self.plot.width() && height <= 0.6 * self.plot.height();
-        let runs: Vec<Vec<Pt>> = self.shapes().collect();
+        let runs: Vec<Vec<Point>> = self.outlines().collect();
         let labels = self.rule_labels().into_iter().chain(self.level_labels());
         let boxes: Vec<Rect> = self.all_bars().chain(labels.map(|l| l.0)).collect();
         let free = |r: &Rect| {
             let guarded = r.grown(f64::from(DISC));
             !runs.iter().any(|run| touches(run, guarded)) && !boxes.iter().any(|b| b.overlaps(guarded))
         };
-        let spots = inner_spots(self.plot, width, height);
-        if let Some(spot) = spots.into_iter().find(|s| small && free(s)) {
-            return Place::Inside(spot);
+        let candidates = legend_candidates(self.plot, width, height);
+        if let Some(spot) = candidates.into_iter().find(|s| small && free(s)) {
+            return LegendPosition::Inside(spot);
         }
         // Between the plot and its right axis there is no room, and beyond it too little is left.
         let beside = self.y.len() == 1 && width <= 0.33 * self.cell.width() && height <= self.plot.height();
-        if beside { Place::Right } else { Place::Below }
+        if beside { LegendPosition::Right } else { LegendPosition::Below }
     }
 
     pub(super) fn draw_legend(&self, canvas: &Canvas) -> Result<()> {
         let (plot, cell) = (self.plot, self.cell);
-        match self.place {
-            Place::Nowhere => Ok(()),
-            Place::Inside(spot) => {
+        match self.legend_position {
+            LegendPosition::Nowhere => Ok(()),
+            LegendPosition::Inside(spot) => {
                 canvas.fill(spot, WHITE, 0.9)?;
                 canvas.frame(spot, FRAME)?;
                 let origin = (spot.x0 + LEGEND_PAD, spot.y0 + LEGEND_PAD / 2.0);
-                self.draw_entries(canvas, &self.legend.column(), origin)
+                self.draw_entries(canvas, &self.legend.as_column(), origin)
             }
-            Place::Right => {
+            LegendPosition::Right => {
                 let origin = (plot.x1 + self.right_depth() + GAP + LEGEND_PAD, plot.y0);
-                self.draw_entries(canvas, &self.legend.column(), origin)
+                self.draw_entries(canvas, &self.legend.as_column(), origin)
             }
-            Place::Below => {
-                let legend = self.legend.rows(cell);
+            LegendPosition::Below => {
+                let legend = self.legend.as_rows(cell);
                 let farthest = cell.x1 - MARGIN - legend.width;
                 let x = (plot.center().0 - legend.width / 2.0).min(farthest);
                 let top = plot.y1 + self.below_plot() + GAP;
@@ -155,14 +155,14 @@ impl Plan<'_> {
         }
     }
 
-    pub(super) fn draw_entries(&self, canvas: &Canvas, arranged: &Arrangement, origin: Pt) -> Result<()> {
+    pub(super) fn draw_entries(&self, canvas: &Canvas, arranged: &LegendLayout, origin: Point) -> Result<()> {
         let hidden = self.legend.entries.len() - arranged.shown;
         for (i, entry) in self.legend.entries.iter().take(arranged.shown).enumerate() {
             let columns = arranged.columns.len();
             let (column, row) = (i % columns, i / columns);
             let x = origin.0 + arranged.columns[column];
-            let y = origin.1 + (row as f64 + 0.5) * LegendBox::ROW;
-            let text_at = (x + SAMPLE + 1.5 * GAP, y + LEGEND.cap() / 2.0);
+            let y = origin.1 + (row as f64 + 0.5) * Legend::ROW;
+            let text_at = (x + SAMPLE + 1.5 * GAP, y + LEGEND.cap_height() / 2.0);
             if hidden > 0 && i + 1 == arranged.shown {
                 let rest = format!("{ELLIPSIS} and {} more", hidden + 1);
                 canvas.text(&rest, LEGEND, text_at, HPos::Left)?;
@@ -176,7 +176,7 @@ impl Plan<'_> {
 }
 
 /// Where a box of this size may stand in a plot, best first.
-pub(super) fn inner_spots(plot: Rect, width: f64, height: f64) -> Vec<Rect> {
+pub(super) fn legend_candidates(plot: Rect, width: f64, height: f64) -> Vec<Rect> {
     let inner = plot.grown(-1.5 * GAP);
     let (right, left) = (inner.x1 - width, inner.x0);
     let (top, bottom) = (inner.y0, inner.y1 - height);
@@ -195,7 +195,7 @@ pub(super) fn inner_spots(plot: Rect, width: f64, height: f64) -> Vec<Rect> {
     corners.into_iter().map(spot).collect()
 }
 
-pub(super) fn draw_sample(canvas: &Canvas, entry: &Entry, (x, y): Pt) -> Result<()> {
+pub(super) fn draw_sample(canvas: &Canvas, entry: &Entry, (x, y): Point) -> Result<()> {
     let color = entry.color.rgb();
     let middle = (x + SAMPLE / 2.0, y);
     let trail = [0.15, 0.5, 0.85].map(|t| (x + t * SAMPLE, y));
@@ -204,19 +204,19 @@ pub(super) fn draw_sample(canvas: &Canvas, entry: &Entry, (x, y): Pt) -> Result<
             Part::Stroke(width) => canvas.line(&[(x, y), (x + SAMPLE, y)], color, *width)?,
             Part::Discs => canvas.disc(middle, color)?,
             Part::Area => {
-                let half = LEGEND.cap() / 2.0;
+                let half = LEGEND.cap_height() / 2.0;
                 canvas.fill(Rect { x0: x, y0: y - half, x1: x + SAMPLE, y1: y + half }, color, BAND_ALPHA)?;
             }
-            Part::Trail => canvas.trail(&trail, color)?,
+            Part::ThinLine => canvas.thin_line(&trail, color)?,
             Part::Crosses => canvas.cross(middle, color)?,
             Part::Circles => canvas.circle(middle, color, DISC)?,
-            Part::GrowingDiscs => canvas.growing(&trail, |p, size| canvas.round(p, color, size))?,
+            Part::GrowingDiscs => canvas.growing(&trail, |p, size| canvas.filled_circle(p, color, size))?,
             Part::GrowingCircles => canvas.growing(&trail, |p, size| canvas.circle(p, color, size))?,
             Part::Bars => {
-                let base = y + LEGEND.cap() / 2.0;
+                let base = y + LEGEND.cap_height() / 2.0;
                 let bar = |(i, height): (usize, f64)| {
                     let (x0, x1) = (x + i as f64 * SAMPLE / 3.0, x + (i + 1) as f64 * SAMPLE / 3.0);
-                    Rect { x0, y0: base - height * LEGEND.cap(), x1, y1: base }
+                    Rect { x0, y0: base - height * LEGEND.cap_height(), x1, y1: base }
                 };
                 let bars = [0.5, 1.0, 0.7].into_iter().enumerate().map(bar);
                 canvas.bars(&separated(&bars.collect::<Vec<_>>()), base, color)?;
@@ -234,12 +234,12 @@ mod tests {
     #[test]
     fn legend_takes_a_free_corner() {
         let rising = figure(labelled(line(|x| x, 0.0, 1.0, 50)));
-        laid_out(&rising, |plan| {
-            let Place::Inside(spot) = plan.place else {
-                panic!("{:?}", plan.place);
+        laid_out(&rising, |layout| {
+            let LegendPosition::Inside(spot) = layout.legend_position else {
+                panic!("{:?}", layout.legend_position);
             };
-            assert!(spot.x1 < plan.plot.center().0, "top left");
-            let run = &first_runs(plan)[0];
+            assert!(spot.x1 < layout.plot.center().0, "top left");
+            let run = &first_runs(layout)[0];
             assert!(!touches(run, spot));
         });
     }
@@ -248,17 +248,17 @@ mod tests {
     fn legend_leaves_a_full_plot() {
         let dense = line(|x| (40.0 * x).sin(), 0.0, 9.0, 9000);
         let figure = figure(labelled(dense));
-        laid_out(&figure, |plan| {
-            assert_eq!(plan.place, Place::Right);
-            let width = plan.legend.column().width;
-            assert!(plan.plot.x1 + width <= plan.cell.x1);
+        laid_out(&figure, |layout| {
+            assert_eq!(layout.legend_position, LegendPosition::Right);
+            let width = layout.legend.as_column().width;
+            assert!(layout.plot.x1 + width <= layout.cell.x1);
         });
     }
 
     #[test]
     fn no_legend_without_labels() {
         let figure = figure(linear(line(|x| x, 0.0, 1.0, 4)));
-        laid_out(&figure, |plan| assert_eq!(plan.place, Place::Nowhere));
+        laid_out(&figure, |layout| assert_eq!(layout.legend_position, LegendPosition::Nowhere));
     }
 
     #[test]
@@ -266,15 +266,17 @@ mod tests {
         // Wide bars, whose outlines alone it would clear.
         let series = Series::histogram("histogram", Color::Cycle(0), unit_bins(&[5.0, 4.8]));
         let panel = Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series.clone()]);
-        laid_out(&figure(panel), |plan| assert!(plan.is_outside(), "{:?}", plan.place));
+        laid_out(&figure(panel), |layout| assert!(layout.is_outside(), "{:?}", layout.legend_position));
         let series = Series::new("curve", Color::Cycle(0), line(|x| x, 0.0, 1.0, 9));
         let labelled = |x: f64| {
             Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![series.clone()]).rules(vec![(x, "rule".into())])
         };
         for x in [0.0, 0.1, 0.5, 1.0] {
-            laid_out(&figure(labelled(x)), |plan| {
-                let Place::Inside(spot) = plan.place else { panic!("{x} {:?}", plan.place) };
-                assert!(!spot.overlaps(plan.rule_labels()[0].0));
+            laid_out(&figure(labelled(x)), |layout| {
+                let LegendPosition::Inside(spot) = layout.legend_position else {
+                    panic!("{x} {:?}", layout.legend_position)
+                };
+                assert!(!spot.overlaps(layout.rule_labels()[0].0));
             });
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn publish(drawn: &str, title: &str, caption: &str) -> Result<String>
         .and_then(|(_, rest)| rest.split_once('>'))
         .context("usvg wrote no <svg> element")?
         .1;
-    let body = merged(body);
+    let body = merged_paths(body);
     let size = tree.size();
     let (w, h) = (f64::from(size.width()), f64::from(size.height()));
     let (width, height) = (w * CSS_DPI / INCH, h * CSS_DPI / INCH);
@@ -86,7 +86,7 @@ pub(super) fn publish(drawn: &str, title: &str, caption: &str) -> Result<String>
 
 /// Joins neighbouring paths that differ in their outline alone, as grid lines and discs do.
 /// Opaque ones look the same together; others would lose the overlap.
-pub(super) fn merged(body: &str) -> String {
+pub(super) fn merged_paths(body: &str) -> String {
     let mut lines: Vec<(&str, Option<String>)> = Vec::new();
     for line in body.lines() {
         let path = line
@@ -103,14 +103,14 @@ pub(super) fn merged(body: &str) -> String {
         }
     }
     let written = lines.into_iter().map(|(line, outline)| match outline {
-        Some(outline) => format!("{line} d=\"{}\"/>\n", relative(&outline).unwrap_or(outline)),
+        Some(outline) => format!("{line} d=\"{}\"/>\n", relative_outline(&outline).unwrap_or(outline)),
         None => format!("{line}\n"),
     });
     written.collect()
 }
 
 /// The same outline in relative coordinates, two fifths of the bytes; whole numbers lose nothing.
-pub(super) fn relative(outline: &str) -> Option<String> {
+pub(super) fn relative_outline(outline: &str) -> Option<String> {
     let mut out = String::new();
     let (mut at, mut start) = ([0, 0], [0, 0]);
     let mut tokens = outline.split_whitespace().peekable();
@@ -220,11 +220,11 @@ mod tests {
     #[test]
     fn neighbouring_paths_are_joined_if_opaque() {
         let body = "<path a=\"1\" d=\"M 0 0\"/>\n<path a=\"1\" d=\"M 1 1\"/>\n<g>\n</svg>";
-        assert_eq!(merged(body), "<path a=\"1\" d=\"m0 0m1 1\"/>\n<g>\n</svg>\n");
+        assert_eq!(merged_paths(body), "<path a=\"1\" d=\"m0 0m1 1\"/>\n<g>\n</svg>\n");
         let mixed = "M 5 9 L 7 9 Q -1 2 3 4 C 1 2 3 4 5 6 Z M 6 6 L 0 0";
-        assert_eq!(relative(mixed).unwrap(), "m5 9l2 0q-8 -7 -4 -5c-2 -2 0 0 2 2zm1 -3l-6 -6");
-        assert!(["M 0.5 1", "A 1 2", "M 1", "1 2"].into_iter().all(|odd| relative(odd).is_none()));
+        assert_eq!(relative_outline(mixed).unwrap(), "m5 9l2 0q-8 -7 -4 -5c-2 -2 0 0 2 2zm1 -3l-6 -6");
+        assert!(["M 0.5 1", "A 1 2", "M 1", "1 2"].into_iter().all(|odd| relative_outline(odd).is_none()));
         let glass = "<path opacity=\".5\" d=\"A\"/>\n<path opacity=\".5\" d=\"B\"/>\n";
-        assert_eq!(merged(glass), glass);
+        assert_eq!(merged_paths(glass), glass);
     }
 }

@@ -49,13 +49,13 @@ pub(super) struct Ticks {
 
 impl Scale {
     /// The scale's own coordinate of a value, if it has a place on the axis.
-    pub(super) fn place(self, v: f64) -> Option<f64> {
+    pub(super) fn transform(self, v: f64) -> Option<f64> {
         // Beyond 1e300, the differences that layout needs would overflow.
         let t = match self {
             Self::Linear => v,
             Self::Log => v.log10(),
             Self::SymLog(linear) => {
-                let beyond = v.abs().log10() - f64::from(within_reach(linear));
+                let beyond = v.abs().log10() - f64::from(clamped_exponent(linear));
                 let size = if beyond < 0.0 { 10_f64.powf(beyond) } else { 1.0 + beyond };
                 size.copysign(v)
             }
@@ -64,15 +64,15 @@ impl Scale {
     }
 
     /// What an axis without data shows.
-    pub(super) fn idle(self) -> Range {
+    pub(super) fn default_range(self) -> Range {
         match self {
             Self::Linear => Range { lo: 0.0, hi: 1.0 },
             Self::Log | Self::SymLog(_) => Range { lo: -1.0, hi: 1.0 },
         }
     }
 
-    /// A range that shows `data` with some air, also where all values agree.
-    pub(super) fn range(self, data: Range, air: f64) -> Range {
+    /// A range that shows `data` with some padding, also where all values agree.
+    pub(super) fn padded_range(self, data: Range, padding: f64) -> Range {
         let span = data.hi - data.lo;
         let reach = data.lo.abs().max(data.hi.abs());
         let middle = data.lo / 2.0 + data.hi / 2.0;
@@ -85,7 +85,7 @@ impl Scale {
             Self::Log => Some(0.5),
             Self::SymLog(_) => Some(1.0),
         };
-        half.map_or_else(|| data.padded(air), |h| Range { lo: middle - h, hi: middle + h })
+        half.map_or_else(|| data.padded(padding), |h| Range { lo: middle - h, hi: middle + h })
     }
 
     /// Ticks with at most `most` labels (a few more where the scale has no coarser choice).
@@ -93,14 +93,14 @@ impl Scale {
         match self {
             Self::Linear => linear_ticks(range, range, |v| v, most),
             Self::Log => log_ticks(range, most),
-            Self::SymLog(linear) => symlog_ticks(within_reach(linear), range, most),
+            Self::SymLog(linear) => symlog_ticks(clamped_exponent(linear), range, most),
         }
     }
 }
 
 /// The exponent of ten where a `SymLog` axis becomes linear; nearer to the ends of the
 /// floating-point range there would be nothing to subdivide.
-pub(super) fn within_reach(linear: i32) -> i32 {
+pub(super) fn clamped_exponent(linear: i32) -> i32 {
     linear.clamp(-280, 280)
 }
 
@@ -190,7 +190,7 @@ pub(super) fn symlog_ticks(linear: i32, range: Range, most: usize) -> Ticks {
             size.copysign(t)
         };
         let values = Range { lo: value(range.lo), hi: value(range.hi) };
-        return linear_ticks(values, range, |v| scale.place(v).unwrap_or(f64::NAN), most);
+        return linear_ticks(values, range, |v| scale.transform(v).unwrap_or(f64::NAN), most);
     }
     // Positions are whole numbers: zero, and n for the n-th power of ten from the linear part on.
     let exponent = |n: i32| linear + n.abs() - 1;
@@ -210,7 +210,7 @@ pub(super) fn symlog_ticks(linear: i32, range: Range, most: usize) -> Ticks {
             digit_positions(Range { lo: tenth, hi: tenth + f64::from(longest + 1) }, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let sizes = sizes.into_iter().filter(|&(digit, e)| digit > 1 || e < linear);
         let values = sizes.flat_map(|(digit, e)| [-1, 1].map(|sign| scaled(sign * digit, e)));
-        let places = values.filter_map(|v| scale.place(v)).filter(|t| (range.lo..=range.hi).contains(t));
+        let places = values.filter_map(|v| scale.transform(v)).filter(|t| (range.lo..=range.hi).contains(t));
         places.map(|t| range.fraction(t)).collect()
     } else if last - first <= 40 {
         between.into_iter().map(|n| range.fraction(f64::from(n))).collect()
@@ -385,16 +385,16 @@ mod tests {
     fn symlog_is_linear_within_its_bounds_and_continuous() {
         for e in [-8, 0, 3] {
             let scale = Scale::SymLog(e);
-            let place = |v: f64| scale.place(v * scaled(1, e)).unwrap();
+            let place = |v: f64| scale.transform(v * scaled(1, e)).unwrap();
             for (v, t) in
                 [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (10.0, 2.0), (1e5, 6.0), (1.0 - 1e-12, 1.0), (1.0 + 1e-12, 1.0)]
             {
                 assert!((place(v) - t).abs() < 1e-10 && (place(-v) + t).abs() < 1e-10, "{e} {v} {}", place(v));
             }
-            assert!([f64::NAN, f64::INFINITY].into_iter().all(|v| scale.place(v).is_none()));
+            assert!([f64::NAN, f64::INFINITY].into_iter().all(|v| scale.transform(v).is_none()));
         }
-        assert_eq!(Scale::SymLog(i32::MIN).place(1.0), Some(281.0));
-        assert!(Scale::SymLog(i32::MAX).place(f64::MAX).unwrap() < 30.0);
+        assert_eq!(Scale::SymLog(i32::MIN).transform(1.0), Some(281.0));
+        assert!(Scale::SymLog(i32::MAX).transform(f64::MAX).unwrap() < 30.0);
     }
 
     #[test]
@@ -430,7 +430,7 @@ mod tests {
                 let value = base.parse::<f64>().unwrap();
                 let value =
                     if exponent.is_empty() { value } else { value.signum() * 10_f64.powi(exponent.parse().unwrap()) };
-                assert!((range.fraction(scale.place(value).unwrap()) - at).abs() < 1e-9, "{label}");
+                assert!((range.fraction(scale.transform(value).unwrap()) - at).abs() < 1e-9, "{label}");
             }
         }
         // Nine in the linear part, eight in a decade.
@@ -451,26 +451,26 @@ mod tests {
                 axis(),
                 vec![Series::new("", Color::Ink, points), Series::new("", Color::Ink, turned)],
             ));
-            laid_out(&figure, |plan| {
-                assert_eq!(first_runs(plan).concat().len(), count);
-                assert!(first_runs(plan).concat().iter().all(|&p| plan.plot.contains(p)));
-                for ticks in [&plan.x.ticks, &plan.y[0].ticks] {
+            laid_out(&figure, |layout| {
+                assert_eq!(first_runs(layout).concat().len(), count);
+                assert!(first_runs(layout).concat().iter().all(|&p| layout.plot.contains(p)));
+                for ticks in [&layout.x.ticks, &layout.y[0].ticks] {
                     assert!(ticks.major.len() >= 3, "{:?}", ticks.major);
                 }
-                clear_of_each_other(plan);
+                clear_of_each_other(layout);
             });
         }
     }
 
-    fn clear_of_each_other(plan: &Plan) {
+    fn clear_of_each_other(layout: &PanelLayout) {
         let mut end = f64::NEG_INFINITY;
-        for (at, label) in &plan.x.ticks.major {
+        for (at, label) in &layout.x.ticks.major {
             let half = text_width(label, TICK_LABEL) / 2.0;
-            let x = plan.plot.x0 + at * plan.plot.width();
-            assert!(x - half > end && x + half <= plan.cell.x1, "{label}");
+            let x = layout.plot.x0 + at * layout.plot.width();
+            assert!(x - half > end && x + half <= layout.cell.x1, "{label}");
             end = x + half;
         }
-        assert!(plan.x.ticks.major.len() >= 3);
+        assert!(layout.x.ticks.major.len() >= 3);
     }
 
     #[test]
@@ -485,10 +485,10 @@ mod tests {
     fn equal_values_get_a_range_around_them() {
         for value in [0.0, 5.0, -3.0, 1e30, 1e-300, 1e-310, 1e300] {
             let point = Range { lo: value, hi: value };
-            let range = Scale::Linear.range(point, 0.05);
+            let range = Scale::Linear.padded_range(point, 0.05);
             assert!(range.lo < value && value < range.hi, "{value} {range:?}");
         }
-        let range = Scale::Log.range(Range { lo: 2.0, hi: 2.0 }, 0.05);
+        let range = Scale::Log.padded_range(Range { lo: 2.0, hi: 2.0 }, 0.05);
         assert_eq!(range, Range { lo: 1.5, hi: 2.5 });
     }
 }

@@ -10,7 +10,7 @@ pub(super) const MAX_HEIGHT: f64 = 300.0 * INCH;
 // plotters places everything on whole drawing units, so the unit is fine: 12 to a dot of the
 // PNG, which also lets straight lines fall exactly on its dots.
 pub(super) const INCH: f64 = 2400.0;
-pub(super) const POINT: f64 = INCH / 72.0;
+pub(super) const PT: f64 = INCH / 72.0;
 pub(super) const PNG_DPI: f64 = 200.0;
 pub(super) const CSS_DPI: f64 = 96.0; // SVG user units per inch
 pub(super) const DOT: f64 = INCH / PNG_DPI;
@@ -80,42 +80,42 @@ pub(super) const LEGEND_PAD: f64 = 1.4 * MM;
 
 /// A way of writing: size in drawing units, weight, colour.
 #[derive(Clone, Copy)]
-pub(super) struct Type {
+pub(super) struct TextStyle {
     pub(super) size: f64,
     pub(super) bold: bool,
-    pub(super) ink: RGBColor,
+    pub(super) color: RGBColor,
 }
 
-pub(super) const TITLE: Type = Type::new(12.0, true, INK);
-pub(super) const SUBTITLE: Type = Type::new(11.0, true, INK);
-pub(super) const LABEL: Type = Type::new(10.5, false, INK);
-pub(super) const TICK_LABEL: Type = Type::new(10.0, false, AXIS);
-pub(super) const LEGEND: Type = Type::new(10.0, false, INK);
-pub(super) const CELL: Type = Type::new(10.0, false, INK);
-pub(super) const CAPTION: Type = Type::new(9.0, false, INK);
-pub(super) const NOTE: Type = Type::new(10.5, false, FAINT);
-pub(super) const RULE_LABEL: Type = Type::new(9.0, false, FAINT);
-pub(super) const LEVEL: Type = Type::new(8.0, false, AXIS);
+pub(super) const TITLE: TextStyle = TextStyle::new(12.0, true, INK);
+pub(super) const SUBTITLE: TextStyle = TextStyle::new(11.0, true, INK);
+pub(super) const AXIS_LABEL: TextStyle = TextStyle::new(10.5, false, INK);
+pub(super) const TICK_LABEL: TextStyle = TextStyle::new(10.0, false, AXIS);
+pub(super) const LEGEND: TextStyle = TextStyle::new(10.0, false, INK);
+pub(super) const CELL_COUNT: TextStyle = TextStyle::new(10.0, false, INK);
+pub(super) const IMAGE_CAPTION: TextStyle = TextStyle::new(9.0, false, INK);
+pub(super) const NOTE: TextStyle = TextStyle::new(10.5, false, FAINT);
+pub(super) const RULE_LABEL: TextStyle = TextStyle::new(9.0, false, FAINT);
+pub(super) const LEVEL_LABEL: TextStyle = TextStyle::new(8.0, false, AXIS);
 
-impl Type {
-    pub(super) const fn new(points: f64, bold: bool, ink: RGBColor) -> Self {
-        Self { size: points * POINT, bold, ink }
+impl TextStyle {
+    pub(super) const fn new(points: f64, bold: bool, color: RGBColor) -> Self {
+        Self { size: points * PT, bold, color }
     }
 
-    pub(super) const fn line(self) -> f64 {
+    pub(super) const fn line_height(self) -> f64 {
         1.25 * self.size
     }
 
     /// Height of digits and capitals, in `DejaVu` Sans.
-    pub(super) const fn cap(self) -> f64 {
+    pub(super) const fn cap_height(self) -> f64 {
         0.729 * self.size
     }
 
     /// Height of `count` lines from the first one's capitals to the last one's descenders.
-    pub(super) fn block(self, count: usize) -> f64 {
+    pub(super) fn block_height(self, count: usize) -> f64 {
         match count {
             0 => 0.0,
-            n => self.cap() + 0.236 * self.size + (n - 1) as f64 * self.line(),
+            n => self.cap_height() + 0.236 * self.size + (n - 1) as f64 * self.line_height(),
         }
     }
 }
@@ -152,7 +152,7 @@ pub(super) enum Part {
     Area,
     Crosses,
     Circles,
-    Trail,
+    ThinLine,
     GrowingDiscs,
     GrowingCircles,
     Bars,
@@ -168,8 +168,8 @@ impl Mark {
             Self::Band => &[Part::Area],
             Self::Crosses => &[Part::Crosses],
             Self::Circles => &[Part::Circles],
-            Self::Path => &[Part::Trail, Part::GrowingDiscs],
-            Self::OpenPath => &[Part::Trail, Part::GrowingCircles],
+            Self::Path => &[Part::ThinLine, Part::GrowingDiscs],
+            Self::OpenPath => &[Part::ThinLine, Part::GrowingCircles],
             Self::Bars => &[Part::Bars],
         }
     }

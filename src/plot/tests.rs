@@ -1,7 +1,7 @@
 //! Figures for the tests of every file, and tests of whole figures.
 
-pub(super) use super::geometry::{Pt, Rect, touches};
-pub(super) use super::layout::{Place, Plan};
+pub(super) use super::geometry::{Point, Rect, touches};
+pub(super) use super::layout::{LegendPosition, PanelLayout};
 pub(super) use super::scale::Range;
 pub(super) use super::style::*;
 pub(super) use super::text::text_width;
@@ -48,14 +48,14 @@ pub(super) fn png(figure: &Figure) -> Vec<u8> {
 }
 
 /// A panel after layout.
-pub(super) fn laid_out<T>(figure: &Figure, look: impl Fn(&Plan) -> T) -> T {
-    look(&figure.plan().1[0])
+pub(super) fn laid_out<T>(figure: &Figure, look: impl Fn(&PanelLayout) -> T) -> T {
+    look(&figure.layout().1[0])
 }
 
 /// What is drawn of its first series.
-pub(super) fn first_runs(plan: &Plan) -> Vec<Vec<Pt>> {
-    let (series, y) = plan.curves().next().unwrap();
-    plan.runs(series, y)
+pub(super) fn first_runs(layout: &PanelLayout) -> Vec<Vec<Point>> {
+    let (series, y) = layout.curves().next().unwrap();
+    layout.runs(series, y)
 }
 
 /// A line whose x is the position in `values`, counted from one.
@@ -107,7 +107,7 @@ pub(super) fn shown(content: Content) -> Result<String> {
 }
 
 /// The RGB at the middle of a rectangle in drawing units.
-pub(super) fn color_at(figure: &Figure, r: Rect, at: Pt) -> [u8; 3] {
+pub(super) fn color_at(figure: &Figure, r: Rect, at: Point) -> [u8; 3] {
     let (width, _, pixels, _) = decoded(&png(figure));
     let dot = |from: f64, to: f64, t: f64| ((from + t * (to - from)) / DOT) as usize;
     let i = 3 * (dot(r.y0, r.y1, at.1) * width as usize + dot(r.x0, r.x1, at.0));
@@ -212,6 +212,6 @@ pub(super) fn unit_bins(counts: &[f64]) -> Vec<(f64, f64, f64)> {
     (0_u32..).zip(counts).map(|(i, &count)| (f64::from(i), f64::from(i) + 1.0, count)).collect()
 }
 
-pub(super) fn bars(plan: &Plan) -> Vec<Rect> {
-    plan.all_bars().collect()
+pub(super) fn bars(layout: &PanelLayout) -> Vec<Rect> {
+    layout.all_bars().collect()
 }

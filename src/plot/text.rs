@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use resvg::usvg;
 
-use super::style::{STYLE, Type};
+use super::style::{STYLE, TextStyle};
 
 pub(super) const FAMILY: &str = "DejaVu Sans";
 
@@ -50,7 +50,7 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// Advance width in drawing units, as the renderer itself lays the text out. Remembered, since figures share most
 /// of their numbers and labels, and to shape a text takes longer than to draw a curve.
-pub(super) fn text_width(text: &str, style: Type) -> f64 {
+pub(super) fn text_width(text: &str, style: TextStyle) -> f64 {
     pub(super) type Widths = HashMap<(String, bool, u64), f64>;
     static WIDTHS: LazyLock<Mutex<Widths>> = LazyLock::new(Mutex::default);
     let widths = || WIDTHS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ pub(super) fn text_width(text: &str, style: Type) -> f64 {
     })
 }
 
-pub(super) fn shaped_width(text: &str, style: Type) -> f64 {
+pub(super) fn shaped_width(text: &str, style: TextStyle) -> f64 {
     let weight = if style.bold { "bold" } else { "normal" };
     let svg = format!(
         "<svg xmlns='http://www.w3.org/2000/svg'><text font-family='{FAMILY}' \
@@ -80,7 +80,7 @@ pub(super) fn shaped_width(text: &str, style: Type) -> f64 {
 }
 
 /// The whole text if it fits, otherwise its beginning and an ellipsis.
-pub(super) fn shortened(text: &str, style: Type, room: f64) -> String {
+pub(super) fn shortened(text: &str, style: TextStyle, room: f64) -> String {
     let chars: Vec<char> = text.chars().take(MAX_CHARS + 1).collect();
     if chars.len() <= MAX_CHARS && text_width(text, style) <= room {
         return text.to_owned();
@@ -92,7 +92,7 @@ pub(super) fn shortened(text: &str, style: Type, room: f64) -> String {
 }
 
 /// Lines of at most `room`, broken between words; what exceeds `most` lines is cut.
-pub(super) fn wrapped(text: &str, style: Type, room: f64, most: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, style: TextStyle, room: f64, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let text: String = clean(text).chars().take(2 * MAX_CHARS).collect();
     for word in text.split(' ').filter(|w| !w.is_empty()) {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn mathematical_signs_have_glyphs() {
-        for style in [LABEL, TITLE] {
+        for style in [AXIS_LABEL, TITLE] {
             for sign in "θ∇π²‖∈±α−×⁻⁰¹²³⁴⁵⁶⁷⁸⁹…√≤≥→ℝ".chars() {
                 let weight = if style.bold { "bold" } else { "normal" };
                 let svg = format!(
