@@ -1,7 +1,12 @@
-//! Points, boxes and polylines in drawing units, with y downwards, and what makes a drawing small: points that no one
-//! could tell apart are left out. Knows nothing of what they stand for.
+//! Points, boxes and polylines in drawing units, with y downwards; and what keeps a drawing small: points that no eye
+//! could tell apart are left out. Does not know what they stand for.
 
-use super::style::{DOT, INCH, MAX_DISCS};
+use std::collections::{BTreeSet, HashSet};
+
+use super::style::{DOT, INCH};
+
+/// More discs than this are drawn on a coarser grid, to bound the size of the SVG.
+const MAX_DISCS: usize = 5000;
 
 pub(super) type Point = (f64, f64);
 
@@ -14,6 +19,11 @@ pub(super) struct Rect {
 }
 
 impl Rect {
+    /// From its upper left corner.
+    pub(super) fn sized((x0, y0): Point, width: f64, height: f64) -> Self {
+        Self { x0, y0, x1: x0 + width, y1: y0 + height }
+    }
+
     pub(super) fn width(self) -> f64 {
         self.x1 - self.x0
     }
@@ -38,19 +48,21 @@ impl Rect {
         self.x0 <= other.x1 && other.x0 <= self.x1 && self.y0 <= other.y1 && other.y0 <= self.y1
     }
 
+    /// Whether a polyline, or a lone point, reaches into it.
+    pub(super) fn touches(self, run: &[Point]) -> bool {
+        run.iter().any(|&p| self.contains(p)) || run.windows(2).any(|w| self.clip(w[0], w[1]).is_some())
+    }
+
     /// The part of a segment inside (Liang and Barsky, 1984).
-    pub(super) fn clip(self, a: Point, b: Point) -> Option<(Point, Point)> {
+    fn clip(self, a: Point, b: Point) -> Option<(Point, Point)> {
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
         let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
-        let sides = [(-dx, a.0 - self.x0), (dx, self.x1 - a.0), (-dy, a.1 - self.y0), (dy, self.y1 - a.1)];
-        for (p, q) in sides {
-            if p == 0.0 {
-                if q < 0.0 {
-                    return None;
-                }
+        for (p, q) in [(-dx, a.0 - self.x0), (dx, self.x1 - a.0), (-dy, a.1 - self.y0), (dy, self.y1 - a.1)] {
+            if p == 0.0 && q < 0.0 {
+                return None;
             } else if p < 0.0 {
                 enter = enter.max(q / p);
-            } else {
+            } else if p > 0.0 {
                 leave = leave.min(q / p);
             }
         }
@@ -59,23 +71,16 @@ impl Rect {
     }
 }
 
-/// Fewer points for the same picture: of the points that follow each other within a column of
-/// the given width, only the first, the lowest, the highest and the last, in their order.
-pub(super) fn thinned(run: &[Point], column: f64) -> Vec<Point> {
+/// Fewer points for the same picture: of the points that follow each other within two dots of x, only the first, the
+/// lowest, the highest and the last, in their order.
+pub(super) fn thinned(run: &[Point]) -> Vec<Point> {
+    let column = |p: &Point| (p.0 / (2.0 * DOT)).floor();
     let mut out = Vec::new();
-    for group in run.chunk_by(|a, b| (a.0 / column).floor() == (b.0 / column).floor()) {
+    for group in run.chunk_by(|a, b| column(a) == column(b)) {
         let by_y = |&i: &usize, &j: &usize| group[i].1.total_cmp(&group[j].1);
         let low = (0..group.len()).min_by(by_y).unwrap_or(0);
         let high = (0..group.len()).max_by(by_y).unwrap_or(0);
-        let mut kept = [0, low, high, group.len() - 1];
-        kept.sort_unstable();
-        let mut previous = None;
-        for i in kept {
-            if previous != Some(i) {
-                out.push(group[i]);
-            }
-            previous = Some(i);
-        }
+        out.extend(BTreeSet::from([0, low, high, group.len() - 1]).into_iter().map(|i| group[i]));
     }
     out
 }
@@ -83,8 +88,7 @@ pub(super) fn thinned(run: &[Point], column: f64) -> Vec<Point> {
 /// On whole units, without repeated points and without those on a straight way.
 pub(super) fn simplified(run: &[Point]) -> Vec<(i32, i32)> {
     let mut out: Vec<(i32, i32)> = Vec::with_capacity(run.len());
-    for &p in run {
-        let p = rounded(p);
+    for p in run.iter().copied().map(rounded) {
         if out.last() == Some(&p) {
             continue;
         }
@@ -100,17 +104,18 @@ pub(super) fn simplified(run: &[Point]) -> Vec<(i32, i32)> {
     out
 }
 
+/// On whole units.
 pub(super) fn rounded((x, y): Point) -> (i32, i32) {
     (x.round() as i32, y.round() as i32)
 }
 
-/// One point per grid cell, in the finest grid that leaves at most `MAX_DISCS`.
+/// The first point in each cell of a grid, the finest that leaves at most `MAX_DISCS`; cells of an inch always do.
 pub(super) fn sparse(points: &[Point]) -> Vec<Point> {
     let mut cell = DOT;
     loop {
-        let mut seen = std::collections::HashSet::new();
-        let key = |p: &Point| ((p.0 / cell).floor() as i64, (p.1 / cell).floor() as i64);
-        let kept: Vec<Point> = points.iter().copied().filter(|p| seen.insert(key(p))).collect();
+        let mut taken = HashSet::new();
+        let kept = points.iter().filter(|p| taken.insert(((p.0 / cell).floor() as i64, (p.1 / cell).floor() as i64)));
+        let kept: Vec<Point> = kept.copied().collect();
         if kept.len() <= MAX_DISCS || cell > INCH {
             return kept;
         }
@@ -118,8 +123,7 @@ pub(super) fn sparse(points: &[Point]) -> Vec<Point> {
     }
 }
 
-/// Bars on whole dots with gaps between them where they are wide enough; of those that share a
-/// dot, the highest.
+/// Bars on whole dots with gaps between them where they are wide enough; of those that share a dot, the highest.
 pub(super) fn separated(bars: &[Rect]) -> Vec<Rect> {
     let snap = |x: f64| (x / DOT).round() * DOT;
     let apart = bars.iter().map(|bar| {
@@ -139,12 +143,6 @@ pub(super) fn on_dots(at: f64, width: u32) -> f64 {
     ((at - half) / DOT).round() * DOT + half
 }
 
-/// Whether a polyline, or a lone point, reaches into a box.
-pub(super) fn touches(run: &[Point], area: Rect) -> bool {
-    let mut pairs = run.windows(2);
-    run.iter().any(|&p| area.contains(p)) || pairs.any(|w| area.clip(w[0], w[1]).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::*;
@@ -155,13 +153,13 @@ mod tests {
         let mut run: Vec<Point> = (0..20_000).map(|i| (f64::from(i) * 0.7, f64::from(i % 97))).collect();
         run[777].1 = 5000.0;
         run[12_345].1 = -4000.0;
-        let thin = thinned(&run, 24.0);
+        let thin = thinned(&run);
         assert!(thin.len() < 2500, "{}", thin.len());
         for p in [run[0], run[777], run[12_345], run[19_999]] {
             assert!(thin.contains(&p));
         }
         assert!(thin.windows(2).all(|w| w[0].0 <= w[1].0));
-        assert_eq!(thinned(&[], 24.0), []);
+        assert_eq!(thinned(&[]), []);
     }
 
     #[test]
@@ -182,14 +180,13 @@ mod tests {
         let bar = |x0: f64, x1: f64, height: f64| Rect { x0: x0 * DOT, y0: -height, x1: x1 * DOT, y1: 0.0 };
         let wide = separated(&[bar(0.2, 10.3, 1.0), bar(10.3, 20.4, 2.0)]);
         assert_eq!(wide, [bar(0.0, 9.0, 1.0), bar(10.0, 19.0, 2.0)]);
-        let narrow: Vec<Rect> =
-            (0..100).map(|i| bar(f64::from(i) / 10.0, f64::from(i + 1) / 10.0, f64::from(i % 7))).collect();
+        let tenths = |i: u32| f64::from(i) / 10.0;
+        let narrow: Vec<Rect> = (0..100).map(|i| bar(tenths(i), tenths(i + 1), f64::from(i % 7))).collect();
         let narrow = separated(&narrow);
         assert!(narrow.len() <= 11 && narrow.iter().all(|b| (b.width() - DOT).abs() < 1e-9), "{narrow:?}");
         assert!(narrow.iter().all(|b| b.height() >= 4.0), "the highest show");
         let many = unit_bins(&vec![3.0; 100_000]);
-        let panel =
-            Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![Series::histogram("", Color::Ink, many)]);
-        assert!(figure(panel).svg().unwrap().len() < 250_000);
+        let histogram = Series::histogram("", Color::Ink, many);
+        assert!(figure(plot(vec![histogram])).svg().unwrap().len() < 250_000);
     }
 }

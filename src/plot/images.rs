@@ -1,26 +1,23 @@
-//! Lays out and draws a grid of small grey images with captions.
+//! Lays out and draws a grid of small grey images with captions. Does not know what they show.
 
 use anyhow::{Result, ensure};
 use plotters::style::RGBColor;
 
-use super::canvas::{Canvas, draw_lines};
-use super::figure::Images;
-use super::geometry::{Point, Rect, on_dots};
-use super::layout::PanelLayout;
-use super::style::*;
-use super::text::wrapped;
+use super::{canvas::Canvas, figure::Images, geometry::*, layout::PanelLayout, style::*, text::wrapped};
 
-/// How the images of a panel stand.
+const LONGER_SIDE: f64 = 1.2 * INCH; // at most
+const GREYS: u8 = 15; // without white; divides 255
+
+/// Where the images of a panel stand.
 pub(super) struct ImageGrid {
-    pub(super) columns: usize,
-    pub(super) rows: f64,
+    columns: usize,
     /// From one image to the next, across and down.
-    pub(super) pitch: Point,
+    pitch: Point,
     /// Side of a pixel, in whole dots.
-    pub(super) pixel: f64,
-    /// Height of the captions, and their lines.
-    pub(super) caption: f64,
-    pub(super) captions: Vec<Vec<String>>,
+    pixel: f64,
+    caption_height: f64,
+    captions: Vec<Vec<String>>,
+    pub(super) height: f64,
 }
 
 impl ImageGrid {
@@ -28,58 +25,60 @@ impl ImageGrid {
         let columns = images.columns.clamp(1, images.images.len().max(1));
         let rows = images.images.len().div_ceil(columns) as f64;
         let pitch = width / columns as f64;
-        let room = pitch - 1.5 * GAP;
+        let max_width = pitch - 1.5 * GAP;
         let lines = |(text, _): &(String, Vec<u8>)| {
-            let lines = text.lines().take(3).flat_map(|l| wrapped(l, IMAGE_CAPTION, room, 2));
+            let lines = text.lines().take(3).flat_map(|l| wrapped(l, IMAGE_CAPTION, max_width, 2));
             lines.take(3).collect()
         };
         let captions: Vec<Vec<String>> = images.images.iter().map(lines).collect();
-        let caption = IMAGE_CAPTION.block_height(captions.iter().map(Vec::len).max().unwrap_or(0));
-        let around = caption + 3.5 * GAP;
-        let fitting =
-            (room.min(IMAGE) / images.size.0 as f64).min((height / rows - around).min(IMAGE) / images.size.1 as f64);
-        let pixel = (fitting / DOT).floor() * DOT;
-        Self { columns, rows, pitch: (pitch, around + pixel * images.size.1 as f64), pixel, caption, captions }
+        let caption_height = IMAGE_CAPTION.block_height(captions.iter().map(Vec::len).max().unwrap_or(0));
+        let around = caption_height + 3.5 * GAP;
+        let across = max_width.min(LONGER_SIDE) / images.size.0 as f64;
+        let down = (height / rows - around).min(LONGER_SIDE) / images.size.1 as f64;
+        let pixel = (across.min(down) / DOT).floor() * DOT;
+        let pitch = (pitch, around + pixel * images.size.1 as f64);
+        Self { columns, pitch, pixel, caption_height, captions, height: rows * pitch.1 }
+    }
+
+    /// Where the pixels of an image are, in a plot with this upper left corner.
+    fn image(&self, i: usize, size: (usize, usize), (x0, y0): Point) -> Rect {
+        let (column, row) = ((i % self.columns) as f64, (i / self.columns) as f64);
+        let (width, height) = (self.pixel * size.0 as f64, self.pixel * size.1 as f64);
+        let x = x0 + (column + 0.5) * self.pitch.0 - width / 2.0;
+        let y = y0 + row * self.pitch.1 + self.caption_height + GAP;
+        Rect::sized((on_dots(x, AXIS_LINE), on_dots(y, AXIS_LINE)), width, height)
     }
 }
 
 impl PanelLayout<'_> {
     pub(super) fn draw_images(&self, canvas: &Canvas, images: &Images) -> Result<()> {
-        let room = self.cell.y1 - MARGIN - self.plot.y0;
-        let tiles = ImageGrid::new(images, self.plot.width(), room);
-        ensure!(tiles.pixel >= DOT, "images too large, or too many beside each other");
-        let pixel = tiles.pixel;
-        let corner = |i: usize| {
-            let (column, row) = ((i % tiles.columns) as f64, (i / tiles.columns) as f64);
-            let x = self.plot.x0 + (column + 0.5) * tiles.pitch.0 - pixel * images.size.0 as f64 / 2.0;
-            let y = self.plot.y0 + row * tiles.pitch.1 + tiles.caption + GAP;
-            (on_dots(x, AXIS_LINE), on_dots(y, AXIS_LINE))
-        };
+        let grid = ImageGrid::new(images, self.plot.width(), self.cell.y1 - MARGIN - self.plot.y0);
+        ensure!(grid.pixel >= DOT, "images too large, or too many beside each other");
+        let image = |i| grid.image(i, images.size, (self.plot.x0, self.plot.y0));
+        let quantised = |v: u8| (u32::from(v) * u32::from(GREYS) + 127) / 255;
         // One shade of grey after the other, so that each becomes one path.
         for level in 1..=GREYS {
-            let quantised = |v: u8| (u32::from(v) * u32::from(GREYS) + 127) / 255;
             let grey = 255 - level * (255 / GREYS);
             for (i, (_, pixels)) in images.images.iter().enumerate() {
-                let (left, top) = corner(i);
+                let image = image(i);
                 for (row, line) in pixels.chunks(images.size.0).enumerate() {
-                    let y0 = top + row as f64 * pixel;
-                    let mut x1 = left;
+                    let y0 = image.y0 + row as f64 * grid.pixel;
+                    let mut x1 = image.x0;
                     for run in line.chunk_by(|&a, &b| quantised(a) == quantised(b)) {
                         let x0 = x1;
-                        x1 += run.len() as f64 * pixel;
+                        x1 += run.len() as f64 * grid.pixel;
                         if quantised(run[0]) == u32::from(level) {
-                            canvas.fill(Rect { x0, y0, x1, y1: y0 + pixel }, RGBColor(grey, grey, grey), 1.0)?;
+                            canvas.fill(Rect { x0, y0, x1, y1: y0 + grid.pixel }, RGBColor(grey, grey, grey), 1.0)?;
                         }
                     }
                 }
             }
         }
-        for (i, lines) in tiles.captions.iter().enumerate() {
-            let (x0, y0) = corner(i);
-            let (x1, y1) = (x0 + pixel * images.size.0 as f64, y0 + pixel * images.size.1 as f64);
-            canvas.frame(Rect { x0, y0, x1, y1 }.grown(f64::from(HAIRLINE) / 2.0), FRAME)?;
-            let top = y0 - GAP - IMAGE_CAPTION.block_height(lines.len());
-            draw_lines(canvas, lines, IMAGE_CAPTION, f64::midpoint(x0, x1), top)?;
+        for (i, lines) in grid.captions.iter().enumerate() {
+            let image = image(i);
+            canvas.frame(image.grown(f64::from(HAIRLINE) / 2.0), FRAME)?;
+            let top = image.y0 - GAP - IMAGE_CAPTION.block_height(lines.len());
+            canvas.text_lines(lines, IMAGE_CAPTION, image.center().0, top)?;
         }
         Ok(())
     }
@@ -95,13 +94,9 @@ mod tests {
         let mut pixels = vec![0; 6];
         (pixels[0], pixels[5]) = (255, 102);
         let images = Images { size: (3, 2), columns: 9, images: vec![("caption".into(), pixels)] };
-        let figure = figure(Panel { title: String::new(), content: Content::Images(images) });
-        let image = laid_out(&figure, |layout| {
-            let Content::Images(images) = &layout.panel.content else { panic!("no images") };
-            let tiles = ImageGrid::new(images, layout.plot.width(), f64::INFINITY);
-            let (x0, y0) = (layout.plot.center().0 - 1.5 * tiles.pixel, layout.plot.y0 + tiles.caption + GAP);
-            Rect { x0, y0, x1: x0 + 3.0 * tiles.pixel, y1: y0 + 2.0 * tiles.pixel }
-        });
+        let figure = figure(panel(Content::Images(images.clone())));
+        let plot = laid_out(&figure).plot;
+        let image = ImageGrid::new(&images, plot.width(), f64::INFINITY).image(0, (3, 2), (plot.x0, plot.y0));
         let found = [(0.1, 0.1), (0.5, 0.1), (0.1, 0.9), (0.9, 0.9)].map(|at| color_at(&figure, image, at));
         assert_eq!(found, [[0; 3], [255; 3], [255; 3], [153; 3]]);
     }
@@ -113,14 +108,8 @@ mod tests {
         }
         let odd = |size, pixels| Images { size, columns: 3, images: vec![("\u{0}\n".repeat(99), vec![7; pixels])] };
         assert!(shown(Content::Images(odd((240, 1), 240))).is_ok());
-        for bad in [
-            odd((0, 5), 0),
-            odd((usize::MAX, 2), 4),
-            odd((3, 3), 8),
-            odd((250, 250), 62_500),
-            images(0, 3),
-            images(128, 20),
-        ] {
+        let misfits = [odd((0, 5), 0), odd((usize::MAX, 2), 4), odd((3, 3), 8), odd((250, 250), 62_500)];
+        for bad in misfits.into_iter().chain([images(0, 3), images(128, 20)]) {
             assert!(shown(Content::Images(bad)).is_err());
         }
         assert!(shown(Content::Images(images(100, 100))).is_err(), "not a dot per pixel");

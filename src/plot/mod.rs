@@ -1,13 +1,14 @@
-//! Figures: curves on axes, heat maps and grids of small images, drawn once and published twice,
-//! as SVG (text turned into paths) and as PNG at 200 dpi. The only user of plotters, behind a
-//! small list of panels; it knows slices of numbers, neither tensors nor files.
+//! Figures: curves on axes, heat maps and grids of small images, drawn once and published twice, as SVG (text turned
+//! into paths) and as PNG at 200 dpi. The only user of plotters; knows slices of numbers, neither tensors nor files.
+//!
+//! From what to how: `figure` and `contour` what a caller describes; `layout` (with `scale`, `legend`, `labels`,
+//! `images`) where it stands; `draw` on a `canvas`, in a `style`; `publish` what becomes of it.
 
 mod canvas;
 mod contour;
 mod draw;
 mod figure;
 mod geometry;
-mod heat_map;
 mod images;
 mod labels;
 mod layout;

@@ -9,15 +9,15 @@ use super::text::{clean, shortened};
 pub enum Scale {
     /// Equal steps for equal differences.
     Linear,
-    /// Equal steps for equal ratios; values that are not positive have no place and are left out.
+    /// Equal steps for equal ratios; values that are not positive are left out.
     Log,
     /// Logarithmic on both sides of zero, linear within ± ten to this power (kept within ±280),
     /// which takes the length of a decade on either side.
     SymLog(i32),
 }
 
-/// Both ends of an axis, in the scale's own coordinate (for `Log`, the exponent of ten; for
-/// `SymLog`, ±1 where the linear part ends and ±1 for each decade from there).
+/// Both ends of an axis, in the scale's own coordinate (for `Log`, the exponent of ten; for `SymLog`, ±1 where the
+/// linear part ends and ±1 for each decade from there).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Range {
     pub(super) lo: f64,
@@ -30,17 +30,21 @@ impl Range {
         (t - self.lo) / (self.hi - self.lo)
     }
 
+    pub(super) fn point(t: f64) -> Self {
+        Self { lo: t, hi: t }
+    }
+
+    /// The first and the last whole number in it.
+    fn whole_numbers(self) -> (i32, i32) {
+        ((self.lo - 1e-9).ceil() as i32, (self.hi + 1e-9).floor() as i32)
+    }
+
     pub(super) fn union(self, other: Self) -> Self {
         Self { lo: self.lo.min(other.lo), hi: self.hi.max(other.hi) }
     }
-
-    pub(super) fn padded(self, share: f64) -> Self {
-        let pad = (self.hi - self.lo) * share;
-        Self { lo: self.lo - pad, hi: self.hi + pad }
-    }
 }
 
-/// Marks along an axis, placed by fraction of its length.
+/// Ticks along an axis, at fractions of its length.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ticks {
     pub(super) major: Vec<(f64, String)>,
@@ -48,7 +52,7 @@ pub(super) struct Ticks {
 }
 
 impl Scale {
-    /// The scale's own coordinate of a value, if it has a place on the axis.
+    /// The scale's own coordinate of a value; `None` where the axis cannot show it.
     pub(super) fn transform(self, v: f64) -> Option<f64> {
         // Beyond 1e300, the differences that layout needs would overflow.
         let t = match self {
@@ -85,64 +89,74 @@ impl Scale {
             Self::Log => Some(0.5),
             Self::SymLog(_) => Some(1.0),
         };
-        half.map_or_else(|| data.padded(padding), |h| Range { lo: middle - h, hi: middle + h })
+        let pad = span * padding;
+        half.map_or(Range { lo: data.lo - pad, hi: data.hi + pad }, |h| Range { lo: middle - h, hi: middle + h })
     }
 
     /// Ticks with at most `most` labels (a few more where the scale has no coarser choice).
-    pub(super) fn ticks(self, range: Range, most: usize) -> Ticks {
+    fn ticks(self, range: Range, most: usize) -> Ticks {
         match self {
             Self::Linear => linear_ticks(range, range, |v| v, most),
             Self::Log => log_ticks(range, most),
             Self::SymLog(linear) => symlog_ticks(clamped_exponent(linear), range, most),
         }
     }
+
+    /// The densest ticks whose labels keep clear of each other on an axis of this length; `extent` gives what a label
+    /// takes along the axis.
+    pub(super) fn fitting_ticks(self, range: Range, length: f64, most: usize, extent: impl Fn(&str) -> f64) -> Ticks {
+        let fits = |ticks: &Ticks| {
+            let labels = ticks.major.iter().map(|(at, label)| (at * length, extent(label) / 2.0));
+            labels.collect::<Vec<_>>().windows(2).all(|w| w[1].0 - w[0].0 >= w[0].1 + w[1].1)
+        };
+        let mut choices = (2..=most).rev().map(|most| self.ticks(range, most));
+        choices.find(fits).unwrap_or_else(|| self.ticks(range, 1))
+    }
 }
 
 /// The exponent of ten where a `SymLog` axis becomes linear; nearer to the ends of the
 /// floating-point range there would be nothing to subdivide.
-pub(super) fn clamped_exponent(linear: i32) -> i32 {
+fn clamped_exponent(linear: i32) -> i32 {
     linear.clamp(-280, 280)
 }
 
 /// The smallest `m * 10^e` with m in {1, 2, 5} that is not below `raw`.
-pub(super) fn nice_step(raw: f64) -> (i64, i32) {
+fn nice_step(raw: f64) -> (i64, i32) {
     let e = raw.log10().floor() as i32;
     let mantissa = scaled(1, -e) * raw;
-    for m in [1, 2, 5] {
-        if mantissa <= m as f64 * (1.0 + 1e-9) {
-            return (m, e);
-        }
-    }
-    (1, e + 1)
+    let fits = |m: &i64| mantissa <= *m as f64 * (1.0 + 1e-9);
+    [1, 2, 5].into_iter().find(fits).map_or((1, e + 1), |m| (m, e))
 }
 
 /// `n * 10^e`, exactly rounded where both factors are exact.
-pub(super) fn scaled(n: i64, e: i32) -> f64 {
+fn scaled(n: i64, e: i32) -> f64 {
     let n = n as f64;
     if e < 0 { n / 10_f64.powi(-e) } else { n * 10_f64.powi(e) }
 }
 
-/// Ticks at equal differences over `values`, placed within `range` through `place`.
-pub(super) fn linear_ticks(values: Range, range: Range, place: impl Fn(f64) -> f64, most: usize) -> Ticks {
+/// Ticks at equal differences over `values`, at the fractions of `range` that the scale gives them.
+fn linear_ticks(values: Range, range: Range, transform: impl Fn(f64) -> f64, most: usize) -> Ticks {
     let (m, e) = nice_step((values.hi - values.lo) / most.max(1) as f64);
     let step = scaled(m, e);
     let first = (values.lo / step - 1e-9).ceil() as i64;
     let last = (values.hi / step + 1e-9).floor() as i64;
     let counts: Vec<i64> = (first..=last).map(|k| k * m).collect();
-    let labels = decimal_labels(&counts, e);
-    let major = counts.iter().zip(labels);
-    Ticks { major: major.map(|(&n, label)| (range.fraction(place(scaled(n, e))), label)).collect(), minor: Vec::new() }
+    let major = counts.iter().zip(decimal_labels(&counts, e));
+    let major = major.map(|(&n, label)| (range.fraction(transform(scaled(n, e))), label));
+    Ticks { major: major.collect(), minor: Vec::new() }
 }
 
 /// Decades where there are enough of them, otherwise 1-2-5 positions in plain numbers, otherwise
 /// (less than about half a decade) equal differences.
-pub(super) fn log_ticks(range: Range, most: usize) -> Ticks {
-    let first = (range.lo - 1e-9).ceil() as i32;
-    let last = (range.hi + 1e-9).floor() as i32;
+fn log_ticks(range: Range, most: usize) -> Ticks {
+    let at = |&digit: &Digit| range.fraction(exponent(digit));
+    let (first, last) = range.whole_numbers();
     if last - first >= 2 {
-        return decade_ticks(range, first, last, most);
+        let strides = [1, 2, 3, 5, 10, 20, 50, 100];
+        let within = || digits_within(range, &[2, 3, 4, 5, 6, 7, 8, 9]).iter().map(at).collect();
+        return decade_ticks(range, most, &strides, |e, stride| e.rem_euclid(stride) == 0, power_of_ten, within);
     }
-    let dense = digit_positions(range, &[1, 2, 5]);
+    let dense = digits_within(range, &[1, 2, 5]);
     if dense.len() < 3 {
         let values = Range { lo: 10_f64.powf(range.lo), hi: 10_f64.powf(range.hi) };
         // Beyond the floating-point range there is nothing to subdivide.
@@ -150,15 +164,12 @@ pub(super) fn log_ticks(range: Range, most: usize) -> Ticks {
             return linear_ticks(values, range, f64::log10, most);
         }
     }
-    let choices = [dense, digit_positions(range, &[1, 3])];
+    let choices = [dense, digits_within(range, &[1, 3])];
     let fitting = choices.into_iter().find(|c| c.len() <= most);
-    let chosen = fitting.unwrap_or_else(|| digit_positions(range, &[1]));
+    let chosen = fitting.unwrap_or_else(|| digits_within(range, &[1]));
     let plain = chosen.iter().all(|&(_, e)| (-4..=5).contains(&e));
-    let label = |&(digit, e): &(i64, i32)| {
-        if plain { fixed(digit, e) } else { format!("{digit}×{}", power_of_ten(e)) }
-    };
-    let at = |&(digit, e): &(i64, i32)| range.fraction((digit as f64).log10() + f64::from(e));
-    let rest = digit_positions(range, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let label = |&(digit, e): &Digit| if plain { fixed(digit, e) } else { format!("{digit}×{}", power_of_ten(e)) };
+    let rest = digits_within(range, &DIGITS);
     Ticks {
         major: chosen.iter().map(|c| (at(c), label(c))).collect(),
         minor: rest.iter().filter(|p| !chosen.contains(p)).map(at).collect(),
@@ -167,91 +178,86 @@ pub(super) fn log_ticks(range: Range, most: usize) -> Ticks {
 
 /// Zero and decades on both sides of it, or what another scale has where the axis shows little more
 /// than a logarithmic or the linear part.
-pub(super) fn symlog_ticks(linear: i32, range: Range, most: usize) -> Ticks {
-    let exponents =
-        |near: f64, far: f64| Range { lo: near - 1.0 + f64::from(linear), hi: far - 1.0 + f64::from(linear) };
+fn symlog_ticks(linear: i32, range: Range, most: usize) -> Ticks {
+    let exponent = |t: f64| t - 1.0 + f64::from(linear);
     if range.lo >= 1.0 {
-        return log_ticks(exponents(range.lo, range.hi), most);
+        return log_ticks(Range { lo: exponent(range.lo), hi: exponent(range.hi) }, most);
     }
     if range.hi <= -1.0 {
-        let Ticks { major, minor } = log_ticks(exponents(-range.hi, -range.lo), most);
+        let mirrored = Range { lo: exponent(-range.hi), hi: exponent(-range.lo) };
+        let Ticks { major, minor } = log_ticks(mirrored, most);
         let major = major.into_iter().rev().map(|(at, label)| (1.0 - at, format!("−{label}")));
         return Ticks { major: major.collect(), minor: minor.into_iter().rev().map(|at| 1.0 - at).collect() };
     }
     let scale = Scale::SymLog(linear);
-    let (first, last) = ((range.lo - 1e-9).ceil() as i32, (range.hi + 1e-9).floor() as i32);
+    let (first, last) = range.whole_numbers();
     if last - first < 2 {
-        let value = |t: f64| {
-            let size = if t.abs() < 1.0 {
-                t.abs() * scaled(1, linear)
-            } else {
-                10_f64.powf(t.abs() - 1.0 + f64::from(linear))
-            };
-            size.copysign(t)
-        };
-        let values = Range { lo: value(range.lo), hi: value(range.hi) };
+        let size = |t: f64| if t < 1.0 { t * scaled(1, linear) } else { 10_f64.powf(exponent(t)) };
+        let values = Range { lo: size(range.lo.abs()).copysign(range.lo), hi: size(range.hi.abs()).copysign(range.hi) };
         return linear_ticks(values, range, |v| scale.transform(v).unwrap_or(f64::NAN), most);
     }
     // Positions are whole numbers: zero, and n for the n-th power of ten from the linear part on.
-    let exponent = |n: i32| linear + n.abs() - 1;
+    let power = |n: i32| linear + n.abs() - 1;
     // The labels nearest to zero keep the distance of the others.
-    let shown = |n: i32, stride: i32| n == 0 || n.abs() >= stride && exponent(n).rem_euclid(stride) == 0;
-    let fits = |stride: &i32| (first..=last).filter(|&n| shown(n, *stride)).count() <= most;
-    let stride = [1, 2, 3, 4, 5, 10, 20, 50, 100].into_iter().find(fits).unwrap_or(200);
+    let labelled = |n: i32, stride: i32| n == 0 || n.abs() >= stride && power(n).rem_euclid(stride) == 0;
     let label = |n: i32| match n {
         0 => "0".to_owned(),
-        n => format!("{}{}", if n < 0 { "−" } else { "" }, power_of_ten(exponent(n))),
+        n => format!("{}{}", if n < 0 { "−" } else { "" }, power_of_ten(power(n))),
     };
-    let (major, between): (Vec<i32>, Vec<i32>) = (first..=last).partition(|&n| shown(n, stride));
-    let minor = if stride == 1 && last - first <= 10 {
-        let longest = first.abs().max(last.abs());
+    let within = || {
         let tenth = f64::from(linear - 1);
-        let sizes =
-            digit_positions(Range { lo: tenth, hi: tenth + f64::from(longest + 1) }, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let longest = f64::from(first.abs().max(last.abs()) + 1);
+        let sizes = digits_within(Range { lo: tenth, hi: tenth + longest }, &DIGITS);
         let sizes = sizes.into_iter().filter(|&(digit, e)| digit > 1 || e < linear);
         let values = sizes.flat_map(|(digit, e)| [-1, 1].map(|sign| scaled(sign * digit, e)));
-        let places = values.filter_map(|v| scale.transform(v)).filter(|t| (range.lo..=range.hi).contains(t));
-        places.map(|t| range.fraction(t)).collect()
-    } else if last - first <= 40 {
-        between.into_iter().map(|n| range.fraction(f64::from(n))).collect()
-    } else {
-        Vec::new()
+        let shown = values.filter_map(|v| scale.transform(v)).filter(|t| (range.lo..=range.hi).contains(t));
+        shown.map(|t| range.fraction(t)).collect()
     };
-    Ticks { major: major.into_iter().map(|n| (range.fraction(f64::from(n)), label(n))).collect(), minor }
+    decade_ticks(range, most, &[1, 2, 3, 4, 5, 10, 20, 50, 100], labelled, label, within)
 }
 
-pub(super) fn decade_ticks(range: Range, first: i32, last: i32, most: usize) -> Ticks {
-    let multiples = |stride: i32| (first..=last).filter(move |e| e.rem_euclid(stride) == 0);
-    let strides = [1, 2, 3, 5, 10, 20, 50, 100];
-    let fitting = strides.into_iter().find(|&s| multiples(s).count() <= most);
-    let stride = fitting.unwrap_or(200);
-    let at = |digit: i64, e: i32| range.fraction((digit as f64).log10() + f64::from(e));
-    let minor = if stride == 1 && last - first <= 10 {
-        let digits = digit_positions(range, &[2, 3, 4, 5, 6, 7, 8, 9]);
-        digits.into_iter().map(|(digit, e)| at(digit, e)).collect()
-    } else if last - first <= 40 {
-        let between = (first..=last).filter(|e| e.rem_euclid(stride) != 0);
-        between.map(|e| at(1, e)).collect()
-    } else {
-        Vec::new()
+/// Ticks at whole numbers: labels on those that are `labelled(n, stride)`, with the first stride that leaves few
+/// enough of them. Between them are the other whole numbers, or, between a few decades in a row, the ticks `within`.
+fn decade_ticks(
+    range: Range,
+    most: usize,
+    strides: &[i32],
+    labelled: impl Fn(i32, i32) -> bool,
+    label: impl Fn(i32) -> String,
+    within: impl Fn() -> Vec<f64>,
+) -> Ticks {
+    let (first, last) = range.whole_numbers();
+    let fits = |&stride: &i32| (first..=last).filter(|&n| labelled(n, stride)).count() <= most;
+    let stride = strides.iter().copied().find(fits).unwrap_or(200);
+    let (major, between): (Vec<i32>, Vec<i32>) = (first..=last).partition(|&n| labelled(n, stride));
+    let at = |n: i32| range.fraction(f64::from(n));
+    let minor = match last - first {
+        ..=10 if stride == 1 => within(),
+        ..=40 => between.into_iter().map(at).collect(),
+        _ => Vec::new(),
     };
-    Ticks { major: multiples(stride).map(|e| (at(1, e), power_of_ten(e))).collect(), minor }
+    Ticks { major: major.into_iter().map(|n| (at(n), label(n))).collect(), minor }
+}
+
+/// `digit * 10^e`.
+type Digit = (i64, i32);
+
+const DIGITS: [i64; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+fn exponent((digit, e): Digit) -> f64 {
+    (digit as f64).log10() + f64::from(e)
 }
 
 /// All `digit * 10^e` within a range of exponents, in order.
-pub(super) fn digit_positions(range: Range, digits: &[i64]) -> Vec<(i64, i32)> {
+fn digits_within(range: Range, digits: &[i64]) -> Vec<Digit> {
     let (first, last) = (range.lo.floor() as i32, range.hi.ceil() as i32);
     let all = (first..=last).flat_map(|e| digits.iter().map(move |&d| (d, e)));
-    all.filter(|&(d, e)| {
-        let t = (d as f64).log10() + f64::from(e);
-        range.lo - 1e-9 <= t && t <= range.hi + 1e-9
-    })
-    .collect()
+    all.filter(|&digit| (range.lo - 1e-9..=range.hi + 1e-9).contains(&exponent(digit))).collect()
 }
 
 /// Labels of `n * 10^e` for each n, with as many decimals as the step needs; a power of ten is
 /// split off only where plain digits would be long.
-pub(super) fn decimal_labels(counts: &[i64], e: i32) -> Vec<String> {
+fn decimal_labels(counts: &[i64], e: i32) -> Vec<String> {
     let largest = counts.iter().map(|n| n.unsigned_abs()).max().unwrap_or(0);
     let top = e + largest.checked_ilog10().unwrap_or(0) as i32;
     if (-3..7).contains(&top) && e >= -9 {
@@ -265,7 +271,7 @@ pub(super) fn decimal_labels(counts: &[i64], e: i32) -> Vec<String> {
 }
 
 /// `n * 10^e` in plain digits: real minus sign, commas from 10,000 on.
-pub(super) fn fixed(n: i64, e: i32) -> String {
+fn fixed(n: i64, e: i32) -> String {
     let digits = n.unsigned_abs().to_string();
     let decimals = e.min(0).unsigned_abs() as usize;
     let zeros = if n == 0 { 0 } else { e.max(0) as usize };
@@ -277,19 +283,16 @@ pub(super) fn fixed(n: i64, e: i32) -> String {
     format!("{sign}{whole}{point}{fraction}")
 }
 
+/// With a comma before every three digits.
 pub(super) fn grouped(whole: &str) -> String {
-    let mut out = String::new();
-    for (i, digit) in whole.chars().enumerate() {
-        let left = whole.len() - i;
-        if i > 0 && left.is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    let with_comma = |(i, digit): (usize, char)| {
+        let comma = i > 0 && (whole.len() - i).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    whole.chars().enumerate().flat_map(with_comma).collect()
 }
 
-pub(super) fn power_of_ten(e: i32) -> String {
+fn power_of_ten(e: i32) -> String {
     let raised = e.to_string();
     let raised = raised.chars().map(|c| match c.to_digit(10) {
         Some(d) => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][d as usize],
@@ -298,32 +301,14 @@ pub(super) fn power_of_ten(e: i32) -> String {
     "10".chars().chain(raised).collect()
 }
 
-/// A label for each cell of a row, or for every second, third, ... where they would be too close;
-/// `room` gives the width of a label from the distance between two.
-pub(super) fn named_ticks(names: &[String], length: f64, room: impl Fn(f64) -> f64) -> Ticks {
+/// A label for each category, or for every second, third, ... where they would be too close; `max_width` gives that of
+/// a label from the distance between two.
+pub(super) fn category_ticks(names: &[String], length: f64, max_width: impl Fn(f64) -> f64) -> Ticks {
     let count = names.len() as f64;
     let stride = (2.0 * TICK_LABEL.size * count / length).ceil().max(1.0) as usize;
-    let room = room(length / count * stride as f64);
-    let tick = |(i, name): (usize, &String)| ((i as f64 + 0.5) / count, shortened(&clean(name), TICK_LABEL, room));
+    let max_width = max_width(length / count * stride as f64);
+    let tick = |(i, name): (usize, &String)| ((i as f64 + 0.5) / count, shortened(&clean(name), TICK_LABEL, max_width));
     Ticks { major: names.iter().enumerate().step_by(stride).map(tick).collect(), minor: Vec::new() }
-}
-
-/// The densest ticks whose labels keep clear of each other on an axis of this length;
-/// `extent` gives the room that a label takes along the axis.
-pub(super) fn fitting_ticks(
-    scale: Scale,
-    range: Range,
-    length: f64,
-    densest: usize,
-    extent: impl Fn(&str) -> f64,
-) -> Ticks {
-    let fits = |ticks: &Ticks| {
-        let room: Vec<(f64, f64)> = ticks.major.iter().map(|(at, label)| (at * length, extent(label) / 2.0)).collect();
-        room.windows(2).all(|w| w[1].0 - w[0].0 >= w[0].1 + w[1].1)
-    };
-    let choices = (2..=densest).rev().map(|most| scale.ticks(range, most));
-    let mut fitting = choices.filter(fits);
-    fitting.next().unwrap_or_else(|| scale.ticks(range, 1))
 }
 
 #[cfg(test)]
@@ -347,17 +332,6 @@ mod tests {
         assert_eq!(all(0.0, 2.1e30, 3), ["0", "1×10³⁰", "2×10³⁰"]);
         assert_eq!(all(0.0, 1.1e-300, 3), ["0", "0.5×10⁻³⁰⁰", "1.0×10⁻³⁰⁰"]);
         assert_eq!(all(0.0, 0.0021, 3), ["0.000", "0.001", "0.002"]);
-    }
-
-    #[test]
-    fn linear_ticks_stand_where_their_labels_say() {
-        let range = Range { lo: -0.31, hi: 0.77 };
-        let ticks = Scale::Linear.ticks(range, 8);
-        assert!(ticks.major.len() >= 3);
-        for (at, label) in ticks.major {
-            let value: f64 = label.replace('−', "-").parse().unwrap();
-            assert!((range.fraction(value) - at).abs() < 1e-12, "{label}");
-        }
     }
 
     #[test]
@@ -412,25 +386,28 @@ mod tests {
         assert_eq!(all(-2, 0.5, 1.4, 4), ["0.01", "0.02"]);
     }
 
+    /// The number that a label says.
+    fn value(label: &str) -> f64 {
+        let digit = |c| "⁰¹²³⁴⁵⁶⁷⁸⁹⁻−".chars().position(|s| s == c).map_or(c, |i| char::from(b"0123456789--"[i]));
+        // A power's exponent starts with the first raised character.
+        let raised = label.find(|c| digit(c) != c && c != '−').unwrap_or(label.len());
+        let [base, exponent] = [&label[..raised], &label[raised..]].map(|t| t.chars().map(digit).collect::<String>());
+        let base = base.parse::<f64>().unwrap();
+        if exponent.is_empty() { base } else { base.signum() * 10_f64.powi(exponent.parse().unwrap()) }
+    }
+
     #[test]
-    fn symlog_ticks_stand_where_their_labels_say() {
-        for (lo, hi) in [(-3.3, 2.6), (-19.0, 4.5), (1.5, 1.9), (-1.9, -1.5), (0.4, 1.3), (-0.2, 0.1), (-8.0, -0.5)] {
-            let (scale, range) = (Scale::SymLog(-2), Range { lo, hi });
+    fn ticks_stand_where_their_labels_say() {
+        let symlog = [(-3.3, 2.6), (-19.0, 4.5), (1.5, 1.9), (-1.9, -1.5), (0.4, 1.3), (-0.2, 0.1), (-8.0, -0.5)];
+        let symlog = symlog.map(|(lo, hi)| (Scale::SymLog(-2), Range { lo, hi }));
+        for (scale, range) in [(Scale::Linear, Range { lo: -0.31, hi: 0.77 })].into_iter().chain(symlog) {
             let Ticks { major, minor } = scale.ticks(range, 8);
-            assert!(major.len() >= 3, "{lo} {hi} {major:?}");
+            assert!(major.len() >= 3, "{range:?} {major:?}");
             assert!(major.windows(2).all(|w| w[0].0 < w[1].0));
             assert!(minor.iter().chain(major.iter().map(|(at, _)| at)).all(|at| (-1e-9..=1.0 + 1e-9).contains(at)));
             for (at, label) in major {
-                let digit =
-                    |c| "⁰¹²³⁴⁵⁶⁷⁸⁹⁻−".chars().position(|s| s == c).map_or(c, |i| char::from(b"0123456789--"[i]));
-                // A power's exponent starts with the first raised character.
-                let raised = label.find(|c| digit(c) != c && c != '−').unwrap_or(label.len());
-                let [base, exponent] =
-                    [&label[..raised], &label[raised..]].map(|t| t.chars().map(digit).collect::<String>());
-                let value = base.parse::<f64>().unwrap();
-                let value =
-                    if exponent.is_empty() { value } else { value.signum() * 10_f64.powi(exponent.parse().unwrap()) };
-                assert!((range.fraction(scale.transform(value).unwrap()) - at).abs() < 1e-9, "{label}");
+                let said = range.fraction(scale.transform(value(&label)).unwrap());
+                assert!((said - at).abs() < if scale == Scale::Linear { 1e-12 } else { 1e-9 }, "{label}");
             }
         }
         // Nine in the linear part, eight in a decade.
@@ -445,39 +422,31 @@ mod tests {
             let turned = points.iter().map(|&(x, y)| (y, x)).collect();
             let axis = || Axis::symlog("v", -8);
             let count = points.len();
-            let figure = figure(Panel::plot(
-                "",
-                axis(),
-                axis(),
-                vec![Series::new("", Color::Ink, points), Series::new("", Color::Ink, turned)],
-            ));
-            laid_out(&figure, |layout| {
-                assert_eq!(first_runs(layout).concat().len(), count);
-                assert!(first_runs(layout).concat().iter().all(|&p| layout.plot.contains(p)));
-                for ticks in [&layout.x.ticks, &layout.y[0].ticks] {
-                    assert!(ticks.major.len() >= 3, "{:?}", ticks.major);
-                }
-                clear_of_each_other(layout);
-            });
+            let series = [points, turned].map(|points| Series::new("", Color::Ink, points));
+            let figure = figure(Panel::plot("", axis(), axis(), series.to_vec()));
+            let panel = laid_out(&figure);
+            let shown = first_runs(&panel).concat();
+            assert!(shown.len() == count && shown.iter().all(|&p| panel.plot.contains(p)));
+            assert!(panel.y[0].ticks.major.len() >= 3, "{:?}", panel.y[0].ticks.major);
+            assert_clear_of_each_other(&panel);
         }
     }
 
-    fn clear_of_each_other(layout: &PanelLayout) {
+    fn assert_clear_of_each_other(panel: &PanelLayout) {
         let mut end = f64::NEG_INFINITY;
-        for (at, label) in &layout.x.ticks.major {
-            let half = text_width(label, TICK_LABEL) / 2.0;
-            let x = layout.plot.x0 + at * layout.plot.width();
-            assert!(x - half > end && x + half <= layout.cell.x1, "{label}");
+        for (at, label) in &panel.x.ticks.major {
+            let (half, x) = (text_width(label, TICK_LABEL) / 2.0, panel.x_at(*at));
+            assert!(x - half > end && x + half <= panel.cell.x1, "{label}");
             end = x + half;
         }
-        assert!(layout.x.ticks.major.len() >= 3);
+        assert!(panel.x.ticks.major.len() >= 3, "{:?}", panel.x.ticks.major);
     }
 
     #[test]
     fn tick_labels_keep_clear_of_each_other() {
         for hi in [1e-7, 0.3, 7.0, 1e4, 98_765.0, 3e6, 2e9] {
             let figure = figure(linear(line(|x| x, 0.0, hi, 9)));
-            laid_out(&figure, clear_of_each_other);
+            assert_clear_of_each_other(&laid_out(&figure));
         }
     }
 

@@ -3,12 +3,10 @@
 
 use plotters::style::RGBColor;
 
-use super::figure::{Color, Mark};
+use super::figure::Color;
 
-pub(super) const MAX_HEIGHT: f64 = 300.0 * INCH;
-
-// plotters places everything on whole drawing units, so the unit is fine: 12 to a dot of the
-// PNG, which also lets straight lines fall exactly on its dots.
+// plotters places everything on whole drawing units, so the unit is fine: 12 to a dot (a pixel of the PNG), which also
+// lets straight lines fall exactly on dots.
 pub(super) const INCH: f64 = 2400.0;
 pub(super) const PT: f64 = INCH / 72.0;
 pub(super) const PNG_DPI: f64 = 200.0;
@@ -19,10 +17,8 @@ pub(super) const MM: f64 = INCH / 25.4;
 pub(super) const ONE_PANEL: (f64, f64) = (6.4 * INCH, 4.0 * INCH);
 // Beside others a panel is smaller, so that two in a row still fit a page at a readable size.
 pub(super) const GRID_PANEL: (f64, f64) = (4.8 * INCH, 3.6 * INCH);
-pub(super) const HEAT_MAP: f64 = 0.8; // height by width
-pub(super) const IMAGE: f64 = 1.2 * INCH; // most of its longer side
 
-pub(super) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 pub(super) const AXIS: RGBColor = RGBColor(0x44, 0x44, 0x44);
 pub(super) const GRID: RGBColor = RGBColor(0xE4, 0xE4, 0xE4);
 pub(super) const FRAME: RGBColor = RGBColor(0xCC, 0xCC, 0xCC);
@@ -31,7 +27,7 @@ pub(super) const PALE: RGBColor = RGBColor(0xB8, 0xB8, 0xB8); // a zero in a cel
 pub(super) const WHITE: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 
 // Okabe and Ito without black (that is `Ink`) and yellow (too pale on white).
-pub(super) const PALETTE: [RGBColor; 6] = [
+const PALETTE: [RGBColor; 6] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xD5, 0x5E, 0x00),
     RGBColor(0x00, 0x9E, 0x73),
@@ -41,7 +37,7 @@ pub(super) const PALETTE: [RGBColor; 6] = [
 ];
 
 // Of a heat map, low to high (ColorBrewer's Blues, from white).
-pub(super) const SHADES: [RGBColor; 5] = [
+const SHADES: [RGBColor; 5] = [
     WHITE,
     RGBColor(0xC6, 0xDB, 0xEF),
     RGBColor(0x6B, 0xAE, 0xD6),
@@ -70,13 +66,6 @@ pub(super) const STYLE: &str = "rect{shape-rendering:crispEdges}polyline{stroke-
     polyline[stroke-width=\"116\"]{stroke-linecap:round}";
 pub(super) const BAND_ALPHA: f64 = 0.22;
 pub(super) const BAR_ALPHA: f64 = 0.45;
-/// More discs than this are drawn on a coarser grid, to bound the size of the SVG.
-pub(super) const MAX_DISCS: usize = 5000;
-
-pub(super) const GREYS: u8 = 15; // of an image, without white; divides 255
-
-pub(super) const SAMPLE: f64 = 528.0; // length of a legend's line: three dashes, two gaps
-pub(super) const LEGEND_PAD: f64 = 1.4 * MM;
 
 /// A way of writing: size in drawing units, weight, colour.
 #[derive(Clone, Copy)]
@@ -143,36 +132,6 @@ pub(super) fn shade(t: f64) -> RGBColor {
 pub(super) fn ink_on(RGBColor(r, g, b): RGBColor) -> RGBColor {
     let light = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
     if light > 122.0 { INK } else { WHITE }
-}
-
-/// What a mark consists of, for the data and for the legend's sample alike.
-pub(super) enum Part {
-    Stroke(u32),
-    Discs,
-    Area,
-    Crosses,
-    Circles,
-    ThinLine,
-    GrowingDiscs,
-    GrowingCircles,
-    Bars,
-}
-
-impl Mark {
-    pub(super) fn parts(self) -> &'static [Part] {
-        match self {
-            Self::Line => &[Part::Stroke(CURVE)],
-            Self::Dashed => &[Part::Stroke(DASHED_CURVE)],
-            Self::Points => &[Part::Discs],
-            Self::LinePoints => &[Part::Stroke(CURVE), Part::Discs],
-            Self::Band => &[Part::Area],
-            Self::Crosses => &[Part::Crosses],
-            Self::Circles => &[Part::Circles],
-            Self::Path => &[Part::ThinLine, Part::GrowingDiscs],
-            Self::OpenPath => &[Part::ThinLine, Part::GrowingCircles],
-            Self::Bars => &[Part::Bars],
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,38 +1,34 @@
 //! Figures for the tests of every file, and tests of whole figures.
 
-pub(super) use super::geometry::{Point, Rect, touches};
-pub(super) use super::layout::{LegendPosition, PanelLayout};
-pub(super) use super::scale::Range;
-pub(super) use super::style::*;
-pub(super) use super::text::text_width;
 pub(super) use super::*;
+pub(super) use super::{
+    geometry::*, layout::PanelLayout, legend::LegendPosition, scale::Range, style::*, text::text_width,
+};
 pub(super) use anyhow::Result;
 pub(super) use resvg::usvg;
 
-pub(super) const MARKS: [Mark; 10] = [
-    Mark::Line,
-    Mark::Dashed,
-    Mark::Points,
-    Mark::LinePoints,
-    Mark::Band,
-    Mark::Crosses,
-    Mark::Circles,
-    Mark::Path,
-    Mark::OpenPath,
-    Mark::Bars,
-];
+pub(super) const MARKS: [Mark; 10] = {
+    use Mark::*;
+    [Line, Dashed, Points, LinePoints, Band, Crosses, Circles, Path, OpenPath, Bars]
+};
 
 pub(super) fn line(f: impl Fn(f64) -> f64, a: f64, b: f64, n: u32) -> Vec<(f64, f64)> {
     let xs = (0..=n).map(|i| a + (b - a) * f64::from(i) / f64::from(n));
     xs.map(|x| (x, f(x))).collect()
 }
 
-pub(super) fn panel(x: Axis, y: Axis, points: Vec<(f64, f64)>) -> Panel {
-    Panel::plot("", x, y, vec![Series::new("", Color::Cycle(0), points)])
+/// Series on linear axes.
+pub(super) fn plot(series: Vec<Series>) -> Panel {
+    Panel::plot("", Axis::linear("x"), Axis::linear("y"), series)
 }
 
+/// One line on linear axes.
 pub(super) fn linear(points: Vec<(f64, f64)>) -> Panel {
-    panel(Axis::linear("x"), Axis::linear("y"), points)
+    plot(vec![Series::new("", Color::Cycle(0), points)])
+}
+
+pub(super) fn panel(content: Content) -> Panel {
+    Panel { title: String::new(), content }
 }
 
 pub(super) fn figure(panel: Panel) -> Figure {
@@ -47,21 +43,15 @@ pub(super) fn png(figure: &Figure) -> Vec<u8> {
     rasterize(&figure.svg().unwrap()).unwrap()
 }
 
-/// A panel after layout.
-pub(super) fn laid_out<T>(figure: &Figure, look: impl Fn(&PanelLayout) -> T) -> T {
-    look(&figure.layout().1[0])
+/// The first panel after layout.
+pub(super) fn laid_out(figure: &Figure) -> PanelLayout<'_> {
+    figure.layout().1.swap_remove(0)
 }
 
 /// What is drawn of its first series.
-pub(super) fn first_runs(layout: &PanelLayout) -> Vec<Vec<Point>> {
-    let (series, y) = layout.curves().next().unwrap();
-    layout.runs(series, y)
-}
-
-/// A line whose x is the position in `values`, counted from one.
-pub(super) fn by_epoch(label: impl Into<String>, color: Color, values: &[f64]) -> Series {
-    let points = (1_u32..).zip(values).map(|(epoch, &value)| (f64::from(epoch), value));
-    Series::new(label, color, points.collect())
+pub(super) fn first_runs(panel: &PanelLayout) -> Vec<Vec<Point>> {
+    let (series, y) = panel.curves().next().unwrap();
+    panel.runs(series, y)
 }
 
 /// Width, height, RGB bytes and dots per metre.
@@ -78,7 +68,7 @@ pub(super) fn decoded(bytes: &[u8]) -> (u32, u32, Vec<u8>, u32) {
 pub(super) fn labelled(points: Vec<(f64, f64)>) -> Panel {
     let first = Series::new("first", Color::Cycle(0), points.clone());
     let second = Series::new("second", Color::Cycle(1), points).mark(Mark::Dashed);
-    Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![first, second])
+    plot(vec![first, second])
 }
 
 pub(super) fn confusion(n: usize) -> HeatMap {
@@ -103,7 +93,7 @@ pub(super) fn images(count: usize, columns: usize) -> Images {
 }
 
 pub(super) fn shown(content: Content) -> Result<String> {
-    figure(Panel { title: String::new(), content }).svg()
+    figure(panel(content)).svg()
 }
 
 /// The RGB at the middle of a rectangle in drawing units.
@@ -115,7 +105,7 @@ pub(super) fn color_at(figure: &Figure, r: Rect, at: Point) -> [u8; 3] {
 }
 
 #[test]
-pub(super) fn hostile_texts_stay_text() {
+fn hostile_texts_stay_text() {
     let nasty = "</title><script>alert('1')</script> & \"\u{0}\u{7}\u{ffff}\n]]>";
     let mut series = Series::new(nasty, Color::Ink, line(|x| x, 0.0, 1.0, 4));
     series.label.push_str(&"word ".repeat(9000));
@@ -130,22 +120,14 @@ pub(super) fn hostile_texts_stay_text() {
 }
 
 #[test]
-pub(super) fn nothing_is_cut_at_the_edges() {
+fn nothing_is_cut_at_the_edges() {
     let long = "a label long enough to need more room than there is ".repeat(9);
-    let series = |i| {
-        let points = line(|x| x * 1e5, 0.0, 123_456.0, 4);
-        Series::new(format!("{i} {long}"), Color::Cycle(i), points)
-    };
+    let points = || line(|x| x * 1e5, 0.0, 123_456.0, 4);
+    let series = |i| Series::new(format!("{i} {long}"), Color::Cycle(i), points());
     let axis = || Axis::linear(&*long);
-    let content = Content::Plot(Plot {
-        x: axis(),
-        y: axis(),
-        series: (0..30).map(series).collect(),
-        right: Some((axis(), (30..50).map(series).collect())),
-        rules: vec![(0.0, long.clone()), (9e9, long.clone())],
-        contours: None,
-    });
-    let crowded = Panel { title: long.clone(), content };
+    let crowded = Panel::plot(&*long, axis(), axis(), (0..30).map(series).collect())
+        .right(axis(), (30..50).map(series).collect())
+        .rules(vec![(0.0, long.clone()), (9e9, long.clone())]);
     let mut table = confusion(12);
     table.rows.iter_mut().chain(&mut table.columns).for_each(|name| name.push_str(&long));
     (table.x, table.y) = (long.clone(), long.clone());
@@ -165,7 +147,7 @@ pub(super) fn nothing_is_cut_at_the_edges() {
 }
 
 #[test]
-pub(super) fn degenerate_data_are_drawn() {
+fn degenerate_data_are_drawn() {
     let points: Vec<Vec<(f64, f64)>> = vec![
         vec![],
         vec![(f64::NAN, 1.0), (1.0, f64::INFINITY), (f64::NEG_INFINITY, f64::NAN)],
@@ -187,8 +169,7 @@ pub(super) fn degenerate_data_are_drawn() {
             for mark in MARKS {
                 let axis = || Axis { label: "v".into(), scale };
                 let series = Series::new("s", Color::Ink, points.clone()).mark(mark);
-                let figure = figure(Panel::plot("", axis(), axis(), vec![series]));
-                let svg = figure.svg().unwrap();
+                let svg = figure(Panel::plot("", axis(), axis(), vec![series])).svg().unwrap();
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{points:?}");
             }
         }
@@ -196,15 +177,14 @@ pub(super) fn degenerate_data_are_drawn() {
 }
 
 #[test]
-pub(super) fn long_series_make_a_small_svg() {
+fn long_series_make_a_small_svg() {
     let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
     let series = (0..3).map(|s| {
         let values: Vec<f64> = (0..20_000).map(|i| 0.1 + noise(i + s * 99_991)).collect();
-        by_epoch(format!("run {s}"), Color::Cycle(s as usize), &values)
+        Series::over_epochs(format!("run {s}"), Color::Cycle(s as usize), 1, &values)
     });
     let panel = Panel::plot("", Axis::linear("epoch"), Axis::log("loss"), series.collect());
-    let svg = figure(panel).svg().unwrap();
-    assert!(svg.len() < 250_000, "{}", svg.len());
+    assert!(figure(panel).svg().unwrap().len() < 250_000);
 }
 
 /// Bins with edges at whole numbers from zero on.
@@ -212,6 +192,16 @@ pub(super) fn unit_bins(counts: &[f64]) -> Vec<(f64, f64, f64)> {
     (0_u32..).zip(counts).map(|(i, &count)| (f64::from(i), f64::from(i) + 1.0, count)).collect()
 }
 
-pub(super) fn bars(layout: &PanelLayout) -> Vec<Rect> {
-    layout.all_bars().collect()
+#[test]
+fn no_panel_and_too_many_panels_are_errors() {
+    assert!(format!("{:#}", grid(1, vec![]).svg().unwrap_err()).contains("no panel"));
+    assert!(grid(1, vec![linear(vec![]); MAX_PANELS + 1]).svg().is_err());
+}
+
+#[test]
+fn only_plots_have_a_right_axis_rules_and_contours() {
+    let table = || panel(Content::HeatMap(confusion(3)));
+    let contours = Contours { x: vec![1.0], y: vec![1.0], z: vec![1.0], levels: vec![] };
+    let changed = table().rules(vec![(0.0, "r".into())]).right(Axis::linear("y"), vec![]).contours(contours);
+    assert_eq!(figure(changed).svg().unwrap(), figure(table()).svg().unwrap());
 }
