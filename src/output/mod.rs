@@ -263,7 +263,7 @@ fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
         let draw_one = |figure: &Figure| -> Result<()> {
             let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
             let drawing = figure.drawing()?;
-            let sources = sha256(drawing.sources().join("\n").as_bytes());
+            let sources = sha256(drawing.sources().as_bytes());
             let png_path = dir.root().join(&png_name);
             let standing = std::fs::read_to_string(dir.root().join(&svg_name));
             if standing.is_ok_and(|standing| is_of(&standing, &sources)) && png_path.exists() {
