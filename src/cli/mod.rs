@@ -547,13 +547,13 @@ fn dry_run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset
         let mut job = Job::new(study.as_ref(), run_dir, preset);
         job.due(kind, false)?;
         left.add(&job, common.force)?;
-        let spoilt: BTreeSet<&Fingerprint> = job.spoilt.iter().map(|(spoilt, _)| &spoilt.fingerprint).collect();
+        let invalid: BTreeSet<&Fingerprint> = job.invalid.iter().map(|(planned, _)| &planned.fingerprint).collect();
         for planned in &job.planned {
             let done = job.finished.contains_key(&planned.fingerprint);
             let state = match (done, common.force) {
                 (true, true) => "done, would run again",
                 (true, false) => "done",
-                (false, _) if spoilt.contains(&planned.fingerprint) => "due: its record is damaged",
+                (false, _) if invalid.contains(&planned.fingerprint) => "due: its record is damaged",
                 (false, _) => "due",
             };
             text.push_str(&format!("{}  {}  {}  {state}\n", study.folder(), planned.fingerprint, planned.name()));

@@ -9,10 +9,14 @@ use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::data::batches::{DataSpec, Images};
 use crate::data::fetch;
 use crate::error::{Interrupted, Unwritable, one_line, say, usage};
+use crate::store::Stored;
 use crate::store::checkpoint::{EPOCHS, State, Unfit};
-use crate::store::run_dir::{Encoded, Kept, Lock, RunDir, Stored, StudyDir};
+use crate::store::fingerprint::Identity;
+use crate::store::lock::Lock;
+use crate::store::record::{Encoded, Loaded};
+use crate::store::run_dir::{RunDir, StudyDir};
 use crate::store::weights::Tensors;
-use crate::study::{AnyRecord, Context, Fingerprint, Finished, Planned, Progress, Shelf, Study};
+use crate::study::{AnyRecord, CheckpointStore, Context, Fingerprint, Finished, Planned, Progress, Study};
 use anyhow::{Context as _, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -135,7 +139,7 @@ pub struct Job<'a> {
     /// Names of trials that failed, and why.
     pub failures: Vec<(String, String)>,
     /// Trials that are due again because what stands in their place is not theirs, and why.
-    pub spoilt: Vec<(Planned, String)>,
+    pub invalid: Vec<(Planned, String)>,
     /// Trials loaded since last looked at.
     loaded: Vec<Fingerprint>,
     seen: BTreeSet<Fingerprint>,
@@ -154,7 +158,7 @@ impl<'a> Job<'a> {
             reused: 0,
             reused_of: Vec::new(),
             failures: Vec::new(),
-            spoilt: Vec::new(),
+            invalid: Vec::new(),
             loaded: Vec::new(),
             seen: BTreeSet::new(),
             running: 0,
@@ -187,9 +191,10 @@ impl<'a> Job<'a> {
                 if !self.seen.insert(planned.fingerprint.clone()) {
                     continue;
                 }
-                let stored = if force { Stored::Nothing } else { self.dir.load(self.study, planned, device_kind)? };
-                match stored {
-                    Stored::Record(record, backend) => {
+                let identity = identity(self.study, &planned.trial, device_kind);
+                let load = || self.dir.load(&identity, |record| self.study.decode(record));
+                match if force { Stored::Nothing } else { load()? } {
+                    Stored::Valid(Loaded { record, backend }) => {
                         if let Some(backend) = backend {
                             match self.reused_of.iter_mut().find(|(of, _)| *of == backend) {
                                 Some((_, count)) => *count += 1,
@@ -202,7 +207,7 @@ impl<'a> Job<'a> {
                         loaded = true;
                         continue;
                     }
-                    Stored::Spoilt(why) => self.spoilt.push((planned.clone(), why)),
+                    Stored::Invalid(why) => self.invalid.push((planned.clone(), why)),
                     Stored::Nothing => {}
                 }
                 due.push(planned.clone());
@@ -212,6 +217,18 @@ impl<'a> Job<'a> {
                 return Ok(due);
             }
         }
+    }
+}
+
+/// All that the fingerprint covers of a study's trial, given as JSON, on a kind of device.
+#[must_use]
+pub fn identity(study: &dyn Study, trial: &Value, device_kind: &str) -> Identity {
+    Identity {
+        experiment: study.experiment().to_owned(),
+        version: study.version(),
+        device: device_kind.to_owned(),
+        data: study.data().map(|spec| spec.identity()),
+        trial: trial.clone(),
     }
 }
 
@@ -328,7 +345,7 @@ pub const TRIAL_THREAD: &str = "hw1 trial";
 /// Puts a job's due trials into the queue, after setting aside what is in their way.
 fn enqueue(index: usize, job: &mut Job, queue: &Queue, display: &Display, options: &Options) -> Result<()> {
     let due = job.due(options.choice.kind(), options.force)?;
-    for (planned, why) in job.spoilt.drain(..) {
+    for (planned, why) in job.invalid.drain(..) {
         let names = job.dir.set_aside(&planned.fingerprint)?.join(" and ");
         display.warn(&format!("{why}; set aside as {names}, {} runs again", planned.name()));
     }
@@ -515,16 +532,16 @@ impl Worker<'_> {
         let end = match self.attempt(job, planned, progress) {
             // Not what this training can go on from: of an older hw1, say.
             Err(error) if error.is::<Unfit>() => {
-                let shelf = self.shelf(job, planned);
-                shelf.set_aside(&one_line(&error)).and_then(|()| self.attempt(job, planned, progress))
+                let checkpoint = self.checkpoint(job, planned);
+                checkpoint.set_aside(&one_line(&error)).and_then(|()| self.attempt(job, planned, progress))
             }
             end => end,
         };
         end.unwrap_or_else(End::CannotWrite)
     }
 
-    fn shelf<'b>(&'b self, job: usize, planned: &'b Planned) -> TrialShelf<'b> {
-        TrialShelf { worker: self, dir: &self.shared[job].dir, planned, origin: origin(planned, self.backend) }
+    fn checkpoint<'b>(&'b self, job: usize, planned: &'b Planned) -> CheckpointFile<'b> {
+        CheckpointFile { worker: self, dir: &self.shared[job].dir, planned, origin: origin(planned, self.backend) }
     }
 
     /// # Errors
@@ -533,20 +550,21 @@ impl Worker<'_> {
         let Shared { study, dir, images } = &self.shared[job];
         let begin = Instant::now();
         let read_weights = |fingerprint: &Fingerprint| dir.read_weights(fingerprint);
-        let shelf = self.shelf(job, planned);
+        let checkpoint = self.checkpoint(job, planned);
         let result = catch_unwind(AssertUnwindSafe(|| {
             // Shares the memory; tensors may be sent to a thread, not used by two at once.
             let images = images.as_ref().map(|images| lock_images(images).on(self.options.device));
             let mut cx = Context::new(self.options.device, progress, &self.signals.stop, &read_weights, images)
-                .with_checkpoints(&shelf, self.options.checkpoint_every);
+                .with_checkpoints(&checkpoint, self.options.checkpoint_every);
             match study.run(planned, &mut cx) {
                 Ok(record) => {
-                    let encoded = Encoded::new(*study, planned, self.kind, self.backend, &record, &cx.into_weights())?;
+                    let identity = identity(*study, &planned.trial, self.kind);
+                    let encoded = Encoded::new(identity, self.backend, study.encode(&record)?, &cx.into_weights())?;
                     Ok((record, encoded))
                 }
                 Err(error) => {
                     if error.is::<Interrupted>() {
-                        cx.put_checkpoint()?;
+                        cx.save_checkpoint()?;
                     }
                     Err(error)
                 }
@@ -596,14 +614,14 @@ fn origin(planned: &Planned, backend: &Backend) -> String {
 }
 
 /// A running trial's checkpoint in the run directory.
-struct TrialShelf<'a> {
+struct CheckpointFile<'a> {
     worker: &'a Worker<'a>,
     dir: &'a StudyDir,
     planned: &'a Planned,
     origin: String,
 }
 
-impl TrialShelf<'_> {
+impl CheckpointFile<'_> {
     /// Gives the checkpoint another name, and says so.
     fn set_aside(&self, why: &str) -> Result<()> {
         let names = self.dir.set_checkpoint_aside(&self.planned.fingerprint)?.join(" and ");
@@ -614,12 +632,12 @@ impl TrialShelf<'_> {
     }
 }
 
-impl Shelf for TrialShelf<'_> {
-    fn take(&self) -> Result<Option<(State, Tensors)>> {
+impl CheckpointStore for CheckpointFile<'_> {
+    fn load(&self) -> Result<Option<(State, Tensors)>> {
         match self.dir.read_checkpoint(&self.planned.fingerprint, &self.origin)? {
-            Kept::Nothing => Ok(None),
-            Kept::Spoilt(why) => self.set_aside(&why).map(|()| None),
-            Kept::State(state, weights) => {
+            Stored::Nothing => Ok(None),
+            Stored::Invalid(why) => self.set_aside(&why).map(|()| None),
+            Stored::Valid((state, weights)) => {
                 let event = json!({ "event": "resumed", "epoch": state.counters.get(EPOCHS) });
                 self.worker.log(self.dir, self.planned, event)?;
                 Ok(Some((state, weights)))
@@ -627,7 +645,7 @@ impl Shelf for TrialShelf<'_> {
         }
     }
 
-    fn put(&self, state: &State, weights: &Tensors) -> Result<()> {
+    fn save(&self, state: &State, weights: &Tensors) -> Result<()> {
         self.dir.write_checkpoint(&self.planned.fingerprint, &self.origin, state, weights)
     }
 }

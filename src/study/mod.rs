@@ -14,7 +14,7 @@ pub mod seeds;
 pub mod settings;
 
 pub use crate::store::fingerprint::Fingerprint;
-pub use context::{Context, Progress, SavedWeights, Shelf, WeightsReader};
+pub use context::{CheckpointStore, Context, Progress, SavedWeights, WeightsReader};
 pub use erased::{AnyRecord, Finished, Planned, Study};
 #[cfg(test)]
 pub(crate) use experiment::RAISED;

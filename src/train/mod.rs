@@ -5,7 +5,7 @@
 use crate::backend::cpu::adam;
 use crate::data::batches::{Samples, order};
 use crate::objective::{Accuracy, BatchSums, CrossEntropy, Objective, in_kernels, numbers};
-use crate::store::checkpoint::{EPOCHS, Keeper, Series, State};
+use crate::store::checkpoint::{Checkpointer, EPOCHS, Series, State};
 use crate::store::weights::NamedTensor;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -321,7 +321,7 @@ pub fn train(
     optimizer: &mut Optimizer,
     epochs: u64,
     convergence: Convergence,
-    keeper: &mut impl Keeper,
+    keeper: &mut impl Checkpointer,
     mut observe: impl FnMut(&mut Epoch) -> Result<ControlFlow<()>>,
 ) -> Result<Trained> {
     let mut training = Trained { train_loss: Vec::new(), measured: Series::new(), ending: Ending::LastEpoch };
@@ -430,7 +430,7 @@ pub struct Testing<'a> {
 /// # Errors
 /// Those of `keeper` and of `after_epoch`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not
 /// this training's.
-pub fn train_classifier<K: Keeper>(
+pub fn train_classifier<K: Checkpointer>(
     objective: &CrossEntropy,
     optimizer: &mut Optimizer,
     batches: &MiniBatches,
@@ -574,7 +574,7 @@ mod tests {
         after: u64,
     }
 
-    impl Keeper for Stopper {
+    impl Checkpointer for Stopper {
         fn resume(&mut self) -> Result<Option<State>> {
             Ok(self.kept.take())
         }
