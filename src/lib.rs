@@ -42,7 +42,7 @@ use std::process::ExitCode;
 #[must_use]
 pub unsafe fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        // A trial's panic becomes its failure; see runner.rs.
+        // A trial's panic becomes its failure: runner/workers.rs.
         if std::thread::current().name() != Some(runner::TRIAL_THREAD) {
             error::say(&format!("hw1: internal error, please report it: {panic}"));
         }

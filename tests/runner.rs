@@ -154,9 +154,9 @@ impl Experiment for Toy {
     }
 }
 
-fn options(jobs: usize) -> Options {
+fn options(workers: usize) -> Options {
     Options {
-        jobs,
+        workers,
         force: false,
         choice: DeviceChoice::Cpu,
         device: Device::Cpu,

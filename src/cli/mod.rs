@@ -627,7 +627,7 @@ impl TimeLeft {
 fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<()> {
     let signals = Signals::install()?;
     let options = Options {
-        jobs: workers(common),
+        workers: workers(common),
         force: common.force,
         choice: common.device,
         device: common.device.open()?,
@@ -641,7 +641,7 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &s
         data_dir: common.data_dir.clone(),
         checkpoint_every: runner::checkpoint_interval()?,
     };
-    let provenance = Provenance::now(options.choice, options.jobs, preset);
+    let provenance = Provenance::now(options.choice, options.workers, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
     let ran = runner::lock(run_dir, &signals, &options).and_then(|lock| {
         runner::run(&mut jobs, &signals, &options)?;
@@ -659,7 +659,7 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &s
         ran => ran?,
     };
     let mut failures = Vec::new();
-    for (index, (job, written)) in output::write_all(&jobs, &provenance, options.jobs).into_iter().enumerate() {
+    for (index, (job, written)) in output::write_all(&jobs, &provenance, options.workers).into_iter().enumerate() {
         match written {
             Ok((_, metrics)) if common.json => print(&format!("{metrics}\n"))?,
             Ok((report, _)) => {
