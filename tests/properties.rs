@@ -8,7 +8,7 @@ use hw1::data::functions::Target;
 use hw1::data::mnist::{IdxFile, Items, parse};
 use hw1::experiments::simulate::Simulate;
 use hw1::runner::identity;
-use hw1::store::run_dir::RunDir;
+use hw1::store::RunDir;
 use hw1::store::{Stored, checkpoint, weights};
 use hw1::study::settings::Layers;
 use hw1::study::{Finished, Planned, Study};

@@ -6,11 +6,13 @@ use crate::backend::device::DeviceChoice;
 use crate::cli::bench;
 use crate::cli::doctor;
 use crate::error::say;
-use crate::output::Provenance;
-use crate::output::inspect::{Claims, Comparison, Listing, Progress};
-use crate::output::metrics::{StudyFolder, read_run_dir};
+use crate::output::claims::Claims;
+use crate::output::compare::Comparison;
+use crate::output::provenance::Call;
+use crate::output::show::{Listing, Unfinished};
+use crate::output::study_folder::{StudyFolder, read_run_dir};
 use crate::runner::Job;
-use crate::store::run_dir::RunDir;
+use crate::store::RunDir;
 use crate::study::number::significant;
 use crate::study::settings::DEFAULT_PRESET;
 use crate::terminal;
@@ -117,16 +119,16 @@ fn show(matches: &ArgMatches) -> Result<()> {
 }
 
 /// How far the last call of a study is, by the settings that it left.
-fn progress(run_dir: &RunDir, folder: &StudyFolder) -> Result<Progress> {
+fn progress(run_dir: &RunDir, folder: &StudyFolder) -> Result<Unfinished> {
     let (entry, layers, study) = study_in(&folder.name, &run_dir.study(&folder.name))?;
-    let mut furthest: Option<Progress> = None;
+    let mut furthest: Option<Unfinished> = None;
     for device_kind in ["cpu", "cuda"] {
         let mut job = Job::new(study.as_ref(), run_dir, layers.preset());
         job.due(device_kind, false)?;
         let (done, total) = (job.finished.len(), job.planned.len());
         if furthest.as_ref().is_none_or(|furthest| furthest.done < done) {
             let preset = layers.preset().to_owned();
-            furthest = Some(Progress { experiment: entry.name, preset, device_kind, done, total });
+            furthest = Some(Unfinished { experiment: entry.name, preset, device_kind, done, total });
         }
     }
     furthest.context("no device")
@@ -166,13 +168,13 @@ fn bench(matches: &ArgMatches) -> Result<()> {
         trials: number("trials"),
         data_dir: matches.get_one::<PathBuf>("data-dir").map(PathBuf::as_path),
     };
-    let provenance = Provenance::now(DeviceChoice::Cpu, options.trials, "bench");
+    let call = Call::now(DeviceChoice::Cpu, options.trials, "bench");
     // Minutes pass: each result as it comes, for those who watch.
     let measured = bench::run(&options, |measured| {
         say(&format!("{}: {} ms", measured.workload, significant(measured.milliseconds, 3)));
         Ok(())
     })?;
-    let provenance = provenance.complete(Some(&bench::data(options.data_dir)?))?;
+    let provenance = call.provenance(Some(&bench::data(options.data_dir)?))?;
     let value = json!({"workloads": measured, "provenance": provenance});
     answer(matches, &value, |width| bench::text(&measured, width))
 }

@@ -17,11 +17,12 @@ use crate::experiments::pca_weights::PcaWeights;
 use crate::experiments::random_labels::RandomLabels;
 use crate::experiments::sensitivity::Sensitivity;
 use crate::experiments::simulate::Simulate;
+use crate::output;
 use crate::output::page::{self, Format, Reference};
-use crate::output::{self, Provenance};
+use crate::output::provenance::Call;
 use crate::runner::verify;
 use crate::runner::{self, Job, Options, ProgressMode, Signals};
-use crate::store::run_dir::{RunDir, StudyDir};
+use crate::store::{RunDir, StudyDir};
 use crate::study::settings::{DEFAULT_PRESET, Layers};
 use crate::study::{Experiment, Fingerprint, Flag, Study};
 use anyhow::{Context as _, Result, bail};
@@ -641,7 +642,7 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &s
         data_dir: common.data_dir.clone(),
         checkpoint_every: runner::checkpoint_interval()?,
     };
-    let provenance = Provenance::now(options.choice, options.workers, preset);
+    let call = Call::now(options.choice, options.workers, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
     let ran = runner::lock(run_dir, &signals, &options).and_then(|lock| {
         runner::run(&mut jobs, &signals, &options)?;
@@ -659,11 +660,12 @@ fn run(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &s
         ran => ran?,
     };
     let mut failures = Vec::new();
-    for (index, (job, written)) in output::write_all(&jobs, &provenance, options.workers).into_iter().enumerate() {
+    for (index, (job, written)) in output::write_all(&jobs, &call, options.workers).into_iter().enumerate() {
         match written {
-            Ok((_, metrics)) if common.json => print(&format!("{metrics}\n"))?,
-            Ok((report, _)) => {
-                print(&format!("{}{}", if index > 0 { "\n" } else { "" }, output::table(&report, job)))?;
+            Ok(metrics) if common.json => print(&format!("{}\n", serde_json::to_string(&metrics)?))?,
+            Ok(metrics) => {
+                let table = output::table(&metrics, &job.dir.figures());
+                print(&format!("{}{table}", if index > 0 { "\n" } else { "" }))?;
             }
             Err(error) => failures.push(format!("{}: {}", job.study.folder(), one_line(&error))),
         }

@@ -3,13 +3,11 @@
 
 use crate::backend::Backend;
 use crate::error::say;
-use crate::runner::schedule::Job;
-use crate::runner::workers::End;
+use crate::runner::{schedule::Job, workers::End};
 use crate::study::{Planned, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{io::IsTerminal as _, sync::Arc};
 
 /// What is shown on standard error while trials run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +19,6 @@ pub enum ProgressMode {
 
 impl ProgressMode {
     /// Bars on a terminal, plain lines elsewhere.
-    #[must_use]
     pub fn auto() -> Self {
         if std::io::stderr().is_terminal() { Self::Bars } else { Self::Lines }
     }

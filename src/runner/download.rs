@@ -4,16 +4,12 @@
 use crate::data::batches::{DataSpec, Images};
 use crate::data::fetch;
 use crate::error::say;
-use crate::runner::Options;
 use crate::runner::display::{ProgressMode, download_bar};
-use crate::runner::signals::Signals;
+use crate::runner::{Options, signals::Signals};
 use anyhow::Result;
 use std::path::Path;
 
 /// The images of a data set, on the device that trials run on.
-///
-/// # Errors
-/// Where they cannot be had or read.
 pub(super) fn load(spec: &DataSpec, signals: &Signals, options: &Options) -> Result<Images> {
     let fetch = |folder: &Path| {
         with_download_bar(options.progress, |bar| fetch::fetch(folder, &fetch::mirrors(), signals.flag(), bar))

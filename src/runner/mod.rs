@@ -13,22 +13,16 @@ pub use download::with_download_bar;
 pub use schedule::{Job, identity};
 pub use signals::Signals;
 
-use crate::backend::Backend;
-use crate::backend::cpu::pieces;
-use crate::backend::device::DeviceChoice;
-use crate::data::batches::{DataSpec, Images};
+use crate::backend::{Backend, cpu::pieces, device::DeviceChoice};
 use crate::error::{Interrupted, say, usage};
-use crate::store::lock::Lock;
-use crate::store::run_dir::RunDir;
+use crate::store::{Lock, RunDir};
 use anyhow::{Context as _, Result};
 use display::Display;
 use schedule::{CloseOnDrop, Queue};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
+use std::{path::PathBuf, thread, time::Duration};
 use tch::Device;
 use workers::{End, Event, Shared, Worker};
 
@@ -98,14 +92,13 @@ pub fn lock(run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<Lo
 /// When records cannot be read or written, and [`Interrupted`] on a signal; what was finished
 /// until then is kept in any case.
 pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()> {
-    let kind = options.choice.kind();
     let queue = Queue::default();
     let backend = Backend::of(options.choice);
     let mut display = Display::new(options.progress, options.workers);
     for (index, job) in jobs.iter_mut().enumerate() {
         job.dir.prepare()?;
         job.write_settings()?;
-        job.enqueue(index, &queue, kind, options.force, |text| display.warn(text))?;
+        job.enqueue(index, &queue, options, |text| display.warn(text))?;
     }
     for job in jobs.iter() {
         display.reused(job, &backend, options.verbose);
@@ -121,7 +114,7 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
         let (sender, receiver) = channel();
         let started: Result<()> = (0..options.workers).try_for_each(|slot| {
             let (queue, shared, backend, events) = (&queue, &shared[..], &backend, sender.clone());
-            let worker = Worker { slot, kind, backend, queue, shared, signals, options, events };
+            let worker = Worker { slot, backend, queue, shared, signals, options, events };
             let thread = thread::Builder::new().name(TRIAL_THREAD.into());
             thread.spawn_scoped(scope, move || worker.work()).with_context(|| {
                 format!("cannot start thread {} of {}; try fewer with --jobs", slot + 1, options.workers)
@@ -141,22 +134,15 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
 
 /// Loads, before the first trial, each data set that trials are due on, once and onto the device.
 fn share<'a>(jobs: &[Job<'a>], signals: &Signals, options: &Options) -> Result<Vec<Shared<'a>>> {
-    let mut loaded: BTreeMap<DataSpec, Arc<Mutex<Images>>> = BTreeMap::new();
-    let mut shared = Vec::new();
-    for job in jobs {
-        let images = match job.study.data().filter(|_| job.running > 0) {
-            None => None,
-            Some(spec) => Some(match loaded.get(&spec) {
-                Some(images) => images.clone(),
-                None => {
-                    let images = download::load(&spec, signals, options)?;
-                    loaded.entry(spec).or_insert(Arc::new(Mutex::new(images))).clone()
-                }
-            }),
-        };
-        shared.push(Shared { study: job.study, dir: job.dir.clone(), images });
+    let mut loaded = BTreeMap::new();
+    for spec in jobs.iter().filter(|job| job.running > 0).filter_map(|job| job.study.data()) {
+        if let Entry::Vacant(entry) = loaded.entry(spec) {
+            let images = download::load(entry.key(), signals, options)?;
+            entry.insert(Arc::new(Mutex::new(images)));
+        }
     }
-    Ok(shared)
+    let images = |job: &Job| loaded.get(&job.study.data()?).cloned();
+    Ok(jobs.iter().map(|job| Shared { study: job.study, dir: job.dir.clone(), images: images(job) }).collect())
 }
 
 /// The name of worker threads: a panic there is a failed trial, not a bug report on the screen.
@@ -205,7 +191,7 @@ fn attend(
                 // Its records may name further trials: asked before a worker would be without one,
                 // not after each trial, as naming all trials is work.
                 if !signals.stopped() && (job.running == 0 || queue.len() < options.workers) {
-                    job.enqueue(index, queue, options.choice.kind(), options.force, |text| display.warn(text))?;
+                    job.enqueue(index, queue, options, |text| display.warn(text))?;
                 }
             }
         }

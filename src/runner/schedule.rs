@@ -1,12 +1,9 @@
 //! Which trials are due: a [`Job`] is a study with its place on disk and how far it is, a [`Queue`] holds what waits for
 //! a worker. Knows no thread and no terminal.
 
-use crate::backend::Backend;
-use crate::backend::cpu::pieces;
-use crate::store::Stored;
-use crate::store::fingerprint::Identity;
-use crate::store::record::Loaded;
-use crate::store::run_dir::{RunDir, StudyDir};
+use crate::backend::{Backend, cpu::pieces};
+use crate::runner::Options;
+use crate::store::{Identity, RunDir, Stored, StudyDir};
 use crate::study::{Fingerprint, Finished, Planned, Study};
 use anyhow::Result;
 use serde_json::Value;
@@ -37,7 +34,6 @@ pub struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    #[must_use]
     pub fn new(study: &'a dyn Study, run_dir: &RunDir, preset: &'a str) -> Self {
         Self {
             study,
@@ -70,18 +66,14 @@ impl<'a> Job<'a> {
 
     /// Puts the trials that are due now into the queue, as those of job `index`, after setting aside what is in their
     /// way; tells `warn` of each such.
-    ///
-    /// # Errors
-    /// Where a record cannot be read, or a file not be renamed or removed.
     pub(super) fn enqueue(
         &mut self,
         index: usize,
         queue: &Queue,
-        device_kind: &str,
-        force: bool,
+        options: &Options,
         warn: impl Fn(&str),
     ) -> Result<()> {
-        let due = self.due(device_kind, force)?;
+        let due = self.due(options.choice.kind(), options.force)?;
         for (planned, why) in self.invalid.drain(..) {
             let names = self.dir.set_aside(&planned.fingerprint)?.join(" and ");
             warn(&format!("{why}; set aside as {names}, {} runs again", planned.name()));
@@ -90,7 +82,7 @@ impl<'a> Job<'a> {
             // Left where a process was killed just after publishing the record.
             self.dir.remove_checkpoint(&fingerprint)?;
         }
-        if force {
+        if options.force {
             // Again means from the start.
             due.iter().try_for_each(|planned| self.dir.remove_checkpoint(&planned.fingerprint))?;
         }
@@ -115,7 +107,7 @@ impl<'a> Job<'a> {
                 let identity = identity(self.study, &planned.trial, device_kind);
                 let load = || self.dir.load(&identity, |record| self.study.decode(record));
                 match if force { Stored::Nothing } else { load()? } {
-                    Stored::Valid(Loaded { record, backend }) => {
+                    Stored::Valid((record, backend)) => {
                         if let Some(backend) = backend {
                             match self.reused_of.iter_mut().find(|(of, _)| *of == backend) {
                                 Some((_, count)) => *count += 1,
@@ -142,7 +134,6 @@ impl<'a> Job<'a> {
 }
 
 /// All that the fingerprint covers of a study's trial, given as JSON, on a kind of device.
-#[must_use]
 pub fn identity(study: &dyn Study, trial: &Value, device_kind: &str) -> Identity {
     Identity {
         experiment: study.experiment().to_owned(),

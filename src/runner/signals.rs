@@ -28,7 +28,6 @@ impl Signals {
     }
 
     /// Set once a signal has come.
-    #[must_use]
     pub fn flag(&self) -> &AtomicBool {
         &self.stop
     }
@@ -43,7 +42,6 @@ impl Signals {
     }
 
     /// 130 after SIGINT, 143 after SIGTERM.
-    #[must_use]
     pub fn exit_code(&self) -> u8 {
         u8::try_from(128 + self.number.load(Ordering::Relaxed)).unwrap_or(130)
     }

@@ -5,12 +5,10 @@ use crate::backend::Backend;
 use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::error::{Interrupted, one_line};
 use crate::runner::identity;
-use crate::store::record::{Checked, Encoded};
-use crate::store::run_dir::StudyDir;
+use crate::store::{Checked, Encoded, StudyDir};
 use crate::study::{Context, Fingerprint, Planned, Progress, Study};
 use anyhow::{Result, bail};
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::{path::Path, sync::atomic::AtomicBool};
 use tch::Device;
 
 /// What was found in one study's folder.
@@ -87,7 +85,8 @@ pub fn recompute(
         if left == 0 {
             break;
         }
-        let (fingerprint, of) = (&checked.fingerprint, &checked.identity);
+        let of = &checked.identity;
+        let fingerprint = &of.fingerprint();
         let why_not = match (&checked.backend, logged.get(fingerprint)) {
             _ if of.data != data_here => Some("it is of other data than settings.toml names".to_owned()),
             (Some(backend), _) => here.other_than(backend),
@@ -105,13 +104,8 @@ pub fn recompute(
         if let (Some(spec), None) = (&data, &images) {
             images = Some(spec.load(data_dir, |_| bail!("it is not on this machine: `hw1 data fetch`"))?);
         }
-        let planned = Planned {
-            label: fingerprint.to_string(),
-            seed: 0,
-            fingerprint: fingerprint.clone(),
-            cost: 0.0,
-            trial: of.trial.clone(),
-        };
+        let (label, trial) = (fingerprint.to_string(), of.trial.clone());
+        let planned = Planned { label, seed: 0, fingerprint: fingerprint.clone(), cost: 0.0, trial };
         let (progress, read_weights) = (Progress::default(), |parent: &Fingerprint| dir.read_weights(parent));
         let images = images.as_ref().map(|images| images.on(Device::Cpu));
         let mut cx = Context::new(Device::Cpu, &progress, stop, &read_weights, images);
@@ -122,10 +116,8 @@ pub fn recompute(
             Ok(None) => outcome.same += 1,
             Ok(Some(what)) => {
                 // So may another backend's, which is no fault of the record.
-                let unless = match &checked.backend {
-                    Some(_) => "",
-                    None => "; it is too old to say which kernels and vectors computed it",
-                };
+                let too_old = "; it is too old to say which kernels and vectors computed it";
+                let unless = if checked.backend.is_some() { "" } else { too_old };
                 outcome.problems.push(format!("{fingerprint}.json: run again, {what} differ{unless}"));
             }
             Err(error) if error.is::<Interrupted>() => return Err(error),

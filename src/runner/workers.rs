@@ -1,24 +1,19 @@
 //! Workers: each runs whole trials, one after the other, from the queue to record, checkpoint and log. Knows the erased
 //! [`Study`], never a concrete experiment.
 
-use crate::backend::Backend;
-use crate::backend::device::set_up_thread;
+use crate::backend::{Backend, device::set_up_thread};
 use crate::data::batches::Images;
 use crate::error::{Interrupted, Unwritable, one_line};
-use crate::runner::Options;
 use crate::runner::schedule::{Queue, identity};
-use crate::runner::signals::Signals;
-use crate::store::Stored;
+use crate::runner::{Options, signals::Signals};
 use crate::store::checkpoint::{EPOCHS, State, Unfit};
-use crate::store::record::Encoded;
-use crate::store::run_dir::StudyDir;
-use crate::store::weights::Tensors;
+use crate::store::{Encoded, Stored, StudyDir, weights::Tensors};
 use crate::study::{AnyRecord, CheckpointStore, Context, Fingerprint, Planned, Progress, Study};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 /// What workers need of a job.
@@ -26,11 +21,6 @@ pub(super) struct Shared<'a> {
     pub study: &'a dyn Study,
     pub dir: StudyDir,
     pub images: Option<Arc<Mutex<Images>>>,
-}
-
-/// A poisoned lock is one a panicking thread held; the images never change.
-fn lock_images(images: &Mutex<Images>) -> MutexGuard<'_, Images> {
-    images.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a worker tells.
@@ -51,7 +41,6 @@ pub(super) enum End {
 
 pub(super) struct Worker<'a> {
     pub slot: usize,
-    pub kind: &'static str,
     pub backend: &'a Backend,
     pub queue: &'a Queue,
     pub shared: &'a [Shared<'a>],
@@ -95,7 +84,8 @@ impl Worker<'_> {
     }
 
     fn checkpoint<'b>(&'b self, job: usize, planned: &'b Planned) -> CheckpointFile<'b> {
-        CheckpointFile { worker: self, dir: &self.shared[job].dir, planned, origin: origin(planned, self.backend) }
+        let origin = format!("trial {}; {}", planned.fingerprint, self.backend);
+        CheckpointFile { worker: self, dir: &self.shared[job].dir, planned, origin }
     }
 
     /// # Errors
@@ -106,13 +96,15 @@ impl Worker<'_> {
         let read_weights = |fingerprint: &Fingerprint| dir.read_weights(fingerprint);
         let checkpoint = self.checkpoint(job, planned);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            // Shares the memory; tensors may be sent to a thread, not used by two at once.
-            let images = images.as_ref().map(|images| lock_images(images).on(self.options.device));
+            // Shares the memory; tensors may be sent to a thread, not used by two at once. A poisoned lock is one that
+            // a panicking thread held; the images never change.
+            let images = images.as_ref().map(|images| images.lock().unwrap_or_else(PoisonError::into_inner));
+            let images = images.map(|images| images.on(self.options.device));
             let mut cx = Context::new(self.options.device, progress, self.signals.flag(), &read_weights, images)
                 .with_checkpoints(&checkpoint, self.options.checkpoint_every);
             match study.run(planned, &mut cx) {
                 Ok(record) => {
-                    let identity = identity(*study, &planned.trial, self.kind);
+                    let identity = identity(*study, &planned.trial, self.options.choice.kind());
                     let encoded = Encoded::new(identity, self.backend, study.encode(&record)?, &cx.into_weights())?;
                     Ok((record, encoded))
                 }
@@ -161,17 +153,13 @@ impl Worker<'_> {
     }
 }
 
-/// What a trial's bits depend on: half of them from one backend and half from another would make a
-/// record that none can repeat.
-fn origin(planned: &Planned, backend: &Backend) -> String {
-    format!("trial {}; {backend}", planned.fingerprint)
-}
-
 /// A running trial's checkpoint in the run directory.
 struct CheckpointFile<'a> {
     worker: &'a Worker<'a>,
     dir: &'a StudyDir,
     planned: &'a Planned,
+    /// What the trial's bits depend on: half of them from one backend and half from another would make a record that
+    /// none can repeat.
     origin: String,
 }
 

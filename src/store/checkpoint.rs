@@ -4,15 +4,13 @@
 //! Randomness is keyed by epoch, so there is no generator's state in it: θ, the optimizer's state,
 //! a few counters and the numbers measured so far are all that the next epoch depends on.
 
+use crate::error::says;
 use crate::files::sha256;
-use crate::store::Stored;
-use crate::store::fingerprint::Fingerprint;
 use crate::store::run_dir::{StudyDir, read, unwritable, write_atomically};
 use crate::store::weights::{self, NamedTensor, Tensors};
+use crate::store::{Fingerprint, Stored};
 use anyhow::{Context as _, Result, ensure};
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::{fmt, fs};
+use std::{collections::BTreeMap, fs, io::ErrorKind};
 use tch::Tensor;
 
 /// Named numbers, one an epoch.
@@ -33,13 +31,7 @@ pub struct State {
 #[derive(Debug)]
 pub struct Unfit(String);
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unfit {}
+says!(Unfit);
 
 impl State {
     /// # Errors
@@ -158,11 +150,8 @@ pub fn decode(bytes: &[u8]) -> Result<(String, State, Tensors)> {
 impl StudyDir {
     /// What an interrupted call saved of a trial: state, and the weights to publish. `origin` is what its file has to
     /// name.
-    ///
-    /// # Errors
-    /// Where the file cannot be read.
     pub fn read_checkpoint(&self, fingerprint: &Fingerprint, origin: &str) -> Result<Stored<(State, Tensors)>> {
-        let path = self.checkpoint(fingerprint);
+        let path = self.of(fingerprint, "checkpoint");
         let Some(bytes) = read(&path)? else { return Ok(Stored::Nothing) };
         let invalid = |why: String| Ok(Stored::Invalid(format!("{}: {why}", path.display())));
         match decode(&bytes) {
@@ -176,33 +165,18 @@ impl StudyDir {
     }
 
     /// Saves what a trial can go on from.
-    ///
-    /// # Errors
-    /// Where it cannot be written; what stood there before still stands then.
-    pub fn write_checkpoint(
-        &self,
-        fingerprint: &Fingerprint,
-        origin: &str,
-        state: &State,
-        weights: &Tensors,
-    ) -> Result<()> {
-        write_atomically(&self.checkpoint(fingerprint), &encode(origin, state, weights)?)
+    pub fn write_checkpoint(&self, trial: &Fingerprint, origin: &str, state: &State, weights: &Tensors) -> Result<()> {
+        write_atomically(&self.of(trial, "checkpoint"), &encode(origin, state, weights)?)
     }
 
     /// Gives a trial's checkpoint another name; that name.
-    ///
-    /// # Errors
-    /// Where it cannot be renamed.
     pub fn set_checkpoint_aside(&self, fingerprint: &Fingerprint) -> Result<Vec<String>> {
-        self.set_aside_files(&[self.checkpoint(fingerprint)])
+        self.set_aside_files(&[self.of(fingerprint, "checkpoint")])
     }
 
     /// Takes away a trial's checkpoint, if there is one.
-    ///
-    /// # Errors
-    /// Where it stands and cannot be taken away.
     pub fn remove_checkpoint(&self, fingerprint: &Fingerprint) -> Result<()> {
-        let path = self.checkpoint(fingerprint);
+        let path = self.of(fingerprint, "checkpoint");
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(unwritable(&path, &error)),
             _ => Ok(()),

@@ -27,7 +27,6 @@ const LENGTH: usize = 24;
 
 impl Fingerprint {
     /// Of a trial (as JSON) of an experiment at a version, on a kind of device and a data set.
-    #[must_use]
     pub fn of(experiment: &str, version: u32, device_kind: &str, data: Option<&str>, trial: &Value) -> Self {
         let mut whole = serde_json::json!({
             "device": device_kind, "experiment": experiment, "trial": trial, "version": version,
@@ -42,7 +41,6 @@ impl Fingerprint {
         Self(digest)
     }
 
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -62,7 +60,6 @@ pub struct Identity {
 }
 
 impl Identity {
-    #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.experiment, self.version, &self.device, self.data.as_deref(), &self.trial)
     }

@@ -11,16 +11,12 @@ pub struct Lock {
 
 impl RunDir {
     /// Whether a process works in it now; changes nothing.
-    #[must_use]
     pub fn is_in_use(&self) -> bool {
         let lock = File::open(self.root().join(".lock"));
         lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Makes the directory and takes its lock; `None` while another process holds it.
-    ///
-    /// # Errors
-    /// Where the directory cannot be made or written.
     pub fn try_lock(&self) -> Result<Option<Lock>> {
         create_folder(self.root())?;
         let path = self.root().join(".lock");

@@ -1,21 +1,17 @@
 //! `log.jsonl` of a study: what ran when, how long and on what, one line an event. Only ever added to.
 
-use crate::store::fingerprint::Fingerprint;
+use crate::store::Fingerprint;
 use crate::store::run_dir::{StudyDir, read, unwritable};
 use anyhow::Result;
 use serde::Deserialize as _;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::{collections::BTreeMap, fs::OpenOptions};
 
 const LOG: &str = "log.jsonl";
 
 impl StudyDir {
     /// Adds a line to `log.jsonl`, in one write, whatever half a line a full disk left there.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
     pub fn log(&self, entry: &Value) -> Result<()> {
         let path = self.root().join(LOG);
         let mut line = serde_json::to_vec(entry)?;
@@ -37,9 +33,6 @@ impl StudyDir {
 
     /// The last line of `log.jsonl` on each trial that was done. Lines that make no sense (a power cut
     /// in the middle of one) are passed over.
-    ///
-    /// # Errors
-    /// Where the log stands and cannot be read.
     pub fn last_done(&self) -> Result<BTreeMap<Fingerprint, Value>> {
         let text = read(&self.root().join(LOG))?.unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -48,9 +41,6 @@ impl StudyDir {
     }
 
     /// Seconds that trials took, by `log.jsonl`: the last time each was run.
-    ///
-    /// # Errors
-    /// Where the log stands and cannot be read.
     pub fn durations(&self) -> Result<BTreeMap<Fingerprint, f64>> {
         let done = self.last_done()?.into_iter();
         Ok(done.filter_map(|(fingerprint, line)| Some((fingerprint, line["seconds"].as_f64()?))).collect())

@@ -60,29 +60,23 @@ impl Encoded {
     }
 }
 
-/// A record on disk, of type `R`.
-pub struct Loaded<R> {
-    pub record: R,
-    /// What computed it, where the record says so.
-    pub backend: Option<Value>,
-}
-
 /// Whose a record is that was found to be whole, with its weights.
 pub struct Checked {
-    pub fingerprint: Fingerprint,
     pub identity: Identity,
     /// What computed it, where the record says so.
     pub backend: Option<Value>,
 }
 
 impl StudyDir {
-    /// The record of a trial, if it is done, as `decode` reads it. Changes nothing.
-    ///
-    /// # Errors
-    /// Where there is a file of its name that cannot be read.
-    pub fn load<R>(&self, identity: &Identity, decode: impl FnOnce(Value) -> Result<R>) -> Result<Stored<Loaded<R>>> {
+    /// The record of a trial, if it is done, as `decode` reads it, and what computed it, where the record says so.
+    /// Changes nothing.
+    pub fn load<R>(
+        &self,
+        identity: &Identity,
+        decode: impl FnOnce(Value) -> Result<R>,
+    ) -> Result<Stored<(R, Option<Value>)>> {
         let fingerprint = identity.fingerprint();
-        let path = self.record(&fingerprint);
+        let path = self.of(&fingerprint, "json");
         let Some(bytes) = read(&path)? else { return Ok(Stored::Nothing) };
         let parsed = RecordFile::parse(&bytes).and_then(|mut file| {
             let record = decode(file.record.take())?;
@@ -94,17 +88,14 @@ impl StudyDir {
             Err(error) => return Ok(Stored::Invalid(format!("{} is no record of it: {error:#}", path.display()))),
         };
         if let Some(expected) = file.weights_sha256 {
-            let path = self.weights(&fingerprint);
-            let what = match read(&path)? {
-                Some(bytes) if sha256(&bytes) == expected => None,
-                Some(_) => Some("are not those its record names"),
-                None => Some("are missing"),
-            };
-            if let Some(what) = what {
+            let path = self.of(&fingerprint, "safetensors");
+            let bytes = read(&path)?;
+            if bytes.as_deref().map(sha256) != Some(expected) {
+                let what = if bytes.is_some() { "are not those its record names" } else { "are missing" };
                 return Ok(Stored::Invalid(format!("its weights {} {what}", path.display())));
             }
         }
-        Ok(Stored::Valid(Loaded { record, backend: file.backend }))
+        Ok(Stored::Valid((record, file.backend)))
     }
 
     /// Checks a record of an experiment against its name, and its weights against it. `diverged` reads the record,
@@ -118,37 +109,32 @@ impl StudyDir {
         experiment: &str,
         diverged: impl FnOnce(Value) -> Result<bool>,
     ) -> Result<Checked> {
-        let bytes = read(&self.record(fingerprint))?.context("it is gone")?;
+        let bytes = read(&self.of(fingerprint, "json"))?.context("it is gone")?;
         let RecordFile { identity, backend, weights_sha256, record, .. } = RecordFile::parse(&bytes)?;
         let diverged = diverged(record)?;
         ensure!(identity.fingerprint() == *fingerprint, "it belongs to another trial");
         ensure!(identity.experiment == experiment, "it is of {}", identity.experiment);
         if let Some(expected) = weights_sha256 {
-            let bytes = read(&self.weights(fingerprint))?.context("its weights are missing")?;
+            let bytes = read(&self.of(fingerprint, "safetensors"))?.context("its weights are missing")?;
             ensure!(sha256(&bytes) == expected, "its weights are not those it names");
             let (tensors, _) = weights::decode(&bytes).context("its weights")?;
             if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !diverged && !tensor.is_finite()) {
                 bail!("its weights {name} are not finite");
             }
         }
-        Ok(Checked { fingerprint: fingerprint.clone(), identity, backend })
+        Ok(Checked { identity, backend })
     }
 
     /// What of a trial that was run again is not as it stands: "the record's numbers", "the weights". What the
     /// standing record says or does not say of its backend is no difference.
-    ///
-    /// # Errors
-    /// Where what stands cannot be read.
     pub fn differs(&self, fingerprint: &Fingerprint, again: &Encoded) -> Result<Option<&'static str>> {
-        let record = match read(&self.record(fingerprint))? {
-            None => true,
-            Some(bytes) => match serde_json::from_slice::<RecordFile>(&bytes) {
-                Err(_) => true,
-                Ok(RecordFile { backend, .. }) => bytes != RecordFile { backend, ..again.file.clone() }.bytes()?,
-            },
+        let bytes = read(&self.of(fingerprint, "json"))?.unwrap_or_default();
+        let record = match serde_json::from_slice::<RecordFile>(&bytes) {
+            Err(_) => true,
+            Ok(RecordFile { backend, .. }) => bytes != RecordFile { backend, ..again.file.clone() }.bytes()?,
         };
         let weights = match &again.weights {
-            Some(weights) => read(&self.weights(fingerprint))?.is_none_or(|bytes| bytes != *weights),
+            Some(weights) => read(&self.of(fingerprint, "safetensors"))?.is_none_or(|bytes| bytes != *weights),
             None => false,
         };
         Ok(match (record, weights) {
@@ -168,10 +154,10 @@ impl StudyDir {
         struct Names {
             weights_sha256: Option<String>,
         }
-        let record = self.record(fingerprint);
+        let record = self.of(fingerprint, "json");
         let text = fs::read(&record).with_context(|| format!("cannot read {}", record.display()))?;
         let names: Names = serde_json::from_slice(&text).with_context(|| record.display().to_string())?;
-        let path = self.weights(fingerprint);
+        let path = self.of(fingerprint, "safetensors");
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(
             names.weights_sha256.as_deref() == Some(sha256(&bytes).as_str()),
@@ -183,23 +169,16 @@ impl StudyDir {
 
     /// Publishes a finished trial: its weights, then its record, whose existence means that the trial is done; its
     /// checkpoint goes.
-    ///
-    /// # Errors
-    /// Where a file cannot be written; nothing half-written stays.
     pub fn publish(&self, fingerprint: &Fingerprint, encoded: &Encoded) -> Result<()> {
         if let Some(weights) = &encoded.weights {
-            write_atomically(&self.weights(fingerprint), weights)?;
+            write_atomically(&self.of(fingerprint, "safetensors"), weights)?;
         }
-        write_atomically(&self.record(fingerprint), &encoded.file.bytes()?)?;
+        write_atomically(&self.of(fingerprint, "json"), &encoded.file.bytes()?)?;
         self.remove_checkpoint(fingerprint)
     }
 
-    /// Gives a trial's record and weights other names, so that nothing is lost when it runs again;
-    /// those names.
-    ///
-    /// # Errors
-    /// Where a file cannot be renamed.
+    /// Gives a trial's record and weights other names, so that nothing is lost when it runs again; those names.
     pub fn set_aside(&self, fingerprint: &Fingerprint) -> Result<Vec<String>> {
-        self.set_aside_files(&[self.record(fingerprint), self.weights(fingerprint)])
+        self.set_aside_files(&[self.of(fingerprint, "json"), self.of(fingerprint, "safetensors")])
     }
 }

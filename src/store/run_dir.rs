@@ -3,11 +3,10 @@
 
 use crate::error::Unwritable;
 use crate::files;
-use crate::store::fingerprint::Fingerprint;
+use crate::store::Fingerprint;
 use anyhow::{Context as _, Result};
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::{fs, io::ErrorKind};
 
 /// `--out`: one folder of it for each study.
 pub struct RunDir {
@@ -15,25 +14,19 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    #[must_use]
     pub fn new(root: PathBuf) -> Self {
         Self { root }
     }
 
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    #[must_use]
     pub fn study(&self, folder: &str) -> StudyDir {
         StudyDir::at(self.root.join(folder))
     }
 
     /// Writes a file of the directory whole, and returns its path.
-    ///
-    /// # Errors
-    /// Where it cannot be written; what stood there before still stands then.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.root.join(name);
         write_atomically(&path, bytes)?;
@@ -41,9 +34,6 @@ impl RunDir {
     }
 
     /// The folders of the studies in it, sorted by name.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
     pub fn studies(&self) -> Result<Vec<(String, StudyDir)>> {
         let studies = names(&self.root)?.into_iter().map(|name| (name.clone(), self.study(&name)));
         Ok(studies.filter(|(_, dir)| dir.stands()).collect())
@@ -57,34 +47,28 @@ pub struct StudyDir {
 }
 
 impl StudyDir {
-    #[must_use]
     pub fn at(root: PathBuf) -> Self {
         Self { root }
     }
 
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// Whether it is the folder of a study at all.
-    #[must_use]
     pub fn stands(&self) -> bool {
         self.has_trials() || self.metrics().exists()
     }
 
     /// Whether it has a place for records.
-    #[must_use]
     pub fn has_trials(&self) -> bool {
         self.trials().is_dir()
     }
 
-    #[must_use]
     pub fn figures(&self) -> PathBuf {
         self.root.join("figures")
     }
 
-    #[must_use]
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.json")
     }
@@ -93,23 +77,13 @@ impl StudyDir {
         self.root.join("trials")
     }
 
-    pub(super) fn record(&self, fingerprint: &Fingerprint) -> PathBuf {
-        self.trials().join(format!("{fingerprint}.json"))
-    }
-
-    pub(super) fn weights(&self, fingerprint: &Fingerprint) -> PathBuf {
-        self.trials().join(format!("{fingerprint}.safetensors"))
-    }
-
-    pub(super) fn checkpoint(&self, fingerprint: &Fingerprint) -> PathBuf {
-        self.trials().join(format!("{fingerprint}.checkpoint"))
+    /// A trial's file: its record, weights or checkpoint, by extension.
+    pub(super) fn of(&self, trial: &Fingerprint, extension: &str) -> PathBuf {
+        self.trials().join(format!("{trial}.{extension}"))
     }
 
     /// Makes the folders, and takes away what a killed process left unfinished. For the holder
     /// of the run directory's lock.
-    ///
-    /// # Errors
-    /// Where they cannot be made.
     pub fn prepare(&self) -> Result<()> {
         for folder in [self.root.clone(), self.trials(), self.figures()] {
             create_folder(&folder)?;
@@ -141,17 +115,11 @@ impl StudyDir {
     }
 
     /// Names of the files beside the records, and theirs, sorted.
-    ///
-    /// # Errors
-    /// Where the folder cannot be read.
     pub fn trial_files(&self) -> Result<Vec<String>> {
         names(&self.trials())
     }
 
     /// Writes a file of the study's folder whole.
-    ///
-    /// # Errors
-    /// Where it cannot be written; what stood there before still stands then.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_atomically(&self.root.join(name), bytes)
     }

@@ -21,4 +21,4 @@ pub(crate) use experiment::RAISED;
 pub use experiment::{Done, Experiment, MOST_TRIALS, Record, Records, SHARED_VERSION, Size, Trial, version};
 pub use findings::{Cell, Findings, cell};
 pub use flags::{DATASET_FLAG, Flag, TRAININGS_FLAG};
-pub use measurements::{Measurements, flag};
+pub use measurements::{Measurements, flag, numbers};
