@@ -8,13 +8,25 @@ use std::io::Write as _;
 #[derive(Debug)]
 pub struct Usage(pub String);
 
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+/// The process is to end with this code; all that there is to say has been said.
+#[derive(Debug)]
+pub struct Exit(pub u8);
 
-impl std::error::Error for Usage {}
+/// Lets types with a sentence in them be errors that say it.
+macro_rules! says {
+    ($($error:ident),*) => {$(
+        impl std::fmt::Display for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::error::Error for $error {}
+    )*};
+}
+pub(crate) use says;
+
+says!(Usage, Unwritable, Exit);
 
 /// A usage error from a finished sentence.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
@@ -36,14 +48,6 @@ impl std::error::Error for Interrupted {}
 /// The run directory takes no more files: no trial's fault, and no other trial will fare better.
 #[derive(Debug)]
 pub struct Unwritable(pub String);
-
-impl fmt::Display for Unwritable {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unwritable {}
 
 /// A line on standard error. Whoever read it may have gone away: that is no reason to stop.
 pub fn say(line: &str) {

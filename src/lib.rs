@@ -2,13 +2,13 @@
 //!
 //! The map, from the top; each room knows those below it and none above (`tests/house.rs` holds that):
 //!
-//! - [`cli`]: clap, the registry, from arguments to a run; what looks at runs, at the machine and its speed
-//! - [`experiments`] the studies; [`output`] metrics, figures, table, page; [`runner`] which trials are due, workers
+//! - [`cli`]: clap, the registry, a file a group of subcommands, from arguments to a run
+//! - [`experiments`] the studies; [`output`] metrics, figures, page, listings; [`runner`] which trials are due, workers
 //! - [`tasks`] trial bodies that studies share; [`study`] the words that studies are written in
 //! - [`store`] every path and every write; [`train`] the loop and the optimizers; [`analysis`]; [`plot`] figures
 //! - [`objective`]: loss and gradient as functions of θ; [`backend`]: where they are computed
 //! - [`model`] architectures and the layout of θ; [`data`] what is learned from
-//! - [`files`] whole writes; [`rng`] keyed randomness; [`error`] exit codes; [`terminal`] width, paragraphs, tables
+//! - [`files`] whole writes; [`rng`] keyed randomness; [`error`] exit codes; [`terminal`] standard output, width, tables
 //!
 //! A library so that tests and benchmarks see inside; the product is the binary.
 
@@ -42,7 +42,7 @@ use std::process::ExitCode;
 #[must_use]
 pub unsafe fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        // A trial's panic becomes its failure; see runner.rs.
+        // A trial's panic becomes its failure: runner/workers.rs.
         if std::thread::current().name() != Some(runner::TRIAL_THREAD) {
             error::say(&format!("hw1: internal error, please report it: {panic}"));
         }
@@ -52,7 +52,7 @@ pub unsafe fn run() -> ExitCode {
     match cli::main(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if let Some(exit) = error.downcast_ref::<cli::Exit>() {
+            if let Some(exit) = error.downcast_ref::<error::Exit>() {
                 return ExitCode::from(exit.0);
             }
             error::say(&format!("hw1: error: {}", error::one_line(&error)));

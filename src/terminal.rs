@@ -1,7 +1,18 @@
-//! Text for people: a terminal's width, paragraphs that keep to it, tables, words, and names that come
-//! from files and must not move the cursor. Knows nothing of what is shown.
+//! Text for people: standard output, a terminal's width, paragraphs that keep to it, tables, words, and names that
+//! come from files and must not move the cursor. Knows nothing of what is shown.
 
+use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use std::io::{ErrorKind, Write as _};
+
+/// To standard output; a reader who has gone away is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
+        _ => Ok(()),
+    }
+}
 
 /// Columns to keep to: `COLUMNS`, else the terminal's own; `None` where standard output is none, so
 /// that `grep` gets whole lines.

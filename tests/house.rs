@@ -71,7 +71,7 @@ const HOMES: &[(&str, &[&str])] = &[
 
 /// Words with few homes, or none.
 const WORDS: &[(&str, &[&str])] = &[
-    // They panic where standard error or output is gone: error::say and cli::print do not.
+    // They panic where standard error or output is gone: error::say and terminal::print do not.
     ("eprintln!", &[]),
     (" println!", &[]),
     ("fs::write", &[]),

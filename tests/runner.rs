@@ -4,8 +4,9 @@
 use anyhow::{Result, bail};
 use hw1::backend::device::DeviceChoice;
 use hw1::model::Mlp;
-use hw1::runner::{Job, Options, ProgressMode, Signals, run};
-use hw1::store::run_dir::{RunDir, Stored};
+use hw1::runner::{Job, Options, ProgressMode, Signals, identity, run};
+use hw1::store::RunDir;
+use hw1::store::Stored;
 use hw1::study::{
     Context, Experiment, Findings, Fingerprint, Measurements, Record, Records, Size, Study, Trial as TrialTrait,
 };
@@ -154,9 +155,9 @@ impl Experiment for Toy {
     }
 }
 
-fn options(jobs: usize) -> Options {
+fn options(workers: usize) -> Options {
     Options {
-        jobs,
+        workers,
         force: false,
         choice: DeviceChoice::Cpu,
         device: Device::Cpu,
@@ -220,20 +221,21 @@ fn failures_and_panics_are_told_and_stop_nobody_else() {
 #[test]
 fn the_report_of_what_did_not_fail_is_written_and_says_so() {
     use hw1::backend::device::DeviceChoice;
-    use hw1::output::{Provenance, table, write, write_all};
+    use hw1::output::provenance::Call;
+    use hw1::output::{table, write, write_all};
     let folder = tempfile::tempdir().unwrap();
     let toy = Toy::new(vec![Behaviour::Panic, Behaviour::Succeed, Behaviour::Fail]);
     let run_dir = RunDir::new(folder.path().to_owned());
     let mut jobs = [Job::new(&toy, &run_dir, "report")];
     run(&mut jobs, &Signals::default(), &options(2)).unwrap();
-    let provenance = Provenance::now(DeviceChoice::Cpu, 2, "report");
-    let (report, metrics) = write_all(&jobs, &provenance, 1).remove(0).1.unwrap();
-    assert_eq!(metrics["trials"].as_array().unwrap().len(), 2);
-    assert_eq!(metrics["failures"].as_array().unwrap().len(), 2);
-    let text = table(&report, &jobs[0]);
+    let call = Call::now(DeviceChoice::Cpu, 2, "report");
+    let metrics = write_all(&jobs, &call, 1).remove(0).1.unwrap();
+    assert_eq!(metrics.trials.len(), 2);
+    assert_eq!(metrics.failures.len(), 2);
+    let text = table(&metrics, &jobs[0].dir.figures());
     assert!(text.contains("Partial: 2 of 4 trials failed"), "{text}");
     assert!(text.contains("a panic of its own") || text.contains("a failure of its own"), "{text}");
-    let folders = hw1::output::metrics::read_run_dir(folder.path()).unwrap();
+    let folders = hw1::output::study_folder::read_run_dir(folder.path()).unwrap();
     assert!(!folders[0].is_complete() && folders[0].metrics().unwrap().failures.len() == 2);
 
     // Of nothing there is no report.
@@ -242,7 +244,7 @@ fn the_report_of_what_did_not_fail_is_written_and_says_so() {
     let run_dir = RunDir::new(elsewhere.path().to_owned());
     let mut jobs = [Job::new(&toy, &run_dir, "report")];
     run(&mut jobs, &Signals::default(), &options(1)).unwrap();
-    let error = write(&jobs[0], &provenance).map(drop).unwrap_err();
+    let error = write(&jobs[0], &call).map(drop).unwrap_err();
     assert!(error.to_string().contains("no trial was finished"), "{error}");
     assert!(!elsewhere.path().join("toy/metrics.json").exists());
 }
@@ -286,12 +288,13 @@ fn a_record_cut_at_any_byte_is_none() {
     let planned = &Study::plan(&toy, &[], &hw1::study::Finished::new(), "cpu").unwrap()[0];
     let path = folder.path().join(format!("toy/trials/{}.json", planned.fingerprint));
     let good = std::fs::read(&path).unwrap();
+    let load = || dir.load(&identity(&toy, &planned.trial, "cpu"), |record| toy.decode(record)).unwrap();
     for length in 0..good.len() - 1 {
         std::fs::write(&path, &good[..length]).unwrap();
-        assert!(matches!(dir.load(&toy, planned, "cpu").unwrap(), Stored::Spoilt(_)), "cut at {length}");
+        assert!(matches!(load(), Stored::Invalid(_)), "cut at {length}");
     }
     std::fs::write(&path, &good).unwrap();
-    assert!(matches!(dir.load(&toy, planned, "cpu").unwrap(), Stored::Record(..)));
+    assert!(matches!(load(), Stored::Valid(_)));
 }
 
 #[test]

@@ -1,33 +1,54 @@
-//! Checks of the machine: what a run on it would find, and what to do where something is amiss. Asks
-//! no network, and leaves nothing behind.
+//! `hw1 doctor`: what a run on this machine would find, and what to do where something is amiss. Asks no network, and
+//! leaves nothing behind.
 
 use crate::backend::Backend;
 use crate::backend::device::{
     DeviceChoice, computes, cpu_features, cpu_name, cuda_devices, has_nvidia_gpu, libtorch_folder, libtorch_version,
     mkl_choice,
 };
+use crate::cli::{answer, look::Look};
 use crate::data::mnist;
 use crate::error::one_line;
 use crate::files::{free_space, try_folder};
 use crate::terminal::{paragraph, plain};
-use anyhow::Result;
+use anyhow::{Result, bail};
+use clap::Args;
 use serde::Serialize;
-use std::fs;
-use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{fs, num::NonZeroUsize};
+
+/// Check this machine: libtorch, processor, CUDA, MNIST, where runs go
+#[derive(Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    look: Look,
+    /// MNIST's folder [default: HW1_DATA_DIR, else the cache]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+pub fn run(Doctor { look, data_dir }: &Doctor) -> Result<()> {
+    let checks = examine(look.run_dir().root(), data_dir.as_deref());
+    answer(look.json, &checks, |width| text(&checks, width))?;
+    let problems = checks.iter().filter(|check| check.state == State::Problem).count();
+    if problems > 0 {
+        bail!("{problems} of {} checks found a problem, see above", checks.len());
+    }
+    Ok(())
+}
 
 /// One thing looked at.
 #[derive(Serialize)]
-pub struct Check {
-    pub name: &'static str,
-    pub state: State,
+struct Check {
+    name: &'static str,
+    state: State,
     /// What was found and, where something is amiss, what to do.
-    pub text: String,
+    text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+enum State {
     Ok,
     /// Something does not work, but all studies can be run on the CPU.
     Warning,
@@ -46,8 +67,7 @@ impl State {
 }
 
 /// Looks at everything, whatever it finds.
-#[must_use]
-pub fn examine(run_dir: &Path, data_dir: Option<&Path>) -> Vec<Check> {
+fn examine(run_dir: &Path, data_dir: Option<&Path>) -> Vec<Check> {
     // First, as it must come before the first tensor.
     let cuda = cuda();
     let check = |name, (state, text): (State, String)| Check { name, state, text };
@@ -58,14 +78,13 @@ pub fn examine(run_dir: &Path, data_dir: Option<&Path>) -> Vec<Check> {
         check("processor", processor()),
         check("memory", memory()),
         check("CUDA", cuda),
-        check("MNIST", mnist(data_dir)),
+        check("MNIST", mnist(data_dir).unwrap_or_else(|error| (State::Problem, one_line(&error)))),
         check("runs", runs(run_dir)),
     ]
 }
 
 /// A line a check, or more where it is wider than `width`.
-#[must_use]
-pub fn text(checks: &[Check], width: Option<usize>) -> String {
+fn text(checks: &[Check], width: Option<usize>) -> String {
     let line = |check: &Check| {
         let head = format!("{:7}  {:9}  ", check.state.word(), check.name);
         let body = paragraph(&plain(&check.text), head.len(), width);
@@ -174,28 +193,18 @@ fn cuda_reason(error: &anyhow::Error) -> String {
     reason.strip_prefix("--device cuda: ").unwrap_or(&reason).to_owned()
 }
 
-fn mnist(data_dir: Option<&Path>) -> (State, String) {
-    let folder = match mnist::find(data_dir) {
-        Ok(Some(folder)) => folder,
-        Ok(None) => return not_here(mnist::fetch_folder(data_dir)),
-        Err(error) => return (State::Problem, one_line(&error)),
+fn mnist(data_dir: Option<&Path>) -> Result<(State, String)> {
+    let Some(folder) = mnist::find(data_dir)? else {
+        let text = "not on this machine: the first study that needs it fetches it (11 MB) into";
+        let into = mnist::fetch_folder(data_dir)?;
+        return Ok((State::Warning, format!("{text} {}; `hw1 data fetch` does so now", into.display())));
     };
     let checks = mnist::verify(&folder);
     let bad: Vec<&str> = checks.iter().filter_map(|check| check.problem.as_deref()).collect();
-    match bad.first() {
+    Ok(match bad.first() {
         None => (State::Ok, format!("{}, all four files verified", folder.display())),
         Some(problem) => (State::Problem, format!("{} of {} files are bad: {problem}", bad.len(), checks.len())),
-    }
-}
-
-fn not_here(into: Result<std::path::PathBuf>) -> (State, String) {
-    match into {
-        Ok(into) => {
-            let text = "not on this machine: the first study that needs it fetches it (11 MB) into";
-            (State::Warning, format!("{text} {}; `hw1 data fetch` does so now", into.display()))
-        }
-        Err(error) => (State::Problem, one_line(&error)),
-    }
+    })
 }
 
 /// Whether the run directory can be made and written.

@@ -4,11 +4,11 @@
 use crate::backend::Backend;
 use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::error::{Interrupted, one_line};
-use crate::store::run_dir::{Encoded, Standing, StudyDir};
+use crate::runner::identity;
+use crate::store::{Checked, Encoded, StudyDir};
 use crate::study::{Context, Fingerprint, Planned, Progress, Study};
 use anyhow::{Result, bail};
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::{path::Path, sync::atomic::AtomicBool};
 use tch::Device;
 
 /// What was found in one study's folder.
@@ -17,8 +17,8 @@ pub struct Found {
     pub records: usize,
     /// Files that an earlier run set aside.
     pub set_aside: usize,
-    /// Records that stand, sorted by fingerprint.
-    standing: Vec<Standing>,
+    /// Records that are as they should be, sorted by fingerprint.
+    sound: Vec<Checked>,
     /// A line each, with the file's name.
     pub problems: Vec<String>,
 }
@@ -34,10 +34,10 @@ pub fn check(study: &dyn Study, dir: &StudyDir) -> Result<Found> {
         let name_and = |error: &anyhow::Error| format!("{name}: {}", one_line(error));
         if let Some(stem) = name.strip_suffix(".json") {
             found.records += 1;
-            let standing =
-                Fingerprint::try_from(stem.to_owned()).map_err(anyhow::Error::msg).and_then(|f| dir.check(study, &f));
-            match standing {
-                Ok(standing) => found.standing.push(standing),
+            let diverged = |record| Ok(study.measurements(&study.decode(record)?)?.diverged());
+            let fingerprint = Fingerprint::try_from(stem.to_owned()).map_err(anyhow::Error::msg);
+            match fingerprint.and_then(|fingerprint| dir.check(&fingerprint, study.experiment(), diverged)) {
+                Ok(record) => found.sound.push(record),
                 Err(error) => found.problems.push(name_and(&error)),
             }
         } else if name.ends_with(".checkpoint") {
@@ -59,7 +59,7 @@ pub struct Recomputed {
     pub problems: Vec<String>,
 }
 
-/// Runs up to `most` of the standing trials again, from scratch and one after the other, and holds the
+/// Runs up to `most` of the sound trials again, from scratch and one after the other, and holds the
 /// bytes against those on disk. Only trials that this backend computed, on the data of the study's settings, can
 /// be told to be wrong; the others are passed over.
 ///
@@ -75,19 +75,20 @@ pub fn recompute(
 ) -> Result<Recomputed> {
     set_up_thread();
     let data = study.data();
-    let identity = data.as_ref().map(|spec| spec.identity());
+    let data_here = data.as_ref().map(|spec| spec.identity());
     let here = Backend::of(DeviceChoice::Cpu);
     let logged = dir.last_done()?;
     let mut images = None;
     let mut outcome = Recomputed::default();
     let mut left = most;
-    for standing in &found.standing {
+    for checked in &found.sound {
         if left == 0 {
             break;
         }
-        let fingerprint = &standing.fingerprint;
-        let why_not = match (&standing.backend, logged.get(fingerprint)) {
-            _ if standing.data != identity => Some("it is of other data than settings.toml names".to_owned()),
+        let of = &checked.identity;
+        let fingerprint = &of.fingerprint();
+        let why_not = match (&checked.backend, logged.get(fingerprint)) {
+            _ if of.data != data_here => Some("it is of other data than settings.toml names".to_owned()),
             (Some(backend), _) => here.other_than(backend),
             (None, None) => Some("neither it nor a line of log.jsonl says what computed it".to_owned()),
             (None, Some(line)) if line["device"] != "cpu" => {
@@ -103,27 +104,20 @@ pub fn recompute(
         if let (Some(spec), None) = (&data, &images) {
             images = Some(spec.load(data_dir, |_| bail!("it is not on this machine: `hw1 data fetch`"))?);
         }
-        let planned = Planned {
-            label: fingerprint.to_string(),
-            seed: 0,
-            fingerprint: fingerprint.clone(),
-            cost: 0.0,
-            trial: standing.trial.clone(),
-        };
+        let (label, trial) = (fingerprint.to_string(), of.trial.clone());
+        let planned = Planned { label, seed: 0, fingerprint: fingerprint.clone(), cost: 0.0, trial };
         let (progress, read_weights) = (Progress::default(), |parent: &Fingerprint| dir.read_weights(parent));
         let images = images.as_ref().map(|images| images.on(Device::Cpu));
         let mut cx = Context::new(Device::Cpu, &progress, stop, &read_weights, images);
-        let again = study
-            .run(&planned, &mut cx)
-            .and_then(|record| Encoded::new(study, &planned, "cpu", &here, &record, &cx.into_weights()));
+        let again = study.run(&planned, &mut cx).and_then(|record| {
+            Encoded::new(identity(study, &of.trial, "cpu"), &here, study.encode(&record)?, &cx.into_weights())
+        });
         match again.and_then(|again| dir.differs(fingerprint, &again)) {
             Ok(None) => outcome.same += 1,
             Ok(Some(what)) => {
                 // So may another backend's, which is no fault of the record.
-                let unless = match &standing.backend {
-                    Some(_) => "",
-                    None => "; it is too old to say which kernels and vectors computed it",
-                };
+                let too_old = "; it is too old to say which kernels and vectors computed it";
+                let unless = if checked.backend.is_some() { "" } else { too_old };
                 outcome.problems.push(format!("{fingerprint}.json: run again, {what} differ{unless}"));
             }
             Err(error) if error.is::<Interrupted>() => return Err(error),

@@ -1,14 +1,16 @@
-//! What a training keeps at an epoch's end, so as to go on from there as if it had never stopped;
-//! and the form of that in a file. Knows neither trainings nor paths.
+//! Checkpoints: what a training saves at an epoch's end, so as to go on from there as if it had never stopped, and
+//! their files. Knows no training.
 //!
 //! Randomness is keyed by epoch, so there is no generator's state in it: θ, the optimizer's state,
 //! a few counters and the numbers measured so far are all that the next epoch depends on.
 
+use crate::error::says;
 use crate::files::sha256;
+use crate::store::run_dir::{StudyDir, read, unwritable, write_atomically};
 use crate::store::weights::{self, NamedTensor, Tensors};
+use crate::store::{Fingerprint, Stored};
 use anyhow::{Context as _, Result, ensure};
-use std::collections::BTreeMap;
-use std::fmt;
+use std::{collections::BTreeMap, fs, io::ErrorKind};
 use tch::Tensor;
 
 /// Named numbers, one an epoch.
@@ -29,13 +31,7 @@ pub struct State {
 #[derive(Debug)]
 pub struct Unfit(String);
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unfit {}
+says!(Unfit);
 
 impl State {
     /// # Errors
@@ -63,9 +59,9 @@ impl State {
     }
 }
 
-/// What a training has around it: somewhere to keep its state, and somebody who may stop it.
-pub trait Keeper {
-    /// The state that an earlier call of the same training kept.
+/// What a training has around it: where its checkpoints go, and who may stop it.
+pub trait Checkpointer {
+    /// The state that an earlier call of the same training saved.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -74,7 +70,7 @@ pub trait Keeper {
     /// To be called at each epoch's end. `state` is asked for now and then.
     ///
     /// # Errors
-    /// [`crate::error::Interrupted`] when the process is to stop; pass it on. Where the state cannot be kept.
+    /// [`crate::error::Interrupted`] when the process is to stop; pass it on. Where the state cannot be saved.
     fn epoch_done(&mut self, done: u64, epochs: u64, loss: f64, state: &dyn Fn() -> Result<State>) -> Result<()>;
 
     /// To be called within long epochs.
@@ -84,8 +80,8 @@ pub trait Keeper {
     fn check_stop(&self) -> Result<()>;
 }
 
-/// Nothing is kept, and nothing stops it.
-impl Keeper for () {
+/// Nothing is saved, and nothing stops it.
+impl Checkpointer for () {
     fn resume(&mut self) -> Result<Option<State>> {
         Ok(None)
     }
@@ -149,6 +145,64 @@ pub fn decode(bytes: &[u8]) -> Result<(String, State, Tensors)> {
         }
     }
     Ok((origin.context("it does not say whose it is")?, state, weights))
+}
+
+impl StudyDir {
+    /// What an interrupted call saved of a trial: state, and the weights to publish. `origin` is what its file has to
+    /// name.
+    pub fn read_checkpoint(&self, fingerprint: &Fingerprint, origin: &str) -> Result<Stored<(State, Tensors)>> {
+        let path = self.of(fingerprint, "checkpoint");
+        let Some(bytes) = read(&path)? else { return Ok(Stored::Nothing) };
+        let invalid = |why: String| Ok(Stored::Invalid(format!("{}: {why}", path.display())));
+        match decode(&bytes) {
+            Ok((found, ..)) if found != origin => {
+                let (found, here) = without_common(&found, origin);
+                invalid(format!("it is of {found}, and this is {here}"))
+            }
+            Ok((_, state, weights)) => Ok(Stored::Valid((state, weights))),
+            Err(error) => invalid(format!("{error:#}")),
+        }
+    }
+
+    /// Saves what a trial can go on from.
+    pub fn write_checkpoint(&self, trial: &Fingerprint, origin: &str, state: &State, weights: &Tensors) -> Result<()> {
+        write_atomically(&self.of(trial, "checkpoint"), &encode(origin, state, weights)?)
+    }
+
+    /// Gives a trial's checkpoint another name; that name.
+    pub fn set_checkpoint_aside(&self, fingerprint: &Fingerprint) -> Result<Vec<String>> {
+        self.set_aside_files(&[self.of(fingerprint, "checkpoint")])
+    }
+
+    /// Takes away a trial's checkpoint, if there is one.
+    pub fn remove_checkpoint(&self, fingerprint: &Fingerprint) -> Result<()> {
+        let path = self.of(fingerprint, "checkpoint");
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(unwritable(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that a checkpoint of this file name is whole.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_checkpoint(&self, name: &str) -> Result<()> {
+        let bytes = read(&self.trials().join(name))?;
+        // One that is gone by now has served its purpose.
+        bytes.map_or(Ok(()), |bytes| decode(&bytes).map(drop))
+    }
+}
+
+/// Two origins of checkpoints without the parts, between semicolons, that they share: what tells them apart. As they
+/// are where they are of other forms.
+fn without_common(a: &str, b: &str) -> (String, String) {
+    let parts = |text: &str| text.split("; ").map(str::to_owned).collect::<Vec<_>>();
+    let (mut a, mut b) = (parts(a), parts(b));
+    if a.len() == b.len() {
+        (a, b) = a.into_iter().zip(b).filter(|(a, b)| a != b).unzip();
+    }
+    (a.join("; "), b.join("; "))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Names of records: a stable hash of all that a trial depends on.
+//! Names of records: a stable hash of all that a trial depends on. Knows no study, only its trial as JSON.
 
 use crate::files::sha256;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,6 @@ const LENGTH: usize = 24;
 
 impl Fingerprint {
     /// Of a trial (as JSON) of an experiment at a version, on a kind of device and a data set.
-    #[must_use]
     pub fn of(experiment: &str, version: u32, device_kind: &str, data: Option<&str>, trial: &Value) -> Self {
         let mut whole = serde_json::json!({
             "device": device_kind, "experiment": experiment, "trial": trial, "version": version,
@@ -42,9 +41,27 @@ impl Fingerprint {
         Self(digest)
     }
 
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// All that a fingerprint covers, as it stands in a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    pub experiment: String,
+    pub version: u32,
+    /// Kind of device: "cpu" or "cuda".
+    pub device: String,
+    /// Identity of the data set, where the study has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    pub trial: Value,
+}
+
+impl Identity {
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.experiment, self.version, &self.device, self.data.as_deref(), &self.trial)
     }
 }
 

@@ -1,5 +1,4 @@
-//! Named tensors as bytes, and the safetensors files that hold them. A leaf: knows nothing of what
-//! they mean.
+//! Named tensors as bytes, and the safetensors files that hold them. A leaf: knows nothing of what they mean.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use safetensors::tensor::TensorView;
@@ -35,20 +34,17 @@ impl NamedTensor {
     }
 
     /// [n], exact whatever the numbers are.
-    #[must_use]
     pub fn of_numbers(numbers: &[f64]) -> Self {
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         Self { kind: Kind::Double, shape: vec![numbers.len()], bytes }
     }
 
     /// One whole number, of shape [].
-    #[must_use]
     pub fn of_count(count: u64) -> Self {
         Self { kind: Kind::Int64, shape: Vec::new(), bytes: count.to_le_bytes().to_vec() }
     }
 
     /// What [`Self::of_numbers`] was given.
-    #[must_use]
     pub fn numbers(&self) -> Option<Vec<f64>> {
         let (numbers, rest) = self.bytes.as_chunks::<8>();
         let fits = self.kind == Kind::Double && self.shape.len() == 1 && rest.is_empty();
@@ -56,7 +52,6 @@ impl NamedTensor {
     }
 
     /// What [`Self::of_count`] was given.
-    #[must_use]
     pub fn count(&self) -> Option<u64> {
         let bytes = (self.kind == Kind::Int64).then(|| self.bytes.as_slice().try_into().ok())??;
         Some(u64::from_le_bytes(bytes))
@@ -100,7 +95,6 @@ impl NamedTensor {
     }
 
     /// Whether all its numbers are finite.
-    #[must_use]
     pub fn is_finite(&self) -> bool {
         match self.kind {
             Kind::Float => self.bytes.as_chunks::<4>().0.iter().all(|bytes| f32::from_le_bytes(*bytes).is_finite()),

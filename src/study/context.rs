@@ -4,7 +4,7 @@
 use crate::data::batches::Images;
 use crate::error::Interrupted;
 use crate::model::Layout;
-use crate::store::checkpoint::{EPOCHS, Keeper, State};
+use crate::store::checkpoint::{Checkpointer, EPOCHS, State};
 use crate::store::fingerprint::Fingerprint;
 use crate::store::weights::{self, NamedTensor, Tensors};
 use anyhow::{Context as _, Result, ensure};
@@ -58,27 +58,27 @@ pub struct Context<'a> {
 pub type WeightsReader<'a> = dyn Fn(&Fingerprint) -> Result<Vec<u8>> + Sync + 'a;
 
 /// Where a running trial's state outlasts the process.
-pub trait Shelf {
-    /// What an earlier call put there: the state, and the weights gathered until then.
+pub trait CheckpointStore {
+    /// What an earlier call saved there: the state, and the weights gathered until then.
     ///
     /// # Errors
     /// Where it is there and cannot be read.
-    fn take(&self) -> Result<Option<(State, Tensors)>>;
+    fn load(&self) -> Result<Option<(State, Tensors)>>;
 
-    /// Puts a state there, whole, in place of the last one.
+    /// Saves a state there, whole, in place of the last one.
     ///
     /// # Errors
     /// Where it cannot be written.
-    fn put(&self, state: &State, weights: &Tensors) -> Result<()>;
+    fn save(&self, state: &State, weights: &Tensors) -> Result<()>;
 }
 
-/// A running trial's states: the last one in memory, now and then on the shelf.
+/// A running trial's states: the last one in memory, now and then in the store.
 struct Checkpoints<'a> {
-    shelf: &'a dyn Shelf,
+    store: &'a dyn CheckpointStore,
     /// Between two puts.
     interval: Duration,
     last_put: Instant,
-    /// A newer one than that on the shelf.
+    /// A newer one than that in the store.
     kept: Option<State>,
     last_kept: Instant,
     /// A trial is one training, if any: of a second one nothing is kept.
@@ -101,24 +101,24 @@ impl<'a> Context<'a> {
         Self { device, progress, stop, read_weights, images, weights: Tensors::new(), checkpoints: None }
     }
 
-    /// Goes on from what is on the shelf, and puts there what is worth it every `interval`.
+    /// Goes on from what is in the store, and saves there what is worth it every `interval`.
     #[must_use]
-    pub fn with_checkpoints(mut self, shelf: &'a dyn Shelf, interval: Duration) -> Self {
+    pub fn with_checkpoints(mut self, store: &'a dyn CheckpointStore, interval: Duration) -> Self {
         let now = Instant::now();
         self.checkpoints =
-            Some(Checkpoints { shelf, interval, last_put: now, kept: None, last_kept: now, trainings: 0 });
+            Some(Checkpoints { store, interval, last_put: now, kept: None, last_kept: now, trainings: 0 });
         self
     }
 
-    /// Puts the last state on the shelf, for a trial that is interrupted.
+    /// Saves the last state in the store, for a trial that is interrupted.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn put_checkpoint(&mut self) -> Result<()> {
+    pub fn save_checkpoint(&mut self) -> Result<()> {
         if let Some(checkpoints) = &mut self.checkpoints
             && let Some(state) = checkpoints.kept.take()
         {
-            checkpoints.shelf.put(&state, &self.weights)?;
+            checkpoints.store.save(&state, &self.weights)?;
             checkpoints.last_put = Instant::now();
         }
         Ok(())
@@ -187,14 +187,14 @@ impl<'a> Context<'a> {
     }
 }
 
-impl Keeper for Context<'_> {
+impl Checkpointer for Context<'_> {
     fn resume(&mut self) -> Result<Option<State>> {
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(None) };
         checkpoints.trainings += 1;
         if checkpoints.trainings > 1 {
             return Ok(None);
         }
-        let Some((state, weights)) = checkpoints.shelf.take()? else { return Ok(None) };
+        let Some((state, weights)) = checkpoints.store.load()? else { return Ok(None) };
         self.weights.extend(weights);
         self.progress.resumed.store(state.counter(EPOCHS)?, Ordering::Relaxed);
         Ok(Some(state))
@@ -210,7 +210,7 @@ impl Keeper for Context<'_> {
                 checkpoints.last_kept = now;
             }
             if is_due {
-                self.put_checkpoint()?;
+                self.save_checkpoint()?;
             }
         }
         Context::check_stop(self)

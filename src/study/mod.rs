@@ -25,7 +25,7 @@ mod toy;
 mod within;
 
 pub use crate::store::fingerprint::Fingerprint;
-pub use context::{Context, Progress, SavedWeights, Shelf, WeightsReader};
+pub use context::{CheckpointStore, Context, Progress, SavedWeights, WeightsReader};
 pub use erased::{AnyRecord, Finished, Planned, Study};
 #[cfg(test)]
 pub(crate) use experiment::RAISED;
@@ -33,7 +33,7 @@ pub use experiment::{Done, Experiment, MOST_TRIALS, Record, Records, SHARED_VERS
 pub use findings::{Cell, Findings, cell};
 pub use flags::{DATASET_FLAG, DOMAIN_FLAG, FUNCTION_FLAG, Flag, TRAININGS_FLAG, WIDTHS_FLAG, model_flag, models_flag};
 pub use group::{Settings, Wrong, take};
-pub use measurements::{Measurements, flag};
+pub use measurements::{Measurements, flag, numbers};
 pub use seeds::Seeds;
 pub use table::Table;
 pub use text::{Reported, Stated, Texts, With};

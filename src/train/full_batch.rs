@@ -2,7 +2,7 @@
 
 use super::{Convergence, Ending, Optimizer, THETA, TRAIN_LOSS, Trained, measure, state_of};
 use crate::objective::Objective;
-use crate::store::checkpoint::{EPOCHS, Keeper, Series};
+use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
 use anyhow::Result;
 use std::ops::ControlFlow;
 use tch::Tensor;
@@ -39,7 +39,7 @@ pub fn train(
     optimizer: &mut Optimizer,
     epochs: u64,
     convergence: Convergence,
-    keeper: &mut impl Keeper,
+    keeper: &mut impl Checkpointer,
     mut observe: impl FnMut(&mut Epoch) -> Result<ControlFlow<()>>,
 ) -> Result<Trained> {
     let mut training = Trained { train_loss: Vec::new(), measured: Series::new(), ending: Ending::LastEpoch };
@@ -176,7 +176,7 @@ mod tests {
         after: u64,
     }
 
-    impl Keeper for Stopper {
+    impl Checkpointer for Stopper {
         fn resume(&mut self) -> Result<Option<State>> {
             Ok(self.kept.take())
         }

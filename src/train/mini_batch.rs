@@ -3,7 +3,7 @@
 use super::{Optimizer, THETA, measure, state_of};
 use crate::data::batches::{Samples, order};
 use crate::objective::{Accuracy, BatchSums, CrossEntropy};
-use crate::store::checkpoint::{EPOCHS, Keeper, Series};
+use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
 use anyhow::Result;
 use std::ops::ControlFlow;
 use tch::Tensor;
@@ -71,7 +71,7 @@ pub struct Testing<'a> {
 /// # Errors
 /// Those of `keeper` and of `after_epoch`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not
 /// this training's.
-pub fn train_classifier<K: Keeper>(
+pub fn train_classifier<K: Checkpointer>(
     objective: &CrossEntropy,
     optimizer: &mut Optimizer,
     batches: &MiniBatches,

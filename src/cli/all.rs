@@ -1,0 +1,96 @@
+//! `hw1 all`: every study as one run, with a page at its end.
+
+use crate::cli::registry::{REGISTRY, Studies};
+use crate::cli::run::{Common, run_or_list};
+use crate::cli::{report::write_page, run_dir};
+use crate::error::{Exit, say, usage};
+use crate::output::page::Format;
+use crate::study::settings::{DEFAULT_PRESET, Layers};
+use crate::terminal::print;
+use anyhow::Result;
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Args, Command};
+
+/// All studies as one run, with a verdict on every claim
+#[derive(Args)]
+pub struct All {
+    /// Only these, by subcommand, separated by commas
+    #[arg(long, value_name = "STUDY", action = ArgAction::Set, value_delimiter = ',', value_parser = names())]
+    only: Vec<String>,
+    /// All but these
+    #[arg(long, value_name = "STUDY", action = ArgAction::Set, value_delimiter = ',', value_parser = names())]
+    skip: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(REGISTRY.iter().map(|entry| entry.name))
+}
+
+/// What some of the common flags are here.
+pub fn with_own_help(command: Command) -> Command {
+    command
+        .mut_arg("config", |arg| arg.hide(true))
+        .mut_arg("sets", |arg| {
+            arg.value_name("STUDY.KEY=VALUE").help("Any setting of a study, as TOML; may be repeated")
+        })
+        .mut_arg("repeats", |arg| {
+            arg.help("Seeds to run of every study [default: the preset's, else 5 of simulate, grad-norm and params-sweep, 1 of the others]")
+        })
+}
+
+pub fn run(all: &All) -> Result<()> {
+    let common = &all.common;
+    let preset = common.preset.as_deref().unwrap_or(DEFAULT_PRESET);
+    let run_dir = run_dir(common.out.as_deref(), preset);
+    let ran = run_or_list(&all.studies()?, &run_dir, common, preset);
+    if common.dry_run || ran.as_ref().is_err_and(|error| error.is::<Exit>()) {
+        return ran;
+    }
+    // Also where a trial failed: the page shows what there is.
+    let page = write_page(&run_dir, None, Format::Html);
+    ran?;
+    let path = page?;
+    if common.json {
+        say(&format!("hw1: {}", path.display()));
+        return Ok(());
+    }
+    print(&format!("\n{}\n", path.display()))
+}
+
+impl All {
+    fn studies(&self) -> Result<Studies> {
+        let Self { only, skip, common } = self;
+        if common.config.is_some() {
+            return Err(usage("--config is for one study; here use --set study.key=value"));
+        }
+        let is_in = |names: &[String], name: &str| names.iter().any(|other| other == name);
+        let wanted = |name: &str| (only.is_empty() || is_in(only, name)) && !is_in(skip, name);
+        let mut sets: Vec<(&str, String)> = Vec::new();
+        for assignment in &common.sets {
+            let found = assignment.split_once('=').and_then(|(key, value)| Some((key.split_once('.')?, value)));
+            let study = found.and_then(|((study, _), _)| REGISTRY.iter().find(|entry| entry.name == study.trim()));
+            let (Some(((_, key), value)), Some(entry)) = (found, study) else {
+                let names: Vec<&str> = REGISTRY.iter().map(|entry| entry.name).collect();
+                return Err(usage(format!(
+                    "--set {assignment}: write --set study.key=value; the studies are {}",
+                    names.join(", ")
+                )));
+            };
+            sets.push((entry.name, format!("{key}={value}")));
+        }
+        let mut studies = Studies::new();
+        for entry in REGISTRY.iter().filter(|entry| wanted(entry.name)) {
+            let of_entry = sets.iter().filter(|(name, _)| *name == entry.name).map(|(_, set)| set.clone());
+            let (preset, repeats) = (common.preset.clone(), Some(entry.repeats_in_all));
+            let mut layers = Layers { preset, repeats, sets: of_entry.collect(), ..Layers::default() };
+            common.add_numbers(&mut layers)?;
+            studies.extend((entry.studies)(&layers)?);
+        }
+        if studies.is_empty() {
+            return Err(usage("no study is left: see --only and --skip"));
+        }
+        Ok(studies)
+    }
+}

@@ -1,0 +1,226 @@
+//! `hw1 bench`: the cost of one unit of each workload, held against the arithmetic that it needs and the rate at which
+//! libtorch multiplies large matrices at that moment. Knows no experiment and no run directory.
+
+mod meeting;
+mod workload;
+
+use crate::analysis::statistics::quantile;
+use crate::backend::cpu::pieces;
+use crate::backend::device::{DeviceChoice, set_up_thread};
+use crate::cli::answer;
+use crate::data::batches::{DataSpec, DatasetName, Images, TEST_SIZE, TRAIN_SIZE};
+use crate::data::mnist;
+use crate::error::{say, usage};
+use crate::output::provenance::Call;
+use crate::study::number::significant;
+use crate::terminal;
+use anyhow::{Context as _, Result, anyhow};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
+use meeting::{Meeting, Part, side_by_side};
+use serde::Serialize;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{num::NonZeroUsize, thread};
+use tch::{Device, Kind, Tensor};
+use workload::{Unit, WORKLOADS, Workload, set_up};
+
+const UNITS: &str = "A unit is an epoch on points, a step on 128 digits, an evaluation of 10000, a Hessian. The limit is \
+                     what libtorch's own product of large matrices reaches at that moment.";
+
+/// Measure this machine: the cost of a unit of each workload, beside what it could be
+#[derive(Args)]
+#[command(after_help = UNITS)]
+pub struct Bench {
+    /// Which [default: all]
+    #[arg(id = "workload", value_name = "WORKLOAD", value_parser = PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name)))]
+    workloads: Vec<String>,
+    /// Cores of a trial, which share its work
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::from(1..=1024), default_value = "1")]
+    threads: usize,
+    /// Trials side by side, as a study's run
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::from(1..=1024), default_value = "1")]
+    trials: usize,
+    /// MNIST's folder [default: HW1_DATA_DIR, else the cache; without, synthetic digits]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A line of JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(bench: &Bench) -> Result<()> {
+    let call = Call::now(DeviceChoice::Cpu, bench.trials, "bench");
+    // Minutes pass: each result as it comes, for those who watch.
+    let measured = measure_all(bench, |measured| {
+        say(&format!("{}: {} ms", measured.workload, significant(measured.milliseconds, 3)));
+    })?;
+    let provenance = call.provenance(Some(&data(bench.data_dir.as_deref())?))?;
+    let value = json!({"workloads": measured, "provenance": provenance});
+    answer(bench.json, &value, |width| text(&measured, width))
+}
+
+/// Threads a core: more would measure how the system shares them out, and in the end its memory.
+const MOST_A_CORE: usize = 4;
+
+/// What was measured of one workload.
+#[derive(Debug, Serialize)]
+struct Measured {
+    workload: &'static str,
+    /// A unit's, the median of the windows; of several trials side by side, what one of their units adds.
+    milliseconds: f64,
+    /// From the first to the third quartile of the windows, in milliseconds.
+    spread: f64,
+    /// The arithmetic of a unit by its time; null for the Hessian, whose closed form has little to do with
+    /// the arithmetic that others need for it.
+    gflops: Option<f64>,
+    /// Of what libtorch's sgemm does on as many cores, in windows between those of the workload.
+    share_of_limit: Option<f64>,
+    /// sgemm's GFLOP/s on the cores of the workload.
+    limit: f64,
+    threads: usize,
+    trials: usize,
+    dtype: &'static str,
+}
+
+/// The data that the digit workloads take: MNIST where it lies on this machine, else synthetic digits.
+fn data(data_dir: Option<&Path>) -> Result<DataSpec> {
+    let dataset = if mnist::find(data_dir)?.is_some() { DatasetName::Mnist } else { DatasetName::Synthetic };
+    Ok(DataSpec { dataset, train_size: TRAIN_SIZE, test_size: TEST_SIZE })
+}
+
+/// Measures one workload after the other, and tells `done` of each.
+///
+/// # Errors
+/// Many more trials than cores, images that cannot be read, a thread that cannot be started.
+fn measure_all(bench: &Bench, done: impl Fn(&Measured)) -> Result<Vec<Measured>> {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let Bench { trials, threads, .. } = *bench;
+    let most = MOST_A_CORE * cores;
+    if trials.saturating_mul(threads) > most {
+        let asked = format!("{trials} trials on {threads} cores each are more than {cores} cores can show");
+        return Err(usage(format!("{asked}: --trials times --threads is at most {most} here")));
+    }
+    let chosen: Vec<&Workload> = if bench.workloads.is_empty() {
+        WORKLOADS.iter().collect()
+    } else {
+        // clap has refused unknown names.
+        let named = |name: &String| WORKLOADS.iter().find(|workload| workload.name == *name);
+        bench.workloads.iter().filter_map(named).collect()
+    };
+    let data_dir = bench.data_dir.as_deref();
+    let missing = |_: &Path| Err(anyhow!("MNIST is not where it was a moment ago"));
+    let on_digits = chosen.iter().any(|workload| !matches!(workload.unit, Unit::Epoch(_) | Unit::Hessian));
+    let images = if on_digits { Some(data(data_dir)?.load(data_dir, missing)?) } else { None };
+    let one = |workload| measure(workload, images.as_ref(), bench).inspect(&done);
+    chosen.into_iter().map(one).collect()
+}
+
+/// Windows of each workload, and how long one is at least.
+const ROUNDS: usize = 7;
+const WINDOW: Duration = Duration::from_millis(60);
+
+/// Milliseconds a unit and sgemm's GFLOP/s in each window.
+type Windows = Vec<(f64, f64)>;
+
+fn measure(workload: &'static Workload, images: Option<&Images>, bench: &Bench) -> Result<Measured> {
+    let meeting = Meeting::new(bench.trials);
+    let on_thread = |images: Option<Images>| -> Result<Windows> {
+        let _part = Part(&meeting);
+        set_up_thread();
+        // Nobody begins before all are here.
+        meeting.wait()?;
+        let mut unit = set_up(workload, images.as_ref())?;
+        unit()?;
+        let mut limit = limit();
+        let round = |_| -> Result<(f64, f64)> {
+            meeting.wait()?;
+            let rate = window(&mut limit)?;
+            meeting.wait()?;
+            Ok((window(&mut unit)?, FLOPS_OF_LIMIT / rate / 1e6))
+        };
+        (0..ROUNDS).map(round).collect()
+    };
+    let _cores: Vec<pieces::Lent> = (1..bench.threads).map(|_| pieces::lend()).collect();
+    let trials = side_by_side(&meeting, |scope, number| {
+        // Tensors go to a thread, and are not shared.
+        let images = images.map(|images| images.on(Device::Cpu));
+        let on_thread = &on_thread;
+        let thread = thread::Builder::new().spawn_scoped(scope, move || on_thread(images));
+        thread.with_context(|| format!("cannot start thread {number} of {}; try fewer with --trials", bench.trials))
+    })?;
+    // Rates add up.
+    let round = |round: usize| {
+        let per_millisecond: f64 = trials.iter().map(|windows| 1.0 / windows[round].0).sum();
+        (1.0 / per_millisecond, trials.iter().map(|windows| windows[round].1).sum::<f64>())
+    };
+    let (times, limits): (Vec<f64>, Vec<f64>) = (0..ROUNDS).map(round).unzip();
+    let at = |values: &[f64], share| quantile(values, share).context("no windows");
+    let milliseconds = at(&times, 0.5)?;
+    let limit = at(&limits, 0.5)? * bench.threads as f64;
+    let gflops = workload.flops()?.map(|flops| flops / milliseconds / 1e6);
+    Ok(Measured {
+        workload: workload.name,
+        milliseconds,
+        spread: at(&times, 0.75)? - at(&times, 0.25)?,
+        gflops,
+        share_of_limit: gflops.map(|gflops| gflops / limit),
+        limit,
+        threads: bench.threads,
+        trials: bench.trials,
+        dtype: if matches!(workload.unit, Unit::Hessian) { "float64" } else { "float32" },
+    })
+}
+
+/// Milliseconds of one of the units that `work` does a call.
+fn window(work: &mut dyn FnMut() -> Result<usize>) -> Result<f64> {
+    let (begin, mut units) = (Instant::now(), 0);
+    while begin.elapsed() < WINDOW {
+        units += work()?;
+    }
+    Ok(begin.elapsed().as_secs_f64() * 1e3 / units as f64)
+}
+
+/// Rows and columns of sgemm's matrices.
+const SIDE_OF_LIMIT: i64 = 768;
+const FLOPS_OF_LIMIT: f64 = 2.0 * (SIDE_OF_LIMIT * SIDE_OF_LIMIT * SIDE_OF_LIMIT) as f64;
+
+/// One product of two large matrices.
+fn limit() -> impl FnMut() -> Result<usize> {
+    let matrix = || Tensor::ones([SIDE_OF_LIMIT, SIDE_OF_LIMIT], (Kind::Float, Device::Cpu));
+    let (a, b, product) = (matrix(), matrix(), matrix());
+    move || {
+        let _ = a.f_mm_out(&product, &b)?;
+        Ok(1)
+    }
+}
+
+/// A table for people.
+fn text(measured: &[Measured], width: Option<usize>) -> String {
+    let columns = ["workload", "ms", "spread", "GFLOP/s", "share of limit"].map(str::to_owned);
+    let number = |value: f64| significant(value, 3);
+    let optional = |value: Option<f64>| value.map_or("-".to_owned(), number);
+    let rows: Vec<Vec<String>> = measured
+        .iter()
+        .map(|m| {
+            let share = m.share_of_limit.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+            vec![m.workload.to_owned(), number(m.milliseconds), number(m.spread), optional(m.gflops), share]
+        })
+        .collect();
+    terminal::table(&columns, &rows, width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_the_cores_can_show_is_refused() {
+        for (trials, threads) in [(65535, 1), (1, 65535), (65535, 65535), (usize::MAX, usize::MAX)] {
+            let bench = Bench { workloads: vec!["min-ratio".into()], threads, trials, data_dir: None, json: false };
+            let refused = measure_all(&bench, |_| ()).unwrap_err();
+            assert!(refused.is::<crate::error::Usage>() && refused.to_string().contains("--trials"), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The command line as a whole: the list of subcommands, and the way to each. A group of them is a file beside this
+//! one, with its arguments as types.
+
+use crate::cli::look::{self, Compare, Look};
+use crate::cli::{all, bench, data, doctor, registry::REGISTRY, report, run, verify};
+use crate::error::Exit;
+use crate::terminal::print;
+use anyhow::{Context as _, Result, bail};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap_complete::Shell;
+use std::ffi::OsString;
+
+/// Print a shell's completion script
+#[derive(Args)]
+struct Completions {
+    shell: Shell,
+}
+
+/// A subcommand with the arguments and the text of a type.
+fn of<A: Args>(name: &'static str) -> Command {
+    A::augment_args(Command::new(name))
+}
+
+/// The whole command line, also for `--help`.
+pub fn command() -> Command {
+    Command::new("hw1")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("See how neural networks learn: each experiment trains, measures, writes JSON and draws figures")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(of::<data::Data>("data"))
+        .subcommand(of::<verify::Verify>("verify"))
+        .subcommand(all::with_own_help(of::<all::All>("all")))
+        .subcommand(of::<report::Report>("report"))
+        .subcommands(REGISTRY.iter().map(run::command))
+        .subcommand(of::<Look>("show").about("List the studies of a run directory: how far, of what, when"))
+        .subcommand(of::<Look>("claims").about("Print every claim of a run directory with its verdict"))
+        .subcommand(of::<Compare>("compare"))
+        .subcommand(of::<doctor::Doctor>("doctor"))
+        .subcommand(of::<bench::Bench>("bench"))
+        .subcommand(of::<Completions>("completions"))
+}
+
+/// Runs the process's command line.
+///
+/// # Errors
+/// [`crate::error::Usage`] for what makes no sense, [`Exit`] where clap or a signal has had the
+/// last word, anything else for a failure.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return Err(Exit(u8::try_from(error.exit_code()).unwrap_or(2)).into());
+        }
+    };
+    let Some((name, matches)) = matches.subcommand() else { bail!("no subcommand") };
+    match name {
+        "data" => data::run(typed(matches)?),
+        "verify" => verify::run(&typed(matches)?),
+        "all" => all::run(&typed(matches)?),
+        "report" => report::run(typed(matches)?),
+        "show" => look::show(&typed(matches)?),
+        "claims" => look::claims(&typed(matches)?),
+        "compare" => look::compare(&typed(matches)?),
+        "doctor" => doctor::run(&typed(matches)?),
+        "bench" => bench::run(&typed(matches)?),
+        "completions" => completions(&typed(matches)?),
+        _ => {
+            let entry = REGISTRY.iter().find(|entry| entry.name == name);
+            run::run(entry.context("a subcommand without an experiment")?, matches)
+        }
+    }
+}
+
+fn typed<A: FromArgMatches>(matches: &ArgMatches) -> Result<A> {
+    Ok(A::from_arg_matches(matches)?)
+}
+
+fn completions(Completions { shell }: &Completions) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(*shell, &mut command(), "hw1", &mut script);
+    print(&String::from_utf8(script)?)
+}

@@ -1,0 +1,131 @@
+//! The registry: all experiments by name, each with what makes its studies of settings. The only place that names
+//! them all.
+
+use crate::experiments::{grad_norm::GradNorm, interpolate::Interpolate, min_ratio::MinRatio, mnist_cnn::MnistCnn};
+use crate::experiments::{params_sweep::ParamsSweep, pca_weights::PcaWeights, random_labels::RandomLabels};
+use crate::experiments::{sensitivity::Sensitivity, simulate::Simulate};
+use crate::store::StudyDir;
+use crate::study::{Experiment, Flag, Study, settings::Layers};
+use anyhow::{Context as _, Result};
+use std::io::{self, Read as _};
+use std::{fs::File, path::Path};
+
+/// What the command line needs of an experiment, its types left behind.
+pub(super) struct Entry {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub flags: &'static [Flag],
+    pub repeats_in_all: u64,
+    pub studies: Maker,
+}
+
+/// What an experiment becomes: one study, or more.
+pub type Studies = Vec<Box<dyn Study>>;
+
+/// All experiments, in the order of the report. To add one: a file in `src/experiments`, a TOML
+/// in `experiments`, a line here.
+pub(super) static REGISTRY: &[Entry] = &[
+    entry::<Simulate>(),
+    entry::<MnistCnn>(),
+    entry::<PcaWeights>(),
+    entry::<GradNorm>(),
+    entry::<MinRatio>(),
+    entry::<RandomLabels>(),
+    entry::<ParamsSweep>(),
+    entry::<Interpolate>(),
+    entry::<Sensitivity>(),
+];
+
+const fn entry<E: Experiment>() -> Entry {
+    Entry {
+        name: E::NAME,
+        about: E::ABOUT,
+        flags: E::FLAGS,
+        repeats_in_all: E::REPEATS_IN_ALL,
+        studies: |layers| layers.studies::<E>(),
+    }
+}
+
+/// What makes an experiment's studies of settings.
+pub type Maker = fn(&Layers) -> Result<Studies>;
+
+/// All experiments by name.
+pub fn experiments() -> impl Iterator<Item = (&'static str, Maker)> {
+    REGISTRY.iter().map(|entry| (entry.name, entry.studies))
+}
+
+/// The study that a folder of a run directory is of, by the settings that stand there; with those, and
+/// its subcommand's entry.
+pub(super) fn study_in(folder: &str, dir: &StudyDir) -> Result<(&'static Entry, Layers, Box<dyn Study>)> {
+    let of_folder = |entry: &&Entry| folder == entry.name || folder.starts_with(&format!("{}-", entry.name));
+    // The longest name that fits.
+    let entry = REGISTRY.iter().filter(of_folder).max_by_key(|entry| entry.name.len());
+    let entry = entry.with_context(|| format!("no study is called {folder}"))?;
+    let path = dir.root().join("settings.toml");
+    let text = read_settings(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut layers = Layers::default();
+    layers.read_config(path, &text)?;
+    let studies = (entry.studies)(&layers)?;
+    let study = studies.into_iter().find(|study| study.folder() == folder).context("it is of another study")?;
+    Ok((entry, layers, study))
+}
+
+/// Bytes read of a settings file; what is longer is none.
+const LONGEST_CONFIG: u64 = 1 << 20;
+
+/// A settings file's text.
+pub(super) fn read_settings(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST_CONFIG).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::{Fingerprint, Finished, RAISED, version};
+    use std::collections::BTreeSet;
+
+    /// Folder and fingerprint of every study's first trial under the report's settings.
+    fn first_trials() -> Vec<(String, Fingerprint)> {
+        let studies = REGISTRY.iter().flat_map(|entry| (entry.studies)(&Layers::default()).unwrap());
+        let first = |study: &dyn Study| study.plan(&[], &Finished::new(), "cpu").unwrap().remove(0).fingerprint;
+        studies.map(|study| (study.folder(), first(study.as_ref()))).collect()
+    }
+
+    #[test]
+    fn every_studys_fingerprints_are_pinned() {
+        // Other ones mean that no record of before counts: only where results change.
+        let pinned = [
+            ("simulate-sin-sq", "d12542636d6f9a5bf54b451f"),
+            ("simulate-sign-sin", "eabfaa10f2939715002386ba"),
+            ("mnist-cnn", "d9e46e423da5a33e0490caa8"),
+            ("pca-weights", "c1e5cea254430506e8f7b8d5"),
+            ("grad-norm", "5e996695c91514a13cefd0d5"),
+            ("min-ratio", "ef127aa60879a2a896470685"),
+            ("random-labels", "0c987247ead6a0a5ffbd1cad"),
+            ("params-sweep", "a3b034687ea2d0599842b56d"),
+            ("interpolate", "4f1862b06ad802efcc911b18"),
+            ("sensitivity", "ebc08dda24b8ee5041648dfa"),
+        ];
+        let found = first_trials();
+        let found: Vec<(&str, &str)> = found.iter().map(|(folder, first)| (folder.as_str(), first.as_str())).collect();
+        assert_eq!(found, pinned);
+    }
+
+    #[test]
+    fn a_raised_shared_version_changes_every_studys_fingerprints() {
+        let before = first_trials();
+        RAISED.set(Some(1));
+        let raised = first_trials();
+        RAISED.set(None);
+        for ((folder, before), (_, raised)) in before.iter().zip(&raised) {
+            assert_ne!(before, raised, "{folder}");
+        }
+        assert_eq!(first_trials(), before);
+        // Whichever is raised, there is no way back to a version of before.
+        let versions: Vec<u32> = [(3, 0), (3, 1), (4, 1), (4, 2)].map(|(study, shared)| version(study, shared)).into();
+        assert_eq!(versions.iter().collect::<BTreeSet<_>>().len(), versions.len());
+        assert!(versions.is_sorted());
+    }
+}

@@ -1,0 +1,254 @@
+//! A study by its subcommand: flags to layers of settings, studies to a run, and what is told of it.
+
+use crate::backend::device::DeviceChoice;
+use crate::cli::registry::{Entry, read_settings};
+use crate::cli::run_dir;
+use crate::error::{Exit, Interrupted, one_line, say, usage};
+use crate::output::{self, provenance::Call};
+use crate::runner::{self, Job, Options, ProgressMode, Signals};
+use crate::store::RunDir;
+use crate::study::{Fingerprint, Study, settings::Layers};
+use crate::terminal::print;
+use anyhow::{Context as _, Result, bail};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf, time::Duration};
+use toml::Value;
+
+// Flags that every experiment has. (clap would take a doc comment for the subcommand's own text.)
+#[derive(Args)]
+pub struct Common {
+    /// Where to train: cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: DeviceChoice,
+    /// Run directory [default: runs/<preset>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// First seed
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// Seeds to run: seed, seed + 1, …
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub repeats: Option<u64>,
+    /// Epochs, at most
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub epochs: Option<u64>,
+    /// report (as the report says), canonical (as the literature asks) or smoke (tiny) [default: report]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Folder with MNIST's files, for studies on digits [default: HW1_DATA_DIR, else the cache]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Settings from a TOML file, such as a run's settings.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Any setting, as TOML; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Trials at a time [default: all cores on CPU, 1 on CUDA]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Run finished trials again
+    #[arg(long)]
+    pub force: bool,
+    /// List the trials and whether each is done, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Progress on standard error: auto is bars on a terminal, lines elsewhere
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub progress: When,
+    /// Nothing but results and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Name every trial
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// The metrics on standard output instead of the table, a line of JSON a study
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The subcommand of an experiment: its own flags are built, since the registry names them, those of all derived.
+pub fn command(entry: &Entry) -> Command {
+    let own = entry.flags.iter().map(|flag| {
+        let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
+        if flag.value_name.is_empty() {
+            return arg.num_args(0).default_missing_value("").action(ArgAction::Set);
+        }
+        let action = if flag.repeatable { ArgAction::Append } else { ArgAction::Set };
+        // Values like -3:3 and -x^2 begin with a hyphen.
+        arg.value_name(flag.value_name).action(action).allow_hyphen_values(true)
+    });
+    Common::augment_args(Command::new(entry.name).about(entry.about).args(own))
+}
+
+/// Runs an experiment.
+pub fn run(entry: &Entry, matches: &ArgMatches) -> Result<()> {
+    let common = Common::from_arg_matches(matches)?;
+    let layers = layers(entry, &common, matches)?;
+    let run_dir = run_dir(common.out.as_deref(), layers.preset());
+    run_or_list(&(entry.studies)(&layers)?, &run_dir, &common, layers.preset())
+}
+
+/// The settings that the command line gives, by layer.
+fn layers(entry: &Entry, common: &Common, matches: &ArgMatches) -> Result<Layers> {
+    let mut layers = Layers { preset: common.preset.clone(), sets: common.sets.clone(), ..Layers::default() };
+    if let Some(path) = &common.config {
+        let text =
+            read_settings(path).map_err(|error| usage(format!("cannot read --config {}: {error}", path.display())))?;
+        layers.read_config(path.clone(), &text)?;
+    }
+    for flag in entry.flags {
+        let name = format!("--{}", flag.name);
+        let mut values = Vec::new();
+        for text in matches.get_many::<String>(flag.name).into_iter().flatten() {
+            values.push((flag.parse)(text).map_err(|error| usage(format!("{name}: {error}")))?);
+        }
+        let value =
+            if flag.repeatable { Value::Array(values) } else { values.pop().unwrap_or(Value::Array(Vec::new())) };
+        if value.as_array().is_none_or(|values| !values.is_empty()) {
+            layers.flags.push((name, flag.setting.to_owned(), value));
+        }
+    }
+    common.add_numbers(&mut layers)?;
+    Ok(layers)
+}
+
+impl Common {
+    /// Adds the settings that have a flag in every study.
+    pub fn add_numbers(&self, layers: &mut Layers) -> Result<()> {
+        for (key, value) in [("seed", self.seed), ("repeats", self.repeats), ("epochs", self.epochs)] {
+            if let Some(value) = value {
+                let value = Value::Integer(i64::try_from(value).context("a flag's value is too large")?);
+                layers.flags.push((format!("--{key}"), key.to_owned(), value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Trials at a time.
+    pub fn workers(&self) -> usize {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        // Threads share one queue on a GPU: a second trial there waits for the first.
+        let of_device = if self.device == DeviceChoice::Cpu { cores } else { NonZeroUsize::MIN };
+        self.jobs.map_or(of_device.get(), usize::from)
+    }
+}
+
+/// Runs what is due of studies and tells what came of it, or lists it for `--dry-run`.
+pub fn run_or_list(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<()> {
+    if common.dry_run {
+        return list(studies, run_dir, common, preset);
+    }
+    let signals = Signals::install()?;
+    let options = Options {
+        workers: common.workers(),
+        force: common.force,
+        choice: common.device,
+        device: common.device.open()?,
+        progress: match common.progress {
+            _ if common.quiet => ProgressMode::Silent,
+            When::Auto => ProgressMode::auto(),
+            When::Always => ProgressMode::Bars,
+            When::Never => ProgressMode::Silent,
+        },
+        verbose: common.verbose,
+        data_dir: common.data_dir.clone(),
+        checkpoint_every: runner::checkpoint_interval()?,
+    };
+    let call = Call::now(options.choice, options.workers, preset);
+    let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
+    let ran = runner::lock(run_dir, &signals, &options).and_then(|lock| {
+        runner::run(&mut jobs, &signals, &options)?;
+        Ok(lock)
+    });
+    let _lock = match ran {
+        Err(error) if error.is::<Interrupted>() => {
+            let done: usize = jobs.iter().map(|job| job.finished.len()).sum();
+            let all: usize = jobs.iter().map(|job| job.planned.len()).sum();
+            say(&format!(
+                "hw1: interrupted; {done} of {all} trials are done and kept, the same command goes on from there"
+            ));
+            return Err(Exit(signals.exit_code()).into());
+        }
+        ran => ran?,
+    };
+    let mut failures = Vec::new();
+    for (index, (job, written)) in output::write_all(&jobs, &call, options.workers).into_iter().enumerate() {
+        match written {
+            Ok(metrics) if common.json => print(&format!("{}\n", serde_json::to_string(&metrics)?))?,
+            Ok(metrics) => {
+                let table = output::table(&metrics, &job.dir.figures());
+                print(&format!("{}{table}", if index > 0 { "\n" } else { "" }))?;
+            }
+            Err(error) => failures.push(format!("{}: {}", job.study.folder(), one_line(&error))),
+        }
+    }
+    for job in &jobs {
+        let failed = job.failures.iter();
+        failures.extend(failed.map(|(trial, reason)| format!("{}, {trial}: {reason}", job.study.folder())));
+    }
+    if let Some((last, rest)) = failures.split_last() {
+        for failure in rest {
+            say(&format!("hw1: error: {failure}"));
+        }
+        bail!("{last}; the same command goes on with what is missing");
+    }
+    Ok(())
+}
+
+/// `--dry-run`: the trials, whether each is done, and about how long the others will take.
+fn list(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<()> {
+    let (mut text, mut trials, mut seconds, mut unknown) = (String::new(), 0, 0.0, Vec::new());
+    for study in studies {
+        let mut job = Job::new(study.as_ref(), run_dir, preset);
+        job.due(common.device.kind(), false)?;
+        let invalid: BTreeSet<&Fingerprint> = job.invalid.iter().map(|(planned, _)| &planned.fingerprint).collect();
+        let took = job.dir.durations()?;
+        let (mut due, mut cost_due, mut cost_done, mut seconds_done) = (0, 0.0, 0.0, 0.0);
+        for planned in &job.planned {
+            let done = job.finished.contains_key(&planned.fingerprint);
+            let state = match (done, common.force) {
+                (true, true) => "done, would run again",
+                (true, false) => "done",
+                (false, _) if invalid.contains(&planned.fingerprint) => "due: its record is damaged",
+                (false, _) => "due",
+            };
+            text.push_str(&format!("{}  {}  {}  {state}\n", study.folder(), planned.fingerprint, planned.name()));
+            if common.force || !done {
+                due += 1;
+                cost_due += planned.cost;
+            }
+            if let Some(seconds) = took.get(&planned.fingerprint) {
+                cost_done += planned.cost;
+                seconds_done += seconds;
+            }
+        }
+        trials += due;
+        // Judged by how long the finished trials of the same study took.
+        if due > 0 && cost_done > 0.0 {
+            seconds += seconds_done * cost_due / cost_done;
+        } else if due > 0 {
+            unknown.push(study.folder());
+        }
+    }
+    if trials == 0 {
+        return print(&(text + "Nothing is left to do.\n"));
+    }
+    text.push_str(&format!("{trials} trials to run"));
+    let workers = common.workers();
+    if seconds > 0.0 {
+        let time = humantime::format_duration(Duration::from_secs((seconds / workers as f64).ceil() as u64));
+        text.push_str(&format!(", about {time} with {workers} at a time"));
+    }
+    if !unknown.is_empty() {
+        text.push_str(&format!("; no trial has finished yet, to judge by, of {}", unknown.join(", ")));
+    }
+    print(&(text + ".\n"))
+}

@@ -1,0 +1,424 @@
+//! The page: all studies of a run directory as one report.html, or as report.md for a repository. Reads metrics.json and
+//! figures as any other program would, and knows no experiment. Here is what both formats show, for the templates
+//! `templates/page.html` and `templates/page.md`; askama escapes all that goes in.
+
+mod html;
+pub mod markdown;
+mod words;
+
+use crate::error::one_line;
+use crate::output::compare::{Answer, PairedClaim, paired_claims};
+use crate::output::metrics::{Claim, Figure, Metrics, Provenance, Table, Trial};
+use crate::output::study_folder::{StudyFolder, read_run_dir};
+use crate::store::{RunDir, StudyDir};
+use crate::study::{claim::Verdict, number::whole_or_significant, settings::DEFAULT_PRESET};
+use crate::terminal::{counted, is_number};
+use anyhow::{Context as _, Result, bail, ensure};
+use askama::Template as _;
+use html::{Html, Image};
+use markdown::MarkdownText;
+use serde_json::{Map, Value};
+use std::{collections::BTreeSet, path::PathBuf};
+use words::plain;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Html,
+    Markdown,
+}
+
+/// A study as the report has it: its place on the page, and the settings to hold a run's against.
+pub struct Reference {
+    pub experiment: String,
+    pub folder: String,
+    pub settings: Value,
+}
+
+/// Writes the page of `run_dir` into it and returns its path; `references` give the order. Where `against`
+/// names another run directory, or this one is of preset `canonical` and a folder `report` stands beside
+/// it, a table holds the claims of both against each other. The same run directories give the same bytes.
+///
+/// # Errors
+/// Where there is no study in it or in `against`, or the page cannot be written. A study that cannot be
+/// read is a line on the page.
+pub fn write(run_dir: &RunDir, against: Option<&RunDir>, references: &[Reference], format: Format) -> Result<PathBuf> {
+    let mut page = Page::read(run_dir, references, format)?;
+    let beside = || {
+        let is_canonical = |study: &Study| study.preset() == CANONICAL_PRESET;
+        let report = RunDir::new(run_dir.root().parent()?.join(DEFAULT_PRESET));
+        let other = report.root() != run_dir.root() && report.studies().is_ok_and(|studies| !studies.is_empty());
+        (other && page.studies.iter().any(is_canonical)).then_some(report)
+    };
+    let found = if against.is_some() { None } else { beside() };
+    if let Some(other) = against.or(found.as_ref()) {
+        page.against = Some(Against::read(run_dir, other, references)?);
+    }
+    match format {
+        Format::Html => run_dir.write("report.html", Html { page: &page }.render()?.as_bytes()),
+        Format::Markdown => run_dir.write("report.md", MarkdownText { page: &page }.render()?.as_bytes()),
+    }
+}
+
+/// Trials listed one by one; there is metrics.csv for more.
+const MOST_TRIALS: usize = 500;
+
+/// Parameter counts told one by one.
+const MOST_COUNTS: usize = 12;
+
+/// Settings that choose which samples of the same thing are drawn.
+const SEEDS: [&str; 2] = ["repeats", "seed"];
+
+/// The preset that asks the report's questions as the literature does.
+const CANONICAL_PRESET: &str = "canonical";
+
+struct Page {
+    /// What a reader must know before believing the numbers.
+    warnings: Vec<String>,
+    against: Option<Against>,
+    studies: Vec<Study>,
+    /// Folders of studies that have no results, and why.
+    broken: Vec<(String, String)>,
+}
+
+struct Study {
+    /// What links to it name: unique on the page.
+    anchor: String,
+    folder: String,
+    /// Whether the report has it, under whatever settings.
+    in_report: bool,
+    metrics: Metrics,
+    settings: Vec<Setting>,
+    figures: Vec<Drawn>,
+}
+
+struct Setting {
+    name: String,
+    value: String,
+    /// The report's, where it is another.
+    report: Option<String>,
+}
+
+struct Drawn {
+    /// Of all on the page, from 1.
+    number: usize,
+    figure: Figure,
+    /// For the HTML page. None where the file is missing.
+    svg: Option<Image>,
+    /// For Markdown: the path from the run directory. None where there is no such file.
+    png: Option<String>,
+}
+
+impl Page {
+    fn read(run_dir: &RunDir, references: &[Reference], format: Format) -> Result<Self> {
+        let (mut read, mut broken) = (Vec::new(), Vec::new());
+        let standing = if run_dir.root().exists() { run_dir.studies()? } else { Vec::new() };
+        for (folder, dir) in standing {
+            match read_whole(&dir) {
+                Ok(metrics) => read.push((folder, metrics)),
+                Err(error) => broken.push((folder, one_line(&error))),
+            }
+        }
+        if read.is_empty() && broken.is_empty() {
+            bail!(
+                "there is no study in {}: run one first, such as `hw1 simulate`, or name another run directory with \
+                 --out or --preset",
+                run_dir.root().display()
+            );
+        }
+        read.sort_by_cached_key(|(folder, metrics)| place(references, &metrics.experiment, folder));
+        broken.sort();
+
+        let mut anchors = BTreeSet::from(ANCHORS.map(str::to_owned));
+        let mut figures = 0;
+        let mut studies = Vec::new();
+        for (folder, mut metrics) in read {
+            let reference = references.iter().find(|reference| reference.folder == folder);
+            let drawn = metrics.figures.take().into_iter().flatten().map(|figure| {
+                figures += 1;
+                Drawn::read(figures, figure, &folder, &run_dir.study(&folder), format)
+            });
+            studies.push(Study {
+                figures: drawn.collect(),
+                anchor: anchor(&folder, &mut anchors),
+                in_report: reference.is_some(),
+                settings: settings(&metrics.settings, reference),
+                folder,
+                metrics,
+            });
+        }
+        Ok(Self { warnings: warnings(&studies, &broken), against: None, studies, broken })
+    }
+
+    /// Where a study is on this page, if it is.
+    fn anchor_of(&self, folder: &str) -> Option<&str> {
+        self.studies.iter().find(|study| study.folder == folder).map(|study| study.anchor.as_str())
+    }
+
+    fn claims(&self) -> impl Iterator<Item = (&Study, &Claim)> {
+        self.studies.iter().flat_map(|study| study.metrics.claims.iter().map(move |claim| (study, claim)))
+    }
+
+    /// "8 studies".
+    fn count(&self) -> String {
+        counted(self.studies.len(), "study", "studies")
+    }
+
+    fn tally(&self) -> String {
+        let claims = self.claims().count();
+        format!("{}: {}", counted(claims, "claim", "claims"), verdicts(self.claims().map(|(_, claim)| claim)))
+    }
+}
+
+/// The claims of this run directory held against another's.
+struct Against {
+    /// "preset report", or the folder's name where both are of one preset.
+    there: String,
+    here: String,
+    rows: Vec<PairedClaim>,
+}
+
+impl Against {
+    fn read(run_dir: &RunDir, other: &RunDir, references: &[Reference]) -> Result<Self> {
+        let (there, here) = (read_run_dir(other.root())?, read_run_dir(run_dir.root())?);
+        let name = |run_dir: &RunDir, folders: &[StudyFolder]| {
+            let presets = folders.iter().filter_map(|folder| folder.metrics()?.provenance.preset.as_deref());
+            let presets: Vec<&str> = presets.collect::<BTreeSet<_>>().into_iter().collect();
+            let folder = run_dir.root().file_name().map(|name| name.to_string_lossy().into_owned());
+            (format!("preset {}", presets.join(", ")), folder.unwrap_or_default())
+        };
+        let (names_there, names_here) = (name(other, &there), name(run_dir, &here));
+        let (name_there, name_here) =
+            if names_there.0 == names_here.0 { (names_there.1, names_here.1) } else { (names_there.0, names_here.0) };
+        let mut rows = paired_claims(&there, &here);
+        let experiment = |study: &str| {
+            let folder = here.iter().chain(&there).find(|folder| folder.name == study);
+            folder.and_then(|folder| folder.metrics()).map_or("", |metrics| metrics.experiment.as_str())
+        };
+        // Stable: within a study the claims stay in their order.
+        rows.sort_by_cached_key(|claim| place(references, experiment(&claim.study), &claim.study));
+        Ok(Self { there: name_there, here: name_here, rows })
+    }
+
+    fn count(&self, answer: Answer) -> usize {
+        self.rows.iter().filter(|row| row.answer == answer).count()
+    }
+
+    /// "12 of 16 claims agree, 4 differ; 9 are only here, 1 is only there".
+    fn tally(&self) -> String {
+        let [agree, differ, there, here] =
+            [Answer::Agree, Answer::Differ, Answer::OnlyInA, Answer::OnlyInB].map(|answer| self.count(answer));
+        let both = counted(agree + differ, "claim", "claims");
+        format!("Of {both} made in both, {agree} agree and {differ} differ; {here} only here, {there} only there")
+    }
+}
+
+impl Answer {
+    /// Of another run, A, and the one that the page is of.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Agree => "agrees",
+            Self::Differ => "differs",
+            Self::OnlyInA => "only there",
+            Self::OnlyInB => "only here",
+        }
+    }
+}
+
+impl Verdict {
+    /// Verdicts are told apart without colour, too.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Supported => "✓",
+            Self::Refuted => "✗",
+            Self::Inconclusive => "?",
+        }
+    }
+}
+
+/// Names of places that every page has.
+const ANCHORS: [&str; 7] =
+    ["against", "claims", "contents", "contents-heading", "main", "warnings-heading", "without-results"];
+
+/// A name for links that is none of `taken`, and is taken now.
+fn anchor(folder: &str, taken: &mut BTreeSet<String>) -> String {
+    let plain: String = folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let numbered = (2..).map(|number| format!("{plain}-{number}"));
+    let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains(name));
+    let name = free.unwrap_or(plain);
+    taken.insert(name.clone());
+    name
+}
+
+/// Where a study stands: as the report has it, its like behind it, and the unknown last.
+fn place(references: &[Reference], experiment: &str, folder: &str) -> (usize, bool, String) {
+    let own = references.iter().position(|reference| reference.folder == folder);
+    let like = || references.iter().rposition(|reference| reference.experiment == experiment);
+    (own.or_else(like).unwrap_or(usize::MAX), own.is_none(), folder.to_owned())
+}
+
+fn settings(settings: &Map<String, Value>, reference: Option<&Reference>) -> Vec<Setting> {
+    let setting = |(name, value): (&String, &Value)| {
+        let report = reference.and_then(|reference| reference.settings.get(name)).filter(|report| *report != value);
+        Setting { name: name.clone(), value: plain(value), report: report.map(plain) }
+    };
+    settings.iter().map(setting).collect()
+}
+
+fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
+    let folders = |wanted: &dyn Fn(&Study) -> bool| {
+        let folders: Vec<&str> = studies.iter().filter(|s| wanted(s)).map(|s| s.folder.as_str()).collect();
+        match folders.len() {
+            0 => None,
+            n if n == studies.len() && n > 1 => Some(format!("all {n} studies")),
+            _ => Some(folders.join(", ")),
+        }
+    };
+    let mut warnings = Vec::new();
+    let mut warn = |what: &str, of: Option<String>| warnings.extend(of.map(|folders| format!("{what}: {folders}.")));
+    let is_synthetic = |study: &Study| study.metrics.provenance.data.as_ref()?.synthetic;
+    warn("Synthetic digits in place of MNIST", folders(&|study| is_synthetic(study) == Some(true)));
+    warn("Partial, as some trials failed", folders(&|study| !study.metrics.failures.is_empty()));
+    let presets: BTreeSet<&str> = studies.iter().map(Study::preset).collect();
+    for preset in presets.into_iter().filter(|preset| *preset != DEFAULT_PRESET) {
+        let of = folders(&|study| study.preset() == preset);
+        warn(&format!("Preset {preset}, not the report's settings"), of);
+    }
+    // Of another preset that has been said.
+    let is_changed = |study: &Study| study.preset() == DEFAULT_PRESET && !study.changed().is_empty();
+    warn("Some settings are not the report's", folders(&is_changed));
+    warn("Not among the report's studies", folders(&|study| !study.in_report));
+    let folders: Vec<&str> = broken.iter().map(|(folder, _)| folder.as_str()).collect();
+    warn("Without results", (!broken.is_empty()).then(|| folders.join(", ")));
+    warnings
+}
+
+impl Study {
+    fn preset(&self) -> &str {
+        self.metrics.provenance.preset.as_deref().unwrap_or_default()
+    }
+
+    /// Names of the settings that make it another study than the report's.
+    fn changed(&self) -> Vec<&str> {
+        let changed = self.settings.iter().filter(|setting| setting.report.is_some());
+        changed.map(|setting| setting.name.as_str()).filter(|name| !SEEDS.contains(name)).collect()
+    }
+
+    fn verdicts(&self) -> String {
+        verdicts(self.metrics.claims.iter())
+    }
+
+    /// "30, seeds 0 to 9".
+    fn trials(&self) -> String {
+        let seeds = || self.metrics.trials.iter().map(|trial| trial.seed);
+        match (self.metrics.trials.len(), seeds().min(), seeds().max()) {
+            (n, Some(first), Some(last)) if first < last => format!("{n}, seeds {first} to {last}"),
+            (n, Some(seed), _) => format!("{n}, seed {seed}"),
+            _ => "none".to_owned(),
+        }
+    }
+
+    /// "DNN_1 2361, DNN_2 1511, DNN_3 701".
+    fn parameters(&self) -> String {
+        let mut counts: Vec<(&str, i64)> = Vec::new();
+        for trial in &self.metrics.trials {
+            if !counts.iter().any(|(label, _)| *label == trial.label) {
+                counts.push((&trial.label, trial.parameters));
+            }
+        }
+        let least = counts.iter().map(|(_, count)| *count).min().unwrap_or_default();
+        let most = counts.iter().map(|(_, count)| *count).max().unwrap_or_default();
+        if least == most {
+            format!("{least}{}", if counts.len() > 1 { " each" } else { "" })
+        } else if counts.len() <= MOST_COUNTS {
+            let counts: Vec<String> = counts.iter().map(|(label, count)| format!("{label} {count}")).collect();
+            counts.join(", ")
+        } else {
+            format!("{least} to {most}")
+        }
+    }
+
+    fn scalar_names(&self) -> BTreeSet<&str> {
+        self.metrics.trials.iter().flat_map(|trial| trial.scalars.keys().map(String::as_str)).collect()
+    }
+
+    fn listed_trials(&self) -> &[Trial] {
+        &self.metrics.trials[..self.metrics.trials.len().min(MOST_TRIALS)]
+    }
+}
+
+impl Trial {
+    fn cell(&self, scalar: &str) -> String {
+        self.scalars.get(scalar).map_or(String::new(), |value| whole_or_significant(*value, 4))
+    }
+}
+
+impl Table {
+    /// The classes of the cells of each column: `number` to the right, words to the left; `reported`
+    /// where it is not measured.
+    fn classes(&self) -> Vec<&'static str> {
+        let numeric = |cell: &String| is_number(cell);
+        let classes = self.columns.iter().enumerate().map(|(column, name)| {
+            match (self.rows.iter().all(|row| row.get(column).is_some_and(numeric)), name.starts_with("reported")) {
+                (true, true) => "number reported",
+                (true, false) => "number",
+                (false, true) => "reported",
+                (false, false) => "words",
+            }
+        });
+        classes.collect()
+    }
+}
+
+/// The metrics of a study, where all that the page shows is there.
+fn read_whole(dir: &StudyDir) -> Result<Metrics> {
+    const OTHER: &str =
+        "metrics.json is not what this version of hw1 writes; the study's command, again, writes it anew";
+    let metrics = Metrics::read(&dir.metrics()).context(OTHER)?;
+    let metrics = metrics.context("there is no metrics.json: its run did not end, and the same command goes on")?;
+    let Provenance { version, commit, device, preset, end, jobs, seconds, command, data, .. } = &metrics.provenance;
+    let is_whole = [version, commit, device, preset, end, &metrics.asked].iter().all(|text| text.is_some())
+        && (jobs.is_some() && seconds.is_some() && command.is_some())
+        && data.as_ref().is_none_or(|data| data.synthetic.is_some())
+        && metrics.table.is_some()
+        && metrics.figures.is_some()
+        && metrics.claims.iter().all(|claim| !claim.evidence.is_null());
+    ensure!(is_whole, "{OTHER}: it lacks something that the page shows");
+    Ok(metrics)
+}
+
+impl Drawn {
+    fn read(number: usize, figure: Figure, folder: &str, dir: &StudyDir, format: Format) -> Self {
+        let mut drawn = Self { number, svg: None, png: None, figure };
+        let name = &drawn.figure.name;
+        // A name, not a path to elsewhere.
+        if name.starts_with('.') || name.contains(['/', '\\']) {
+            return drawn;
+        }
+        match format {
+            Format::Html => {
+                let text = std::fs::read_to_string(dir.figures().join(format!("{name}.svg")));
+                drawn.svg = text.ok().and_then(|text| Image::of(&text));
+            }
+            Format::Markdown if dir.figures().join(format!("{name}.png")).is_file() => {
+                drawn.png = Some(markdown::link(folder, name));
+            }
+            Format::Markdown => {}
+        }
+        drawn
+    }
+
+    /// Whether two fit beside each other.
+    fn is_narrow(&self) -> bool {
+        self.svg.as_ref().is_some_and(|image| image.width < 700)
+    }
+}
+
+/// "2 supported, 1 inconclusive".
+fn verdicts<'a>(claims: impl Iterator<Item = &'a Claim>) -> String {
+    let given: Vec<Verdict> = claims.map(|claim| claim.verdict).collect();
+    let told = [Verdict::Supported, Verdict::Refuted, Verdict::Inconclusive].into_iter().filter_map(|verdict| {
+        let count = given.iter().filter(|given| **given == verdict).count();
+        (count > 0).then(|| format!("{count} {verdict}"))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,217 @@
+//! `hw1 show`: the studies of a run directory, how far each is, of what and when; as text and as JSON.
+
+use crate::output::study_folder::StudyFolder;
+use crate::store::Stored;
+use crate::terminal::{counted, paragraph, plain, shell_word, table};
+use anyhow::Result;
+use serde::Serialize;
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+/// A study whose last call did not come to its end, by the settings that it left.
+pub struct Unfinished {
+    /// Its subcommand.
+    pub experiment: &'static str,
+    pub preset: String,
+    pub device_kind: &'static str,
+    pub done: usize,
+    /// Trials that can be named so far.
+    pub total: usize,
+}
+
+/// Tells how far a study is whose last call did not come to its end.
+type Look<'a> = &'a dyn Fn(&StudyFolder) -> Result<Unfinished>;
+
+/// The studies of a run directory.
+#[derive(Serialize)]
+pub struct Listing {
+    run_dir: String,
+    /// Whether another process works in it.
+    in_use: bool,
+    studies: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    study: String,
+    state: Completeness,
+    trials_done: usize,
+    /// Null where it cannot be told.
+    trials_total: Option<usize>,
+    records: usize,
+    preset: Option<String>,
+    seeds: Vec<u64>,
+    data: Option<String>,
+    start: Option<String>,
+    /// Of the last call that came to its end, else of the last record.
+    end: Option<String>,
+    seconds: Option<f64>,
+    problems: Vec<String>,
+    /// Goes on with what is unfinished.
+    command: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Completeness {
+    Complete,
+    Unfinished,
+    Damaged,
+}
+
+impl Listing {
+    pub fn new(run_dir: &Path, folders: &[StudyFolder], in_use: bool, look: Look) -> Self {
+        let studies = folders.iter().map(|folder| Listed::new(folder, run_dir, look)).collect();
+        Self { run_dir: run_dir.display().to_string(), in_use, studies }
+    }
+
+    /// A table, and a line for each study that is not complete.
+    pub fn text(&self, width: Option<usize>) -> String {
+        let unfinished = self.studies.iter().filter(|study| study.state != Completeness::Complete).count();
+        let mut text = format!("{}: {}", plain(&self.run_dir), counted(self.studies.len(), "study", "studies"));
+        if unfinished > 0 {
+            text.push_str(&format!(", {unfinished} unfinished"));
+        }
+        text.push_str(if self.in_use { "; another hw1 works here now\n" } else { "\n" });
+        let columns = ["study", "trials", "preset", "seeds", "data", "ended", "took"].map(String::from);
+        let rows: Vec<Vec<String>> = self.studies.iter().map(Listed::row).collect();
+        text.push_str(&table(&columns, &rows, width));
+        text.push('\n');
+        for study in &self.studies {
+            text.push_str(&study.remarks(self.in_use, width));
+        }
+        text
+    }
+}
+
+impl Listed {
+    fn new(folder: &StudyFolder, run_dir: &Path, look: Look) -> Self {
+        let metrics = folder.metrics();
+        let provenance = metrics.map(|metrics| &metrics.provenance);
+        let mut problems = Vec::new();
+        let mut state = if folder.is_complete() { Completeness::Complete } else { Completeness::Unfinished };
+        if let Stored::Invalid(reason) = &folder.metrics_file {
+            state = Completeness::Damaged;
+            problems.push(format!("metrics.json is damaged: {reason}"));
+        }
+        let (mut done, mut total, mut command) = (folder.records, None, None);
+        let mut preset = provenance.and_then(|provenance| provenance.preset.clone());
+        if state == Completeness::Complete {
+            done = metrics.map_or(0, |metrics| metrics.trials.len());
+            total = Some(done);
+        } else {
+            match look(folder) {
+                Ok(unfinished) => {
+                    (done, total, preset) = (unfinished.done, Some(unfinished.total), Some(unfinished.preset));
+                    let config = folder.path.join("settings.toml");
+                    let mut words = ["hw1", unfinished.experiment, "--config"].join(" ");
+                    for word in [&config.to_string_lossy(), "--out", &run_dir.to_string_lossy()] {
+                        words.push_str(&format!(" {}", shell_word(word)));
+                    }
+                    if unfinished.device_kind != "cpu" {
+                        words.push_str(&format!(" --device {}", unfinished.device_kind));
+                    }
+                    command = Some(words);
+                }
+                Err(error) => problems.push(format!("how many trials it has cannot be told: {error:#}")),
+            }
+        }
+        let of_record = || folder.last_record.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+        let text = |field: &Option<String>| field.as_deref().map(plain);
+        let seeds: BTreeSet<u64> = metrics.into_iter().flat_map(|of| &of.trials).map(|trial| trial.seed).collect();
+        Self {
+            study: folder.name.clone(),
+            state,
+            trials_done: done,
+            trials_total: total,
+            records: folder.records,
+            preset: text(&preset),
+            seeds: seeds.into_iter().collect(),
+            data: provenance.and_then(|provenance| provenance.data.as_ref()).map(|data| plain(&data.name)),
+            start: provenance.and_then(|provenance| text(&provenance.start)),
+            end: provenance.and_then(|provenance| text(&provenance.end)).or_else(of_record),
+            seconds: provenance.and_then(|provenance| provenance.seconds),
+            problems,
+            command,
+        }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        let total = self.trials_total.map_or_else(|| "?".into(), |total| total.to_string());
+        // To the minute, and one word.
+        let minute = |time: &String| time.get(..16).map_or_else(|| time.clone(), |minute| format!("{minute}Z"));
+        vec![
+            plain(&self.study),
+            format!("{} of {total}", self.trials_done),
+            or_none(self.preset.clone()),
+            if self.seeds.is_empty() { "-".into() } else { ranges(&self.seeds) },
+            or_none(self.data.clone()),
+            or_none(self.end.as_ref().map(minute)),
+            or_none(self.seconds.and_then(took)),
+        ]
+    }
+
+    fn remarks(&self, in_use: bool, width: Option<usize>) -> String {
+        let name = plain(&self.study);
+        let mut text = String::new();
+        for problem in &self.problems {
+            text.push_str(&paragraph(&format!("{name}: {}", plain(problem)), 0, width));
+        }
+        if self.state == Completeness::Complete || self.trials_total.is_none() {
+            return text;
+        }
+        let go_on = match &self.command {
+            Some(command) if !in_use => format!("; go on: {}", plain(command)),
+            _ => String::new(),
+        };
+        let state = if self.state == Completeness::Damaged { "" } else { "unfinished, " };
+        let records = match self.records.saturating_sub(self.trials_done) {
+            0 => String::new(),
+            other => format!(" ({} of other settings beside)", counted(other, "record", "records")),
+        };
+        let total = self.trials_total.unwrap_or_default();
+        // Not wrapped: a command is to be copied.
+        text.push_str(&format!("{name}: {state}{} of {total} trials are done{records}{go_on}\n", self.trials_done));
+        text
+    }
+}
+
+/// "0 to 9, 20" of sorted numbers.
+fn ranges(numbers: &[u64]) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let text =
+        |(first, last): &(u64, u64)| if first == last { first.to_string() } else { format!("{first} to {last}") };
+    runs.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// "4m 12s"; tenths below ten seconds. `None` where it is no duration.
+fn took(seconds: f64) -> Option<String> {
+    let rounded = if seconds < 10.0 { (seconds * 10.0).round() / 10.0 } else { seconds.round() };
+    let duration = Duration::try_from_secs_f64(rounded).ok()?;
+    Some(if rounded < 10.0 { format!("{rounded:.1}s") } else { humantime::format_duration(duration).to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_told_as_ranges() {
+        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0 to 2, 5, 7 to 8");
+        assert_eq!(ranges(&[u64::MAX]), u64::MAX.to_string());
+    }
+
+    #[test]
+    fn durations_are_short() {
+        assert_eq!(took(0.44).as_deref(), Some("0.4s"));
+        assert_eq!(took(252.4).as_deref(), Some("4m 12s"));
+        assert_eq!(took(-1.0), None);
+        assert_eq!(took(f64::NAN), None);
+    }
+}
