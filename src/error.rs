@@ -55,7 +55,6 @@ pub fn say(line: &str) {
 }
 
 /// An error and its causes on one line.
-#[must_use]
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {

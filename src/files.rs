@@ -43,7 +43,6 @@ pub fn try_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Bytes that this process may still write to a folder's disk; `None` where the system does not say.
-#[must_use]
 pub fn free_space(folder: &Path) -> Option<u64> {
     let path = CString::new(folder.as_os_str().as_encoded_bytes()).ok()?;
     // SAFETY: a valid C string, and a structure of the system's own that it fills; zeros are one.
@@ -59,15 +58,11 @@ pub fn free_space(folder: &Path) -> Option<u64> {
 }
 
 /// SHA-256 in lower-case hexadecimal.
-#[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Takes away what a killed process left unfinished. For the holder of the folder's lock.
-///
-/// # Errors
-/// Where the folder cannot be read.
 pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

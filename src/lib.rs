@@ -39,7 +39,6 @@ use std::process::ExitCode;
 ///
 /// # Safety
 /// To be called by main, once, before any other thread is started: it sets up the process.
-#[must_use]
 pub unsafe fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         // A trial's panic becomes its failure: runner/workers.rs.

@@ -50,7 +50,6 @@ impl Rng {
     ///
     /// `trial` names what shares its randomness: two trials that should start from the same
     /// weights pass the same name and seed.
-    #[must_use]
     pub fn keyed(seed: u64, trial: &str, purpose: Purpose, epoch: u64) -> Self {
         let mut key = Sha256::new();
         key.update(b"hw1 rng 1");

@@ -16,7 +16,6 @@ pub fn print(text: &str) -> Result<()> {
 
 /// Columns to keep to: `COLUMNS`, else the terminal's own; `None` where standard output is none, so
 /// that `grep` gets whole lines.
-#[must_use]
 pub fn width() -> Option<usize> {
     const NARROWEST: usize = 40;
     let named = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|&columns| columns > 0);
@@ -26,7 +25,6 @@ pub fn width() -> Option<usize> {
 
 /// A paragraph whose lines all begin with `indent` blanks; a word that is too long for a line of
 /// its own stays whole.
-#[must_use]
 pub fn paragraph(text: &str, indent: usize, width: Option<usize>) -> String {
     let indent = " ".repeat(indent);
     let mut lines = String::new();
@@ -47,7 +45,6 @@ pub fn paragraph(text: &str, indent: usize, width: Option<usize>) -> String {
 
 /// Columns of text, words to the left and numbers to the right. Where it would be wider than `width`
 /// cells wrap between their words, which stay whole even where that is too wide.
-#[must_use]
 pub fn table(columns: &[String], rows: &[Vec<String>], width: Option<usize>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(columns);
@@ -70,7 +67,6 @@ pub fn table(columns: &[String], rows: &[Vec<String>], width: Option<usize>) -> 
 }
 
 /// Whether a cell is a number, perhaps with its spread or a sign for percent, or says that there is none.
-#[must_use]
 pub fn is_number(cell: &str) -> bool {
     ["-", "not finite"].contains(&cell)
         || cell
@@ -79,7 +75,6 @@ pub fn is_number(cell: &str) -> bool {
 }
 
 /// Text from a file or a folder's name on one line, with a mark in place of what would control the terminal.
-#[must_use]
 pub fn plain(text: &str) -> String {
     // Marks that turn the direction of writing let a name pose as another.
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -87,13 +82,11 @@ pub fn plain(text: &str) -> String {
 }
 
 /// "1 study", "2 studies".
-#[must_use]
 pub fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// A word as a shell takes it.
-#[must_use]
 pub fn shell_word(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%".contains(c);
     if !text.is_empty() && text.chars().all(safe) {

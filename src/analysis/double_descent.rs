@@ -16,7 +16,6 @@ pub struct Bump {
 
 /// The highest bump of a curve; `None` below three sizes, or where none is higher than its dip and the
 /// last size. Of a curve that only falls, or only rises, there is none.
-#[must_use]
 pub fn bump(errors: &[f64]) -> Option<Bump> {
     let last = *errors.last()?;
     let mut highest: Option<Bump> = None;
@@ -36,7 +35,6 @@ pub fn bump(errors: &[f64]) -> Option<Bump> {
 /// The height of the bump for each of several seeds, one curve each, of equal lengths. Dip and peak are those of
 /// the mean of the *other* seeds, so that no seed's own noise is taken for a peak; a mean without a bump counts
 /// 0. None below two seeds; all NaN where an error is NaN.
-#[must_use]
 pub fn heights(curves: &[Vec<f64>]) -> Vec<f64> {
     if curves.iter().flatten().any(|error| !error.is_finite()) {
         return vec![f64::NAN; curves.len()];
@@ -49,7 +47,6 @@ pub fn heights(curves: &[Vec<f64>]) -> Vec<f64> {
 }
 
 /// Where the peak is of the mean without each seed in turn, where that has one.
-#[must_use]
 pub fn peaks(curves: &[Vec<f64>]) -> Vec<usize> {
     bumps_of_others(curves).into_iter().flatten().map(|bump| bump.peak).collect()
 }
@@ -66,14 +63,12 @@ fn bumps_of_others(curves: &[Vec<f64>]) -> Vec<Option<Bump>> {
 }
 
 /// Mean at each size.
-#[must_use]
 pub fn mean_curve(curves: &[&Vec<f64>]) -> Vec<f64> {
     let sizes = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
     (0..sizes).map(|at| curves.iter().map(|curve| curve[at]).sum::<f64>() / curves.len() as f64).collect()
 }
 
 /// What is left of the slope of the smaller networks beyond them; NaN where those gain nothing.
-#[must_use]
 pub fn share_of_slope(small: &[(f64, f64)], large: &[(f64, f64)]) -> f64 {
     let gains = slope(small).filter(|slope| *slope > 0.0);
     gains.zip(slope(large)).map_or(f64::NAN, |(gains, beyond)| beyond / gains)

@@ -359,7 +359,6 @@ impl Spectrum {
     }
 
     /// An eigenvalue is zero if its magnitude is at most `tolerance` times the largest magnitude.
-    #[must_use]
     pub fn signs(&self, tolerance: f64) -> Signs {
         let largest = self.eigenvalues.iter().fold(0f64, |largest, value| largest.max(value.abs()));
         let bound = tolerance * largest;

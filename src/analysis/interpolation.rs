@@ -15,7 +15,6 @@ pub fn point(theta_1: &Tensor, theta_2: &Tensor, alpha: f64) -> Tensor {
 }
 
 /// `alphas` in ascending order with 0 and 1, the two solutions, always among them.
-#[must_use]
 pub fn with_solutions(mut alphas: Vec<f64>) -> Vec<f64> {
     for solution in [0.0, 1.0] {
         // An evenly spaced α may miss it by rounding.
@@ -32,7 +31,6 @@ pub fn with_solutions(mut alphas: Vec<f64>) -> Vec<f64> {
 /// L(θ(α)) - [(1-α) L(θ₁) + α L(θ₂)] over the given α in [0, 1], with `losses` at `alphas` (Frankle et al.
 /// 2020 with the loss in the error's place). At least 0, as it is 0 at both ends; the finer the α, the
 /// closer to the segment's own. `None` where a loss on the segment is NaN, or an end is missing.
-#[must_use]
 pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
     highest_rise(alphas, losses, |alpha, first, second| (1.0 - alpha) * first + alpha * second)
 }
@@ -40,7 +38,6 @@ pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
 /// The error barrier of Frankle et al. 2020: the highest error over the given α in [0, 1] minus the mean of those
 /// at both ends. At least half of their difference's size. `None` where an error on the segment is NaN, or an
 /// end is missing.
-#[must_use]
 pub fn error_barrier(alphas: &[f64], errors: &[f64]) -> Option<f64> {
     highest_rise(alphas, errors, |_, first, second| (first + second) / 2.0)
 }

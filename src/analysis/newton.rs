@@ -41,7 +41,6 @@ pub struct Path {
 
 impl Path {
     /// Steps tried, those that were refused among them.
-    #[must_use]
     pub fn steps(&self) -> usize {
         self.loss.len().saturating_sub(1)
     }

@@ -6,7 +6,6 @@ pub type Path = Vec<(f64, f64)>;
 
 /// Of each path, whether it leaves the cluster that the first points of all make: its last point is more than twice as
 /// far from their middle as its own first one. `None` where a place is no number, or there is none.
-#[must_use]
 pub fn leave_their_cluster(paths: &[Path]) -> Vec<Option<bool>> {
     let starts: Vec<(f64, f64)> = paths.iter().filter_map(|path| path.first().copied()).collect();
     let n = starts.len() as f64;
@@ -20,7 +19,6 @@ pub fn leave_their_cluster(paths: &[Path]) -> Vec<Option<bool>> {
 }
 
 /// Mean distance of a path's points from the origin; NaN where it has none.
-#[must_use]
 pub fn mean_distance(path: &[(f64, f64)]) -> f64 {
     path.iter().map(|point| point.0.hypot(point.1)).sum::<f64>() / path.len() as f64
 }

@@ -3,14 +3,12 @@
 use super::statistics::quantile;
 
 /// Place and value of the highest finite number, of equal ones the last; `None` without any.
-#[must_use]
 pub fn peak(values: &[f64]) -> Option<(usize, f64)> {
     let finite = values.iter().copied().enumerate().filter(|(_, value)| value.is_finite());
     finite.max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// The last tenth of a curve, at least its last value: there it is at rest, if ever.
-#[must_use]
 pub fn last_tenth(values: &[f64]) -> &[f64] {
     &values[values.len() - values.len().div_ceil(10)..]
 }
@@ -30,7 +28,6 @@ pub struct Rest {
 
 impl Rest {
     /// `None` of a curve without a finite number, or without one in its last tenth.
-    #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let highest = peak(values)?;
         let at_end = |share| quantile(last_tenth(values), share);
@@ -41,14 +38,12 @@ impl Rest {
     }
 
     /// Higher than at first by a tenth, then never above a tenth of that while it rests.
-    #[must_use]
     pub fn rises_and_settles(&self) -> bool {
         let (at, highest) = self.highest;
         at > 0 && highest > 1.1 * self.first && self.highest_at_end < 0.1 * highest
     }
 
     /// To below a tenth, and while it rests within a twentieth of the fall.
-    #[must_use]
     pub fn falls_and_settles(&self) -> bool {
         let (change, fall) = (self.highest_at_end - self.lowest_at_end, self.first - self.median_at_end);
         self.median_at_end < 0.1 * self.first && change < 0.05 * fall

@@ -77,7 +77,6 @@ pub fn jacobian_norm(
 }
 
 /// How far a measure varies: its highest value by its lowest. NaN where a number is none, or there are none.
-#[must_use]
 pub fn highest_by_lowest(values: &[f64]) -> f64 {
     highest(values).zip(lowest(values)).map_or(f64::NAN, |(high, low)| high / low)
 }

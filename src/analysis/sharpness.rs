@@ -19,13 +19,11 @@ pub struct Sharpness {
 
 impl Sharpness {
     /// The largest of the starts: a lower bound of the true sharpness. NaN where one is.
-    #[must_use]
     pub fn best(&self) -> f64 {
         highest(&self.by_start).unwrap_or(f64::NEG_INFINITY)
     }
 
     /// Largest minus smallest over the starts: how far they disagree.
-    #[must_use]
     pub fn spread(&self) -> f64 {
         self.best() - lowest(&self.by_start).unwrap_or(f64::INFINITY)
     }

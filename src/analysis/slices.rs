@@ -2,7 +2,6 @@
 
 /// Mean rise of the losses at `distance` from the middle above those there, over all slices and both signs; the steps
 /// are evenly spaced from -1 to 1, and ±`distance` among them. NaN of no slices.
-#[must_use]
 pub fn mean_rise(steps: &[f64], slices: &[&[f64]], distance: f64) -> f64 {
     let points = steps.len();
     let is_there = |t: f64| (t.abs() - distance).abs() < 0.5 / points as f64;

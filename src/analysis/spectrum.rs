@@ -5,7 +5,6 @@ use crate::data::functions::evenly_spaced;
 
 /// How many of some eigenvalues, descending, lie above the widest gap, as a ratio of neighbours. `None` where no two
 /// neighbours have a ratio.
-#[must_use]
 pub fn outliers(descending: &[f64]) -> Option<usize> {
     let ratio = |pair: &[f64]| if pair[1] > 0.0 { pair[0] / pair[1] } else { f64::NAN };
     let ratios = descending.windows(2).map(ratio).enumerate().filter(|(_, ratio)| ratio.is_finite());
@@ -14,7 +13,6 @@ pub fn outliers(descending: &[f64]) -> Option<usize> {
 
 /// The density of `nodes` (eigenvalue and weight, ascending) with each widened to a Gaussian of 1/200 of the range: the
 /// pieces of its curve that lie above `least`.
-#[must_use]
 pub fn smoothed(nodes: &[(f64, f64)], least: f64) -> Vec<Vec<(f64, f64)>> {
     let (Some(low), Some(high)) = (nodes.first(), nodes.last()) else { return Vec::new() };
     let width = ((high.0 - low.0) / 200.0).max(f64::MIN_POSITIVE);

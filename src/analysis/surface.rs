@@ -81,7 +81,6 @@ impl PathPlane {
 
     /// The lowest and highest x and y of a picture of the path: its bounding box with `margin` times the
     /// box's own side added at either end. A side that is 0 becomes as long as the other, or 1.
-    #[must_use]
     pub fn frame(&self, margin: f64) -> [(f64, f64); 2] {
         let bounds = |of: fn(&(f64, f64)) -> f64| {
             let values = self.coordinates.iter().map(of);

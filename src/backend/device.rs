@@ -52,7 +52,6 @@ impl Serialize for DeviceChoice {
 
 impl DeviceChoice {
     /// "cpu" or "cuda": the part of the device that a trial's fingerprint covers.
-    #[must_use]
     pub fn kind(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -61,7 +60,6 @@ impl DeviceChoice {
     }
 
     /// The GPU's name, as its driver tells it; `None` for the CPU.
-    #[must_use]
     pub fn gpu_name(self) -> Option<String> {
         match self {
             Self::Cpu => None,
@@ -72,7 +70,6 @@ impl DeviceChoice {
     }
 
     /// Variables that are set and make the libraries that compute on it round in another way than hw1 has them do.
-    #[must_use]
     pub fn environment(self) -> BTreeMap<&'static str, String> {
         let on_cuda: &[(&str, &str)] = if self == Self::Cpu { &[] } else { &CUDA_ENVIRONMENT };
         let variables = ROUNDING.iter().map(|name| (*name, "")).chain(on_cuda.iter().copied());
@@ -147,7 +144,6 @@ pub fn set_up_thread() {
 }
 
 /// Whether MKL is told to use all instruction sets ("native") or left to its own choice.
-#[must_use]
 pub fn mkl_choice() -> &'static str {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if mkl_serv_intel_cpu_true() == 1 {
@@ -194,7 +190,6 @@ pub fn cuda_devices() -> Result<usize> {
 }
 
 /// Whether the system's own view has an NVIDIA GPU, with or without libraries for it.
-#[must_use]
 pub fn has_nvidia_gpu() -> bool {
     ["/dev/nvidia0", "/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"]
         .iter()
@@ -203,7 +198,6 @@ pub fn has_nvidia_gpu() -> bool {
 
 /// The version of the libtorch that was loaded, which need not be the one hw1 was built for; `None`
 /// where it does not say.
-#[must_use]
 pub fn libtorch_version() -> Option<String> {
     // SAFETY: a C function of libtorch's stable interface without arguments, `uint64_t (void)`, looked up by
     // name since older ones lack it.
@@ -235,7 +229,6 @@ pub fn computes() -> Result<()> {
 }
 
 /// The folder that the running process loaded libtorch_cpu from.
-#[must_use]
 pub fn libtorch_folder() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"))?;
@@ -298,7 +291,6 @@ fn cuda_name(library: &CStr, index: usize) -> Option<String> {
 }
 
 /// The processor's model name, or its architecture where the system does not say.
-#[must_use]
 pub fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     info.lines()
@@ -307,7 +299,6 @@ pub fn cpu_name() -> String {
 }
 
 /// Names of the processor's vector instructions that matter for speed, the widest last.
-#[must_use]
 pub fn cpu_features() -> Vec<&'static str> {
     let mut features = Vec::new();
     #[cfg(target_arch = "x86_64")]
@@ -325,7 +316,6 @@ pub fn cpu_features() -> Vec<&'static str> {
 
 /// The version of the C library that was loaded.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[must_use]
 pub fn glibc_version() -> String {
     // SAFETY: returns a constant C string.
     unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) }.to_string_lossy().into_owned()

@@ -35,7 +35,6 @@ pub struct Backend {
 
 impl Backend {
     /// Of this process on a device that it has opened.
-    #[must_use]
     pub fn of(device: DeviceChoice) -> Self {
         // Our kernels and oneDNN's layout are for tensors on a CPU.
         let on_cpu = device == DeviceChoice::Cpu;
@@ -52,7 +51,6 @@ impl Backend {
     }
 
     /// What is not as it is where nobody sets a variable, beside [`device::mkl_choice`]: a line each.
-    #[must_use]
     pub fn switches(&self) -> Vec<String> {
         let mut switches = Vec::new();
         if self.kernels != "hw1" {
@@ -81,7 +79,6 @@ impl Backend {
     }
 
     /// Where a record is of another backend than this: "its choice of kernels was libtorch, here it is hw1".
-    #[must_use]
     pub fn other_than(&self, record: &Value) -> Option<String> {
         static NONE: Value = Value::Null;
         let other = self.first_other(&|name| Some(record.get(name).unwrap_or(&NONE)));
@@ -95,7 +92,6 @@ impl Backend {
 
     /// As [`Self::other_than`], of a line of a log, which says less the older it is: what it does not say is not
     /// held against it.
-    #[must_use]
     pub fn other_than_logged(&self, line: &Value) -> Option<String> {
         self.first_other(&|name| line.get(name))
     }

@@ -40,8 +40,7 @@ const MEAN: f64 = 0.1307;
 const STANDARD_DEVIATION: f64 = 0.3081;
 
 impl DataSpec {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         for (name, size, most) in
             [("train_size", self.train_size, TRAIN_SIZE), ("test_size", self.test_size, TEST_SIZE)]
@@ -54,7 +53,6 @@ impl DataSpec {
     }
 
     /// What a fingerprint covers of the data: the same text, the same images.
-    #[must_use]
     pub fn identity(&self) -> String {
         let set = match self.dataset {
             DatasetName::Mnist => format!("mnist {}", mnist::digest()),
@@ -64,7 +62,6 @@ impl DataSpec {
     }
 
     /// "MNIST", or "synthetic digits", which every output made from them says.
-    #[must_use]
     pub fn title(&self) -> &'static str {
         match self.dataset {
             DatasetName::Mnist => "MNIST",
@@ -145,9 +142,6 @@ impl Samples {
     }
 
     /// The same images, with labels of which a share is drawn anew: see [`corrupted`].
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn corrupted(&self, corruption: f64, seed: u64, trial: &str) -> Result<Self> {
         let labels: Vec<i64> = self.labels.f_to_device(Device::Cpu)?.try_into()?;
         let labels = Tensor::f_from_slice(&corrupted(&labels, corruption, seed, trial))?;
@@ -155,7 +149,6 @@ impl Samples {
     }
 
     /// The first `size` of them, or all, sharing memory.
-    #[must_use]
     pub fn first(&self, size: usize) -> Self {
         let size = self.len().min(i64::try_from(size).unwrap_or(i64::MAX));
         Self { images: self.images.narrow(0, 0, size), labels: self.labels.narrow(0, 0, size) }
@@ -167,12 +160,10 @@ impl Samples {
         blocks(self.len(), size).map(cut)
     }
 
-    #[must_use]
     pub fn len(&self) -> i64 {
         self.labels.size()[0]
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -184,9 +175,6 @@ pub fn blocks(n: i64, most: i64) -> impl Iterator<Item = (i64, i64)> {
 }
 
 /// The grey values that a normalised image [784] was made from.
-///
-/// # Errors
-/// Where it cannot be read from its device.
 pub fn grey(image: &Tensor) -> Result<Vec<u8>> {
     let grey = (image * STANDARD_DEVIATION + MEAN) * 255.0;
     Ok(grey.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?.try_into()?)
@@ -194,7 +182,6 @@ pub fn grey(image: &Tensor) -> Result<Vec<u8>> {
 
 /// Labels [n] of which a share, chosen and drawn anew uniformly from the classes, says nothing of
 /// the images: fixed for the whole training (Zhang et al. 2017).
-#[must_use]
 pub fn corrupted(labels: &[i64], corruption: f64, seed: u64, trial: &str) -> Vec<i64> {
     let mut rng = Rng::keyed(seed, trial, Purpose::RandomLabels, 0);
     let drawn = labels.iter().map(|&label| {
@@ -207,7 +194,6 @@ pub fn corrupted(labels: &[i64], corruption: f64, seed: u64, trial: &str) -> Vec
 
 /// The order of an epoch's samples: 0 … n-1, or a permutation of them keyed by seed, trial and
 /// epoch (Fisher and Yates, as Durstenfeld has it).
-#[must_use]
 pub fn order(n: i64, shuffle: Option<(u64, &str)>, epoch: u64) -> Vec<i64> {
     let mut order: Vec<i64> = (0..n).collect();
     if let Some((seed, trial)) = shuffle {

@@ -31,7 +31,6 @@ impl Split {
 }
 
 /// The first `count` digits of a split.
-#[must_use]
 pub fn generate(seed: u64, split: Split, count: usize) -> Digits {
     let mut images = vec![0; count * PIXELS];
     let mut painter = Painter::default();

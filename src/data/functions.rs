@@ -122,7 +122,6 @@ impl fmt::Display for Target {
 
 impl Target {
     /// As a caption prints it: "sin(x) + x²".
-    #[must_use]
     pub fn formula(&self) -> &str {
         match self {
             Self::Named(named) => named.formula,
@@ -195,13 +194,11 @@ fn is_about_values(kind: ErrorKind) -> bool {
 }
 
 /// `count` evenly spaced points from `low` to `high`, both among them.
-#[must_use]
 pub fn evenly_spaced(range: [f64; 2], count: usize) -> Vec<f64> {
     (0..count).map(|i| evenly_spaced_point(range, count, i)).collect()
 }
 
 /// Number `i` of [`evenly_spaced`] points.
-#[must_use]
 pub fn evenly_spaced_point([low, high]: [f64; 2], count: usize, i: usize) -> f64 {
     if count == 1 { low } else { low + (high - low) * (i as f64 / (count - 1) as f64) }
 }

@@ -49,7 +49,6 @@ impl IdxFile {
     }
 
     /// Bytes of the plain file.
-    #[must_use]
     pub fn raw_len(&self) -> usize {
         self.header_len() + self.shape().iter().product::<usize>()
     }

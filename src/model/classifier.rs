@@ -25,13 +25,11 @@ pub struct Cnn {
 
 impl Cnn {
     /// Output channels of each convolution.
-    #[must_use]
     pub fn channels(&self) -> &[i64] {
         &self.channels
     }
 
     /// The linear layers, from the flattened last pooling to the classes.
-    #[must_use]
     pub fn head(&self) -> &Mlp {
         &self.head
     }
@@ -42,7 +40,6 @@ pub(super) const SIDE: i64 = 28;
 pub(super) const CLASSES: i64 = 10;
 
 impl Classifier {
-    #[must_use]
     pub fn layout(&self) -> Layout {
         match self {
             Self::Mlp(mlp) => mlp.layout(),
@@ -62,7 +59,6 @@ impl Classifier {
     }
 
     /// About how much memory a step of training over a batch of so many samples takes; in bytes.
-    #[must_use]
     pub fn memory_of_batch(&self, samples: u64) -> u128 {
         let linears = |mlp: &Mlp| mlp.widths.iter().sum::<i64>() + 2 * mlp.widths.iter().max().unwrap_or(&0);
         let numbers = match self {
@@ -162,7 +158,6 @@ fn pool(h: &Tensor) -> Tensor {
 }
 
 /// `HW1_ONEDNN_LAYOUT=0` sends convolutions through plain tensors, for comparison.
-#[must_use]
 pub fn one_dnn_wanted() -> bool {
     static WANTED: OnceLock<bool> = OnceLock::new();
     *WANTED.get_or_init(|| std::env::var_os("HW1_ONEDNN_LAYOUT").is_none_or(|value| value != "0"))

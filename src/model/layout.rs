@@ -14,12 +14,10 @@ pub struct Slot {
 }
 
 impl Slot {
-    #[must_use]
     pub fn len(&self) -> i64 {
         self.shape.iter().product()
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -50,7 +48,6 @@ impl Layout {
     }
 
     /// The length of θ.
-    #[must_use]
     pub fn parameters(&self) -> i64 {
         self.slots.last().map_or(0, |slot| slot.offset + slot.len())
     }

@@ -13,13 +13,11 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    #[must_use]
     pub fn widths(&self) -> &[i64] {
         &self.widths
     }
 
     /// `fc1.weight` [out, in], `fc1.bias` [out], `fc2.weight` …, in PyTorch's order.
-    #[must_use]
     pub fn layout(&self) -> Layout {
         let mut layout = Layout::default();
         for (index, pair) in self.widths.windows(2).enumerate() {

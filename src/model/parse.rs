@@ -166,7 +166,6 @@ impl<M: fmt::Display> From<Named<M>> for String {
 }
 
 impl<M: fmt::Display + PartialEq> Named<M> {
-    #[must_use]
     pub fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.model.to_string())
     }
@@ -187,7 +186,6 @@ impl<M: fmt::Display + PartialEq> Named<M> {
     }
 
     /// What a model is called, and its index in the list.
-    #[must_use]
     pub fn find(models: &[Self], model: &M) -> (String, usize) {
         let index = models.iter().position(|named| named.model == *model);
         index.map_or_else(|| (model.to_string(), 0), |index| (models[index].label(), index))

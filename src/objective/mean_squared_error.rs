@@ -31,7 +31,6 @@ const MOST_IN_KERNEL: i64 = 8192;
 impl MeanSquaredError {
     /// The loss of `model` over `x` [inputs, n] and `y` [outputs, n], for a `theta` laid out as
     /// `model.layout()`. Kind and device are those of the tensors, which must agree.
-    #[must_use]
     pub fn new(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
         if in_kernels(&theta) && model.layout().parameters() <= MOST_IN_KERNEL {
             Self::in_kernel(model, theta, x, y)

@@ -26,7 +26,6 @@ pub struct Contours {
 impl Contours {
     /// Round values evenly spaced on a log scale between the lowest and the highest positive value of `z`,
     /// each with its number: 1, 2 and 5 in every decade, or fewer where those would be too many to read.
-    #[must_use]
     pub fn log_levels(z: &[f64]) -> Vec<(f64, String)> {
         let positive = || z.iter().copied().filter(|z| z.is_finite() && *z > 0.0);
         let (low, high) = (positive().fold(f64::INFINITY, f64::min), positive().fold(0.0, f64::max));

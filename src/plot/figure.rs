@@ -32,6 +32,7 @@ pub struct Figure {
 }
 
 /// One part of a figure.
+#[must_use]
 #[derive(Clone, Debug)]
 pub struct Panel {
     /// Heading of the panel. Alone in its figure, it shows only where the figure has no title.
@@ -107,6 +108,7 @@ pub struct Axis {
 }
 
 /// One curve or cloud of points.
+#[must_use]
 #[derive(Clone, Debug)]
 pub struct Series {
     /// Text in the legend; empty for none.
@@ -200,20 +202,17 @@ impl Series {
     }
 
     /// The same series, of which so many points are left out that are not finite.
-    #[must_use]
     pub fn left_out(mut self, points: usize) -> Self {
         self.left_out = points;
         self
     }
 
     /// Points that cannot be shown since they are not finite, left out already or not.
-    #[must_use]
     pub fn not_finite(&self) -> usize {
         self.left_out + self.points.iter().filter(|(x, y)| !(x.is_finite() && y.is_finite())).count()
     }
 
     /// The same series with another mark.
-    #[must_use]
     pub fn mark(mut self, mark: Mark) -> Self {
         self.mark = mark;
         self
@@ -236,19 +235,16 @@ impl Panel {
     }
 
     /// The same curves with an axis on the right and the series that it measures; no effect on what is no plot.
-    #[must_use]
     pub fn right(self, axis: Axis, series: Vec<Series>) -> Self {
         self.with(|plot| plot.right = Some((axis, series)))
     }
 
     /// The same curves with labelled vertical lines at these x; no effect on what is no plot.
-    #[must_use]
     pub fn rules(self, rules: Vec<(f64, String)>) -> Self {
         self.with(|plot| plot.rules = rules)
     }
 
     /// The same curves above level lines; no effect on what is no plot.
-    #[must_use]
     pub fn contours(self, contours: Contours) -> Self {
         self.with(|plot| plot.contours = Some(contours))
     }
@@ -292,7 +288,6 @@ impl Plot {
 
 impl Figure {
     /// Points of its curves that cannot be shown since they are not finite.
-    #[must_use]
     pub fn not_finite(&self) -> usize {
         let of_panel = |panel: &Panel| match &panel.content {
             Content::Plot(plot) => {

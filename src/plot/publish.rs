@@ -21,7 +21,6 @@ pub struct Drawing<'a> {
 
 impl Drawing<'_> {
     /// What the published picture depends on: equal texts give equal bytes.
-    #[must_use]
     pub fn sources(&self) -> String {
         let Figure { title, caption, .. } = self.figure;
         [&DRAWING_VERSION.to_string(), &self.drawn, title, caption].map(String::as_str).join("\n")

@@ -25,9 +25,6 @@ pub struct Found {
 
 /// Checks each record of a study (it parses, it is of the trial its name says, its weights are there, as
 /// its digest says, and finite unless the training diverged) and each checkpoint (it is whole).
-///
-/// # Errors
-/// Where the folder cannot be read.
 pub fn check(study: &dyn Study, dir: &StudyDir) -> Result<Found> {
     let mut found = Found::default();
     for name in dir.trial_files()? {

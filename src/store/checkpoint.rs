@@ -62,9 +62,6 @@ impl State {
 /// What a training has around it: where its checkpoints go, and who may stop it.
 pub trait Checkpointer {
     /// The state that an earlier call of the same training saved.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
     fn resume(&mut self) -> Result<Option<State>>;
 
     /// To be called at each epoch's end. `state` is asked for now and then.
@@ -74,9 +71,6 @@ pub trait Checkpointer {
     fn epoch_done(&mut self, done: u64, epochs: u64, loss: f64, state: &dyn Fn() -> Result<State>) -> Result<()>;
 
     /// To be called within long epochs.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`] when the process is to stop; pass it on.
     fn check_stop(&self) -> Result<()>;
 }
 

@@ -21,9 +21,6 @@ const KINDS: [(Kind, Dtype); 3] = [(Kind::Float, Dtype::F32), (Kind::Double, Dty
 
 impl NamedTensor {
     /// A copy of a tensor, on whatever device.
-    ///
-    /// # Errors
-    /// Where it cannot be read from its device.
     pub fn copy_of(tensor: &Tensor) -> Result<Self> {
         let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
         let kind = tensor.f_kind()?;

@@ -11,8 +11,7 @@ const MOST_EPOCHS: u64 = 100_000_000;
 /// Learning rates that float32 can compute with: Adam takes up to 10 times one, and by 30 times its inverse.
 const LEARNING_RATES: RangeInclusive<f64> = 1e-36..=1e36;
 
-/// # Errors
-/// Names the setting and what would be valid.
+/// An error names the setting and what would be valid.
 pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
     within("epochs", epochs, 1..=MOST_EPOCHS)?;
     if !LEARNING_RATES.contains(&learning_rate) {
@@ -25,28 +24,22 @@ pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
     Ok(())
 }
 
-/// # Errors
-/// Names the setting and what would be valid.
+/// An error names the setting and what would be valid.
 pub fn batch_size(batch_size: u32) -> Result<(), String> {
     if batch_size == 0 { Err("batch_size is 0; it must be at least 1".into()) } else { Ok(()) }
 }
 
-/// # Errors
-/// Names the setting and what would be valid.
+/// An error names the setting and what would be valid.
 pub fn trainings(trainings: u64, most: u64) -> Result<(), String> {
     within("trainings", trainings, 1..=most)
 }
 
-/// # Errors
-/// Names the setting and what would be valid.
+/// An error names the setting and what would be valid.
 pub fn seeds(seed: u64, repeats: u64) -> Result<(), String> {
     seeds_of_groups(seed, repeats, 1)
 }
 
 /// Of studies whose every repeat takes several seeds.
-///
-/// # Errors
-/// Names the setting and what would be valid.
 pub fn seeds_of_groups(seed: u64, repeats: u64, seeds_each: u64) -> Result<(), String> {
     within("repeats", repeats, 1..=MOST_REPEATS)?;
     // Settings files hold signed numbers.
@@ -58,8 +51,7 @@ pub fn seeds_of_groups(seed: u64, repeats: u64, seeds_each: u64) -> Result<(), S
     Ok(())
 }
 
-/// # Errors
-/// Names the setting and what would be valid.
+/// An error names the setting and what would be valid.
 pub fn within(name: &str, value: impl Into<u128>, range: RangeInclusive<u64>) -> Result<(), String> {
     let (value, least, most) = (value.into(), *range.start(), *range.end());
     if (u128::from(least)..=u128::from(most)).contains(&value) {
@@ -100,9 +92,6 @@ pub fn memory(what: &str, bytes: u128, smaller: &str) -> Result<(), String> {
 
 /// Of a number that networks, which compute in float32, are to be multiplied by: neither too large for that
 /// nor, unless it is 0, too small.
-///
-/// # Errors
-/// Names the setting and what would be valid.
 pub fn factor(name: &str, value: f64) -> Result<(), String> {
     let (least, most) = (f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX));
     if value == 0.0 || (least..=most).contains(&value.abs()) {
@@ -113,7 +102,6 @@ pub fn factor(name: &str, value: f64) -> Result<(), String> {
 }
 
 /// A number as it would be written: 0.001 and 1e300.
-#[must_use]
 pub fn plain(value: f64) -> String {
     if value == 0.0 || !value.is_finite() || (1e-5..1e15).contains(&value.abs()) {
         value.to_string()
@@ -123,7 +111,6 @@ pub fn plain(value: f64) -> String {
 }
 
 /// The first value that a list has twice.
-#[must_use]
 pub fn twice(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -23,7 +23,6 @@ pub struct Progress {
 
 impl Progress {
     /// The epochs that an earlier call had done.
-    #[must_use]
     pub fn resumed(&self) -> u64 {
         self.resumed.load(Ordering::Relaxed)
     }
@@ -35,7 +34,6 @@ impl Progress {
     }
 
     /// Epochs done, epochs at most, and the last loss.
-    #[must_use]
     pub fn get(&self) -> (u64, u64, f64) {
         let loss = f64::from_bits(self.loss.load(Ordering::Relaxed));
         (self.epoch.load(Ordering::Relaxed), self.epochs.load(Ordering::Relaxed), loss)
@@ -66,9 +64,6 @@ pub trait CheckpointStore {
     fn load(&self) -> Result<Option<(State, Tensors)>>;
 
     /// Saves a state there, whole, in place of the last one.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
     fn save(&self, state: &State, weights: &Tensors) -> Result<()>;
 }
 
@@ -90,7 +85,6 @@ struct Checkpoints<'a> {
 const KEEP_EVERY: Duration = Duration::from_millis(100);
 
 impl<'a> Context<'a> {
-    #[must_use]
     pub fn new(
         device: Device,
         progress: &'a Progress,
@@ -102,7 +96,6 @@ impl<'a> Context<'a> {
     }
 
     /// Goes on from what is in the store, and saves there what is worth it every `interval`.
-    #[must_use]
     pub fn with_checkpoints(mut self, store: &'a dyn CheckpointStore, interval: Duration) -> Self {
         let now = Instant::now();
         self.checkpoints =
@@ -111,9 +104,6 @@ impl<'a> Context<'a> {
     }
 
     /// Saves the last state in the store, for a trial that is interrupted.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
     pub fn save_checkpoint(&mut self) -> Result<()> {
         if let Some(checkpoints) = &mut self.checkpoints
             && let Some(state) = checkpoints.kept.take()
@@ -133,26 +123,17 @@ impl<'a> Context<'a> {
     }
 
     /// To be called once a step of a trial that is no training: shows where it is.
-    ///
-    /// # Errors
-    /// [`Interrupted`] when the process is to stop; pass it on.
     pub fn step_done(&self, done: u64, steps: u64, loss: f64) -> Result<()> {
         self.progress.set(done, steps, loss);
         self.check_stop()
     }
 
     /// To be called within long epochs.
-    ///
-    /// # Errors
-    /// [`Interrupted`] when the process is to stop; pass it on.
     pub fn check_stop(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
     }
 
     /// The weights that a finished trial of this study saved.
-    ///
-    /// # Errors
-    /// Where they cannot be read.
     pub fn saved(&self, trial: &Fingerprint) -> Result<SavedWeights> {
         let bytes = (self.read_weights)(trial)?;
         let (tensors, _) = weights::decode(&bytes).with_context(|| format!("the weights of trial {trial}"))?;
@@ -168,9 +149,6 @@ impl<'a> Context<'a> {
     }
 
     /// Publishes θ with the record, as `<prefix>.fc1.weight` and so on.
-    ///
-    /// # Errors
-    /// Where θ cannot be read from its device.
     pub fn save_weights(&mut self, prefix: &str, layout: &Layout, theta: &Tensor) -> Result<()> {
         let theta = theta.f_detach()?.f_to_device(Device::Cpu)?;
         for (index, slot) in layout.slots.iter().enumerate() {
@@ -181,7 +159,6 @@ impl<'a> Context<'a> {
     }
 
     /// What [`Self::save_weights`] gathered.
-    #[must_use]
     pub fn into_weights(self) -> Tensors {
         self.weights
     }

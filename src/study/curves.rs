@@ -10,7 +10,6 @@ use anyhow::Result;
 pub type Look = (String, usize);
 
 /// Values after each epoch, counted from 1. Few are shown as the points they are.
-#[must_use]
 pub fn curve((label, color): Look, dashed: bool, values: &[f64]) -> Series {
     let mark = match (dashed, values.len()) {
         (true, _) => Mark::Dashed,
@@ -21,15 +20,11 @@ pub fn curve((label, color): Look, dashed: bool, values: &[f64]) -> Series {
 }
 
 /// A panel of curves over epochs.
-#[must_use]
 pub fn panel(y: Axis, curves: Vec<Series>) -> Panel {
     Panel::plot("", Axis::linear("epoch"), y, means_over_epochs(curves))
 }
 
 /// A panel of one series of each trial. The colours repeat after six: from there on curves are dashed.
-///
-/// # Errors
-/// Where a record lacks it.
 pub fn of_series<'a, E: Experiment>(
     y: Axis,
     done: impl IntoIterator<Item = &'a Done<E>>,
@@ -45,9 +40,6 @@ pub fn of_series<'a, E: Experiment>(
 }
 
 /// Four panels: loss and accuracy while training, then on the test images; one legend, in the second, serves all.
-///
-/// # Errors
-/// Where a record lacks a series.
 pub fn of_each_quantity<'a, E: Experiment>(
     train_loss: fn(String) -> Axis,
     done: impl IntoIterator<Item = &'a Done<E>> + Clone,
@@ -69,9 +61,6 @@ pub fn of_each_quantity<'a, E: Experiment>(
 }
 
 /// Two panels, loss and accuracy, each of both sets; on the test images dashed. `look` is told the set.
-///
-/// # Errors
-/// Where a record lacks a series.
 pub fn of_both_sets<'a, E: Experiment>(
     done: impl IntoIterator<Item = &'a Done<E>> + Clone,
     look: impl Fn(&Done<E>, &str, &str) -> Look,

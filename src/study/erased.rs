@@ -32,7 +32,6 @@ pub struct Planned {
 
 impl Planned {
     /// "DNN_1, seed 0".
-    #[must_use]
     pub fn name(&self) -> String {
         format!("{}, seed {}", self.label, self.seed)
     }

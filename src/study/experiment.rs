@@ -19,7 +19,6 @@ use std::sync::Arc;
 pub const SHARED_VERSION: u32 = 0;
 
 /// The version that fingerprints cover, of a study's own and the shared one: another whenever either is raised.
-#[must_use]
 pub fn version(study: u32, shared: u32) -> u32 {
     study + shared
 }
@@ -109,7 +108,6 @@ pub const MOST_TRIALS: u128 = 100_000;
 
 impl Size {
     /// Of so many trials a seed; more than 128 bits hold are as many as they hold.
-    #[must_use]
     pub fn of_seeds(repeats: u64, trials_a_seed: u128, smaller: &'static str) -> Self {
         Self { trials: trials_a_seed.saturating_mul(repeats.into()), smaller }
     }
@@ -162,12 +160,10 @@ pub struct Done<E: Experiment> {
 
 impl<E: Experiment> Done<E> {
     /// The numbers of its record.
-    #[must_use]
     pub fn measured(&self) -> &Measurements {
         self.record.measurements()
     }
 
-    #[must_use]
     pub fn seed(&self) -> u64 {
         self.trial.seed()
     }

@@ -37,18 +37,12 @@ impl Findings {
     }
 
     /// With this table.
-    ///
-    /// # Errors
-    /// Where a record lacked what a column shows.
     pub fn table<E: Experiment>(&mut self, table: Table<E>) -> Result<()> {
         (self.columns, self.rows) = (table.columns, table.rows?);
         Ok(())
     }
 
     /// With a figure of these panels, so many in a row, titled as `[figure.<key>]` says.
-    ///
-    /// # Errors
-    /// Where it says nothing.
     pub fn figure(&mut self, key: &str, with: With, columns: usize, panels: Vec<Panel>) -> Result<()> {
         let Caption { name, title, caption } = self.texts.figure(key, with)?;
         self.figures.push(Figure { name, title, caption, columns, panels });
@@ -56,9 +50,6 @@ impl Findings {
     }
 
     /// The claim `[claim.<key>]`, to be judged.
-    ///
-    /// # Errors
-    /// Where there is none.
     pub fn claim(&self, key: &str, with: With) -> Result<Stated> {
         self.texts.claim(key, with)
     }
@@ -83,7 +74,6 @@ pub enum Cell {
 }
 
 /// A measured number as a table cell.
-#[must_use]
 pub fn cell(value: f64) -> Cell {
     Cell::Number(value)
 }

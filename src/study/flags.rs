@@ -16,9 +16,6 @@ pub struct Flag {
 
 impl Flag {
     /// For settings that are text.
-    ///
-    /// # Errors
-    /// None; the signature is that of [`Flag::parse`].
     pub fn text(text: &str) -> Result<toml::Value, String> {
         Ok(text.into())
     }
@@ -33,9 +30,6 @@ impl Flag {
     }
 
     /// For switches.
-    ///
-    /// # Errors
-    /// None; the signature is that of [`Flag::parse`].
     pub fn switch(_: &str) -> Result<toml::Value, String> {
         Ok(true.into())
     }
@@ -43,19 +37,16 @@ impl Flag {
 
 impl Flag {
     /// A flag of the text of a setting: `--name VALUE`.
-    #[must_use]
     pub const fn new(name: &'static str, value_name: &'static str, setting: &'static str, help: &'static str) -> Self {
         Self { name, value_name, setting, repeatable: false, parse: Self::text, help }
     }
 
     /// The same, given once for each entry of a list.
-    #[must_use]
     pub const fn repeatable(self) -> Self {
         Self { repeatable: true, ..self }
     }
 
     /// The same, whose text becomes a value so.
-    #[must_use]
     pub const fn parsed(self, parse: fn(&str) -> Result<toml::Value, String>) -> Self {
         Self { parse, ..self }
     }
@@ -74,13 +65,11 @@ pub const TRAININGS_FLAG: Flag =
     Flag::new("trainings", "N", "trainings", "Trainings, each from its own initial weights").parsed(Flag::whole);
 
 /// `--model`, of studies of one classifier.
-#[must_use]
 pub const fn model_flag(help: &'static str) -> Flag {
     Flag::new("model", "LAYERS", "model", help)
 }
 
 /// `--model`, of studies of several classifiers.
-#[must_use]
 pub const fn models_flag(help: &'static str) -> Flag {
     Flag::new("model", "LAYERS", "models", help).repeatable()
 }

@@ -9,13 +9,11 @@ use crate::analysis::spectrum::smoothed;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 
 /// A curve through points.
-#[must_use]
 pub fn curve((label, color): Look, x: &[f64], y: &[f64]) -> Series {
     Series::new(label, Color::Cycle(color), x.iter().copied().zip(y.iter().copied()).collect())
 }
 
 /// Losses (left axis) and accuracies (right axis) against α, with the two solutions at 0 and 1, named, marked.
-#[must_use]
 pub fn along_line(losses: Vec<Series>, accuracies: Vec<Series>, [first, second]: [String; 2]) -> Panel {
     let finite: Vec<f64> = (losses.iter().flat_map(|series| &series.points))
         .filter_map(|&(_, loss)| (loss.is_finite() && loss > 0.0).then_some(loss))
@@ -31,7 +29,6 @@ pub fn along_line(losses: Vec<Series>, accuracies: Vec<Series>, [first, second]:
 }
 
 /// "Test loss along α: lowest 0.05 at α = 1, highest 3e8 at α = 20.", of what such losses are called.
-#[must_use]
 pub fn extremes(what: &str, alphas: &[f64], losses: &[f64]) -> String {
     let points = alphas.iter().zip(losses).filter(|(_, loss)| loss.is_finite());
     let lowest = points.clone().min_by(|a, b| a.1.total_cmp(b.1));
@@ -48,14 +45,12 @@ pub fn extremes(what: &str, alphas: &[f64], losses: &[f64]) -> String {
 }
 
 /// Losses along filter-normalised directions.
-#[must_use]
 pub fn slices(curves: Vec<Series>) -> Panel {
     let (x, y) = (Axis::linear("step, in lengths of the filters"), Axis::log("train loss (cross entropy)"));
     Panel::plot("", x, y, means_at_points(curves))
 }
 
 /// The largest eigenvalues of each Hessian, descending, by rank; the number of classes is marked.
-#[must_use]
 pub fn eigenvalues<'a>(of: impl IntoIterator<Item = (Look, &'a [f64])>, classes: u8) -> Panel {
     let ranked = of.into_iter().map(|(look, values)| {
         let ranks: Vec<f64> = (1..).map(f64::from).take(values.len()).collect();
@@ -69,7 +64,6 @@ pub fn eigenvalues<'a>(of: impl IntoIterator<Item = (Look, &'a [f64])>, classes:
 const LEAST_DENSITY: f64 = 1e-7;
 
 /// The density of each Hessian's eigenvalues, smoothed; its nodes are eigenvalues, ascending, with their weights.
-#[must_use]
 pub fn densities<'a>(of: impl IntoIterator<Item = (Look, &'a [f64], &'a [f64])>) -> Panel {
     let mut curves = Vec::new();
     for ((label, color), nodes, weights) in of {

@@ -19,7 +19,6 @@ pub struct Measurements {
 
 impl Measurements {
     /// Named numbers of a trial with `parameters` parameters.
-    #[must_use]
     pub fn new<const M: usize, const N: usize>(
         parameters: i64,
         scalars: [(&str, f64); M],
@@ -33,14 +32,12 @@ impl Measurements {
     }
 
     /// With more named numbers.
-    #[must_use]
     pub fn and<const M: usize>(mut self, scalars: [(&str, f64); M]) -> Self {
         self.scalars.extend(scalars.map(|(name, value)| (name.to_owned(), value)));
         self
     }
 
     /// With what else was measured in the same trial.
-    #[must_use]
     pub fn with(mut self, more: Self) -> Self {
         self.scalars.extend(more.scalars);
         self.series.extend(more.series);
@@ -48,18 +45,12 @@ impl Measurements {
     }
 
     /// A scalar that the record must have.
-    ///
-    /// # Errors
-    /// When it does not: a record of another version.
     pub fn scalar(&self, name: &str) -> Result<f64> {
         self.scalars.get(name).copied().with_context(|| format!("the record has no scalar '{name}'"))
     }
 
     /// A scalar that the record must have, of the trained network; NaN where the training diverged, or the loss
     /// beside an accuracy is no number: then its outputs are none, and to call one of them right is chance.
-    ///
-    /// # Errors
-    /// When it does not: a record of another version.
     pub fn after_training(&self, name: &str) -> Result<f64> {
         let value = self.scalar(name)?;
         let is_lost = self.is_not_finite(&name.replace("accuracy", "loss"));
@@ -67,7 +58,6 @@ impl Measurements {
     }
 
     /// Whether its training diverged: a loss was no longer a finite number, be it after the last step only.
-    #[must_use]
     pub fn diverged(&self) -> bool {
         self.scalars.get("diverged") == Some(&1.0)
             || self.scalars.contains_key("diverged") && self.is_not_finite("final_train_loss")
@@ -78,31 +68,23 @@ impl Measurements {
     }
 
     /// A series that the record must have.
-    ///
-    /// # Errors
-    /// When it does not: a record of another version.
     pub fn series(&self, name: &str) -> Result<&[f64]> {
         self.series.get(name).map(Vec::as_slice).with_context(|| format!("the record has no series '{name}'"))
     }
 
     /// First and last value of a series; NaN where it is empty.
-    ///
-    /// # Errors
-    /// Where the record has no such series.
     pub fn first_and_last(&self, name: &str) -> Result<(f64, f64)> {
         let values = self.series(name)?;
         Ok((values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN)))
     }
 
     /// How many of its numbers are not finite (null in JSON).
-    #[must_use]
     pub fn non_finite(&self) -> usize {
         self.scalars.values().chain(self.series.values().flatten()).filter(|value| !value.is_finite()).count()
     }
 }
 
 /// Yes or no as a scalar: 1 or 0.
-#[must_use]
 pub fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }

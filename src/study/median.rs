@@ -8,7 +8,6 @@ use anyhow::Result;
 
 /// Band, then median, at each step from x = `first` on. A curve that has ended stays where it was; values that are
 /// not finite are left out, and counted.
-#[must_use]
 pub fn median_with_band<C: AsRef<[f64]>>(curves: &[C], first: usize) -> Vec<Series> {
     let curves = || curves.iter().map(AsRef::as_ref);
     let steps = curves().map(<[f64]>::len).max().unwrap_or(0);
@@ -26,7 +25,6 @@ pub fn median_with_band<C: AsRef<[f64]>>(curves: &[C], first: usize) -> Vec<Seri
 }
 
 /// The lowest value so far at each place of a curve; NaN counts for none.
-#[must_use]
 pub fn running_minimum(values: &[f64]) -> Vec<f64> {
     let mut lowest = f64::INFINITY;
     let so_far = |value: &f64| {
@@ -37,9 +35,6 @@ pub fn running_minimum(values: &[f64]) -> Vec<f64> {
 }
 
 /// A panel of one series of all trials over the epochs, each taken before the epoch's step.
-///
-/// # Errors
-/// Where a record lacks it.
 pub fn over_epochs<E: Experiment>(y: Axis, done: &[Done<E>], name: &str) -> Result<Panel> {
     let curves = done.iter().map(|done| done.measured().series(name)).collect::<Result<Vec<_>>>()?;
     Ok(Panel::plot("", Axis::linear("epoch"), y, median_with_band(&curves, 0)))

@@ -1,5 +1,8 @@
 //! The words that studies are written in: what an experiment is, what a trial has around it, settings and their
 //! checks, measurements, tables, curves and claims.
+//!
+//! Errors of which nothing is said: of checks of settings, a sentence that names the setting and what would be valid;
+//! of what reads records, that one lacks what is asked for.
 
 pub mod check;
 pub mod claim;

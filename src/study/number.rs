@@ -1,7 +1,6 @@
 //! How numbers are shown to people: so many significant digits. Knows nothing else.
 
 /// A number with so many significant digits.
-#[must_use]
 pub fn significant(value: f64, digits: usize) -> String {
     if !value.is_finite() {
         return "not finite".into();
@@ -17,13 +16,11 @@ pub fn significant(value: f64, digits: usize) -> String {
 }
 
 /// The same, but whole numbers whole.
-#[must_use]
 pub fn whole_or_significant(value: f64, digits: usize) -> String {
     if value.fract() == 0.0 && value.abs() < 1e9 { format!("{value:.0}") } else { significant(value, digits) }
 }
 
 /// A share in percent, "27.3 %"; "-" where there is none.
-#[must_use]
 pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1} %", 100.0 * share) } else { "-".to_owned() }
 }

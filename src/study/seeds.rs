@@ -25,19 +25,16 @@ settings! {
 }
 
 impl Seeds {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(self) -> Result<(), String> {
         check::seeds(self.seed, self.repeats)
     }
 
-    #[must_use]
     pub fn all(self) -> Range<u64> {
         self.seed..self.seed + self.repeats
     }
 
     /// How many trials it is, so many of each seed.
-    #[must_use]
     pub fn size(self, trials_a_seed: usize, smaller: &'static str) -> Size {
         Size::of_seeds(self.repeats, trials_a_seed as u128, smaller)
     }
@@ -49,7 +46,6 @@ impl Seeds {
     }
 
     /// What a legend says of a trial: of the first seed its name, of the others nothing.
-    #[must_use]
     pub fn legend(self, seed: u64, name: impl Into<String>) -> String {
         if seed == self.seed { name.into() } else { String::new() }
     }
@@ -68,9 +64,6 @@ impl Seeds {
 
     /// A number of each seed that has finished trials; NaN where it has fewer than `expected`: of what failed it
     /// cannot be told.
-    ///
-    /// # Errors
-    /// Those of `number`.
     pub fn numbers<'a, E: Experiment>(
         self,
         done: impl IntoIterator<Item = &'a Done<E>> + Clone,
@@ -88,13 +81,11 @@ impl Seeds {
 /// Series of one colour and mark are the same curve of several seeds, over epochs: they become one line, their
 /// mean at each epoch, on a band from the lowest to the highest. A seed whose training ended before the others
 /// stays where it was; values that are not finite are left out, and counted.
-#[must_use]
 pub fn means_over_epochs(series: Vec<Series>) -> Vec<Series> {
     averaged(series, true)
 }
 
 /// The same against something that is no epoch: a seed that has no point at an x has no part in the mean there.
-#[must_use]
 pub fn means_at_points(series: Vec<Series>) -> Vec<Series> {
     averaged(series, false)
 }
@@ -147,13 +138,11 @@ fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
 }
 
 /// What a caption says of curves that went through [`means_over_epochs`].
-#[must_use]
 pub fn caption(seeds: u64) -> String {
     caption_of(seeds, SEEDS)
 }
 
 /// The same of curves that are of something else than seeds.
-#[must_use]
 pub fn caption_of(count: u64, unit: Unit) -> String {
     match count {
         0 | 1 => String::new(),
@@ -163,7 +152,6 @@ pub fn caption_of(count: u64, unit: Unit) -> String {
 
 /// Rows that differ in their seed become one, by their first cell: numbers as mean ± half of the 95 %
 /// interval (Student's t), words counted. Tables without a column of seeds stay as they are.
-#[must_use]
 pub fn rows(rows: &[Vec<Cell>]) -> Vec<Vec<String>> {
     let has_seed = |row: &Vec<Cell>| row.iter().any(|cell| matches!(cell, Cell::Seed(_)));
     let mut groups: Vec<Vec<&Vec<Cell>>> = Vec::new();

@@ -48,7 +48,6 @@ impl Layers {
         Ok(())
     }
 
-    #[must_use]
     pub fn preset(&self) -> &str {
         let in_config = || self.config.as_ref()?.1.get(PRESET)?.as_str();
         self.preset.as_deref().or_else(in_config).unwrap_or(DEFAULT_PRESET)

@@ -14,19 +14,16 @@ const DENSITY_LINEAR: i32 = -4;
 const BINS_A_DECADE: f64 = 4.0;
 
 /// How many eigenvalues lie where: bins of a quarter of a decade, and one for all about 0.
-#[must_use]
 pub fn histogram(title: &str, eigenvalues: &[f64]) -> Panel {
     weighted_histogram(title, LINEAR, eigenvalues.iter().map(|&value| (value, 1.0)))
 }
 
 /// The same from the nodes of a spectral density, each with how many eigenvalues it counts for.
-#[must_use]
 pub fn density(nodes: impl IntoIterator<Item = (f64, f64)>) -> Panel {
     weighted_histogram("", DENSITY_LINEAR, nodes)
 }
 
 /// The largest eigenvalues, from the largest down, and the smallest, from the smallest up, of each of some spectra.
-#[must_use]
 pub fn extremes<'a>(spectra: impl IntoIterator<Item = [&'a [f64]; 2]>) -> Panel {
     let (mut top, mut bottom) = (Vec::new(), Vec::new());
     for [largest, smallest] in spectra {

@@ -59,26 +59,22 @@ impl PathOnSurface {
     }
 
     /// How many points of the path are behind the initial weights.
-    #[must_use]
     pub fn steps(&self) -> usize {
         self.places.len().saturating_sub(1)
     }
 
     /// Share of the path's variance that its plane holds; NaN where the path does not move.
-    #[must_use]
     pub fn explained(&self) -> f64 {
         self.explained.iter().sum()
     }
 
     /// Over the path: Spearman's correlation of the loss at the weights and at their projection; `None` where it is
     /// undefined.
-    #[must_use]
     pub fn correlation(&self) -> Option<f64> {
         spearman(&self.true_loss.iter().copied().zip(self.projected_loss.iter().copied()).collect::<Vec<_>>())
     }
 
     /// How much of the path its plane shows, in words.
-    #[must_use]
     pub fn sentence(&self) -> String {
         let [from_plane, from_final] =
             [&self.distance, &self.from_final].map(|values| highest(values).unwrap_or(f64::NAN));
@@ -92,7 +88,6 @@ impl PathOnSurface {
     }
 
     /// Level lines of the loss over the plane, with the path (figure 9 of Li et al. 2018).
-    #[must_use]
     pub fn panel(&self) -> Panel {
         let Self { x, y, losses, places, .. } = self;
         let contours = Contours { x: x.clone(), y: y.clone(), z: losses.clone(), levels: Contours::log_levels(losses) };
@@ -106,7 +101,6 @@ impl PathOnSurface {
         Panel::plot("", x, y, series).contours(contours)
     }
 
-    #[must_use]
     pub fn json(&self) -> Value {
         json!({
             "seed": self.seed, "x": self.x, "y": self.y, "train_loss": self.losses,
@@ -122,7 +116,6 @@ impl PathOnSurface {
 
 /// Two panels over epochs of what the planes of paths leave out: the loss at each point of a path and at its
 /// projection, and how far they are apart. Several paths become a mean with a band.
-#[must_use]
 pub fn beside_the_plane(surfaces: &[PathOnSurface]) -> Vec<Panel> {
     // A label, a mark and what it shows of each surface.
     type Kind<'a> = (&'a str, Mark, fn(&PathOnSurface) -> &[f64]);
@@ -151,7 +144,6 @@ pub fn beside_the_plane(surfaces: &[PathOnSurface]) -> Vec<Panel> {
 }
 
 /// The axes of a plane of two principal components, with the share of "the variance" that each explains.
-#[must_use]
 pub fn component_axes(explained: [f64; 2], of: &str) -> [Axis; 2] {
     [1, 2].map(|number| {
         let share = percent(explained[number - 1]);

@@ -6,6 +6,7 @@ use super::measurements::Measurements;
 use anyhow::Result;
 
 /// Rows of finished trials, and columns so far.
+#[must_use]
 pub struct Table<'a, E: Experiment> {
     done: Vec<&'a Done<E>>,
     pub columns: Vec<String>,
@@ -14,13 +15,11 @@ pub struct Table<'a, E: Experiment> {
 
 impl<'a, E: Experiment> Table<'a, E> {
     /// With a first column of what each trial is called.
-    #[must_use]
     pub fn new(heading: &str, done: impl IntoIterator<Item = &'a Done<E>>) -> Self {
         Self::of(done).column(heading, |done| Ok(done.label.clone().into()))
     }
 
     /// Without a column yet.
-    #[must_use]
     pub fn of(done: impl IntoIterator<Item = &'a Done<E>>) -> Self {
         let done: Vec<&Done<E>> = done.into_iter().collect();
         let rows = Ok(done.iter().map(|_| Vec::new()).collect());
@@ -28,7 +27,6 @@ impl<'a, E: Experiment> Table<'a, E> {
     }
 
     /// With a column of anything.
-    #[must_use]
     pub fn column(mut self, heading: &str, of: impl Fn(&Done<E>) -> Result<Cell>) -> Self {
         self.columns.push(heading.to_owned());
         self.rows = self.rows.and_then(|mut rows| {
@@ -41,37 +39,31 @@ impl<'a, E: Experiment> Table<'a, E> {
     }
 
     /// With the number of parameters.
-    #[must_use]
     pub fn parameters(self) -> Self {
         self.column("parameters", |done| Ok(Cell::Count(done.measured().parameters as f64)))
     }
 
     /// With the seed: rows that differ in it alone are shown as one.
-    #[must_use]
     pub fn seed(self) -> Self {
         self.column("seed", |done| Ok(Cell::Seed(done.seed())))
     }
 
     /// With a number of each record.
-    #[must_use]
     pub fn number(self, heading: &str, of: impl Fn(&Measurements) -> Result<f64>) -> Self {
         self.column(heading, |done| Ok(cell(of(done.measured())?)))
     }
 
     /// With a whole number of each record.
-    #[must_use]
     pub fn count(self, heading: &str, name: &str) -> Self {
         self.column(heading, |done| Ok(Cell::Count(done.measured().scalar(name)?)))
     }
 
     /// With scalars, each by heading and name.
-    #[must_use]
     pub fn scalars(self, named: &[(&str, &str)]) -> Self {
         named.iter().fold(self, |table, (heading, name)| table.number(heading, |record| record.scalar(name)))
     }
 
     /// With scalars of the trained network, each by heading and name: see [`Measurements::after_training`].
-    #[must_use]
     pub fn after_training(self, named: &[(&str, &str)]) -> Self {
         named.iter().fold(self, |table, (heading, name)| table.number(heading, |record| record.after_training(name)))
     }

@@ -174,13 +174,13 @@ impl Texts {
     }
 
     /// What the report gives for a trial, as JSON.
-    #[must_use]
     pub fn reported(&self, trial: &Value) -> Option<&Reported> {
         self.file.reported.iter().find(|reported| reported.note.is_none() && reported.is_of(trial))
     }
 }
 
 /// A claim in words: a statement and a rule, and where its number is claimed to lie. The numbers make a verdict of it.
+#[must_use]
 pub struct Stated {
     pub(super) id: String,
     pub(super) says: String,
@@ -191,19 +191,16 @@ pub struct Stated {
 
 impl Stated {
     /// How it is judged, in words: what a number that it is about may be called.
-    #[must_use]
     pub fn rule(&self) -> &str {
         &self.rule
     }
 
     /// With a bound that is a setting.
-    #[must_use]
     pub fn at_least(self, bound: f64) -> Self {
         Self { claimed: Some(Claimed::AtLeast(bound)), ..self }
     }
 
     /// With bounds that are computed.
-    #[must_use]
     pub fn within(self, bounds: [f64; 2]) -> Self {
         Self { claimed: Some(Claimed::Within(bounds)), ..self }
     }
@@ -218,31 +215,26 @@ impl Stated {
     }
 
     /// See [`Claim::counted`].
-    #[must_use]
     pub fn counted(self, unit: Unit, held: &[Option<bool>]) -> Claim {
         self.done(|id, says, _, rule| Claim::counted(id, says, unit, held, rule))
     }
 
     /// See [`Claim::compared`].
-    #[must_use]
     pub fn compared(self, unit: Unit, pairs: &[PairedComparison]) -> Claim {
         self.done(|id, says, _, rule| Claim::compared(id, says, unit, pairs, rule))
     }
 
     /// See [`Claim::interval`].
-    #[must_use]
     pub fn interval(self, unit: Unit, quantities: &[Quantity]) -> Claim {
         self.done(|id, says, claimed, rule| Claim::interval(id, says, unit, quantities, claimed, rule))
     }
 
     /// See [`Claim::correlated`]; its rule names the two numbers.
-    #[must_use]
     pub fn correlated(self, cases: (Unit, usize), pairs: &[(f64, f64)]) -> Claim {
         self.done(|id, says, claimed, of| Claim::correlated(id, says, cases, of, pairs, claimed))
     }
 
     /// See [`Claim::of_share`].
-    #[must_use]
     pub fn of_share(self, unit: Unit, counted: (usize, usize)) -> Claim {
         self.done(|id, says, claimed, rule| Claim::of_share(id, says, unit, counted, claimed, rule))
     }

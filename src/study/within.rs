@@ -13,7 +13,6 @@ impl Stated {
     /// That in all trainings of a case the number lies where it is claimed to: the rule names the worst of them. A case
     /// without numbers is none; where one is not finite it cannot be told. For claims of one bound, judged by
     /// [`Claim::counted`].
-    #[must_use]
     pub fn worst_within(self, unit: Unit, cases: &[Case<f64>]) -> Claim {
         let worst = match self.claimed {
             Some(Claimed::Above(_) | Claimed::AtLeast(_)) => lowest,
@@ -39,7 +38,6 @@ impl Stated {
 
     /// That the correlation of two numbers of the trainings of a case lies where it is claimed to, on average: the rule
     /// names it. Judged by [`Claim::interval`].
-    #[must_use]
     pub fn correlated_within(self, unit: Unit, cases: &[Case<(f64, f64)>]) -> Claim {
         let of_case = |(pairs, is_known): &Case<(f64, f64)>| if *is_known { trend(pairs) } else { f64::NAN };
         let trends = cases.iter().map(of_case).collect();

@@ -23,8 +23,7 @@ settings! {
 }
 
 impl Measures {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         self.boxes.check(model)?;
         self.slices.check()?;
@@ -32,7 +31,6 @@ impl Measures {
     }
 
     /// In the order of tables and figures.
-    #[must_use]
     pub fn all(&self) -> Vec<Measure> {
         let slices = self.slices.slices().map(Measure::Slices);
         let spectrum = self.spectrum.spectrum().map(Measure::Spectrum);
@@ -51,7 +49,6 @@ pub enum Measure {
 
 impl Measure {
     /// Its work over so many samples, as [`crate::study::Trial::cost`].
-    #[must_use]
     pub fn cost(&self, model: &Classifier, samples: usize) -> f64 {
         let gradients = match self {
             Self::Sharpness(search) => search.gradients(),
@@ -62,9 +59,6 @@ impl Measure {
     }
 
     /// At θ, of the loss over `samples`; seed and name key what is random in it.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn of(
         &self,
         model: &Classifier,
@@ -91,7 +85,6 @@ pub struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    #[must_use]
     pub fn of(records: impl IntoIterator<Item = (&'a Measure, &'a Measurements)>) -> Self {
         let mut around = Self::default();
         for (measure, record) in records {
@@ -106,18 +99,12 @@ impl<'a> Around<'a> {
 
     /// Sharpness in the box of ε and, over the starts of the search, how far it spreads. `None` where it is not
     /// measured.
-    ///
-    /// # Errors
-    /// Where a record lacks it.
     pub fn in_box(&self, epsilon: f64) -> Result<Option<(f64, f64)>> {
         let found = self.boxes.iter().find(|(of, _)| *of == epsilon);
         found.map(|(_, record)| Ok((record.scalar("sharpness")?, record.scalar("sharpness_spread")?))).transpose()
     }
 
     /// Mean rise of the loss a step of [`NEAR`] away, over all directions and both signs; NaN where it is not measured.
-    ///
-    /// # Errors
-    /// Where a record lacks it.
     pub fn rise(&self) -> Result<f64> {
         let rise = |record: &Measurements| Ok(mean_rise(record.series("step")?, &Slices::losses(record), NEAR));
         self.slices.map_or(Ok(f64::NAN), rise)

@@ -35,7 +35,6 @@ settings! {
 
 impl MiniBatch {
     /// A training of this network from this seed.
-    #[must_use]
     pub fn of(&self, model: &Classifier, seed: u64) -> ClassifierTraining {
         ClassifierTraining { model: model.clone(), fit: self.clone(), seed }
     }
@@ -52,8 +51,7 @@ impl Trial for ClassifierTraining {
 }
 
 impl ClassifierTraining {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::training(self.fit.epochs, self.fit.learning_rate)?;
         check_batch(&self.model, self.fit.batch_size)
@@ -61,16 +59,12 @@ impl ClassifierTraining {
 
     /// Names what keys this training's randomness: a model starts from the same weights and sees
     /// the samples in the same order in every study.
-    #[must_use]
     pub fn name(&self) -> String {
         format!("classifier {}", self.model)
     }
 
     /// Trains on `train`, tests each epoch on the study's test images, and saves the initial and
     /// final weights. The objective holds the final θ.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(CrossEntropy, Measurements)> {
         self.run_observed(cx, train, |_, _, _, _| Ok(()))
     }
@@ -133,9 +127,6 @@ impl ClassifierTraining {
 }
 
 /// That a batch of so many samples can be had, and fits into memory.
-///
-/// # Errors
-/// Names the setting and what would be valid.
 pub fn check_batch(model: &Classifier, batch_size: u32) -> Result<(), String> {
     check::batch_size(batch_size)?;
     let samples = u64::from(batch_size).min(TRAIN_SIZE as u64);

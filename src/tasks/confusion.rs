@@ -33,9 +33,6 @@ pub struct Misclassified {
 
 impl Confusion {
     /// At the objective's θ; with loss and accuracy of the same forward pass: the matrix's diagonal is the accuracy.
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn of(objective: &CrossEntropy, test: &Samples) -> Result<(Accuracy, Self)> {
         let (found, predicted, confidence) = objective.classify(test);
         let predicted: Vec<i64> = predicted.f_to_device(Device::Cpu)?.try_into()?;

@@ -86,9 +86,6 @@ pub struct CriticalPoint<'a> {
 
 impl<'a> CriticalPoint<'a> {
     /// Of θ and points in float64, on the CPU.
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn new(model: &'a Mlp, theta: &'a Tensor, points: &'a Points) -> Result<Self> {
         let (loss, gradient) = Loss::new(model, theta, points).loss_and_gradient(theta)?;
         Ok(Self { model, theta, points, loss, gradient })
@@ -99,9 +96,6 @@ impl<'a> CriticalPoint<'a> {
     }
 
     /// The loss, at the problem's validation points too, and the gradient's norm.
-    ///
-    /// # Errors
-    /// Where the function has no value, and libtorch's.
     pub fn loss_and_gradient_norm(&self, problem: &Problem) -> Result<Measurements> {
         let between = problem.validation(Kind::Double, Device::Cpu)?;
         let scalars = [
@@ -114,9 +108,6 @@ impl<'a> CriticalPoint<'a> {
 
     /// All eigenvalues of the Hessian, ascending, and their signs. An eigenvalue counts as zero within `tolerance` of
     /// the largest magnitude, and `near_critical` within the [`resolution`] of the gradient that is left.
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn by_whole_hessian(&self, tolerance: f64, near_critical: bool) -> Result<Measurements> {
         let hessian = Loss::new(self.model, self.theta, self.points).hessian(self.theta)?;
         // Where a training diverged, its weights may have no Hessian.
@@ -148,9 +139,6 @@ impl<'a> CriticalPoint<'a> {
 
     /// What products with the Hessian tell of it: eigenvalues from either end, trace and spectral density, whose
     /// random probes are those of `seed`.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn by_products(&self, lanczos: &Lanczos, seed: u64, cx: &Context) -> Result<Measurements> {
         let Self { model, theta, points, ref gradient, .. } = *self;
         let n = self.parameters();
@@ -209,9 +197,6 @@ fn resolution(tolerance: f64, spectrum: &Spectrum, gradient_norm: f64) -> f64 {
 
 impl Curvature {
     /// Whether these settings make sense for a network.
-    ///
-    /// # Errors
-    /// Names the setting and what would be valid.
     pub fn check(self, model: &Mlp) -> Result<(), String> {
         let parameters = model.layout().parameters();
         if parameters > MOST_PARAMETERS && self.curvature == Method::Exact {
@@ -244,7 +229,6 @@ impl Curvature {
     }
 
     /// `None` where the whole Hessian is asked for.
-    #[must_use]
     pub fn lanczos(self) -> Option<Lanczos> {
         let Self { lanczos_eigenvalues: eigenvalues, lanczos_steps: steps, probes, curvature } = self;
         (curvature == Method::Lanczos).then_some(Lanczos { eigenvalues, steps, probes })

@@ -59,9 +59,6 @@ impl Trial for FunctionTraining {
 
 impl FunctionTraining {
     /// Whether its settings make sense, but for the points', which are the same for many trainings.
-    ///
-    /// # Errors
-    /// Names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check_model(&self.model)?;
         check::training(self.fit.epochs, self.fit.learning_rate)?;
@@ -75,9 +72,6 @@ impl FunctionTraining {
     }
 
     /// Layout and initial θ, which are saved.
-    ///
-    /// # Errors
-    /// libtorch's.
     pub fn start(&self, cx: &mut Context) -> Result<(Layout, Tensor)> {
         let layout = self.model.layout();
         let theta = layout.initial(self.seed, &key(&self.model), Kind::Float, cx.device);
@@ -87,9 +81,6 @@ impl FunctionTraining {
 
     /// Trains, and evaluates the final network: series `train_loss`, and `prediction` at the evenly spaced validation
     /// points.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn fit(&self, cx: &mut Context) -> Result<Measurements> {
         let (layout, theta) = self.start(cx)?;
         let train_points = self.problem.train(Kind::Float, cx.device)?;
@@ -110,9 +101,6 @@ impl FunctionTraining {
     }
 
     /// Trains, and saves the final θ, which the objective holds. `observe` sees each epoch before its step.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], libtorch's, and those of `observe`.
     pub fn run(
         &self,
         cx: &mut Context,
@@ -133,7 +121,6 @@ impl FunctionTraining {
 }
 
 /// See [`Trial::cost`].
-#[must_use]
 pub fn cost(model: &Mlp, problem: &Problem, epochs: u64) -> f64 {
     model.layout().parameters() as f64 * problem.train_size as f64 * epochs as f64
 }
@@ -150,8 +137,7 @@ const MOST_POINTS: usize = 10_000_000;
 const PIECE: usize = 10_000;
 
 impl Problem {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         let [low, high] = self.domain;
         if !(low < high && (high - low).is_finite()) {
@@ -182,17 +168,11 @@ impl Problem {
     }
 
     /// The points that are learned from, of this kind.
-    ///
-    /// # Errors
-    /// Where the function has no value.
     pub fn train(&self, kind: Kind, device: Device) -> Result<Points> {
         self.points(self.train_size, kind, device)
     }
 
     /// The points in between, of this kind.
-    ///
-    /// # Errors
-    /// Where the function has no value.
     pub fn validation(&self, kind: Kind, device: Device) -> Result<Points> {
         self.points(self.validation_size, kind, device)
     }
@@ -209,7 +189,6 @@ impl Problem {
 
 /// Names what keys a network's initial weights: it starts from the same ones whatever it is called,
 /// and whatever function it learns.
-#[must_use]
 pub fn key(model: &Mlp) -> String {
     format!("mlp {model}")
 }
@@ -236,9 +215,6 @@ pub struct Evaluation {
 }
 
 /// What a network predicts at `points`.
-///
-/// # Errors
-/// libtorch's.
 pub fn evaluate(model: &Mlp, theta: &Tensor, points: &Points) -> Result<Evaluation> {
     /// Points at a time, of networks that are not wider than that has room for: the activations of all of them at
     /// once may not fit in memory.
@@ -258,7 +234,6 @@ pub fn evaluate(model: &Mlp, theta: &Tensor, points: &Points) -> Result<Evaluati
 }
 
 /// The scalars that say how a full-batch training ended, by name; [`ending`] reads them.
-#[must_use]
 pub fn endings(training: &Trained) -> [(&'static str, f64); 4] {
     [
         ("epochs_run", training.train_loss.len() as f64),
@@ -269,9 +244,6 @@ pub fn endings(training: &Trained) -> [(&'static str, f64); 4] {
 }
 
 /// How a full-batch training ended, in a word, from its scalars.
-///
-/// # Errors
-/// Where the record has no such scalars.
 pub fn ending(record: &Measurements) -> Result<&'static str> {
     Ok(if record.diverged() {
         "diverged"

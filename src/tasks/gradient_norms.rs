@@ -13,9 +13,6 @@ use tch::{Kind, Tensor};
 
 /// Trains on a function. Series `train_loss`, `validation_loss` and `gradient_norm`, each taken before the epoch's
 /// step; scalars `final_…` of each.
-///
-/// # Errors
-/// [`crate::error::Interrupted`], libtorch's, and where the function has no value.
 pub fn of_function(training: &FunctionTraining, cx: &mut Context) -> Result<Measurements> {
     let (layout, theta) = training.start(cx)?;
     let points = training.problem.train(Kind::Float, cx.device)?;
@@ -80,9 +77,6 @@ impl DigitsTraining {
     /// Trains, and measures both gradients at the same θ before every so many steps: series `batch_gradient_norm`,
     /// `full_gradient_norm` and `full_train_loss`, each taken before the step in `step`. Ends with the epoch whose
     /// last measured loss is no number. Short beside trainings on functions: it keeps no checkpoint.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn run(&self, cx: &mut Context) -> Result<Measurements> {
         let (layout, name) = (self.model.layout(), format!("classifier {}", self.model));
         let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);

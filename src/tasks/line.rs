@@ -33,8 +33,7 @@ settings! {
 const MOST_ALPHAS: usize = 100_000;
 
 impl Alphas {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         if !(2..=MOST_ALPHAS).contains(&self.alphas) {
             return Err(format!("alphas is {}; it must be from 2 to {MOST_ALPHAS}", self.alphas));
@@ -65,13 +64,11 @@ impl Alphas {
     }
 
     /// How many blocks there are at most: 0 and 1 may come to the α that are asked for.
-    #[must_use]
     pub fn most_blocks(&self) -> usize {
         self.alphas.saturating_add(2).div_ceil(self.block_size.max(1))
     }
 
     /// Which of the blocks, from 1.
-    #[must_use]
     pub fn number_of(&self, block: &[f64]) -> usize {
         let first = block.first().copied().unwrap_or_default();
         self.all().binary_search_by(|alpha| alpha.total_cmp(&first)).unwrap_or(0) / self.block_size + 1
@@ -79,7 +76,6 @@ impl Alphas {
 }
 
 /// The work of so many α over so many samples, as [`crate::study::Trial::cost`]: a pass forward is a third of a step.
-#[must_use]
 pub fn cost(model: &Classifier, alphas: &[f64], samples: usize) -> f64 {
     let evaluations = alphas.len() * samples;
     model.layout().parameters() as f64 * evaluations as f64 / 3.0
@@ -138,31 +134,23 @@ impl Line {
         Self { measured, is_whole }
     }
 
-    /// # Errors
     /// Where a record lacks it.
     pub fn series(&self, name: &str) -> Result<&[f64]> {
         self.measured.series(name)
     }
 
     /// All of them, by name.
-    #[must_use]
     pub fn all_series(&self) -> &BTreeMap<String, Vec<f64>> {
         &self.measured.series
     }
 
     /// How far the training loss rises between the solutions, by [`barrier`]; NaN where it is not known.
-    ///
-    /// # Errors
-    /// Where a record lacks the series.
     pub fn loss_barrier(&self) -> Result<f64> {
         let found = barrier(self.series("alpha")?, self.series("train_loss")?);
         Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
     }
 
     /// How far the training error rises, by [`error_barrier`], likewise.
-    ///
-    /// # Errors
-    /// Where a record lacks the series.
     pub fn error_barrier(&self) -> Result<f64> {
         let errors: Vec<f64> = self.series("train_accuracy")?.iter().map(|accuracy| 1.0 - accuracy).collect();
         let found = error_barrier(self.series("alpha")?, &errors);

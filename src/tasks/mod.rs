@@ -1,4 +1,7 @@
 //! Trial bodies: trainings of a classifier and of a function, and what is measured at the weights they leave.
+//!
+//! Errors of which nothing is said: of trial bodies libtorch's, and [`crate::error::Interrupted`], to be passed on; of
+//! checks of settings, a sentence that names the setting and what would be valid.
 
 pub mod around;
 pub mod classifier;

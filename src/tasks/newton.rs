@@ -28,8 +28,7 @@ const MOST_PARAMETERS: i64 = 3_000;
 const MOST_STEPS: u64 = 100_000;
 
 impl NewtonAfter {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(self, model: &Mlp) -> Result<(), String> {
         let parameters = model.layout().parameters();
         if parameters > MOST_PARAMETERS && self.newton_steps > 0 {
@@ -46,7 +45,6 @@ impl NewtonAfter {
     }
 
     /// `None` where no step is asked for.
-    #[must_use]
     pub fn newton(self) -> Option<Newton> {
         (self.newton_steps > 0).then_some(Newton { steps: self.newton_steps, threshold: self.newton_threshold })
     }
@@ -70,7 +68,6 @@ pub struct Loss<'a> {
 
 impl<'a> Loss<'a> {
     /// θ gives kind and device only.
-    #[must_use]
     pub fn new(model: &'a Mlp, theta: &Tensor, points: &'a Points) -> Self {
         Self { model, points, objective: MeanSquaredError::new(model, theta.copy(), &points.x, &points.y) }
     }
@@ -90,9 +87,6 @@ impl TwiceDifferentiable for Loss<'_> {
 impl Newton {
     /// The θ it gets to from this one, which so many epochs of training led to. Measures `newton_loss` and
     /// `newton_gradient_norm`, before each step and at the end, and how it ended.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn descend(
         &self,
         model: &Mlp,

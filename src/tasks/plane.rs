@@ -36,9 +36,6 @@ const MARGIN: f64 = 0.3;
 /// `epoch`, `component_1` and `component_2` (0 at the end), `distance_from_plane`, `distance_from_final`, `train_loss`
 /// over the samples there, and `projected_train_loss` at its projection onto the plane. Scalars: the shares of the
 /// path's variance, and `left`, `right`, `bottom` and `top` of the plane's [`Frame`], which is saved.
-///
-/// # Errors
-/// [`crate::error::Interrupted`], those of [`PathPlane::of_path`], and libtorch's.
 pub fn measure(
     model: &Classifier,
     (epochs, rows): (&[u64], &[Tensor]),

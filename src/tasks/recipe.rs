@@ -80,26 +80,22 @@ impl From<Recipe> for String {
 
 impl Recipe {
     /// Optimizer and learning rate: "adam 1e-3".
-    #[must_use]
     pub fn optimization(&self) -> String {
         format!("{} {:e}", self.optimizer.name(), self.learning_rate)
     }
 
     /// The network it trains, where the study's is `model`.
-    #[must_use]
     pub fn network<'a>(&'a self, model: &'a Classifier) -> &'a Classifier {
         self.model.as_ref().unwrap_or(model)
     }
 
     /// The training by it, where the study's network is `model`.
-    #[must_use]
     pub fn training(&self, model: &Classifier, shuffle: bool, epochs: u64, seed: u64) -> ClassifierTraining {
         let Self { batch_size, optimizer, learning_rate, .. } = *self;
         MiniBatch { optimizer, learning_rate, batch_size, shuffle, epochs }.of(self.network(model), seed)
     }
 
     /// Whether this is a training by it, whatever the labels, where the study's network is `model`.
-    #[must_use]
     pub fn is_of(&self, training: &ClassifierTraining, model: &Classifier) -> bool {
         let MiniBatch { batch_size, optimizer, learning_rate, .. } = training.fit;
         (self.batch_size, self.optimizer, self.learning_rate) == (batch_size, optimizer, learning_rate)

@@ -48,15 +48,11 @@ impl Trial for MeasuredTraining {
 
 impl MeasuredTraining {
     /// As a number to draw and to rank by.
-    #[must_use]
     pub fn batch_size(&self) -> f64 {
         f64::from(self.training.fit.batch_size)
     }
 
     /// Trains on the study's training images, and measures on its test images.
-    ///
-    /// # Errors
-    /// Those of [`ClassifierTraining::run`].
     pub fn run(&self, cx: &mut Context) -> Result<Measurements> {
         let (model, batch_size) = (&self.training.model, i64::from(self.training.fit.batch_size));
         let images = cx.images()?;

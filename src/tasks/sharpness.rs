@@ -28,8 +28,7 @@ const MOST_STARTS: u64 = 10_000;
 const MOST_STEPS: u64 = 100_000;
 
 impl Boxes {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         for epsilon in &self.epsilons {
             if epsilon.is_nan() || *epsilon <= 0.0 {
@@ -65,16 +64,12 @@ pub struct Search {
 
 impl Search {
     /// The work it is, in gradients.
-    #[must_use]
     pub fn gradients(&self) -> f64 {
         self.starts as f64 * self.steps as f64
     }
 
     /// The sharpness at θ, of the loss over `samples`: `sharpness` is the best of all starts, in per cent; see
     /// [`sharpness`]. Seed and name key the starts.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn measure(
         &self,
         model: &Classifier,

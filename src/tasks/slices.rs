@@ -33,8 +33,7 @@ pub const NEAR: f64 = 0.2;
 const PERIOD: usize = 10;
 
 impl Directions {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::within("directions", self.directions, 0..=MOST_DIRECTIONS)?;
         self.check_points()?;
@@ -59,7 +58,6 @@ impl Directions {
     }
 
     /// The slices, where there are to be any.
-    #[must_use]
     pub fn slices(&self) -> Option<Slices> {
         (self.directions > 0).then_some(Slices { directions: self.directions, points: self.slice_points })
     }
@@ -74,16 +72,12 @@ pub struct Slices {
 
 impl Slices {
     /// The work they are, in gradients.
-    #[must_use]
     pub fn gradients(&self) -> f64 {
         self.directions as f64 * self.points as f64 / 3.0
     }
 
     /// L(θ + t d) over `samples` by series `slice_1` and so on, a direction d each, keyed by seed and name; t from -1
     /// to 1 in `step`, of which 1 moves every filter by its own length.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn measure(
         &self,
         model: &Classifier,
@@ -110,7 +104,6 @@ impl Slices {
     }
 
     /// What [`Self::measure`] found: the losses along each direction, in the order of the directions.
-    #[must_use]
     pub fn losses(record: &Measurements) -> Vec<&[f64]> {
         (1..).map_while(|index| record.series(&format!("slice_{index}")).ok()).collect()
     }

@@ -18,9 +18,6 @@ fn prefix(epoch: u64) -> String {
 }
 
 /// Trains on the study's images, and saves snapshots after [`epochs`] beside the initial and the final weights.
-///
-/// # Errors
-/// Those of [`ClassifierTraining::run`].
 pub fn train(training: &ClassifierTraining, every: u64, cx: &mut Context) -> Result<Measurements> {
     let train = cx.images()?.train.on(cx.device);
     let layout = training.model.layout();

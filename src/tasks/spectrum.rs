@@ -32,8 +32,7 @@ const MOST_STEPS: u64 = 100_000;
 const MOST_NUMBERS: u128 = 1_000_000;
 
 impl Eigenvalues {
-    /// # Errors
-    /// Names the setting and what would be valid.
+    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         let &Self { eigenvalues, density_probes, density_steps } = self;
         check::within("eigenvalues", eigenvalues as u64, 0..=MOST_EIGENVALUES)?;
@@ -51,7 +50,6 @@ impl Eigenvalues {
     }
 
     /// The spectrum, where there is to be one.
-    #[must_use]
     pub fn spectrum(&self) -> Option<Spectrum> {
         let &Self { eigenvalues, density_probes: probes, density_steps: steps } = self;
         (eigenvalues > 0).then_some(Spectrum { eigenvalues, probes, steps })
@@ -77,16 +75,12 @@ fn most_products(eigenvalues: usize) -> usize {
 
 impl Spectrum {
     /// The work it is, in gradients: a product is about three.
-    #[must_use]
     pub fn gradients(&self) -> f64 {
         3.0 * (5.0 * self.eigenvalues as f64 + self.probes as f64 * self.steps as f64)
     }
 
     /// The largest eigenvalues of the Hessian of the loss over `samples`, descending, in `top_eigenvalues` with their
     /// `residuals`, and its spectral density as `node` (eigenvalue) and `weight`. Seed and name key the random vectors.
-    ///
-    /// # Errors
-    /// [`crate::error::Interrupted`], and libtorch's.
     pub fn measure(
         &self,
         model: &Classifier,

@@ -10,9 +10,6 @@ use std::ops::Range;
 
 /// The loss over the samples, series `train_loss`, at these of the `grid` x `grid` points of the frame, counted row by
 /// row. A grid has at least two points along a side.
-///
-/// # Errors
-/// [`crate::error::Interrupted`].
 pub fn measure(
     model: &Classifier,
     Frame { corner, sides: [side_1, side_2] }: &Frame,

@@ -37,13 +37,11 @@ pub struct Trained {
 
 impl Trained {
     /// What the observer measured under this name; nothing where it saw no epoch.
-    #[must_use]
     pub fn take(&mut self, name: &str) -> Vec<f64> {
         self.measured.remove(name).unwrap_or_default()
     }
 
     /// Whether it converged while the loss had fallen by less than a tenth.
-    #[must_use]
     pub fn stopped_on_plateau(&self) -> bool {
         match (self.ending, self.train_loss.first(), self.train_loss.last()) {
             (Ending::Converged, Some(first), Some(last)) => *last > 0.9 * first,

@@ -18,7 +18,6 @@ pub enum OptimizerName {
 
 impl OptimizerName {
     /// As in the settings.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Adam => "adam",
@@ -27,13 +26,11 @@ impl OptimizerName {
     }
 
     /// The optimizer of that name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         [Self::Adam, Self::Sgd].into_iter().find(|optimizer| optimizer.name() == name)
     }
 
     /// The optimizer with PyTorch's defaults for all but the learning rate.
-    #[must_use]
     pub fn with_learning_rate(self, learning_rate: f64) -> Optimizer {
         match self {
             Self::Adam => Optimizer::adam(learning_rate),
@@ -68,19 +65,16 @@ const EPSILON: f64 = 1e-8;
 
 impl Optimizer {
     /// Adam (Kingma & Ba 2015) with β = (0.9, 0.999), ε = 1e-8, as `torch.optim.Adam`.
-    #[must_use]
     pub fn adam(learning_rate: f64) -> Self {
         Self { rule: Rule::Adam { step: 0, moments: None }, learning_rate, weight_decay: 0.0 }
     }
 
     /// Stochastic gradient descent with heavy-ball momentum, as `torch.optim.SGD`.
-    #[must_use]
     pub fn sgd(learning_rate: f64, momentum: f64) -> Self {
         Self { rule: Rule::Sgd { momentum, velocity: None }, learning_rate, weight_decay: 0.0 }
     }
 
     /// Adds `weight_decay` · θ to every gradient (L2 regularisation, as both of PyTorch's do).
-    #[must_use]
     pub fn weight_decay(mut self, weight_decay: f64) -> Self {
         self.weight_decay = weight_decay;
         self

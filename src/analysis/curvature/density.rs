@@ -91,9 +91,6 @@ impl Density {
     }
 
     /// The lowest and the highest node.
-    ///
-    /// # Errors
-    /// Where there is none.
     pub fn range(&self) -> Result<(f64, f64)> {
         let outer = self.nodes.first().zip(self.nodes.last());
         outer.map(|(low, high)| (low.0, high.0)).context("a density without nodes")

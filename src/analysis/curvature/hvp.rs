@@ -71,7 +71,6 @@ impl<'a> ClassifierHessian<'a> {
     }
 
     /// P.
-    #[must_use]
     pub fn parameters(&self) -> i64 {
         self.layout.parameters()
     }

@@ -129,7 +129,6 @@ pub fn lanczos(
 
 /// About how much memory [`lanczos`] and [`spectral_density`] take on a map of n numbers in so many steps at most,
 /// for so many eigenvectors; in bytes.
-#[must_use]
 pub fn memory(n: u128, steps: usize, eigenvectors: usize) -> u128 {
     let (steps, eigenvectors) = ((steps as u128).min(n), (eigenvectors as u128).min(n));
     // The basis, each vector and a copy; and the tridiagonal with its eigenvectors.

@@ -4,7 +4,6 @@ use super::{Estimate, NORMAL};
 
 /// Spearman's rank correlation of pairs, ties at their mean rank; `None` where it is undefined
 /// (fewer than two pairs, a value that is NaN, no variation).
-#[must_use]
 pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
     if pairs.len() < 2 || pairs.iter().any(|(x, y)| x.is_nan() || y.is_nan()) {
         return None;
@@ -23,7 +22,6 @@ pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
 ///
 /// Of a correlation of ±1, where z is infinite, the interval is that of the next smaller one
 /// possible: as if one pair of neighbours had been exchanged.
-#[must_use]
 pub fn spearman_with_interval(pairs: &[(f64, f64)], independent: usize) -> Option<Estimate> {
     let value = spearman(pairs)?;
     let n = independent.min(pairs.len());
@@ -39,14 +37,12 @@ pub fn spearman_with_interval(pairs: &[(f64, f64)], independent: usize) -> Optio
 
 /// How far y rises with x, in one number from -1 (falls throughout) to 1: Spearman's rank correlation, and 0
 /// where y does not change at all. NaN where a number is NaN, or x does not change.
-#[must_use]
 pub fn trend(pairs: &[(f64, f64)]) -> f64 {
     let constant = |of: fn(&(f64, f64)) -> f64| pairs.windows(2).all(|pair| of(&pair[0]) == of(&pair[1]));
     if !constant(|pair| pair.0) && constant(|pair| pair.1) { 0.0 } else { spearman(pairs).unwrap_or(f64::NAN) }
 }
 
 /// [`trend`] over an epoch's number.
-#[must_use]
 pub fn trend_over_epochs(values: &[f64]) -> f64 {
     trend(&values.iter().enumerate().map(|(epoch, value)| (epoch as f64, *value)).collect::<Vec<_>>())
 }
@@ -67,7 +63,6 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 }
 
 /// The slope of the least-squares line through pairs (x, y); `None` below two pairs, or where it is undefined.
-#[must_use]
 pub fn slope(pairs: &[(f64, f64)]) -> Option<f64> {
     let n = pairs.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / n;

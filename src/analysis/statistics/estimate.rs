@@ -16,20 +16,17 @@ pub struct Estimate {
 
 impl Estimate {
     /// The same on another scale, by a function that rises.
-    #[must_use]
     pub fn map(self, rising: impl Fn(f64) -> f64) -> Self {
         Self { value: rising(self.value), interval: self.interval.map(|bounds| bounds.map(&rising)), n: self.n }
     }
 
     /// The same with its interval kept within these bounds, beyond which there is nothing to estimate.
-    #[must_use]
     pub fn within(self, low: f64, high: f64) -> Self {
         Self { interval: self.interval.map(|bounds| bounds.map(|bound| bound.clamp(low, high))), ..self }
     }
 
     /// With an interval as much wider as a second, independent source of error makes it: the squares of half
     /// widths add up.
-    #[must_use]
     pub fn widened(self, half: f64) -> Self {
         let widen = |[low, high]: [f64; 2]| {
             [self.value - (self.value - low).hypot(half), self.value + (high - self.value).hypot(half)]
@@ -39,14 +36,12 @@ impl Estimate {
 }
 
 /// Mean with Student's t interval; `None` where a number is not finite, or there is none.
-#[must_use]
 pub fn mean(values: &[f64]) -> Option<Estimate> {
     mean_of_several(values, 1)
 }
 
 /// The mean of one of so many quantities, each over the same cases, with an interval wide enough for all of
 /// them to hold together at 95 % (Bonferroni): whichever is then looked at, its interval stands.
-#[must_use]
 pub fn mean_of_several(values: &[f64], quantities: usize) -> Option<Estimate> {
     let n = values.len();
     let value = values.iter().sum::<f64>() / n as f64;
@@ -83,13 +78,11 @@ fn normal_quantile(at: f64) -> f64 {
 }
 
 /// Half of the 95 % interval of a share of `n` independent cases (normal approximation to the binomial).
-#[must_use]
 pub fn half_of_share(share: f64, n: usize) -> f64 {
     NORMAL * (share * (1.0 - share) / n as f64).sqrt()
 }
 
 /// A share of cases, with the exact interval of Clopper and Pearson (1934).
-#[must_use]
 pub fn share(count: usize, n: usize) -> Estimate {
     let quantile = |a: usize, b: usize, at: f64| Beta::new(a as f64, b as f64).map(|beta| beta.inverse_cdf(at)).ok();
     let low = if count == 0 { Some(0.0) } else { quantile(count, n - count + 1, LEVEL / 2.0) };

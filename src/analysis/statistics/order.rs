@@ -1,26 +1,22 @@
 //! Extremes and quantiles of a few numbers, with a rule for those that are NaN.
 
 /// The larger of two, NaN where one is: what is unknown may be larger. ([`f64::max`] forgets it.)
-#[must_use]
 pub fn larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// The highest number, NaN where one is. `None` of none.
-#[must_use]
 pub fn highest(values: &[f64]) -> Option<f64> {
     values.iter().copied().reduce(larger)
 }
 
 /// The lowest number, likewise.
-#[must_use]
 pub fn lowest(values: &[f64]) -> Option<f64> {
     values.iter().copied().reduce(|a, b| -larger(-a, -b))
 }
 
 /// The quantile at `share` (0…1) of the numbers that are finite, interpolated between neighbours as
 /// NumPy does; `None` without any.
-#[must_use]
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);

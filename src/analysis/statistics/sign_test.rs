@@ -30,7 +30,6 @@ pub struct PairedComparison {
 impl PairedComparison {
     /// Compares losses by an exact sign test; `better` and `worse` are names with (seed, loss).
     /// A loss that is not finite is of a training that diverged: worse than any that is.
-    #[must_use]
     pub fn of_losses(better: (&str, &[(u64, f64)]), worse: (&str, &[(u64, f64)])) -> Self {
         let finite = |&(seed, loss): &(u64, f64)| (seed, if loss.is_finite() { loss } else { f64::INFINITY });
         let [a, b] = [better.1, worse.1].map(|losses| losses.iter().map(finite).collect::<Vec<_>>());
@@ -38,7 +37,6 @@ impl PairedComparison {
     }
 
     /// Compares numbers likewise; of one that is NaN nothing is known.
-    #[must_use]
     pub fn of_numbers(better: (&str, &[(u64, f64)]), worse: (&str, &[(u64, f64)])) -> Self {
         let pairs: Vec<(f64, f64)> = (better.1.iter())
             .filter_map(|(seed, number)| Some((*number, worse.1.iter().find(|(other, _)| other == seed)?.1)))
@@ -84,7 +82,6 @@ impl fmt::Display for PairedComparison {
 }
 
 /// "p = 0.031", "p < 0.001".
-#[must_use]
 pub fn shown_p(p: f64) -> String {
     if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
 }
@@ -92,7 +89,6 @@ pub fn shown_p(p: f64) -> String {
 /// One-sided p-value of the exact sign test: the probability of at least `wins` heads in `n` tosses of a fair
 /// coin. Ties are left out of both before (Dixon & Mood 1946). Where it is below the smallest normal number,
 /// that number: an upper bound, and never 0.
-#[must_use]
 pub fn sign_test(wins: usize, n: usize) -> f64 {
     if wins > n {
         return 0.0;
@@ -113,7 +109,6 @@ pub fn sign_test(wins: usize, n: usize) -> f64 {
 const MOST_EXACT: usize = 100;
 
 /// The natural logarithm of [`sign_test`]'s p-value, for any `n`; -∞ where `wins` is more than `n`.
-#[must_use]
 pub fn ln_sign_test(wins: usize, n: usize) -> f64 {
     if wins > n {
         return f64::NEG_INFINITY;

@@ -51,7 +51,6 @@ impl Dense {
     ///
     /// # Panics
     /// Where x and y do not have the same number of samples.
-    #[must_use]
     pub fn new(widths: &[usize], x: &[f32], y: &[f32]) -> Self {
         let (inputs, outputs) = (widths[0], widths[widths.len() - 1]);
         let samples = x.len() / inputs;

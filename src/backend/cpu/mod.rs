@@ -21,7 +21,6 @@ use pulp::{Arch, Simd, WithSimd};
 use std::ops::{Deref, DerefMut};
 
 /// `HW1_KERNELS=0` sends everything through libtorch, for comparison.
-#[must_use]
 pub fn wanted() -> bool {
     static WANTED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *WANTED.get_or_init(|| std::env::var_os("HW1_KERNELS").is_none_or(|value| value != "0"))
@@ -37,7 +36,6 @@ fn arch() -> Arch {
 }
 
 /// Width of the vectors that the kernels use on this processor: sums have other orders at another width.
-#[must_use]
 pub fn vector_bits() -> usize {
     struct Lanes;
     impl WithSimd for Lanes {

@@ -21,7 +21,6 @@ static SPARE: AtomicIsize = AtomicIsize::new(0);
 pub struct Lent(());
 
 /// Lends the calling thread's core, while it waits, to trials that run.
-#[must_use]
 pub fn lend() -> Lent {
     SPARE.fetch_add(1, Ordering::Relaxed);
     Lent(())

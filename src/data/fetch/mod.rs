@@ -39,7 +39,6 @@ pub enum Event<'a> {
 
 /// Where MNIST is fetched from, in turn: `HW1_MIRRORS` (addresses with blanks between), else
 /// PyTorch's and CVDF's copies.
-#[must_use]
 pub fn mirrors() -> Vec<String> {
     const USUAL: &str =
         "https://ossci-datasets.s3.amazonaws.com/mnist/ https://storage.googleapis.com/cvdf-datasets/mnist/";

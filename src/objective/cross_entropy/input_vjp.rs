@@ -21,7 +21,6 @@ enum VjpImplementation {
 }
 
 impl InputVjp {
-    #[must_use]
     pub fn new(model: &Classifier, theta: &Tensor) -> Self {
         let theta = theta.detach();
         let implementation = if in_kernels(&theta) {

@@ -46,7 +46,6 @@ pub struct Accuracy {
 }
 
 impl CrossEntropy {
-    #[must_use]
     pub fn new(model: &Classifier, theta: Tensor) -> Self {
         if in_kernels(&theta) { Self::explicit(model, theta) } else { Self::by_autograd(model, theta) }
     }
@@ -109,7 +108,6 @@ impl CrossEntropy {
     }
 
     /// Loss and accuracy over all of `samples`, in blocks small enough for the cache.
-    #[must_use]
     pub fn evaluate(&self, samples: &Samples) -> Accuracy {
         self.evaluate_and(samples, |_| {})
     }
@@ -163,7 +161,6 @@ fn correct(logits: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 impl BatchSums {
-    #[must_use]
     pub fn zero(device: Device) -> Self {
         Self { loss: Tensor::zeros([], (Kind::Float, device)), correct: Tensor::zeros([], (Kind::Int64, device)) }
     }
@@ -175,7 +172,6 @@ impl BatchSums {
     }
 
     /// The means over `n` samples: waits for the device.
-    #[must_use]
     pub fn means(&self, n: i64) -> Accuracy {
         Accuracy {
             loss: self.loss.double_value(&[]) / n as f64,

@@ -38,7 +38,6 @@ impl Claimed {
     }
 
     /// The one bound, or the upper of two.
-    #[must_use]
     pub fn upper_bound(self) -> f64 {
         match self {
             Self::Above(bound) | Self::AtLeast(bound) | Self::AtMost(bound) | Self::Below(bound) => bound,

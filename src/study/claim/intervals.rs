@@ -6,6 +6,7 @@ use crate::analysis::statistics::{Estimate, FEWEST, mean_of_several, share, spea
 use serde_json::{Value, json};
 
 /// One number a case, of which a claim is made.
+#[must_use]
 #[derive(Clone, Debug)]
 pub struct Quantity {
     name: String,
@@ -16,26 +17,22 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    #[must_use]
     pub fn new(name: impl Into<String>, values: Vec<f64>) -> Self {
         let range = [f64::NEG_INFINITY, f64::INFINITY];
         Self { name: name.into(), values, range, further_half: 0.0, shown: |value| value }
     }
 
     /// It cannot lie beyond these ends, nor does its interval.
-    #[must_use]
     pub fn range(self, range: [f64; 2]) -> Self {
         Self { range, ..self }
     }
 
     /// All cases share a further error, whose 95 % interval has this half width.
-    #[must_use]
     pub fn further_half(self, further_half: f64) -> Self {
         Self { further_half, ..self }
     }
 
     /// In words it is shown on another scale: a logarithm as a factor.
-    #[must_use]
     pub fn shown_as(self, shown: fn(f64) -> f64) -> Self {
         Self { shown, ..self }
     }
@@ -56,7 +53,6 @@ impl Claim {
     /// A claim that each of some quantities, one number a case, lies on average where it is claimed to: supported
     /// where the intervals of all do (Student's t over cases, together 95 %), refuted where one lies elsewhere. A
     /// quantity that is no number in some case has no interval. The effect is the one that speaks most against it.
-    #[must_use]
     pub fn interval(
         id: &str,
         statement: &str,
@@ -101,7 +97,6 @@ impl Claim {
     /// A claim about Spearman's correlation of pairs, such as "batch size and loss", each of a case of its own or
     /// of so many `independent` ones: judged by the interval of Fisher's z. A pair that is none (NaN) leaves it
     /// undefined.
-    #[must_use]
     pub fn correlated(
         id: &str,
         statement: &str,
@@ -133,7 +128,6 @@ impl Claim {
 
     /// A claim about the share of cases, independent of each other, of which something is true: judged by the
     /// exact interval of Clopper and Pearson.
-    #[must_use]
     pub fn of_share(
         id: &str,
         statement: &str,

@@ -25,6 +25,7 @@ use serde_json::Value;
 use std::fmt;
 
 /// A sentence of the report held against the records.
+#[must_use]
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Claim {
     pub id: String,
@@ -127,33 +128,28 @@ impl Claim {
     }
 
     /// Whether more seeds are what it lacks.
-    #[must_use]
     pub fn lacks_seeds(&self) -> bool {
         self.cases.0 == SEEDS && self.cases.1 < FEWEST
     }
 
     /// With more evidence.
-    #[must_use]
     pub fn and(mut self, name: &str, evidence: impl Into<Value>) -> Self {
         self.evidence[name] = evidence.into();
         self
     }
 
     /// With a further sentence in its detail; none where it is empty.
-    #[must_use]
     pub fn noting(mut self, sentence: &str) -> Self {
         self.detail = format!("{} {sentence}", self.detail).trim().to_owned();
         self
     }
 
     /// With what the paper that the claim names did otherwise.
-    #[must_use]
     pub fn differing_from(self, protocol: &str) -> Self {
         self.and("protocol", protocol)
     }
 
     /// Of what could support it only: fewer epochs than it speaks of refute nothing.
-    #[must_use]
     pub fn unless_too_short(mut self, is_short: bool, epochs: u64) -> Self {
         if is_short && self.verdict == Verdict::Refuted {
             self.verdict = Verdict::Inconclusive;

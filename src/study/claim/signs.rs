@@ -9,7 +9,6 @@ impl Claim {
     /// A claim that held or not in each of some cases; `None` where that cannot be told. Supported, or refuted,
     /// where a fair coin would fall so in less than [`LEVEL`] of all such series of tosses (exact sign test). The
     /// effect is the share of cases that held, with the exact interval of Clopper and Pearson.
-    #[must_use]
     pub fn counted(id: &str, statement: &str, unit: Unit, held: &[Option<bool>], criterion: &str) -> Self {
         let n = held.len();
         let count = |what: Option<bool>| held.iter().filter(|held| **held == what).count();
@@ -41,7 +40,6 @@ impl Claim {
     /// A claim that losses have an order, by comparisons of neighbours over the cases that both have: supported
     /// where all are as claimed at [`LEVEL`], refuted where one is the opposite at its share of it (Bonferroni). The
     /// effect is the smallest of the comparisons' mean log₁₀ ratios.
-    #[must_use]
     pub fn compared(id: &str, statement: &str, unit: Unit, pairs: &[PairedComparison], criterion: &str) -> Self {
         let verdict = if pairs.is_empty() {
             Verdict::Inconclusive

@@ -121,7 +121,6 @@ impl Convolutions {
     ///
     /// # Panics
     /// Where there is no layer or no pixel, or a sample has more than 2²⁴ numbers before or behind a layer.
-    #[must_use]
     pub fn new(side: usize, channels: &[usize]) -> Self {
         assert!(!channels.is_empty() && (1..4096).contains(&side), "no layer, no pixel or a very large image");
         let mut layers = Vec::new();
@@ -142,13 +141,11 @@ impl Convolutions {
     }
 
     /// Length of its part of θ: weights [out, in, 3, 3] and biases of each layer in turn.
-    #[must_use]
     pub fn parameters(&self) -> usize {
         self.parameters
     }
 
     /// Numbers a sample has behind the last layer.
-    #[must_use]
     pub fn features(&self) -> usize {
         self.features
     }
