@@ -1,6 +1,6 @@
 //! A tenth study, as a newcomer would add it: two networks, one figure, one claim. In the house it would be
-//! `src/experiments/widths.rs` with its TOML file in `experiments/` and a line in the registry; here it comes as a
-//! program of its own: `cargo run --release --example widths -- widths --repeats 5`.
+//! `src/experiments/widths.rs` with its TOML file in `experiments/` and a line in the registry; here it is a program
+//! of its own: `cargo run --release --example widths -- --repeats 5`.
 
 use anyhow::Result;
 use hw1::analysis::statistics::PairedComparison;
@@ -86,4 +86,7 @@ impl Widths {
     }
 }
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    // SAFETY: nothing was started before.
+    unsafe { hw1::run_study::<Widths>() }
+}

@@ -40,6 +40,22 @@ use std::process::ExitCode;
 /// # Safety
 /// To be called by main, once, before any other thread is started: it sets up the process.
 pub unsafe fn run() -> ExitCode {
+    // SAFETY: as promised.
+    unsafe { run_as(cli::main) }
+}
+
+/// A study that is not in the registry, as a program of its own: `examples/widths.rs`.
+///
+/// # Safety
+/// As of [`run`].
+pub unsafe fn run_study<E: study::Experiment>() -> ExitCode {
+    // SAFETY: as promised.
+    unsafe { run_as(cli::main_of_study::<E, _>) }
+}
+
+/// # Safety
+/// As of [`run`].
+unsafe fn run_as(main: impl FnOnce(std::env::ArgsOs) -> anyhow::Result<()>) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         // A trial's panic becomes its failure: runner/workers.rs.
         if std::thread::current().name() != Some(runner::TRIAL_THREAD) {
@@ -48,7 +64,7 @@ pub unsafe fn run() -> ExitCode {
     }));
     // SAFETY: as promised.
     unsafe { backend::device::set_up_process() };
-    match cli::main(std::env::args_os()) {
+    match main(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(exit) = error.downcast_ref::<error::Exit>() {

@@ -2,8 +2,10 @@
 //! one, with its arguments as types.
 
 use crate::cli::look::{self, Compare, Look};
-use crate::cli::{all, bench, data, doctor, registry::REGISTRY, report, run, verify};
+use crate::cli::registry::{self, REGISTRY};
+use crate::cli::{all, bench, data, doctor, report, run, verify};
 use crate::error::Exit;
+use crate::study::Experiment;
 use crate::terminal::print;
 use anyhow::{Context as _, Result, bail};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
@@ -47,13 +49,7 @@ pub fn command() -> Command {
 /// [`crate::error::Usage`] for what makes no sense, [`Exit`] where clap or a signal has had the
 /// last word, anything else for a failure.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
-    let matches = match command().try_get_matches_from(arguments) {
-        Ok(matches) => matches,
-        Err(error) => {
-            let _ = error.print();
-            return Err(Exit(u8::try_from(error.exit_code()).unwrap_or(2)).into());
-        }
-    };
+    let matches = parsed(command(), arguments)?;
     let Some((name, matches)) = matches.subcommand() else { bail!("no subcommand") };
     match name {
         "data" => data::run(typed(matches)?),
@@ -71,6 +67,22 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
             run::run(entry.context("a subcommand without an experiment")?, matches)
         }
     }
+}
+
+/// Runs the process's command line as that of one study alone.
+///
+/// # Errors
+/// Those of [`main`].
+pub fn main_of_study<E: Experiment, A: Iterator<Item = OsString>>(arguments: A) -> Result<()> {
+    let entry = registry::entry::<E>();
+    run::run(&entry, &parsed(run::command(&entry), arguments)?)
+}
+
+fn parsed(command: Command, arguments: impl Iterator<Item = OsString>) -> Result<ArgMatches> {
+    command.try_get_matches_from(arguments).map_err(|error| {
+        let _ = error.print();
+        Exit(u8::try_from(error.exit_code()).unwrap_or(2)).into()
+    })
 }
 
 fn typed<A: FromArgMatches>(matches: &ArgMatches) -> Result<A> {

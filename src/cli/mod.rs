@@ -12,7 +12,7 @@ mod report;
 mod run;
 mod verify;
 
-pub use command::{command, main};
+pub use command::{command, main, main_of_study};
 pub use registry::{Maker, Studies, experiments};
 
 use crate::store::RunDir;

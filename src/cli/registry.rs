@@ -36,7 +36,7 @@ pub(super) static REGISTRY: &[Entry] = &[
     entry::<Sensitivity>(),
 ];
 
-const fn entry<E: Experiment>() -> Entry {
+pub(super) const fn entry<E: Experiment>() -> Entry {
     Entry {
         name: E::NAME,
         about: E::ABOUT,
