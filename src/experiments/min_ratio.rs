@@ -3,7 +3,7 @@
 //! networks of any size, what Hessian-vector products tell of it. Preset `canonical` goes on from each
 //! training's end to where the gradient vanishes, and certifies that.
 //!
-//! Longer than others since it asks three things of the same trainings: whether their ends are minima, whether the
+//! Longer than others, and whole, since it asks three things of the same trainings: whether their ends are minima, whether the
 //! ratio goes with the loss, and both again at critical points; figures and claims share their helpers.
 
 use crate::analysis::statistics::{quantile, spearman, trend};

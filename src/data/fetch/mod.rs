@@ -1,6 +1,6 @@
 //! The download of MNIST: from several mirrors in turn, checked before anything is put in place,
 //! by one process at a time. What MNIST is stands in mnist.rs, and how one file is asked for in client.rs.
-//! One file above 500 lines, as it is one subject: two thirds are its tests, against a server of their own.
+//! Above 500 lines and whole, as it is one subject: two thirds are its tests, against a server of their own.
 
 mod client;
 
