@@ -3,8 +3,8 @@
 //! networks of any size, what Hessian-vector products tell of it. Preset `canonical` goes on from each
 //! training's end to where the gradient vanishes, and certifies that.
 //!
-//! Longer than others, and whole, since it asks three things of the same trainings: whether their ends are minima, whether the
-//! ratio goes with the loss, and both again at critical points; figures and claims share their helpers.
+//! Longer than others, and whole, since it asks three things of the same trainings: whether their ends are minima,
+//! whether the ratio goes with the loss, and both again at critical points; figures and claims share their helpers.
 
 use crate::analysis::statistics::{quantile, spearman, trend};
 use crate::model::Mlp;
