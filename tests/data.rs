@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::Dir;
+use common::{Dir, Ran};
+use hw1::data::mnist::FILES;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// With nothing of the user's in the environment.
@@ -65,4 +67,79 @@ fn a_fetch_that_fails_says_what_each_mirror_said_and_leaves_nothing() {
     let cache = dir.path().join(".cache/hw1/mnist");
     let left: Vec<_> = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [".lock"]);
+}
+
+/// MNIST's files by name: where they are looked for nobody looks into them.
+fn put_all(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for (i, file) in FILES.iter().enumerate() {
+        fs::write(folder.join(format!("{}{}", file.name, ["", ".gz"][i % 2])), "").unwrap();
+    }
+}
+
+#[test]
+fn folders_are_looked_at_in_order() {
+    let dir = Dir::new();
+    let path = |name: &str| dir.path().join(name);
+    let (xdg, home) = (path("xdg/hw1/mnist"), path("home/.cache/hw1/mnist"));
+    let run = |data_dir: Option<&Path>, variable: &str, arguments: &[&str]| {
+        let mut command = alone(&dir, &["data"]);
+        command.args(arguments).env("HW1_DATA_DIR", variable);
+        command.env("XDG_CACHE_HOME", path("xdg")).env("HOME", path("home"));
+        command.args(data_dir.into_iter().flat_map(|folder| [Path::new("--data-dir"), folder]));
+        let ran = Ran::new(command.output().unwrap());
+        let found = if ran.code() == 0 { Ok(ran.stdout().trim_end().into()) } else { Err(ran.stderr()) };
+        found as Result<PathBuf, String>
+    };
+    let find = |data_dir, variable: &str| run(data_dir, variable, &["path"]);
+    // Where a download would go; the folder is made before a mirror is asked, and this one is refused.
+    let goes_to = |data_dir, variable: &str, folder: &Path| {
+        let error = run(data_dir, variable, &["fetch", "--mirror", "http://mirror.invalid/"]).unwrap_err();
+        assert!(error.contains("only https is asked"), "{error}");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+        fs::remove_file(folder.join(".lock")).unwrap();
+        assert!(fs::remove_dir(folder).is_ok());
+    };
+
+    // Caches: the first that has all.
+    assert!(find(None, "").unwrap_err().contains("MNIST is not on this machine"));
+    goes_to(None, "", &xdg);
+    put_all(&home);
+    assert_eq!(find(None, "").unwrap(), home);
+    put_all(&xdg);
+    assert_eq!(find(None, "").unwrap(), xdg);
+    fs::remove_file(xdg.join(FILES[0].name)).unwrap();
+    assert_eq!(find(None, "").unwrap(), home);
+
+    // A named folder is the one, or an error.
+    let (flag, variable) = (path("flag"), path("variable"));
+    for (data_dir, folder, by) in [(None, &variable, "HW1_DATA_DIR"), (Some(&*flag), &flag, "--data-dir")] {
+        let find = || find(data_dir, variable.to_str().unwrap());
+        goes_to(data_dir, variable.to_str().unwrap(), folder);
+        let error = find().unwrap_err();
+        assert!(error.contains(&format!("named by {by}, has no train-images-idx3-ubyte")), "{error}");
+        put_all(folder);
+        fs::remove_file(folder.join("t10k-images-idx3-ubyte")).unwrap();
+        let error = find().unwrap_err();
+        assert!(error.contains("has no t10k-images-idx3-ubyte (plain or .gz)"), "{error}");
+        put_all(folder);
+        assert_eq!(find().unwrap(), *folder);
+    }
+}
+
+#[test]
+fn no_home_is_no_cache() {
+    let dir = Dir::new();
+    for home in [None, Some(""), Some("relative")] {
+        let run = |arguments: &[&str]| {
+            let mut command = alone(&dir, arguments);
+            match home {
+                Some(home) => command.env("HOME", home),
+                None => command.env_remove("HOME"),
+            };
+            Ran::new(command.output().unwrap())
+        };
+        run(&["data", "path"]).fails(1, &["MNIST is not on this machine"]);
+        run(&["data", "fetch"]).fails(1, &["HOME is not set: name a folder with --data-dir"]);
+    }
 }

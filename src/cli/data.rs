@@ -53,8 +53,9 @@ pub fn run(Data { command }: Data) -> Result<()> {
             let mirrors = if mirrors.is_empty() { fetch::mirrors() } else { mirrors };
             let folder = mnist::fetch_folder(folder.data_dir.as_deref())?;
             let signals = Signals::install()?;
-            let fetched =
-                with_download_bar(ProgressMode::auto(), |progress| fetch(&folder, &mirrors, signals.flag(), progress));
+            let fetched = with_download_bar(ProgressMode::auto(), |bar| {
+                fetch(&mnist::FILES, &folder, &mirrors, signals.flag(), bar)
+            });
             match fetched {
                 Err(error) if error.is::<Interrupted>() => {
                     say("hw1: interrupted; what was fetched is kept, the same command goes on from there");

@@ -1,14 +1,13 @@
 //! MNIST on disk: its four files, where they are looked for, and reading them. Source: LeCun, Cortes and Burges, "The
 //! MNIST database of handwritten digits" (1998).
 
-pub use super::idx::{FileCheck, IdxFile, Items, parse};
+pub use super::idx::{FileCheck, IdxFile, Items, load_file, parse, verify_file};
 
 use super::Digits;
-use super::idx::{load_file, locate, verify_file};
+use super::idx::locate;
 use crate::files::sha256;
 use anyhow::{Context as _, Result, bail};
 use std::env;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The data set, as distributed: its order is part of it.
@@ -60,22 +59,8 @@ pub fn digest() -> String {
 /// # Errors
 /// Where a folder was named and lacks one of the files: never another one in its place.
 pub fn find(data_dir: Option<&Path>) -> Result<Option<PathBuf>> {
-    find_with(data_dir, &|name| env::var_os(name))
-}
-
-/// Where a download goes: the first place [`find`] looks at.
-///
-/// # Errors
-/// Where no folder was named and there is no home to put a cache into.
-pub fn fetch_folder(data_dir: Option<&Path>) -> Result<PathBuf> {
-    fetch_folder_with(data_dir, &|name| env::var_os(name))
-}
-
-type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-fn find_with(data_dir: Option<&Path>, environment: Environment) -> Result<Option<PathBuf>> {
-    let Some((folder, by)) = named_folder(data_dir, environment) else {
-        return Ok(caches(environment).into_iter().find(|folder| missing(folder).is_empty()));
+    let Some((folder, by)) = named_folder(data_dir) else {
+        return Ok(caches().into_iter().find(|folder| missing(folder).is_empty()));
     };
     let missing = missing(&folder);
     if !missing.is_empty() {
@@ -89,28 +74,32 @@ fn find_with(data_dir: Option<&Path>, environment: Environment) -> Result<Option
     Ok(Some(folder))
 }
 
-fn fetch_folder_with(data_dir: Option<&Path>, environment: Environment) -> Result<PathBuf> {
-    if let Some((folder, _)) = named_folder(data_dir, environment) {
+/// Where a download goes: the first place [`find`] looks at.
+///
+/// # Errors
+/// Where no folder was named and there is no home to put a cache into.
+pub fn fetch_folder(data_dir: Option<&Path>) -> Result<PathBuf> {
+    if let Some((folder, _)) = named_folder(data_dir) {
         return Ok(folder);
     }
-    caches(environment)
+    caches()
         .into_iter()
         .next()
         .context("there is no cache to put MNIST into, since HOME is not set: name a folder with --data-dir")
 }
 
-fn named_folder(data_dir: Option<&Path>, environment: Environment) -> Option<(PathBuf, &'static str)> {
+fn named_folder(data_dir: Option<&Path>) -> Option<(PathBuf, &'static str)> {
     if let Some(folder) = data_dir {
         return Some((folder.to_owned(), "--data-dir"));
     }
-    let folder = environment("HW1_DATA_DIR").filter(|value| !value.is_empty())?;
+    let folder = env::var_os("HW1_DATA_DIR").filter(|value| !value.is_empty())?;
     Some((folder.into(), "HW1_DATA_DIR"))
 }
 
-fn caches(environment: Environment) -> Vec<PathBuf> {
+fn caches() -> Vec<PathBuf> {
     // The XDG specification has relative paths ignored; without it one would mean another cache in
     // every working directory.
-    let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let homes = [absolute("XDG_CACHE_HOME"), absolute("HOME").map(|home| home.join(".cache"))];
     homes.into_iter().flatten().map(|cache| cache.join("hw1").join("mnist")).collect()
 }
@@ -135,83 +124,4 @@ pub fn load(folder: &Path) -> Result<Mnist> {
 /// Looks at all four files, through to the end whatever it finds.
 pub fn verify(folder: &Path) -> Vec<FileCheck> {
     FILES.iter().map(|file| verify_file(file, folder)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    #[test]
-    fn mnist_is_what_it_is() {
-        assert_eq!(FILES.map(|file| file.raw_len()), [47_040_016, 60_008, 7_840_016, 10_008]);
-        assert!(FILES.iter().all(|file| file.sha256.len() == 64));
-        // Part of fingerprints.
-        assert_eq!(digest(), "c65580678af93f1ea48c2c0d01d543ec89307c6b8a0eb7ca542d7c18c5f4c681");
-    }
-
-    #[test]
-    fn a_missing_or_unreadable_file_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = load(folder.path()).err().unwrap().to_string();
-        assert!(error.contains("has no train-images-idx3-ubyte (plain or .gz)"), "{error}");
-        let checks = verify(folder.path());
-        assert_eq!(checks.len(), 4);
-        assert!(checks.iter().all(|check| check.path.is_none() && check.problem.is_some()));
-    }
-
-    fn put_all(folder: &Path) {
-        fs::create_dir_all(folder).unwrap();
-        for (i, file) in FILES.iter().enumerate() {
-            fs::write(folder.join(format!("{}{}", file.name, ["", ".gz"][i % 2])), "").unwrap();
-        }
-    }
-
-    #[test]
-    fn folders_are_looked_at_in_order() {
-        let root = tempfile::tempdir().unwrap();
-        let path = |name: &str| root.path().join(name);
-        let (flag, variable) = (path("flag"), path("variable"));
-        let (xdg, home) = (path("xdg/hw1/mnist"), path("home/.cache/hw1/mnist"));
-        let environment = |name: &str| match name {
-            "HW1_DATA_DIR" => Some(path("variable").into()),
-            "XDG_CACHE_HOME" => Some(path("xdg").into()),
-            "HOME" => Some(path("home").into()),
-            _ => None,
-        };
-        let unnamed = |name: &str| if name == "HW1_DATA_DIR" { Some("".into()) } else { environment(name) };
-
-        // Caches: the first that has all; none is no error.
-        assert_eq!(find_with(None, &unnamed).unwrap(), None);
-        assert_eq!(fetch_folder_with(None, &unnamed).unwrap(), xdg);
-        put_all(&home);
-        assert_eq!(find_with(None, &unnamed).unwrap(), Some(home.clone()));
-        put_all(&xdg);
-        assert_eq!(find_with(None, &unnamed).unwrap(), Some(xdg.clone()));
-        fs::remove_file(xdg.join(FILES[0].name)).unwrap();
-        assert_eq!(find_with(None, &unnamed).unwrap(), Some(home));
-
-        // A named folder is the one, or an error.
-        for (data_dir, folder, by) in [(None, &variable, "HW1_DATA_DIR"), (Some(flag.as_path()), &flag, "--data-dir")] {
-            assert_eq!(&fetch_folder_with(data_dir, &environment).unwrap(), folder);
-            let error = find_with(data_dir, &environment).unwrap_err().to_string();
-            assert!(error.contains(&format!("named by {by}, has no train-images-idx3-ubyte")), "{error}");
-            put_all(folder);
-            fs::remove_file(folder.join("t10k-images-idx3-ubyte")).unwrap();
-            let error = find_with(data_dir, &environment).unwrap_err().to_string();
-            assert!(error.contains("has no t10k-images-idx3-ubyte (plain or .gz)"), "{error}");
-            put_all(folder);
-            assert_eq!(&find_with(data_dir, &environment).unwrap().unwrap(), folder);
-        }
-    }
-
-    #[test]
-    fn no_home_is_no_cache() {
-        for home in [None, Some(""), Some("relative")] {
-            let environment = |name: &str| if name == "HOME" { home.map(OsString::from) } else { None };
-            assert_eq!(find_with(None, &environment).unwrap(), None);
-            let error = fetch_folder_with(None, &environment).unwrap_err().to_string();
-            assert!(error.contains("HOME is not set: name a folder with --data-dir"), "{error}");
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //! no file format and no mirror.
 
 use crate::data::batches::{DataSpec, Images};
-use crate::data::fetch;
+use crate::data::{fetch, mnist};
 use crate::error::say;
 use crate::runner::display::{ProgressMode, download_bar};
 use crate::runner::{Options, signals::Signals};
@@ -12,7 +12,9 @@ use std::path::Path;
 /// The images of a data set, on the device that trials run on.
 pub(super) fn load(spec: &DataSpec, signals: &Signals, options: &Options) -> Result<Images> {
     let fetch = |folder: &Path| {
-        with_download_bar(options.progress, |bar| fetch::fetch(folder, &fetch::mirrors(), signals.flag(), bar))
+        with_download_bar(options.progress, |bar| {
+            fetch::fetch(&mnist::FILES, folder, &fetch::mirrors(), signals.flag(), bar)
+        })
     };
     Ok(spec.load(options.data_dir.as_deref(), fetch)?.on(options.device))
 }

@@ -23,8 +23,6 @@ pub mod spectra;
 pub mod surface;
 pub mod table;
 mod text;
-#[cfg(test)]
-mod toy;
 mod within;
 
 pub use crate::store::fingerprint::Fingerprint;

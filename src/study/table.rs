@@ -76,26 +76,3 @@ pub const FINAL: [(&str, &str); 4] = [
     ("test loss", "final_test_loss"),
     ("test accuracy", "final_test_accuracy"),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::super::toy::done;
-    use super::*;
-
-    #[test]
-    fn a_table_has_a_row_a_trial_and_a_column_a_name() {
-        let all = [done("a", 0, 1.0), done("b", 4, f64::NAN)];
-        let table = Table::new("model", &all)
-            .parameters()
-            .seed()
-            .count("epochs", "epochs_run")
-            .scalars(&[("loss", "loss")])
-            .number("twice", |record| Ok(2.0 * record.scalar("loss")?));
-        assert_eq!(table.columns, ["model", "parameters", "seed", "epochs", "loss", "twice"]);
-        let rows = table.rows.unwrap();
-        assert_eq!(rows[0], ["a".into(), Cell::Count(3.0), Cell::Seed(0), Cell::Count(7.0), cell(1.0), cell(2.0)]);
-        assert_eq!(rows[1][..3], ["b".into(), Cell::Count(3.0), Cell::Seed(4)]);
-        let lacking = Table::new("model", &all).after_training(&[("accuracy", "final_accuracy")]).seed();
-        assert!(lacking.rows.unwrap_err().to_string().contains("final_accuracy"));
-    }
-}
