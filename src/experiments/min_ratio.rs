@@ -515,7 +515,7 @@ impl MinRatio {
         };
         let claim = if self.warm {
             let trends = self.by_repeat(&pairs).map(|stages| trend(&of(stages))).collect();
-            let correlations = Quantity::new(claim.rule(), trends).range([-1.0, 1.0]);
+            let correlations = Quantity::new(&claim.rule, trends).range([-1.0, 1.0]);
             claim.interval(SEEDS, &[correlations])
         } else {
             claim.correlated((TRAININGS, pairs.len()), &of(&pairs))

@@ -1,10 +1,10 @@
 //! What the records of a study show together: a table, sentences, figures and claims.
 
-use super::claim::Claim;
+use super::claim::{Claim, Stated};
 use super::experiment::Experiment;
 use super::number::significant;
 use super::table::Table;
-use super::text::{Caption, Stated, Texts, With};
+use super::text::{Caption, Texts, With};
 use crate::plot::{Figure, Panel};
 use anyhow::Result;
 use serde_json::Value;

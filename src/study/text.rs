@@ -1,9 +1,10 @@
 //! What a study says in words, from its TOML file: `[claim.<id>]`, `[figure.<name>]` and `[[reported]]` beside the
 //! settings they speak of. `{name}` stands for a setting, or for what the study gives. Knows no numbers but these.
 
-use super::claim::{Claim, Claimed, Quantity, Unit};
+#[cfg(test)]
+use super::claim::Quantity;
+use super::claim::{Claimed, Stated};
 use super::experiment::Experiment;
-use crate::analysis::statistics::PairedComparison;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
@@ -176,67 +177,6 @@ impl Texts {
     /// What the report gives for a trial, as JSON.
     pub fn reported(&self, trial: &Value) -> Option<&Reported> {
         self.file.reported.iter().find(|reported| reported.note.is_none() && reported.is_of(trial))
-    }
-}
-
-/// A claim in words: a statement and a rule, and where its number is claimed to lie. The numbers make a verdict of it.
-#[must_use]
-pub struct Stated {
-    pub(super) id: String,
-    pub(super) says: String,
-    pub(super) rule: String,
-    pub(super) differs: Option<String>,
-    pub(super) claimed: Option<Claimed>,
-}
-
-impl Stated {
-    /// How it is judged, in words: what a number that it is about may be called.
-    pub fn rule(&self) -> &str {
-        &self.rule
-    }
-
-    /// With a bound that is a setting.
-    pub fn at_least(self, bound: f64) -> Self {
-        Self { claimed: Some(Claimed::AtLeast(bound)), ..self }
-    }
-
-    /// With bounds that are computed.
-    pub fn within(self, bounds: [f64; 2]) -> Self {
-        Self { claimed: Some(Claimed::Within(bounds)), ..self }
-    }
-
-    fn done(self, judged: impl FnOnce(&str, &str, Claimed, &str) -> Claim) -> Claim {
-        let claimed = self.claimed.unwrap_or(Claimed::Above(f64::NAN));
-        let claim = judged(&self.id, &self.says, claimed, &self.rule);
-        match &self.differs {
-            Some(differs) => claim.differing_from(differs),
-            None => claim,
-        }
-    }
-
-    /// See [`Claim::counted`].
-    pub fn counted(self, unit: Unit, held: &[Option<bool>]) -> Claim {
-        self.done(|id, says, _, rule| Claim::counted(id, says, unit, held, rule))
-    }
-
-    /// See [`Claim::compared`].
-    pub fn compared(self, unit: Unit, pairs: &[PairedComparison]) -> Claim {
-        self.done(|id, says, _, rule| Claim::compared(id, says, unit, pairs, rule))
-    }
-
-    /// See [`Claim::interval`].
-    pub fn interval(self, unit: Unit, quantities: &[Quantity]) -> Claim {
-        self.done(|id, says, claimed, rule| Claim::interval(id, says, unit, quantities, claimed, rule))
-    }
-
-    /// See [`Claim::correlated`]; its rule names the two numbers.
-    pub fn correlated(self, cases: (Unit, usize), pairs: &[(f64, f64)]) -> Claim {
-        self.done(|id, says, claimed, of| Claim::correlated(id, says, cases, of, pairs, claimed))
-    }
-
-    /// See [`Claim::of_share`].
-    pub fn of_share(self, unit: Unit, counted: (usize, usize)) -> Claim {
-        self.done(|id, says, claimed, rule| Claim::of_share(id, says, unit, counted, claimed, rule))
     }
 }
 
