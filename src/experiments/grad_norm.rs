@@ -76,14 +76,12 @@ impl DigitsSettings {
     fn check(&self) -> Result<(), String> {
         let named = |error| format!("digits_{error}");
         check::training(self.digits_epochs, self.digits_learning_rate).map_err(named)?;
-        check::batch_size(self.digits_batch_size).map_err(named)?;
+        check::at_least_1(&[("digits_batch_size", self.digits_batch_size.into())])?;
         // The whole set's gradient is taken in blocks.
         let samples = u64::from(self.digits_batch_size).min(self.digits_train_size as u64).max(GRADIENT_BLOCK as u64);
         let what = format!("digits_model '{}' with a batch of {samples}", self.digits_model);
         check::memory(&what, self.digits_model.memory_of_batch(samples), "lower digits_batch_size")?;
-        if self.digits_every == 0 {
-            return Err("digits_every is 0; it must be at least 1".into());
-        }
+        check::at_least_1(&[("digits_every", self.digits_every)])?;
         self.spec(DatasetName::Synthetic).check().map_err(named)
     }
 }

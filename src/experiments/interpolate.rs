@@ -115,14 +115,11 @@ impl Experiment for Interpolate {
 
     fn check(&self) -> Result<(), String> {
         self.spec.check()?;
-        let at_least_1 = [
+        check::at_least_1(&[
             ("block_size", self.line.block_size as u64),
             ("second_epochs_factor", self.second_epochs_factor),
             ("probe_size", self.around.probe_size as u64),
-        ];
-        if let Some((name, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("{name} is 0; it must be at least 1"));
-        }
+        ])?;
         for (name, batch_size) in ["epochs", "epochs · second_epochs_factor"].into_iter().zip(self.batch_sizes) {
             let checked = self.training(batch_size, self.seeds.seed).check();
             checked.map_err(|what| what.strip_prefix("epochs").map_or(what.clone(), |rest| format!("{name}{rest}")))?;
@@ -191,11 +188,11 @@ impl Experiment for Interpolate {
                 Ok(training.run(cx, &train)?.1)
             }
             Trial::Block(Block { model, solutions: [first, second], alphas, .. }) => {
-                let saved = |solution| cx.saved_weights(solution, "final", &model.layout());
+                let saved = |solution| cx.saved(solution)?.theta("final", &model.layout());
                 line::evaluate(model, [&saved(first)?, &saved(second)?], alphas, cx)
             }
             Trial::Surroundings(Surroundings { model, solution, measure, samples, seed, .. }) => {
-                let theta = cx.saved_weights(solution, "final", &model.layout())?;
+                let theta = cx.saved(solution)?.theta("final", &model.layout())?;
                 let samples = cx.images()?.train.first(*samples);
                 // What is random in it is the same at both solutions of a seed.
                 measure.of(model, &theta, &samples, (*seed, Self::NAME), cx)

@@ -119,8 +119,8 @@ impl Experiment for MinRatio {
         self.hessian.check(&self.model)?;
         self.newton.check(&self.model)?;
         self.fit.check()?;
-        check::trainings(self.trainings, if self.warm { MOST_WARM_TRAININGS } else { MOST_TRAININGS })?;
-        check::seeds_of_groups(self.seeds.seed, self.seeds.repeats, self.trainings)?;
+        check::within("trainings", self.trainings, 1..=if self.warm { MOST_WARM_TRAININGS } else { MOST_TRAININGS })?;
+        self.seeds.check_groups(self.trainings)?;
         if !(0.0..1.0).contains(&self.tolerance) {
             return Err(format!("tolerance is {}; it must be at least 0 and below 1", self.tolerance));
         }
@@ -151,7 +151,7 @@ impl Experiment for MinRatio {
         let Trial { problem, model, .. } = trial;
         let layout = model.layout();
         let start = match &trial.start {
-            Some(before) => cx.saved_weights(before, "final", &layout)?.f_to_kind(Kind::Float)?,
+            Some(before) => cx.saved(before)?.theta("final", &layout)?.f_to_kind(Kind::Float)?,
             None => layout.initial(trial.seed, &function::key(model), Kind::Float, cx.device),
         };
         cx.save_weights("initial", &layout, &start)?;

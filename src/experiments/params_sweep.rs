@@ -92,9 +92,7 @@ impl Experiment for ParamsSweep {
         if let Some(share) = check::twice(&shares) {
             return Err(format!("label_noise has {share} % twice"));
         }
-        if self.test_every == 0 {
-            return Err("test_every is 0; it must be at least 1".into());
-        }
+        check::at_least_1(&[("test_every", self.test_every)])?;
         self.seeds.check()
     }
 

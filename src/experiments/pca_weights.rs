@@ -58,9 +58,7 @@ impl PcaWeights {
     }
 
     fn check_snapshots(&self) -> Result<(), String> {
-        if self.snapshot_every == 0 {
-            return Err("snapshot_every is 0; it must be at least 1".into());
-        }
+        check::at_least_1(&[("snapshot_every", self.snapshot_every)])?;
         let each = self.fit.epochs.div_ceil(self.snapshot_every);
         let snapshots = self.trainings.saturating_mul(each);
         if snapshots > MOST_SNAPSHOTS {
@@ -77,11 +75,7 @@ impl PcaWeights {
         if self.grid == 1 || self.grid > MOST_GRID {
             return Err(format!("grid is {}; it must be from 2 to {MOST_GRID}, or 0 for no surface", self.grid));
         }
-        let sizes = [("surface_size", self.surface_size), ("block_size", self.block_size)];
-        match sizes.iter().find(|(_, size)| *size == 0) {
-            Some((name, _)) => Err(format!("{name} is 0; it must be at least 1")),
-            None => Ok(()),
-        }
+        check::at_least_1(&[("surface_size", self.surface_size as u64), ("block_size", self.block_size as u64)])
     }
 }
 
@@ -217,11 +211,11 @@ impl Experiment for PcaWeights {
 
     fn check(&self) -> Result<(), String> {
         self.spec.check()?;
-        check::trainings(self.trainings, MOST_SNAPSHOTS)?;
+        check::within("trainings", self.trainings, 1..=MOST_SNAPSHOTS)?;
         self.check_snapshots()?;
         self.fit.of(&self.model, self.seeds.seed).check()?;
         self.check_surface()?;
-        check::seeds_of_groups(self.seeds.seed, self.seeds.repeats, self.trainings)
+        self.seeds.check_groups(self.trainings)
     }
 
     fn size(&self) -> Size {
@@ -396,7 +390,7 @@ impl PcaWeights {
         let Some(first) = surfaces.first() else { return Ok(()) };
         let samples = self.surface_size.min(self.spec.train_size);
         findings.figure("surface", &[("samples", &samples), ("steps", &first.steps())], 1, vec![first.panel()])?;
-        let over_trainings = seeds::caption_of(surfaces.len() as u64, TRAININGS);
+        let over_trainings = seeds::caption(surfaces.len() as u64, TRAININGS);
         findings.figure("plane", &[("over_trainings", &over_trainings)], 2, beside_the_plane(surfaces))
     }
 

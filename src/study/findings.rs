@@ -4,7 +4,7 @@ use super::claim::{Claim, Stated};
 use super::experiment::Experiment;
 use super::number::significant;
 use super::table::Table;
-use super::text::{Caption, Texts, With};
+use super::text::{Texts, With};
 use crate::plot::{Figure, Panel};
 use anyhow::Result;
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Findings {
 
     /// With a figure of these panels, so many in a row, titled as `[figure.<key>]` says.
     pub fn figure(&mut self, key: &str, with: With, columns: usize, panels: Vec<Panel>) -> Result<()> {
-        let Caption { name, title, caption } = self.texts.figure(key, with)?;
+        let [name, title, caption] = self.texts.figure(key, with)?;
         self.figures.push(Figure { name, title, caption, columns, panels });
         Ok(())
     }

@@ -33,9 +33,7 @@ impl Flag {
     pub fn switch(_: &str) -> Result<toml::Value, String> {
         Ok(true.into())
     }
-}
 
-impl Flag {
     /// A flag of the text of a setting: `--name VALUE`.
     pub const fn new(name: &'static str, value_name: &'static str, setting: &'static str, help: &'static str) -> Self {
         Self { name, value_name, setting, repeatable: false, parse: Self::text, help }

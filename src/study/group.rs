@@ -61,16 +61,9 @@ macro_rules! settings {
     };
 }
 
-/// A type that already reads itself, of these keys, as a group.
-#[macro_export]
-macro_rules! settings_of {
-    ($name:ty { $($key:ident),* $(,)? }) => {
-        impl $crate::study::Settings for $name {
-            fn read(table: &mut toml::Table) -> Result<Self, $crate::study::Wrong> {
-                Ok(Self { $($key: $crate::study::take(table, stringify!($key))?),* })
-            }
-        }
-    };
+impl Settings for DataSpec {
+    fn read(table: &mut Table) -> Result<Self, Wrong> {
+        let dataset = take(table, "dataset")?;
+        Ok(Self { dataset, train_size: take(table, "train_size")?, test_size: take(table, "test_size")? })
+    }
 }
-
-settings_of!(DataSpec { dataset, train_size, test_size });

@@ -3,8 +3,9 @@
 
 #[cfg(test)]
 use super::claim::Quantity;
-use super::claim::{Claimed, Stated};
+use super::claim::{Claimed, SEEDS, Stated};
 use super::experiment::Experiment;
+use super::seeds::caption;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
@@ -80,13 +81,6 @@ impl Reported {
     }
 }
 
-/// Name, title and caption of a figure.
-pub struct Caption {
-    pub name: String,
-    pub title: String,
-    pub caption: String,
-}
-
 impl Texts {
     /// # Errors
     /// Where the TOML file says them in another form.
@@ -97,7 +91,7 @@ impl Texts {
         if let Some(spec) = study.data() {
             known.insert("data", spec.title().to_owned());
         }
-        known.insert("over_seeds", super::seeds::caption(settings["repeats"].as_u64().unwrap_or(1)));
+        known.insert("over_seeds", caption(settings["repeats"].as_u64().unwrap_or(1), SEEDS));
         Ok(Self { file, settings, known })
     }
 
@@ -127,12 +121,14 @@ impl Texts {
         Ok(text + rest)
     }
 
+    /// Name, title and caption of a figure.
+    ///
     /// # Errors
     /// Where there is no `[figure.<key>]`, or a name in it stands for nothing.
-    pub fn figure(&self, key: &str, with: With) -> Result<Caption> {
+    pub fn figure(&self, key: &str, with: With) -> Result<[String; 3]> {
         let text = self.file.figure.get(key).with_context(|| format!("there is no [figure.{key}]"))?;
-        let name = self.filled(text.name.as_deref().unwrap_or(key), with)?;
-        Ok(Caption { name, title: self.filled(&text.title, with)?, caption: self.filled(&text.caption, with)? })
+        let name = text.name.as_deref().unwrap_or(key);
+        Ok([self.filled(name, with)?, self.filled(&text.title, with)?, self.filled(&text.caption, with)?])
     }
 
     /// The claim `[claim.<key>]`, to be judged. `{bound}` stands for where its number is claimed to lie, of two bounds

@@ -23,7 +23,6 @@ settings! {
 }
 
 impl Measures {
-    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         self.boxes.check(model)?;
         self.slices.check()?;

@@ -51,7 +51,6 @@ impl Trial for ClassifierTraining {
 }
 
 impl ClassifierTraining {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::training(self.fit.epochs, self.fit.learning_rate)?;
         check_batch(&self.model, self.fit.batch_size)
@@ -128,7 +127,7 @@ impl ClassifierTraining {
 
 /// That a batch of so many samples can be had, and fits into memory.
 pub fn check_batch(model: &Classifier, batch_size: u32) -> Result<(), String> {
-    check::batch_size(batch_size)?;
+    check::at_least_1(&[("batch_size", batch_size.into())])?;
     let samples = u64::from(batch_size).min(TRAIN_SIZE as u64);
     let what = format!("model '{model}' with a batch_size of {batch_size}");
     check::memory(&what, model.memory_of_batch(samples), "lower batch_size")

@@ -30,14 +30,11 @@ settings! {
 }
 
 /// More than this are a slip of the pen.
-const MOST_ALPHAS: usize = 100_000;
+const MOST_ALPHAS: u64 = 100_000;
 
 impl Alphas {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
-        if !(2..=MOST_ALPHAS).contains(&self.alphas) {
-            return Err(format!("alphas is {}; it must be from 2 to {MOST_ALPHAS}", self.alphas));
-        }
+        check::within("alphas", self.alphas as u64, 2..=MOST_ALPHAS)?;
         let (min, max) = (self.alpha_min, self.alpha_max);
         let shown = format!("alpha_min is {} and alpha_max {}", check::plain(min), check::plain(max));
         if !(min.is_finite() && max.is_finite() && min < max) {

@@ -28,7 +28,6 @@ const MOST_STARTS: u64 = 10_000;
 const MOST_STEPS: u64 = 100_000;
 
 impl Boxes {
-    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         for epsilon in &self.epsilons {
             if epsilon.is_nan() || *epsilon <= 0.0 {

@@ -33,7 +33,6 @@ pub const NEAR: f64 = 0.2;
 const PERIOD: usize = 10;
 
 impl Directions {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::within("directions", self.directions, 0..=MOST_DIRECTIONS)?;
         self.check_points()?;

@@ -32,7 +32,6 @@ const MOST_STEPS: u64 = 100_000;
 const MOST_NUMBERS: u128 = 1_000_000;
 
 impl Eigenvalues {
-    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         let &Self { eigenvalues, density_probes, density_steps } = self;
         check::within("eigenvalues", eigenvalues as u64, 0..=MOST_EIGENVALUES)?;

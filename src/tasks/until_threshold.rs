@@ -25,7 +25,6 @@ settings! {
 }
 
 impl UntilThreshold {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::training(self.epochs, self.learning_rate)?;
         if !(self.threshold >= 0.0 && self.threshold.is_finite()) {
