@@ -130,7 +130,7 @@ impl Experiment for ParamsSweep {
             // The same labels for every network of a seed.
             train = train.corrupted(noise, trial.training.seed, Self::NAME)?;
         }
-        Ok(trial.training.run_tested_every(trial.test_every, cx, &train, |_, _, _, _| Ok(ControlFlow::Continue(())))?.1)
+        Ok(trial.training.run_observed(trial.test_every, cx, &train, |_, _, _, _| Ok(ControlFlow::Continue(())))?.1)
     }
 
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {

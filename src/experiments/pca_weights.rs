@@ -16,9 +16,7 @@ use crate::study::{
     TRAININGS_FLAG, Table, Trial as TrialTrait, check, curves, model_flag, seeds,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
-use crate::tasks::pca::{PARTS, check_memory, principal_components};
-use crate::tasks::plane::{self, Frame};
-use crate::tasks::{snapshots, surface};
+use crate::tasks::paths::{self, Frame, PARTS};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,7 +52,7 @@ const MOST_NAMED: u128 = 1_000_000;
 impl PcaWeights {
     /// The epochs after which weights are kept, counted from 1.
     fn snapshots(&self) -> Vec<u64> {
-        snapshots::epochs(self.fit.epochs, self.snapshot_every).collect()
+        paths::epochs(self.fit.epochs, self.snapshot_every).collect()
     }
 
     fn check_snapshots(&self) -> Result<(), String> {
@@ -68,7 +66,7 @@ impl PcaWeights {
         }
         // Each is named in the trials that look at it.
         check::product(&[("repeats", self.seeds.repeats.into()), ("snapshots of each", snapshots.into())], MOST_NAMED)?;
-        check_memory(&self.model, snapshots, each)
+        paths::check_memory(&self.model, snapshots, each)
     }
 
     fn check_surface(&self) -> Result<(), String> {
@@ -205,8 +203,8 @@ impl Experiment for PcaWeights {
         &[DATASET_FLAG, model_flag("The network, like 784-128-64-10 or conv8-conv16-128-10"), TRAININGS_FLAG];
 
     type Trial = Trial;
-    /// Of an analysis see [`principal_components`], its rows in the order of trainings, then epochs; of a plane
-    /// [`plane::measure`], of a part of its surface [`surface::measure`].
+    /// Of an analysis see [`paths::principal_components`], its rows in the order of trainings, then epochs; of a plane
+    /// [`paths::plane`], of a part of its surface [`paths::surface`].
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
@@ -259,24 +257,24 @@ impl Experiment for PcaWeights {
 
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         match trial {
-            Trial::Training { training, snapshot_every } => snapshots::train(training, *snapshot_every, cx),
+            Trial::Training { training, snapshot_every } => paths::train(training, *snapshot_every, cx),
             Trial::Pca { model, trainings, snapshots, .. } => {
                 let (layout, mut rows) = (model.layout(), Vec::new());
                 for training in trainings {
-                    rows.extend(snapshots::read(&cx.saved(training)?, &layout, snapshots)?);
+                    rows.extend(paths::read(&cx.saved(training)?, &layout, snapshots)?);
                     cx.check_stop()?;
                 }
-                principal_components(&layout, &rows)
+                paths::principal_components(&layout, &rows)
             }
             Trial::Plane { model, training, snapshots, epochs, samples, .. } => {
-                let (epochs, rows) = snapshots::path(&cx.saved(training)?, &model.layout(), snapshots, *epochs)?;
+                let (epochs, rows) = paths::path(&cx.saved(training)?, &model.layout(), snapshots, *epochs)?;
                 let samples = cx.images()?.train.first(*samples);
-                plane::measure(model, (&epochs, &rows), &samples, cx)
+                paths::plane(model, (&epochs, &rows), &samples, cx)
             }
             Trial::Surface { model, plane, grid, first, points, samples, .. } => {
                 let frame = Frame::read(&cx.saved(plane)?, &model.layout())?;
                 let samples = cx.images()?.train.first(*samples);
-                surface::measure(model, &frame, *grid, *first..first + points, &samples, cx)
+                paths::surface(model, &frame, *grid, *first..first + points, &samples, cx)
             }
         }
     }

@@ -65,32 +65,13 @@ impl ClassifierTraining {
     /// Trains on `train`, tests each epoch on the study's test images, and saves the initial and
     /// final weights. The objective holds the final θ.
     pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(CrossEntropy, Measurements)> {
-        self.run_observed(cx, train, |_, _, _, _| Ok(()))
+        self.run_observed(1, cx, train, |_, _, _, _| Ok(ControlFlow::Continue(())))
     }
 
-    /// [`Self::run`], with `after_epoch` called after each epoch, counted from 1: the objective holds
-    /// that epoch's θ. It may add to the record's series with [`crate::train::measure`].
-    ///
-    /// # Errors
-    /// Those of [`Self::run`] and of `after_epoch`.
+    /// [`Self::run`], tested every so many epochs, and after the last: where an epoch is short, testing would take most
+    /// of the time. `after_epoch` is called after each epoch, counted from 1, with the objective at its θ; it may add
+    /// to the record's series with [`crate::train::measure`], and end the training.
     pub fn run_observed(
-        &self,
-        cx: &mut Context,
-        train: &Samples,
-        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<()>,
-    ) -> Result<(CrossEntropy, Measurements)> {
-        self.run_tested_every(1, cx, train, |cx, epoch, objective, series| {
-            after_epoch(cx, epoch, objective, series)?;
-            Ok(ControlFlow::Continue(()))
-        })
-    }
-
-    /// [`Self::run_observed`], tested every so many epochs only, and after the last: where an epoch is
-    /// short, testing would take most of the time. `after_epoch` may end the training.
-    ///
-    /// # Errors
-    /// Those of [`Self::run_observed`].
-    pub fn run_tested_every(
         &self,
         every: u64,
         cx: &mut Context,
