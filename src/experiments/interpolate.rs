@@ -204,9 +204,12 @@ impl Experiment for Interpolate {
         }
         for (seed, line) in &lines {
             let what = format!("Test loss along α, seed {seed}");
-            findings.notes.push(landscape::extremes(&what, line.series("alpha")?, line.series("test_loss")?));
+            findings.notes.push(landscape::extremes(
+                &what,
+                line.measured.series("alpha")?,
+                line.measured.series("test_loss")?,
+            ));
         }
-        findings.summarise("data", self.spec.title());
         self.show_trainings(&solutions, &mut findings)?;
         self.show_lines(&lines, &mut findings)?;
         if !self.around.all().is_empty() {
@@ -378,8 +381,8 @@ impl Interpolate {
             for (seed, line) in lines {
                 for (set, mark) in [("train", Mark::Line), ("test", Mark::Dashed)] {
                     let look = (self.seeds.legend(*seed, format!("{set} {quantity}")), color);
-                    let values = line.series(&format!("{set}_{quantity}"))?;
-                    all.push(landscape::curve(look, line.series("alpha")?, values).mark(mark));
+                    let values = line.measured.series(&format!("{set}_{quantity}"))?;
+                    all.push(landscape::curve(look, line.measured.series("alpha")?, values).mark(mark));
                 }
             }
             Ok(all)
@@ -389,7 +392,7 @@ impl Interpolate {
         let [first, second] = &self.batch_sizes;
         findings.figure("interpolation", &[("first", first), ("second", second)], 1, vec![panel])?;
         let json = |(seed, line): &(u64, Line)| {
-            let mut value = json!(line.all_series());
+            let mut value = json!(line.measured.series);
             value["seed"] = json!(seed);
             value
         };
@@ -531,7 +534,7 @@ fn moves_together(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> {
     let (mut held, mut correlations, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
     for (_, line) in lines {
         let pairs = |quantity: &str| -> Result<Vec<(f64, f64)>> {
-            let [train, test] = ["train", "test"].map(|set| line.series(&format!("{set}_{quantity}")));
+            let [train, test] = ["train", "test"].map(|set| line.measured.series(&format!("{set}_{quantity}")));
             Ok(train?.iter().copied().zip(test?.iter().copied()).collect())
         };
         let correlation = spearman(&pairs("loss")?).unwrap_or(f64::NAN);

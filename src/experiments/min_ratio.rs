@@ -139,9 +139,14 @@ impl Experiment for MinRatio {
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
         // A start is known by its fingerprint, which comes with its record.
         let finished: BTreeMap<u64, &Fingerprint> = done.iter().map(|done| (done.seed(), &done.fingerprint)).collect();
-        let trial = |seed| match self.place(seed) {
-            (_, 1..) if self.warm => Some(self.trial(seed, Some((*finished.get(&(seed - 1))?).clone()))),
-            _ => Some(self.trial(seed, None)),
+        let trial = |seed| {
+            let start = match self.place(seed) {
+                (_, 1..) if self.warm => Some((*finished.get(&(seed - 1))?).clone()),
+                _ => None,
+            };
+            let (problem, model, fit) = (self.problem.clone(), self.model.clone(), self.fit.clone());
+            let (newton, lanczos) = (self.newton.newton(), self.hessian.lanczos());
+            Some(Trial { problem, model, fit, tolerance: self.tolerance, seed, start, newton, lanczos })
         };
         let seeds = self.seeds.seed..self.seeds.seed + self.seeds.repeats * self.trainings;
         Ok(seeds.filter_map(trial).collect())
@@ -216,19 +221,6 @@ impl Experiment for MinRatio {
 }
 
 impl MinRatio {
-    fn trial(&self, seed: u64, start: Option<Fingerprint>) -> Trial {
-        Trial {
-            problem: self.problem.clone(),
-            model: self.model.clone(),
-            fit: self.fit.clone(),
-            tolerance: self.tolerance,
-            seed,
-            start,
-            newton: self.newton.newton(),
-            lanczos: self.hessian.lanczos(),
-        }
-    }
-
     /// The repeat that a training is of, by its seed, and its place there, from 0: where one training goes on and on,
     /// its stage.
     fn place(&self, seed: u64) -> (u64, u64) {

@@ -135,7 +135,6 @@ impl Experiment for ParamsSweep {
 
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         let mut findings = Findings::of(self)?;
-        findings.summarise("data", self.spec.title());
         if self.label_noise.is_empty() {
             self.show_sizes(done, &mut findings)?;
         } else {

@@ -282,7 +282,6 @@ impl Experiment for PcaWeights {
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         let mut findings = Findings::of(self)?;
         findings.table(Table::new("training", trainings(done)).parameters().seed().after_training(&FINAL))?;
-        findings.summarise("data", self.spec.title());
         findings.summarise("snapshot_epochs", self.snapshots());
         let (analyses, surfaces) = (self.analyses(done)?, self.surfaces(done)?);
         self.draw_surfaces(&surfaces, &mut findings)?;

@@ -27,13 +27,11 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Nothing yet but what the report gives for these settings.
-    ///
-    /// # Errors
-    /// Where the texts of the study's TOML file cannot be read.
+    /// Nothing yet but its images and what the report gives for these settings.
     pub fn of<E: Experiment>(study: &E) -> Result<Self> {
         let texts = Texts::of(study)?;
-        Ok(Self { notes: texts.reported_notes()?, texts, ..Self::default() })
+        let summary = study.data().into_iter().map(|spec| ("data".to_owned(), spec.title().into())).collect();
+        Ok(Self { notes: texts.reported_notes()?, texts, summary, ..Self::default() })
     }
 
     /// With this table.

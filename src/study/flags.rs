@@ -21,9 +21,6 @@ impl Flag {
     }
 
     /// For settings that are whole numbers.
-    ///
-    /// # Errors
-    /// Where the text is none.
     pub fn whole(text: &str) -> Result<toml::Value, String> {
         let number = text.parse::<u32>().map_err(|_| format!("'{text}' is not a whole number from 0 up"))?;
         Ok(i64::from(number).into())

@@ -126,9 +126,6 @@ impl<'a> Around<'a> {
     }
 
     /// The largest of the Hessian, descending; none where they are not measured.
-    ///
-    /// # Errors
-    /// Where a record lacks them.
     pub fn eigenvalues(&self) -> Result<&'a [f64]> {
         self.spectrum.map_or(Ok(&[]), |record| record.series("top_eigenvalues"))
     }

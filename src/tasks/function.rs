@@ -47,6 +47,13 @@ settings! {
     }
 }
 
+impl FullBatch {
+    /// A training of this network on this problem from this seed.
+    pub fn of(&self, problem: &Problem, model: &Mlp, seed: u64) -> FunctionTraining {
+        FunctionTraining { problem: problem.clone(), model: model.clone(), fit: self.clone(), seed }
+    }
+}
+
 impl Trial for FunctionTraining {
     fn seed(&self) -> u64 {
         self.seed
@@ -187,8 +194,7 @@ pub fn key(model: &Mlp) -> String {
     format!("mlp {model}")
 }
 
-/// # Errors
-/// Where the network does not learn a number from a number.
+/// That the network learns a number from a number.
 pub fn check_model(model: &Mlp) -> Result<(), String> {
     let widths = model.widths();
     if widths.first() != Some(&1) || widths.last() != Some(&1) {

@@ -34,9 +34,6 @@ impl UntilThreshold {
     }
 
     /// The trained θ. Measures `train_loss` and `gradient_norm`, each before the epoch's step, and how it ended.
-    ///
-    /// # Errors
-    /// Where the function has no value, [`crate::error::Interrupted`], and libtorch's.
     pub fn run(
         &self,
         problem: &Problem,
