@@ -141,10 +141,6 @@ impl TrialTrait for Trial {
 }
 
 impl PcaWeights {
-    fn training(&self, seed: u64) -> Trial {
-        Trial::Training { training: self.fit.of(&self.model, seed), snapshot_every: self.snapshot_every }
-    }
-
     /// The analysis of the trainings of a group, from its first seed on, once all of them are done. One that diverged
     /// has no weights to show.
     fn pca(&self, first: u64, of_group: &[&Done<Self>]) -> Option<Trial> {
@@ -240,11 +236,13 @@ impl Experiment for PcaWeights {
 
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
         let finished: BTreeMap<u64, &Done<Self>> = trainings(done).map(|done| (done.seed(), done)).collect();
+        let snapshot_every = self.snapshot_every;
+        let training = |seed| Trial::Training { training: self.fit.of(&self.model, seed), snapshot_every };
         let mut trials = Vec::new();
         for group in 0..self.seeds.repeats {
             let first = self.seeds.seed + group * self.trainings;
             let seeds = first..first + self.trainings;
-            trials.extend(seeds.clone().map(|seed| self.training(seed)));
+            trials.extend(seeds.clone().map(training));
             let of_group: Vec<&Done<Self>> = finished.range(seeds).map(|(_, done)| *done).collect();
             trials.extend(self.pca(first, &of_group));
         }

@@ -21,10 +21,7 @@ pub struct Wrong {
     pub why: String,
 }
 
-/// Takes one setting out of a table.
-///
-/// # Errors
-/// Where it is missing or none of its type.
+/// Takes one setting out of a table, of its type.
 pub fn take<T: serde::de::DeserializeOwned>(table: &mut Table, key: &'static str) -> Result<T, Wrong> {
     let value: Value = table.remove(key).ok_or_else(|| Wrong { key, why: format!("missing field `{key}`") })?;
     T::deserialize(value).map_err(|error: toml::de::Error| Wrong { key, why: error.message().to_owned() })

@@ -15,7 +15,8 @@ use std::fmt::Display;
 /// Values by the names that stand in braces.
 pub type With<'a> = &'a [(&'a str, &'a dyn Display)];
 
-/// The texts of a study, and its settings.
+/// The texts of a study, and its settings. Of one that is not there, or has a name that stands for nothing, an error
+/// says so.
 #[derive(Default)]
 pub struct Texts {
     file: File,
@@ -96,9 +97,6 @@ impl Texts {
     }
 
     /// The text with each `{name}` replaced: by what is given, else by what is known, else by the setting.
-    ///
-    /// # Errors
-    /// Where a name stands for nothing.
     fn filled(&self, template: &str, with: With) -> Result<String> {
         let (mut text, mut rest) = (String::new(), template);
         while let Some((before, after)) = rest.split_once('{') {
@@ -121,10 +119,7 @@ impl Texts {
         Ok(text + rest)
     }
 
-    /// Name, title and caption of a figure.
-    ///
-    /// # Errors
-    /// Where there is no `[figure.<key>]`, or a name in it stands for nothing.
+    /// Name, title and caption of the figure `[figure.<key>]`.
     pub fn figure(&self, key: &str, with: With) -> Result<[String; 3]> {
         let text = self.file.figure.get(key).with_context(|| format!("there is no [figure.{key}]"))?;
         let name = text.name.as_deref().unwrap_or(key);
@@ -133,9 +128,6 @@ impl Texts {
 
     /// The claim `[claim.<key>]`, to be judged. `{bound}` stands for where its number is claimed to lie, of two bounds
     /// the upper one.
-    ///
-    /// # Errors
-    /// Where there is none, or a name in it stands for nothing.
     pub fn claim(&self, key: &str, with: With) -> Result<Stated> {
         let text = self.file.claim.get(key).with_context(|| format!("there is no [claim.{key}]"))?;
         let claimed = [
@@ -162,9 +154,6 @@ impl Texts {
     }
 
     /// What the report gives for these settings, in sentences.
-    ///
-    /// # Errors
-    /// Where a name in them stands for nothing.
     pub fn reported_notes(&self) -> Result<Vec<String>> {
         let of_settings = self.file.reported.iter().filter(|reported| reported.is_of(&self.settings));
         of_settings.filter_map(|reported| reported.note.as_deref()).map(|note| self.filled(note, &[])).collect()

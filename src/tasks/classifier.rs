@@ -95,8 +95,8 @@ impl ClassifierTraining {
         };
         let mut optimizer = self.fit.optimizer.with_learning_rate(self.fit.learning_rate);
         let testing = Testing { samples: &test, every };
-        let (epochs, observe) =
-            (self.fit.epochs, |cx: &mut _, epoch, series: &mut _| after_epoch(cx, epoch, &objective, series));
+        let epochs = self.fit.epochs;
+        let observe = |cx: &mut _, epoch, series: &mut _| after_epoch(cx, epoch, &objective, series);
         let curves = train_classifier(&objective, &mut optimizer, &batches, &testing, epochs, cx, observe)?;
         let (train, test) = (objective.evaluate(train), objective.evaluate(&test));
         cx.save_weights("final", &layout, objective.theta())?;
