@@ -141,10 +141,10 @@ impl Experiment for Toy {
                 cx.save_weights("final", &layout, &theta)?;
             }
             ToyTrial::Second { seed, parent } => {
-                let theta = cx.saved_weights(parent, "final", &layout)?;
+                let theta = cx.saved(parent)?.theta("final", &layout)?;
                 let same = theta == layout.initial(*seed, "toy", Kind::Float, cx.device);
                 measurements.scalars.insert("same".into(), f64::from(u8::from(same)));
-                assert!(cx.saved_weights(parent, "initial", &layout).is_err());
+                assert!(cx.saved(parent)?.theta("initial", &layout).is_err());
             }
         }
         Ok(ToyRecord { measurements, panics })

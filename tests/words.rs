@@ -296,10 +296,10 @@ fn values_are_toml_or_bare_text() {
 fn names_stand_for_what_is_given_then_what_is_known_then_settings() {
     let texts = Texts::of(&words()).unwrap();
     let figure = texts.figure("settings", &[]).unwrap();
-    assert_eq!((&*figure.name, &*figure.title), ("settings", "x at 0.001, 0.5: 10 on synthetic digits."));
-    assert_eq!(figure.caption, "1 } 2");
+    assert_eq!((&*figure[0], &*figure[1]), ("settings", "x at 0.001, 0.5: 10 on synthetic digits."));
+    assert_eq!(figure[2], "1 } 2");
     let figure = texts.figure("given", &[("name", &1.5), ("data", &"y")]).unwrap();
-    assert_eq!((&*figure.name, &*figure.title, &*figure.caption), ("1.5", "1.5 y", "10"));
+    assert_eq!((&*figure[0], &*figure[1], &*figure[2]), ("1.5", "1.5 y", "10"));
     for (key, what) in [("unknown", "colour"), ("list", "list"), ("open", "not closed"), ("none", "[figure.none]")] {
         assert!(texts.figure(key, &[]).err().unwrap().to_string().contains(what), "{key}");
     }

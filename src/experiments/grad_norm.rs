@@ -76,14 +76,12 @@ impl DigitsSettings {
     fn check(&self) -> Result<(), String> {
         let named = |error| format!("digits_{error}");
         check::training(self.digits_epochs, self.digits_learning_rate).map_err(named)?;
-        check::batch_size(self.digits_batch_size).map_err(named)?;
+        check::at_least_1(&[("digits_batch_size", self.digits_batch_size.into())])?;
         // The whole set's gradient is taken in blocks.
         let samples = u64::from(self.digits_batch_size).min(self.digits_train_size as u64).max(GRADIENT_BLOCK as u64);
         let what = format!("digits_model '{}' with a batch of {samples}", self.digits_model);
         check::memory(&what, self.digits_model.memory_of_batch(samples), "lower digits_batch_size")?;
-        if self.digits_every == 0 {
-            return Err("digits_every is 0; it must be at least 1".into());
-        }
+        check::at_least_1(&[("digits_every", self.digits_every)])?;
         self.spec(DatasetName::Synthetic).check().map_err(named)
     }
 }
@@ -137,7 +135,7 @@ impl Experiment for GradNorm {
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
-        self.training(self.seeds.seed).check()?;
+        self.fit.of(&self.problem, &self.model, self.seeds.seed).check()?;
         self.seeds.check()?;
         self.problem.check()?;
         self.digits.check()
@@ -163,7 +161,8 @@ impl Experiment for GradNorm {
     }
 
     fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
-        let mut trials: Vec<Trial> = self.seeds.all().map(|seed| Trial::Function(self.training(seed))).collect();
+        let of_function = |seed| Trial::Function(self.fit.of(&self.problem, &self.model, seed));
+        let mut trials: Vec<Trial> = self.seeds.all().map(of_function).collect();
         if self.dataset != Digits::None {
             trials.extend(self.seeds.all().map(|seed| Trial::Digits(self.digits.training(seed))));
         }
@@ -183,8 +182,7 @@ impl Experiment for GradNorm {
         let (functions, digits): (Vec<&Done<Self>>, Vec<&Done<Self>>) =
             done.iter().partition(|done| matches!(done.trial, Trial::Function(_)));
         self.show_functions(&functions, &mut findings)?;
-        if let Some(spec) = self.data() {
-            findings.summarise("data", spec.title());
+        if self.dataset != Digits::None {
             self.show_digits(&digits, &mut findings)?;
         }
         Ok(findings)
@@ -194,10 +192,6 @@ impl Experiment for GradNorm {
 // ---------------------------------------------------------------------------------- findings
 
 impl GradNorm {
-    fn training(&self, seed: u64) -> FunctionTraining {
-        FunctionTraining { problem: self.problem.clone(), model: self.model.clone(), fit: self.fit.clone(), seed }
-    }
-
     /// Trainings on the function, then those on digits.
     fn table<'a>(&self, done: &'a [Done<Self>]) -> Table<'a, Self> {
         let name = |done: &Done<Self>| match self.data() {

@@ -19,7 +19,7 @@ use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Seeds, Size,
     Table, Trial as TrialTrait, With, cell, check, landscape, model_flag,
 };
-use crate::tasks::around::{Around, Measure, Measures};
+use crate::tasks::around::{self, Around, Measure, Measures};
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use crate::tasks::line::{self, Alphas, Line};
 use crate::tasks::slices::Slices;
@@ -56,47 +56,39 @@ const MOST_ALPHAS_IN_ALL: u128 = 2_000_000;
 #[serde(rename_all = "lowercase")]
 pub enum Trial {
     Training(ClassifierTraining),
-    Block(Block),
-    #[serde(rename = "probe")]
-    Surroundings(Surroundings),
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Block {
-    model: Classifier,
-    /// The trainings whose solutions are at α = 0 and at α = 1.
-    solutions: [Fingerprint; 2],
-    alphas: Vec<f64>,
-    seed: u64,
-}
-
-/// A measure of the loss around one solution.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Surroundings {
-    model: Classifier,
-    solution: Fingerprint,
-    /// Of the training that led to the solution.
-    batch_size: u32,
-    measure: Measure,
-    /// Training images that the loss is over.
-    samples: usize,
-    seed: u64,
+    Block {
+        model: Classifier,
+        /// The trainings whose solutions are at α = 0 and at α = 1.
+        solutions: [Fingerprint; 2],
+        alphas: Vec<f64>,
+        seed: u64,
+    },
+    /// A measure of the loss around one solution.
+    Probe {
+        model: Classifier,
+        solution: Fingerprint,
+        /// Of the training that led to the solution.
+        batch_size: u32,
+        measure: Measure,
+        /// Training images that the loss is over.
+        samples: usize,
+        seed: u64,
+    },
 }
 
 impl TrialTrait for Trial {
     fn seed(&self) -> u64 {
         match self {
             Self::Training(training) => training.seed,
-            Self::Block(block) => block.seed,
-            Self::Surroundings(around) => around.seed,
+            Self::Block { seed, .. } | Self::Probe { seed, .. } => *seed,
         }
     }
 
     fn cost(&self) -> f64 {
         match self {
             Self::Training(training) => training.cost(),
-            Self::Block(block) => line::cost(&block.model, &block.alphas, TRAIN_SIZE + TEST_SIZE),
-            Self::Surroundings(around) => around.measure.cost(&around.model, around.samples),
+            Self::Block { model, alphas, .. } => line::cost(model, alphas, TRAIN_SIZE + TEST_SIZE),
+            Self::Probe { model, measure, samples, .. } => measure.cost(model, *samples),
         }
     }
 }
@@ -115,14 +107,11 @@ impl Experiment for Interpolate {
 
     fn check(&self) -> Result<(), String> {
         self.spec.check()?;
-        let at_least_1 = [
+        check::at_least_1(&[
             ("block_size", self.line.block_size as u64),
             ("second_epochs_factor", self.second_epochs_factor),
             ("probe_size", self.around.probe_size as u64),
-        ];
-        if let Some((name, _)) = at_least_1.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("{name} is 0; it must be at least 1"));
-        }
+        ])?;
         for (name, batch_size) in ["epochs", "epochs · second_epochs_factor"].into_iter().zip(self.batch_sizes) {
             let checked = self.training(batch_size, self.seeds.seed).check();
             checked.map_err(|what| what.strip_prefix("epochs").map_or(what.clone(), |rest| format!("{name}{rest}")))?;
@@ -149,8 +138,8 @@ impl Experiment for Interpolate {
     fn label(&self, trial: &Trial) -> String {
         match trial {
             Trial::Training(training) => format!("batch-{}", training.fit.batch_size),
-            Trial::Block(block) => format!("alphas-{}", self.line.number_of(&block.alphas)),
-            Trial::Surroundings(Surroundings { batch_size, measure, .. }) => match measure {
+            Trial::Block { alphas, .. } => format!("alphas-{}", self.line.number_of(alphas)),
+            Trial::Probe { batch_size, measure, .. } => match measure {
                 Measure::Sharpness(search) => format!("sharpness-{batch_size}-{:e}", search.epsilon),
                 Measure::Slices(_) => format!("slices-{batch_size}"),
                 Measure::Spectrum(_) => format!("spectrum-{batch_size}"),
@@ -161,7 +150,7 @@ impl Experiment for Interpolate {
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
         let of_training = |done: &Done<Self>| match &done.trial {
             Trial::Training(training) => Some(((training.seed, training.fit.batch_size), done.fingerprint.clone())),
-            Trial::Block(_) | Trial::Surroundings(_) => None,
+            Trial::Block { .. } | Trial::Probe { .. } => None,
         };
         let solutions: BTreeMap<(u64, u32), Fingerprint> = done.iter().filter_map(of_training).collect();
         let (model, samples) = (&self.model, self.images());
@@ -172,12 +161,12 @@ impl Experiment for Interpolate {
             let [Some(first), Some(second)] = ends else { continue };
             trials.extend(self.line.blocks().map(|alphas| {
                 let solutions = [first.clone(), second.clone()];
-                Trial::Block(Block { model: model.clone(), solutions, alphas: alphas.to_vec(), seed })
+                Trial::Block { model: model.clone(), solutions, alphas: alphas.to_vec(), seed }
             }));
             for (solution, batch_size) in [first, second].into_iter().zip(self.batch_sizes) {
                 trials.extend(self.around.all().into_iter().map(|measure| {
                     let (model, solution) = (model.clone(), solution.clone());
-                    Trial::Surroundings(Surroundings { model, solution, batch_size, measure, samples, seed })
+                    Trial::Probe { model, solution, batch_size, measure, samples, seed }
                 }));
             }
         }
@@ -190,15 +179,16 @@ impl Experiment for Interpolate {
                 let train = cx.images()?.train.on(cx.device);
                 Ok(training.run(cx, &train)?.1)
             }
-            Trial::Block(Block { model, solutions: [first, second], alphas, .. }) => {
-                let saved = |solution| cx.saved_weights(solution, "final", &model.layout());
+            Trial::Block { model, solutions: [first, second], alphas, .. } => {
+                let saved = |solution| cx.saved(solution)?.theta("final", &model.layout());
                 line::evaluate(model, [&saved(first)?, &saved(second)?], alphas, cx)
             }
-            Trial::Surroundings(Surroundings { model, solution, measure, samples, seed, .. }) => {
-                let theta = cx.saved_weights(solution, "final", &model.layout())?;
+            Trial::Probe { model, solution, measure, samples, seed, .. } => {
+                let theta = cx.saved(solution)?.theta("final", &model.layout())?;
                 let samples = cx.images()?.train.first(*samples);
                 // What is random in it is the same at both solutions of a seed.
-                measure.of(model, &theta, &samples, (*seed, Self::NAME), cx)
+                let key = (*seed, Self::NAME);
+                measure.measure(&around::Solution { model, theta: &theta, samples: &samples, key }, cx)
             }
         }
     }
@@ -214,9 +204,12 @@ impl Experiment for Interpolate {
         }
         for (seed, line) in &lines {
             let what = format!("Test loss along α, seed {seed}");
-            findings.notes.push(landscape::extremes(&what, line.series("alpha")?, line.series("test_loss")?));
+            findings.notes.push(landscape::extremes(
+                &what,
+                line.measured.series("alpha")?,
+                line.measured.series("test_loss")?,
+            ));
         }
-        findings.summarise("data", self.spec.title());
         self.show_trainings(&solutions, &mut findings)?;
         self.show_lines(&lines, &mut findings)?;
         if !self.around.all().is_empty() {
@@ -261,7 +254,9 @@ impl<'a> Solution<'a> {
         let of_training = |end: &'a Done<Interpolate>| {
             let Trial::Training(training) = &end.trial else { return None };
             let measured = done.iter().filter_map(|done| match &done.trial {
-                Trial::Surroundings(of) if of.solution == end.fingerprint => Some((&of.measure, &*done.record)),
+                Trial::Probe { solution, measure, .. } if *solution == end.fingerprint => {
+                    Some((measure, &*done.record))
+                }
                 _ => None,
             });
             Some(Self { done: end, batch_size: training.fit.batch_size, around: Around::of(measured) })
@@ -325,7 +320,7 @@ const EPOCHS: u64 = 15;
 impl Interpolate {
     /// One for each seed that has blocks.
     fn lines(&self, done: &[Done<Self>]) -> Vec<(u64, Line)> {
-        let blocks = self.seeds.groups(done.iter().filter(|done| matches!(done.trial, Trial::Block(_))));
+        let blocks = self.seeds.groups(done.iter().filter(|done| matches!(done.trial, Trial::Block { .. })));
         let line = |blocks: Vec<&Done<Self>>| Line::of(&self.line, blocks.iter().map(|block| &*block.record));
         blocks.into_iter().map(|(seed, blocks)| (seed, line(blocks))).collect()
     }
@@ -386,8 +381,8 @@ impl Interpolate {
             for (seed, line) in lines {
                 for (set, mark) in [("train", Mark::Line), ("test", Mark::Dashed)] {
                     let look = (self.seeds.legend(*seed, format!("{set} {quantity}")), color);
-                    let values = line.series(&format!("{set}_{quantity}"))?;
-                    all.push(landscape::curve(look, line.series("alpha")?, values).mark(mark));
+                    let values = line.measured.series(&format!("{set}_{quantity}"))?;
+                    all.push(landscape::curve(look, line.measured.series("alpha")?, values).mark(mark));
                 }
             }
             Ok(all)
@@ -397,7 +392,7 @@ impl Interpolate {
         let [first, second] = &self.batch_sizes;
         findings.figure("interpolation", &[("first", first), ("second", second)], 1, vec![panel])?;
         let json = |(seed, line): &(u64, Line)| {
-            let mut value = json!(line.all_series());
+            let mut value = json!(line.measured.series);
             value["seed"] = json!(seed);
             value
         };
@@ -539,7 +534,7 @@ fn moves_together(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> {
     let (mut held, mut correlations, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
     for (_, line) in lines {
         let pairs = |quantity: &str| -> Result<Vec<(f64, f64)>> {
-            let [train, test] = ["train", "test"].map(|set| line.series(&format!("{set}_{quantity}")));
+            let [train, test] = ["train", "test"].map(|set| line.measured.series(&format!("{set}_{quantity}")));
             Ok(train?.iter().copied().zip(test?.iter().copied()).collect())
         };
         let correlation = spearman(&pairs("loss")?).unwrap_or(f64::NAN);

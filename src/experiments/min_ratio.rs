@@ -119,8 +119,8 @@ impl Experiment for MinRatio {
         self.hessian.check(&self.model)?;
         self.newton.check(&self.model)?;
         self.fit.check()?;
-        check::trainings(self.trainings, if self.warm { MOST_WARM_TRAININGS } else { MOST_TRAININGS })?;
-        check::seeds_of_groups(self.seeds.seed, self.seeds.repeats, self.trainings)?;
+        check::within("trainings", self.trainings, 1..=if self.warm { MOST_WARM_TRAININGS } else { MOST_TRAININGS })?;
+        self.seeds.check_groups(self.trainings)?;
         if !(0.0..1.0).contains(&self.tolerance) {
             return Err(format!("tolerance is {}; it must be at least 0 and below 1", self.tolerance));
         }
@@ -139,9 +139,14 @@ impl Experiment for MinRatio {
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
         // A start is known by its fingerprint, which comes with its record.
         let finished: BTreeMap<u64, &Fingerprint> = done.iter().map(|done| (done.seed(), &done.fingerprint)).collect();
-        let trial = |seed| match self.place(seed) {
-            (_, 1..) if self.warm => Some(self.trial(seed, Some((*finished.get(&(seed - 1))?).clone()))),
-            _ => Some(self.trial(seed, None)),
+        let trial = |seed| {
+            let start = match self.place(seed) {
+                (_, 1..) if self.warm => Some((*finished.get(&(seed - 1))?).clone()),
+                _ => None,
+            };
+            let (problem, model, fit) = (self.problem.clone(), self.model.clone(), self.fit.clone());
+            let (newton, lanczos) = (self.newton.newton(), self.hessian.lanczos());
+            Some(Trial { problem, model, fit, tolerance: self.tolerance, seed, start, newton, lanczos })
         };
         let seeds = self.seeds.seed..self.seeds.seed + self.seeds.repeats * self.trainings;
         Ok(seeds.filter_map(trial).collect())
@@ -151,7 +156,7 @@ impl Experiment for MinRatio {
         let Trial { problem, model, .. } = trial;
         let layout = model.layout();
         let start = match &trial.start {
-            Some(before) => cx.saved_weights(before, "final", &layout)?.f_to_kind(Kind::Float)?,
+            Some(before) => cx.saved(before)?.theta("final", &layout)?.f_to_kind(Kind::Float)?,
             None => layout.initial(trial.seed, &function::key(model), Kind::Float, cx.device),
         };
         cx.save_weights("initial", &layout, &start)?;
@@ -216,19 +221,6 @@ impl Experiment for MinRatio {
 }
 
 impl MinRatio {
-    fn trial(&self, seed: u64, start: Option<Fingerprint>) -> Trial {
-        Trial {
-            problem: self.problem.clone(),
-            model: self.model.clone(),
-            fit: self.fit.clone(),
-            tolerance: self.tolerance,
-            seed,
-            start,
-            newton: self.newton.newton(),
-            lanczos: self.hessian.lanczos(),
-        }
-    }
-
     /// The repeat that a training is of, by its seed, and its place there, from 0: where one training goes on and on,
     /// its stage.
     fn place(&self, seed: u64) -> (u64, u64) {
@@ -515,7 +507,7 @@ impl MinRatio {
         };
         let claim = if self.warm {
             let trends = self.by_repeat(&pairs).map(|stages| trend(&of(stages))).collect();
-            let correlations = Quantity::new(claim.rule(), trends).range([-1.0, 1.0]);
+            let correlations = Quantity::new(&claim.rule, trends).range([-1.0, 1.0]);
             claim.interval(SEEDS, &[correlations])
         } else {
             claim.correlated((TRAININGS, pairs.len()), &of(&pairs))

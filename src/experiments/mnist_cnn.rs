@@ -110,7 +110,6 @@ impl Experiment for MnistCnn {
         for done in done.iter().filter(|done| done.seed() == self.seeds.seed) {
             show_errors(done, &mut findings)?;
         }
-        findings.summarise("data", self.spec.title());
         findings.claims = self.claims(done, &findings)?;
         Ok(findings)
     }

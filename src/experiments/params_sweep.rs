@@ -92,9 +92,7 @@ impl Experiment for ParamsSweep {
         if let Some(share) = check::twice(&shares) {
             return Err(format!("label_noise has {share} % twice"));
         }
-        if self.test_every == 0 {
-            return Err("test_every is 0; it must be at least 1".into());
-        }
+        check::at_least_1(&[("test_every", self.test_every)])?;
         self.seeds.check()
     }
 
@@ -132,12 +130,11 @@ impl Experiment for ParamsSweep {
             // The same labels for every network of a seed.
             train = train.corrupted(noise, trial.training.seed, Self::NAME)?;
         }
-        Ok(trial.training.run_tested_every(trial.test_every, cx, &train, |_, _, _, _| Ok(ControlFlow::Continue(())))?.1)
+        Ok(trial.training.run_observed(trial.test_every, cx, &train, |_, _, _, _| Ok(ControlFlow::Continue(())))?.1)
     }
 
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         let mut findings = Findings::of(self)?;
-        findings.summarise("data", self.spec.title());
         if self.label_noise.is_empty() {
             self.show_sizes(done, &mut findings)?;
         } else {

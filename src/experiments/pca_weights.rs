@@ -16,9 +16,7 @@ use crate::study::{
     TRAININGS_FLAG, Table, Trial as TrialTrait, check, curves, model_flag, seeds,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
-use crate::tasks::pca::{PARTS, check_memory, principal_components};
-use crate::tasks::plane::{self, Frame};
-use crate::tasks::{snapshots, surface};
+use crate::tasks::paths::{self, Frame, PARTS};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,13 +52,11 @@ const MOST_NAMED: u128 = 1_000_000;
 impl PcaWeights {
     /// The epochs after which weights are kept, counted from 1.
     fn snapshots(&self) -> Vec<u64> {
-        snapshots::epochs(self.fit.epochs, self.snapshot_every).collect()
+        paths::epochs(self.fit.epochs, self.snapshot_every).collect()
     }
 
     fn check_snapshots(&self) -> Result<(), String> {
-        if self.snapshot_every == 0 {
-            return Err("snapshot_every is 0; it must be at least 1".into());
-        }
+        check::at_least_1(&[("snapshot_every", self.snapshot_every)])?;
         let each = self.fit.epochs.div_ceil(self.snapshot_every);
         let snapshots = self.trainings.saturating_mul(each);
         if snapshots > MOST_SNAPSHOTS {
@@ -70,18 +66,14 @@ impl PcaWeights {
         }
         // Each is named in the trials that look at it.
         check::product(&[("repeats", self.seeds.repeats.into()), ("snapshots of each", snapshots.into())], MOST_NAMED)?;
-        check_memory(&self.model, snapshots, each)
+        paths::check_memory(&self.model, snapshots, each)
     }
 
     fn check_surface(&self) -> Result<(), String> {
         if self.grid == 1 || self.grid > MOST_GRID {
             return Err(format!("grid is {}; it must be from 2 to {MOST_GRID}, or 0 for no surface", self.grid));
         }
-        let sizes = [("surface_size", self.surface_size), ("block_size", self.block_size)];
-        match sizes.iter().find(|(_, size)| *size == 0) {
-            Some((name, _)) => Err(format!("{name} is 0; it must be at least 1")),
-            None => Ok(()),
-        }
+        check::at_least_1(&[("surface_size", self.surface_size as u64), ("block_size", self.block_size as u64)])
     }
 }
 
@@ -149,10 +141,6 @@ impl TrialTrait for Trial {
 }
 
 impl PcaWeights {
-    fn training(&self, seed: u64) -> Trial {
-        Trial::Training { training: self.fit.of(&self.model, seed), snapshot_every: self.snapshot_every }
-    }
-
     /// The analysis of the trainings of a group, from its first seed on, once all of them are done. One that diverged
     /// has no weights to show.
     fn pca(&self, first: u64, of_group: &[&Done<Self>]) -> Option<Trial> {
@@ -211,17 +199,17 @@ impl Experiment for PcaWeights {
         &[DATASET_FLAG, model_flag("The network, like 784-128-64-10 or conv8-conv16-128-10"), TRAININGS_FLAG];
 
     type Trial = Trial;
-    /// Of an analysis see [`principal_components`], its rows in the order of trainings, then epochs; of a plane
-    /// [`plane::measure`], of a part of its surface [`surface::measure`].
+    /// Of an analysis see [`paths::principal_components`], its rows in the order of trainings, then epochs; of a plane
+    /// [`paths::plane`], of a part of its surface [`paths::surface`].
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
         self.spec.check()?;
-        check::trainings(self.trainings, MOST_SNAPSHOTS)?;
+        check::within("trainings", self.trainings, 1..=MOST_SNAPSHOTS)?;
         self.check_snapshots()?;
         self.fit.of(&self.model, self.seeds.seed).check()?;
         self.check_surface()?;
-        check::seeds_of_groups(self.seeds.seed, self.seeds.repeats, self.trainings)
+        self.seeds.check_groups(self.trainings)
     }
 
     fn size(&self) -> Size {
@@ -248,11 +236,13 @@ impl Experiment for PcaWeights {
 
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Trial>> {
         let finished: BTreeMap<u64, &Done<Self>> = trainings(done).map(|done| (done.seed(), done)).collect();
+        let snapshot_every = self.snapshot_every;
+        let training = |seed| Trial::Training { training: self.fit.of(&self.model, seed), snapshot_every };
         let mut trials = Vec::new();
         for group in 0..self.seeds.repeats {
             let first = self.seeds.seed + group * self.trainings;
             let seeds = first..first + self.trainings;
-            trials.extend(seeds.clone().map(|seed| self.training(seed)));
+            trials.extend(seeds.clone().map(training));
             let of_group: Vec<&Done<Self>> = finished.range(seeds).map(|(_, done)| *done).collect();
             trials.extend(self.pca(first, &of_group));
         }
@@ -265,24 +255,24 @@ impl Experiment for PcaWeights {
 
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         match trial {
-            Trial::Training { training, snapshot_every } => snapshots::train(training, *snapshot_every, cx),
+            Trial::Training { training, snapshot_every } => paths::train(training, *snapshot_every, cx),
             Trial::Pca { model, trainings, snapshots, .. } => {
                 let (layout, mut rows) = (model.layout(), Vec::new());
                 for training in trainings {
-                    rows.extend(snapshots::read(&cx.saved(training)?, &layout, snapshots)?);
+                    rows.extend(paths::read(&cx.saved(training)?, &layout, snapshots)?);
                     cx.check_stop()?;
                 }
-                principal_components(&layout, &rows)
+                paths::principal_components(&layout, &rows)
             }
             Trial::Plane { model, training, snapshots, epochs, samples, .. } => {
-                let (epochs, rows) = snapshots::path(&cx.saved(training)?, &model.layout(), snapshots, *epochs)?;
+                let (epochs, rows) = paths::path(&cx.saved(training)?, &model.layout(), snapshots, *epochs)?;
                 let samples = cx.images()?.train.first(*samples);
-                plane::measure(model, (&epochs, &rows), &samples, cx)
+                paths::plane(model, (&epochs, &rows), &samples, cx)
             }
             Trial::Surface { model, plane, grid, first, points, samples, .. } => {
                 let frame = Frame::read(&cx.saved(plane)?, &model.layout())?;
                 let samples = cx.images()?.train.first(*samples);
-                surface::measure(model, &frame, *grid, *first..first + points, &samples, cx)
+                paths::surface(model, &frame, *grid, *first..first + points, &samples, cx)
             }
         }
     }
@@ -290,7 +280,6 @@ impl Experiment for PcaWeights {
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         let mut findings = Findings::of(self)?;
         findings.table(Table::new("training", trainings(done)).parameters().seed().after_training(&FINAL))?;
-        findings.summarise("data", self.spec.title());
         findings.summarise("snapshot_epochs", self.snapshots());
         let (analyses, surfaces) = (self.analyses(done)?, self.surfaces(done)?);
         self.draw_surfaces(&surfaces, &mut findings)?;
@@ -396,7 +385,7 @@ impl PcaWeights {
         let Some(first) = surfaces.first() else { return Ok(()) };
         let samples = self.surface_size.min(self.spec.train_size);
         findings.figure("surface", &[("samples", &samples), ("steps", &first.steps())], 1, vec![first.panel()])?;
-        let over_trainings = seeds::caption_of(surfaces.len() as u64, TRAININGS);
+        let over_trainings = seeds::caption(surfaces.len() as u64, TRAININGS);
         findings.figure("plane", &[("over_trainings", &over_trainings)], 2, beside_the_plane(surfaces))
     }
 

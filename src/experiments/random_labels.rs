@@ -7,7 +7,7 @@ use crate::model::Classifier;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
-use crate::study::seeds::{means_at_points, means_over_epochs};
+use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table,
@@ -122,7 +122,6 @@ impl Experiment for RandomLabels {
 
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         let mut findings = Findings::of(self)?;
-        findings.summarise("data", self.spec.title());
         match &self.corruption {
             Corruption::One(_) => self.show_one(done, &mut findings)?,
             Corruption::Several(levels) => self.show_levels(levels, done, &mut findings)?,
@@ -186,10 +185,9 @@ impl RandomLabels {
             .column("test error", |done| Ok(cell(test_error(&done.record)?)));
         findings.table(table)?;
 
-        let over_epochs = |y, curves| Panel::plot("", Axis::linear("epoch"), y, means_over_epochs(curves));
         let panels = vec![
-            over_epochs(Axis::linear("train accuracy (corrupted labels)"), accuracy),
-            over_epochs(Axis::linear("test error (true labels)"), error),
+            curves::panel(Axis::linear("train accuracy (corrupted labels)"), accuracy),
+            curves::panel(Axis::linear("test error (true labels)"), error),
         ];
         findings.figure("curves-of-levels", &[], 2, panels)?;
         let against = |y, points: &Points| {

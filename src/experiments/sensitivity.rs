@@ -132,7 +132,6 @@ impl Experiment for Sensitivity {
             self.show_trainings(done, &mut findings)?;
             findings.claims = self.claims(done, &findings)?;
         }
-        findings.summarise("data", self.spec.title());
         findings.summarise("parameters", self.model.layout().parameters());
         Ok(findings)
     }

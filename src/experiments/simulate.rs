@@ -11,7 +11,7 @@ use crate::study::claim::{Claim, SEEDS};
 use crate::study::seeds::means_over_epochs;
 use crate::study::{
     Cell, Context, DOMAIN_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Reported, Seeds, Size, Table,
-    cell,
+    cell, curves,
 };
 use crate::tasks::function::{FullBatch, FunctionTraining, Problem, ending};
 use anyhow::{Error, Result};
@@ -61,7 +61,8 @@ impl Experiment for Simulate {
 
     fn check(&self) -> Result<(), String> {
         Named::check(&self.models)?;
-        self.models.iter().try_for_each(|named| self.trial(named, self.seeds.seed).check())?;
+        let of_model = |named: &Named<Mlp>| self.fit.of(&self.problem, &named.model, self.seeds.seed);
+        self.models.iter().try_for_each(|named| of_model(named).check())?;
         self.seeds.check()?;
         self.problem.check()
     }
@@ -82,7 +83,7 @@ impl Experiment for Simulate {
     }
 
     fn trials(&self, _: &Records<Self>) -> Result<Vec<FunctionTraining>> {
-        Ok(self.seeds.each(&self.models, |named, seed| self.trial(named, seed)))
+        Ok(self.seeds.each(&self.models, |named, seed| self.fit.of(&self.problem, &named.model, seed)))
     }
 
     fn run_trial(trial: &FunctionTraining, cx: &mut Context) -> Result<Measurements> {
@@ -122,10 +123,6 @@ const EQUAL_SIZE: [(&str, &str); 3] = [
 ];
 
 impl Simulate {
-    fn trial(&self, named: &Named<Mlp>, seed: u64) -> FunctionTraining {
-        FunctionTraining { problem: self.problem.clone(), model: named.model.clone(), fit: self.fit.clone(), seed }
-    }
-
     fn fill_table(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
         let mut table = Table::new("model", done)
             .parameters()
@@ -191,8 +188,7 @@ impl Simulate {
         // A log axis shows the end of a steep curve, and would blow up the ripples of a flat one.
         let label = "training loss (mean squared error)";
         let y = if highest > 4.0 * lowest { Axis::log(label) } else { Axis::linear(label) };
-        let panel = Panel::plot("", Axis::linear("epoch"), y, means_over_epochs(losses));
-        findings.figure("training-loss", &[("formula", &formula)], 1, vec![panel])?;
+        findings.figure("training-loss", &[("formula", &formula)], 1, vec![curves::panel(y, losses)])?;
         let panels = vec![
             Panel::plot("Prediction", Axis::linear("x"), Axis::linear("f(θ, x)"), means_over_epochs(predictions)),
             Panel::plot("Error", Axis::linear("x"), Axis::linear("prediction − truth"), means_over_epochs(errors)),

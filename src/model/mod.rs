@@ -10,3 +10,4 @@ pub use classifier::{Classifier, Cnn, one_dnn_wanted};
 pub use layout::{Layout, Slot};
 pub use mlp::Mlp;
 pub use parse::Named;
+pub(crate) use parse::as_text;

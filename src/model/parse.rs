@@ -24,6 +24,7 @@ macro_rules! as_text {
         }
     )*};
 }
+pub(crate) use as_text;
 as_text!(Mlp, Classifier);
 
 /// More parameters than this are a typing error, not a network for this tool.

@@ -3,15 +3,12 @@
 
 use std::ops::RangeInclusive;
 
-/// Beyond these a slip of the pen is more likely than a wish.
-const MOST_REPEATS: u64 = 10_000;
-/// A curve has a number an epoch.
+/// A curve has a number an epoch: beyond these a slip of the pen is more likely than a wish.
 const MOST_EPOCHS: u64 = 100_000_000;
 
 /// Learning rates that float32 can compute with: Adam takes up to 10 times one, and by 30 times its inverse.
 const LEARNING_RATES: RangeInclusive<f64> = 1e-36..=1e36;
 
-/// An error names the setting and what would be valid.
 pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
     within("epochs", epochs, 1..=MOST_EPOCHS)?;
     if !LEARNING_RATES.contains(&learning_rate) {
@@ -24,34 +21,12 @@ pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
     Ok(())
 }
 
-/// An error names the setting and what would be valid.
-pub fn batch_size(batch_size: u32) -> Result<(), String> {
-    if batch_size == 0 { Err("batch_size is 0; it must be at least 1".into()) } else { Ok(()) }
+/// Of settings by name.
+pub fn at_least_1(settings: &[(&str, u64)]) -> Result<(), String> {
+    let zero = settings.iter().find(|(_, value)| *value == 0);
+    zero.map_or(Ok(()), |(name, _)| Err(format!("{name} is 0; it must be at least 1")))
 }
 
-/// An error names the setting and what would be valid.
-pub fn trainings(trainings: u64, most: u64) -> Result<(), String> {
-    within("trainings", trainings, 1..=most)
-}
-
-/// An error names the setting and what would be valid.
-pub fn seeds(seed: u64, repeats: u64) -> Result<(), String> {
-    seeds_of_groups(seed, repeats, 1)
-}
-
-/// Of studies whose every repeat takes several seeds.
-pub fn seeds_of_groups(seed: u64, repeats: u64, seeds_each: u64) -> Result<(), String> {
-    within("repeats", repeats, 1..=MOST_REPEATS)?;
-    // Settings files hold signed numbers.
-    let end = u128::from(seed) + u128::from(repeats) * u128::from(seeds_each);
-    if end > i64::MAX as u128 {
-        let each = if seeds_each == 1 { String::new() } else { format!(" of {seeds_each} trainings") };
-        return Err(format!("seed is {seed}: too large for {repeats} repeats{each}"));
-    }
-    Ok(())
-}
-
-/// An error names the setting and what would be valid.
 pub fn within(name: &str, value: impl Into<u128>, range: RangeInclusive<u64>) -> Result<(), String> {
     let (value, least, most) = (value.into(), *range.start(), *range.end());
     if (u128::from(least)..=u128::from(most)).contains(&value) {
@@ -61,10 +36,7 @@ pub fn within(name: &str, value: impl Into<u128>, range: RangeInclusive<u64>) ->
     }
 }
 
-/// Of settings that multiply.
-///
-/// # Errors
-/// Names the settings, their product and what would be valid.
+/// Of settings that multiply, by name.
 pub fn product(factors: &[(&str, u128)], most: u128) -> Result<(), String> {
     let product = factors.iter().fold(1u128, |product, (_, factor)| product.saturating_mul(*factor));
     if product <= most {
@@ -77,10 +49,7 @@ pub fn product(factors: &[(&str, u128)], most: u128) -> Result<(), String> {
 /// What one trial may hold in memory; in bytes.
 const MOST_MEMORY: u128 = 16 << 30;
 
-/// That what a trial holds at a time, so many `bytes`, fits into memory.
-///
-/// # Errors
-/// Says what it is, how much, and what makes it `smaller`.
+/// That what a trial holds at a time, so many `bytes`, fits into memory; else what makes it `smaller`.
 pub fn memory(what: &str, bytes: u128, smaller: &str) -> Result<(), String> {
     if bytes <= MOST_MEMORY {
         return Ok(());

@@ -133,19 +133,11 @@ impl<'a> Context<'a> {
         if self.stop.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
     }
 
-    /// The weights that a finished trial of this study saved.
+    /// What a finished trial of this study saved with [`Self::save_weights`].
     pub fn saved(&self, trial: &Fingerprint) -> Result<SavedWeights> {
         let bytes = (self.read_weights)(trial)?;
         let (tensors, _) = weights::decode(&bytes).with_context(|| format!("the weights of trial {trial}"))?;
         Ok(SavedWeights { tensors, trial: trial.clone(), device: self.device })
-    }
-
-    /// θ as a finished trial of this study saved it with [`Self::save_weights`].
-    ///
-    /// # Errors
-    /// Where that trial has no such weights, or they do not fit the layout.
-    pub fn saved_weights(&self, trial: &Fingerprint, prefix: &str, layout: &Layout) -> Result<Tensor> {
-        self.saved(trial)?.theta(prefix, layout)
     }
 
     /// Publishes θ with the record, as `<prefix>.fc1.weight` and so on.

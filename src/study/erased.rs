@@ -2,8 +2,7 @@
 //! every study.
 
 use super::context::Context;
-use super::experiment::Record as _;
-use super::experiment::{Done, Experiment, Records, Size, Trial as _, shared_version, version};
+use super::experiment::{Done, Experiment, Record as _, Records, Size, Trial as _, shared_version, version};
 use super::findings::Findings;
 use super::measurements::Measurements;
 use crate::data::batches::DataSpec;
@@ -60,8 +59,6 @@ pub trait Study: Send + Sync {
     fn plan(&self, before: &[Planned], finished: &Finished, device_kind: &str) -> Result<Vec<Planned>>;
     fn run(&self, planned: &Planned, cx: &mut Context) -> Result<AnyRecord>;
     fn encode(&self, record: &AnyRecord) -> Result<Value>;
-    /// # Errors
-    /// Where the JSON is not a record of this experiment.
     fn decode(&self, record: Value) -> Result<AnyRecord>;
     fn measurements<'a>(&self, record: &'a AnyRecord) -> Result<&'a Measurements>;
     /// Over the planned trials that are finished.

@@ -61,9 +61,6 @@ pub trait Experiment: Settings + Serialize + Send + Sync + 'static {
     type Record: Record;
 
     /// Whether the settings make sense, beyond their types.
-    ///
-    /// # Errors
-    /// A sentence that names the setting and what would be valid.
     fn check(&self) -> Result<(), String>;
 
     /// The images it trains on; `None` where it needs none.

@@ -1,10 +1,10 @@
 //! What the records of a study show together: a table, sentences, figures and claims.
 
-use super::claim::Claim;
+use super::claim::{Claim, Stated};
 use super::experiment::Experiment;
 use super::number::significant;
 use super::table::Table;
-use super::text::{Caption, Stated, Texts, With};
+use super::text::{Texts, With};
 use crate::plot::{Figure, Panel};
 use anyhow::Result;
 use serde_json::Value;
@@ -27,13 +27,11 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Nothing yet but what the report gives for these settings.
-    ///
-    /// # Errors
-    /// Where the texts of the study's TOML file cannot be read.
+    /// Nothing yet but its images and what the report gives for these settings.
     pub fn of<E: Experiment>(study: &E) -> Result<Self> {
         let texts = Texts::of(study)?;
-        Ok(Self { notes: texts.reported_notes()?, texts, ..Self::default() })
+        let summary = study.data().into_iter().map(|spec| ("data".to_owned(), spec.title().into())).collect();
+        Ok(Self { notes: texts.reported_notes()?, texts, summary, ..Self::default() })
     }
 
     /// With this table.
@@ -44,7 +42,7 @@ impl Findings {
 
     /// With a figure of these panels, so many in a row, titled as `[figure.<key>]` says.
     pub fn figure(&mut self, key: &str, with: With, columns: usize, panels: Vec<Panel>) -> Result<()> {
-        let Caption { name, title, caption } = self.texts.figure(key, with)?;
+        let [name, title, caption] = self.texts.figure(key, with)?;
         self.figures.push(Figure { name, title, caption, columns, panels });
         Ok(())
     }

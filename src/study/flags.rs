@@ -21,9 +21,6 @@ impl Flag {
     }
 
     /// For settings that are whole numbers.
-    ///
-    /// # Errors
-    /// Where the text is none.
     pub fn whole(text: &str) -> Result<toml::Value, String> {
         let number = text.parse::<u32>().map_err(|_| format!("'{text}' is not a whole number from 0 up"))?;
         Ok(i64::from(number).into())
@@ -33,9 +30,7 @@ impl Flag {
     pub fn switch(_: &str) -> Result<toml::Value, String> {
         Ok(true.into())
     }
-}
 
-impl Flag {
     /// A flag of the text of a setting: `--name VALUE`.
     pub const fn new(name: &'static str, value_name: &'static str, setting: &'static str, help: &'static str) -> Self {
         Self { name, value_name, setting, repeatable: false, parse: Self::text, help }

@@ -21,10 +21,7 @@ pub struct Wrong {
     pub why: String,
 }
 
-/// Takes one setting out of a table.
-///
-/// # Errors
-/// Where it is missing or none of its type.
+/// Takes one setting out of a table, of its type.
 pub fn take<T: serde::de::DeserializeOwned>(table: &mut Table, key: &'static str) -> Result<T, Wrong> {
     let value: Value = table.remove(key).ok_or_else(|| Wrong { key, why: format!("missing field `{key}`") })?;
     T::deserialize(value).map_err(|error: toml::de::Error| Wrong { key, why: error.message().to_owned() })
@@ -61,16 +58,9 @@ macro_rules! settings {
     };
 }
 
-/// A type that already reads itself, of these keys, as a group.
-#[macro_export]
-macro_rules! settings_of {
-    ($name:ty { $($key:ident),* $(,)? }) => {
-        impl $crate::study::Settings for $name {
-            fn read(table: &mut toml::Table) -> Result<Self, $crate::study::Wrong> {
-                Ok(Self { $($key: $crate::study::take(table, stringify!($key))?),* })
-            }
-        }
-    };
+impl Settings for DataSpec {
+    fn read(table: &mut Table) -> Result<Self, Wrong> {
+        let dataset = take(table, "dataset")?;
+        Ok(Self { dataset, train_size: take(table, "train_size")?, test_size: take(table, "test_size")? })
+    }
 }
-
-settings_of!(DataSpec { dataset, train_size, test_size });

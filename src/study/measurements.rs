@@ -118,10 +118,9 @@ pub mod numbers {
         }
     }
 
-    impl<'de> Deserialize<'de> for Number {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            Ok(Self(Option::deserialize(deserializer)?.unwrap_or(f64::NAN)))
-        }
+    /// A number that was written so.
+    fn read(value: Option<f64>) -> f64 {
+        value.unwrap_or(f64::NAN)
     }
 
     /// For `BTreeMap<String, f64>`.
@@ -133,8 +132,8 @@ pub mod numbers {
         }
 
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
-            let map = BTreeMap::<String, Number>::deserialize(deserializer)?;
-            Ok(map.into_iter().map(|(name, value)| (name, value.0)).collect())
+            let map = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+            Ok(map.into_iter().map(|(name, value)| (name, read(value))).collect())
         }
     }
 
@@ -155,8 +154,8 @@ pub mod numbers {
         }
 
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<f64>>, D::Error> {
-            let map = BTreeMap::<String, Vec<Number>>::deserialize(deserializer)?;
-            Ok(map.into_iter().map(|(name, values)| (name, values.into_iter().map(|v| v.0).collect())).collect())
+            let map = BTreeMap::<String, Vec<Option<f64>>>::deserialize(deserializer)?;
+            Ok(map.into_iter().map(|(name, values)| (name, values.into_iter().map(read).collect())).collect())
         }
     }
 }

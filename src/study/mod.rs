@@ -26,6 +26,7 @@ mod text;
 mod within;
 
 pub use crate::store::fingerprint::Fingerprint;
+pub use claim::Stated;
 pub use context::{CheckpointStore, Context, Progress, SavedWeights, WeightsReader};
 pub use erased::{AnyRecord, Finished, Planned, Study};
 #[cfg(test)]
@@ -37,5 +38,5 @@ pub use group::{Settings, Wrong, take};
 pub use measurements::{Measurements, flag, numbers};
 pub use seeds::Seeds;
 pub use table::Table;
-pub use text::{Reported, Stated, Texts, With};
+pub use text::{Reported, Texts, With};
 pub use within::Case;

@@ -2,7 +2,7 @@
 //! interval. Knows series and cells, no study.
 
 use super::check;
-use super::claim::{SEEDS, Unit};
+use super::claim::Unit;
 use super::experiment::{Done, Experiment, Size, Trial as _};
 use super::findings::Cell;
 use crate::analysis::statistics::mean;
@@ -24,10 +24,25 @@ settings! {
     }
 }
 
+/// More are a slip of the pen.
+const MOST_REPEATS: u64 = 10_000;
+
 impl Seeds {
-    /// An error names the setting and what would be valid.
     pub fn check(self) -> Result<(), String> {
-        check::seeds(self.seed, self.repeats)
+        self.check_groups(1)
+    }
+
+    /// Of studies whose every repeat takes several seeds.
+    pub fn check_groups(self, seeds_each: u64) -> Result<(), String> {
+        let Self { seed, repeats } = self;
+        check::within("repeats", repeats, 1..=MOST_REPEATS)?;
+        // Settings files hold signed numbers.
+        let end = u128::from(seed) + u128::from(repeats) * u128::from(seeds_each);
+        if end > i64::MAX as u128 {
+            let each = if seeds_each == 1 { String::new() } else { format!(" of {seeds_each} trainings") };
+            return Err(format!("seed is {seed}: too large for {repeats} repeats{each}"));
+        }
+        Ok(())
     }
 
     pub fn all(self) -> Range<u64> {
@@ -137,13 +152,8 @@ fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
     bands
 }
 
-/// What a caption says of curves that went through [`means_over_epochs`].
-pub fn caption(seeds: u64) -> String {
-    caption_of(seeds, SEEDS)
-}
-
-/// The same of curves that are of something else than seeds.
-pub fn caption_of(count: u64, unit: Unit) -> String {
+/// What a caption says of curves of so many seeds, or others, that became means.
+pub fn caption(count: u64, unit: Unit) -> String {
     match count {
         0 | 1 => String::new(),
         _ => format!(" Lines are means over {count} {}; bands reach from the lowest to the highest.", unit.many),

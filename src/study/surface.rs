@@ -35,9 +35,6 @@ pub struct PathOnSurface {
 impl PathOnSurface {
     /// From the record of the plane of a training of this seed, and the losses at `grid` x `grid` points of its frame,
     /// row by row.
-    ///
-    /// # Errors
-    /// Where the record is none of a plane.
     pub fn of(seed: u64, plane: &Measurements, grid: usize, losses: Vec<f64>) -> Result<Self> {
         let places = |low: &str, high: &str| -> Result<Vec<f64>> {
             Ok(evenly_spaced([plane.scalar(low)?, plane.scalar(high)?], grid))

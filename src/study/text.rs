@@ -1,9 +1,9 @@
 //! What a study says in words, from its TOML file: `[claim.<id>]`, `[figure.<name>]` and `[[reported]]` beside the
 //! settings they speak of. `{name}` stands for a setting, or for what the study gives. Knows no numbers but these.
 
-use super::claim::{Claim, Claimed, Quantity, Unit};
+use super::claim::{Claimed, SEEDS, Stated};
 use super::experiment::Experiment;
-use crate::analysis::statistics::PairedComparison;
+use super::seeds::caption;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,7 +13,8 @@ use std::fmt::Display;
 /// Values by the names that stand in braces.
 pub type With<'a> = &'a [(&'a str, &'a dyn Display)];
 
-/// The texts of a study, and its settings.
+/// The texts of a study, and its settings. Of one that is not there, or has a name that stands for nothing, an error
+/// says so.
 #[derive(Default)]
 pub struct Texts {
     file: File,
@@ -79,13 +80,6 @@ impl Reported {
     }
 }
 
-/// Name, title and caption of a figure.
-pub struct Caption {
-    pub name: String,
-    pub title: String,
-    pub caption: String,
-}
-
 impl Texts {
     /// # Errors
     /// Where the TOML file says them in another form.
@@ -96,14 +90,11 @@ impl Texts {
         if let Some(spec) = study.data() {
             known.insert("data", spec.title().to_owned());
         }
-        known.insert("over_seeds", super::seeds::caption(settings["repeats"].as_u64().unwrap_or(1)));
+        known.insert("over_seeds", caption(settings["repeats"].as_u64().unwrap_or(1), SEEDS));
         Ok(Self { file, settings, known })
     }
 
     /// The text with each `{name}` replaced: by what is given, else by what is known, else by the setting.
-    ///
-    /// # Errors
-    /// Where a name stands for nothing.
     fn filled(&self, template: &str, with: With) -> Result<String> {
         let (mut text, mut rest) = (String::new(), template);
         while let Some((before, after)) = rest.split_once('{') {
@@ -126,19 +117,15 @@ impl Texts {
         Ok(text + rest)
     }
 
-    /// # Errors
-    /// Where there is no `[figure.<key>]`, or a name in it stands for nothing.
-    pub fn figure(&self, key: &str, with: With) -> Result<Caption> {
+    /// Name, title and caption of the figure `[figure.<key>]`.
+    pub fn figure(&self, key: &str, with: With) -> Result<[String; 3]> {
         let text = self.file.figure.get(key).with_context(|| format!("there is no [figure.{key}]"))?;
-        let name = self.filled(text.name.as_deref().unwrap_or(key), with)?;
-        Ok(Caption { name, title: self.filled(&text.title, with)?, caption: self.filled(&text.caption, with)? })
+        let name = text.name.as_deref().unwrap_or(key);
+        Ok([self.filled(name, with)?, self.filled(&text.title, with)?, self.filled(&text.caption, with)?])
     }
 
     /// The claim `[claim.<key>]`, to be judged. `{bound}` stands for where its number is claimed to lie, of two bounds
     /// the upper one.
-    ///
-    /// # Errors
-    /// Where there is none, or a name in it stands for nothing.
     pub fn claim(&self, key: &str, with: With) -> Result<Stated> {
         let text = self.file.claim.get(key).with_context(|| format!("there is no [claim.{key}]"))?;
         let claimed = [
@@ -165,9 +152,6 @@ impl Texts {
     }
 
     /// What the report gives for these settings, in sentences.
-    ///
-    /// # Errors
-    /// Where a name in them stands for nothing.
     pub fn reported_notes(&self) -> Result<Vec<String>> {
         let of_settings = self.file.reported.iter().filter(|reported| reported.is_of(&self.settings));
         of_settings.filter_map(|reported| reported.note.as_deref()).map(|note| self.filled(note, &[])).collect()
@@ -176,66 +160,5 @@ impl Texts {
     /// What the report gives for a trial, as JSON.
     pub fn reported(&self, trial: &Value) -> Option<&Reported> {
         self.file.reported.iter().find(|reported| reported.note.is_none() && reported.is_of(trial))
-    }
-}
-
-/// A claim in words: a statement and a rule, and where its number is claimed to lie. The numbers make a verdict of it.
-#[must_use]
-pub struct Stated {
-    pub(super) id: String,
-    pub(super) says: String,
-    pub(super) rule: String,
-    pub(super) differs: Option<String>,
-    pub(super) claimed: Option<Claimed>,
-}
-
-impl Stated {
-    /// How it is judged, in words: what a number that it is about may be called.
-    pub fn rule(&self) -> &str {
-        &self.rule
-    }
-
-    /// With a bound that is a setting.
-    pub fn at_least(self, bound: f64) -> Self {
-        Self { claimed: Some(Claimed::AtLeast(bound)), ..self }
-    }
-
-    /// With bounds that are computed.
-    pub fn within(self, bounds: [f64; 2]) -> Self {
-        Self { claimed: Some(Claimed::Within(bounds)), ..self }
-    }
-
-    fn done(self, judged: impl FnOnce(&str, &str, Claimed, &str) -> Claim) -> Claim {
-        let claimed = self.claimed.unwrap_or(Claimed::Above(f64::NAN));
-        let claim = judged(&self.id, &self.says, claimed, &self.rule);
-        match &self.differs {
-            Some(differs) => claim.differing_from(differs),
-            None => claim,
-        }
-    }
-
-    /// See [`Claim::counted`].
-    pub fn counted(self, unit: Unit, held: &[Option<bool>]) -> Claim {
-        self.done(|id, says, _, rule| Claim::counted(id, says, unit, held, rule))
-    }
-
-    /// See [`Claim::compared`].
-    pub fn compared(self, unit: Unit, pairs: &[PairedComparison]) -> Claim {
-        self.done(|id, says, _, rule| Claim::compared(id, says, unit, pairs, rule))
-    }
-
-    /// See [`Claim::interval`].
-    pub fn interval(self, unit: Unit, quantities: &[Quantity]) -> Claim {
-        self.done(|id, says, claimed, rule| Claim::interval(id, says, unit, quantities, claimed, rule))
-    }
-
-    /// See [`Claim::correlated`]; its rule names the two numbers.
-    pub fn correlated(self, cases: (Unit, usize), pairs: &[(f64, f64)]) -> Claim {
-        self.done(|id, says, claimed, of| Claim::correlated(id, says, cases, of, pairs, claimed))
-    }
-
-    /// See [`Claim::of_share`].
-    pub fn of_share(self, unit: Unit, counted: (usize, usize)) -> Claim {
-        self.done(|id, says, claimed, rule| Claim::of_share(id, says, unit, counted, claimed, rule))
     }
 }

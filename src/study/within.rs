@@ -1,9 +1,8 @@
 //! Rules for claims that are made within each case, where a case is several trainings, such as all of one seed: of the
 //! worst of their numbers, and of the correlation of two. Knows numbers, no study and no record.
 
-use super::claim::{Claim, Claimed, Quantity, Unit};
+use super::claim::{Claim, Claimed, Quantity, Stated, Unit};
 use super::findings::cell;
-use super::text::Stated;
 use crate::analysis::statistics::{highest, lowest, trend};
 
 /// What the trainings of a case say, and whether that can be judged: not where one of them failed.
@@ -12,7 +11,7 @@ pub type Case<T> = (Vec<T>, bool);
 impl Stated {
     /// That in all trainings of a case the number lies where it is claimed to: the rule names the worst of them. A case
     /// without numbers is none; where one is not finite it cannot be told. For claims of one bound, judged by
-    /// [`Claim::counted`].
+    /// [`Self::counted`].
     pub fn worst_within(self, unit: Unit, cases: &[Case<f64>]) -> Claim {
         let worst = match self.claimed {
             Some(Claimed::Above(_) | Claimed::AtLeast(_)) => lowest,
@@ -37,7 +36,7 @@ impl Stated {
     }
 
     /// That the correlation of two numbers of the trainings of a case lies where it is claimed to, on average: the rule
-    /// names it. Judged by [`Claim::interval`].
+    /// names it. Judged by [`Self::interval`].
     pub fn correlated_within(self, unit: Unit, cases: &[Case<(f64, f64)>]) -> Claim {
         let of_case = |(pairs, is_known): &Case<(f64, f64)>| if *is_known { trend(pairs) } else { f64::NAN };
         let trends = cases.iter().map(of_case).collect();

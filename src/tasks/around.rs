@@ -7,6 +7,7 @@ use super::spectrum::{Eigenvalues, Spectrum};
 use crate::analysis::slices::mean_rise;
 use crate::data::batches::Samples;
 use crate::model::Classifier;
+use crate::objective::CrossEntropy;
 use crate::settings;
 use crate::study::{Context, Measurements};
 use anyhow::Result;
@@ -22,8 +23,10 @@ settings! {
     }
 }
 
+/// Numbers that one record holds.
+pub(super) const MOST_NUMBERS: u128 = 1_000_000;
+
 impl Measures {
-    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         self.boxes.check(model)?;
         self.slices.check()?;
@@ -50,28 +53,40 @@ pub enum Measure {
 impl Measure {
     /// Its work over so many samples, as [`crate::study::Trial::cost`].
     pub fn cost(&self, model: &Classifier, samples: usize) -> f64 {
-        let gradients = match self {
-            Self::Sharpness(search) => search.gradients(),
-            Self::Slices(slices) => slices.gradients(),
-            Self::Spectrum(spectrum) => spectrum.gradients(),
+        // In gradients: a pass forward is a third of one, a product with the Hessian about three.
+        let gradients = match *self {
+            Self::Sharpness(Search { starts, steps, .. }) => starts as f64 * steps as f64,
+            Self::Slices(Slices { directions, points }) => directions as f64 * points as f64 / 3.0,
+            Self::Spectrum(Spectrum { eigenvalues, probes, steps }) => {
+                3.0 * (5.0 * eigenvalues as f64 + probes as f64 * steps as f64)
+            }
         };
         model.layout().parameters() as f64 * samples as f64 * gradients
     }
 
-    /// At θ, of the loss over `samples`; seed and name key what is random in it.
-    pub fn of(
-        &self,
-        model: &Classifier,
-        theta: &Tensor,
-        samples: &Samples,
-        key: (u64, &str),
-        cx: &Context,
-    ) -> Result<Measurements> {
+    pub fn measure(&self, at: &Solution, cx: &Context) -> Result<Measurements> {
         match self {
-            Self::Sharpness(search) => search.measure(model, theta, samples, key, cx),
-            Self::Slices(slices) => slices.measure(model, theta, samples, key, cx),
-            Self::Spectrum(spectrum) => spectrum.measure(model, theta, samples, key, cx),
+            Self::Sharpness(search) => search.measure(at, cx),
+            Self::Slices(slices) => slices.measure(at, cx),
+            Self::Spectrum(spectrum) => spectrum.measure(at, cx),
         }
+    }
+}
+
+/// Where the loss is measured.
+pub struct Solution<'a> {
+    pub model: &'a Classifier,
+    pub theta: &'a Tensor,
+    /// That the loss is over.
+    pub samples: &'a Samples,
+    /// Seed and name that key what is random in a measure.
+    pub key: (u64, &'a str),
+}
+
+impl Solution<'_> {
+    /// The objective at another θ.
+    pub fn objective(&self, theta: &Tensor) -> CrossEntropy {
+        CrossEntropy::new(self.model, theta.shallow_clone())
     }
 }
 
@@ -111,9 +126,6 @@ impl<'a> Around<'a> {
     }
 
     /// The largest of the Hessian, descending; none where they are not measured.
-    ///
-    /// # Errors
-    /// Where a record lacks them.
     pub fn eigenvalues(&self) -> Result<&'a [f64]> {
         self.spectrum.map_or(Ok(&[]), |record| record.series("top_eigenvalues"))
     }

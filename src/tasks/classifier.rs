@@ -2,11 +2,11 @@
 
 use crate::data::batches::{Samples, TRAIN_SIZE};
 use crate::model::Classifier;
-use crate::objective::{Accuracy, CrossEntropy};
+use crate::objective::CrossEntropy;
 use crate::settings;
 use crate::store::checkpoint::Series as Numbers;
 use crate::study::{Context, Measurements, Trial, check, flag};
-use crate::train::{Curves, MiniBatches, OptimizerName, Testing, train_classifier};
+use crate::train::{MiniBatches, OptimizerName, Testing, train_classifier};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -51,10 +51,13 @@ impl Trial for ClassifierTraining {
 }
 
 impl ClassifierTraining {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::training(self.fit.epochs, self.fit.learning_rate)?;
-        check_batch(&self.model, self.fit.batch_size)
+        let (model, batch_size) = (&self.model, self.fit.batch_size);
+        check::at_least_1(&[("batch_size", batch_size.into())])?;
+        let samples = u64::from(batch_size).min(TRAIN_SIZE as u64);
+        let what = format!("model '{model}' with a batch_size of {batch_size}");
+        check::memory(&what, model.memory_of_batch(samples), "lower batch_size")
     }
 
     /// Names what keys this training's randomness: a model starts from the same weights and sees
@@ -66,32 +69,13 @@ impl ClassifierTraining {
     /// Trains on `train`, tests each epoch on the study's test images, and saves the initial and
     /// final weights. The objective holds the final θ.
     pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(CrossEntropy, Measurements)> {
-        self.run_observed(cx, train, |_, _, _, _| Ok(()))
+        self.run_observed(1, cx, train, |_, _, _, _| Ok(ControlFlow::Continue(())))
     }
 
-    /// [`Self::run`], with `after_epoch` called after each epoch, counted from 1: the objective holds
-    /// that epoch's θ. It may add to the record's series with [`crate::train::measure`].
-    ///
-    /// # Errors
-    /// Those of [`Self::run`] and of `after_epoch`.
+    /// [`Self::run`], tested every so many epochs, and after the last: where an epoch is short, testing would take most
+    /// of the time. `after_epoch` is called after each epoch, counted from 1, with the objective at its θ; it may add
+    /// to the record's series with [`crate::train::measure`], and end the training.
     pub fn run_observed(
-        &self,
-        cx: &mut Context,
-        train: &Samples,
-        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<()>,
-    ) -> Result<(CrossEntropy, Measurements)> {
-        self.run_tested_every(1, cx, train, |cx, epoch, objective, series| {
-            after_epoch(cx, epoch, objective, series)?;
-            Ok(ControlFlow::Continue(()))
-        })
-    }
-
-    /// [`Self::run_observed`], tested every so many epochs only, and after the last: where an epoch is
-    /// short, testing would take most of the time. `after_epoch` may end the training.
-    ///
-    /// # Errors
-    /// Those of [`Self::run_observed`].
-    pub fn run_tested_every(
         &self,
         every: u64,
         cx: &mut Context,
@@ -111,38 +95,20 @@ impl ClassifierTraining {
         };
         let mut optimizer = self.fit.optimizer.with_learning_rate(self.fit.learning_rate);
         let testing = Testing { samples: &test, every };
-        let curves = train_classifier(
-            &objective,
-            &mut optimizer,
-            &batches,
-            &testing,
-            self.fit.epochs,
-            cx,
-            |cx, epoch, series| after_epoch(cx, epoch, &objective, series),
-        )?;
+        let epochs = self.fit.epochs;
+        let observe = |cx: &mut _, epoch, series: &mut _| after_epoch(cx, epoch, &objective, series);
+        let curves = train_classifier(&objective, &mut optimizer, &batches, &testing, epochs, cx, observe)?;
         let (train, test) = (objective.evaluate(train), objective.evaluate(&test));
         cx.save_weights("final", &layout, objective.theta())?;
-        Ok((objective, measurements(layout.parameters(), curves, train, test)))
+        let scalars = [
+            ("epochs_run", curves.epochs_run as f64),
+            ("diverged", flag(curves.diverged)),
+            ("final_train_loss", train.loss),
+            ("final_train_accuracy", train.accuracy),
+            ("final_test_loss", test.loss),
+            ("final_test_accuracy", test.accuracy),
+        ];
+        let measured = Measurements::new(layout.parameters(), scalars, []);
+        Ok((objective, Measurements { series: curves.series, ..measured }))
     }
-}
-
-/// That a batch of so many samples can be had, and fits into memory.
-pub fn check_batch(model: &Classifier, batch_size: u32) -> Result<(), String> {
-    check::batch_size(batch_size)?;
-    let samples = u64::from(batch_size).min(TRAIN_SIZE as u64);
-    let what = format!("model '{model}' with a batch_size of {batch_size}");
-    check::memory(&what, model.memory_of_batch(samples), "lower batch_size")
-}
-
-/// The curves, and loss and accuracy over both whole sets at the final weights.
-fn measurements(parameters: i64, curves: Curves, train: Accuracy, test: Accuracy) -> Measurements {
-    let scalars = [
-        ("epochs_run", curves.epochs_run as f64),
-        ("diverged", flag(curves.diverged)),
-        ("final_train_loss", train.loss),
-        ("final_train_accuracy", train.accuracy),
-        ("final_test_loss", test.loss),
-        ("final_test_accuracy", test.accuracy),
-    ];
-    Measurements { series: curves.series, ..Measurements::new(parameters, scalars, []) }
 }

@@ -212,9 +212,6 @@ impl Curvature {
 
     /// That what is held at a time fits into memory: the graph of a Hessian over so many points, and the vectors of
     /// Lanczos.
-    ///
-    /// # Errors
-    /// Names the setting and what makes it smaller.
     pub fn check_memory(self, model: &Mlp, points: usize) -> Result<(), String> {
         let widths = model.widths().iter().sum::<i64>().unsigned_abs() as u128;
         let what = format!("the Hessian of model '{model}' over {points} points");

@@ -4,25 +4,25 @@
 use crate::data::functions::{Target, evenly_spaced, evenly_spaced_point};
 use crate::model::{Layout, Mlp};
 use crate::objective::{MeanSquaredError, Objective as _};
+use crate::settings;
 use crate::study::{Context, Measurements, Trial, check, flag};
 use crate::train::{Convergence, Ending, Epoch, OptimizerName, Trained, train};
-use crate::{settings, settings_of};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
-/// A function on a range, at evenly spaced points, both ends among them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Problem {
-    pub function: Target,
-    /// Lowest and highest x.
-    pub domain: [f64; 2],
-    pub train_size: usize,
-    pub validation_size: usize,
+settings! {
+    /// A function on a range, at evenly spaced points, both ends among them.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub struct Problem {
+        pub function: Target,
+        /// Lowest and highest x.
+        pub domain: [f64; 2],
+        pub train_size: usize,
+        pub validation_size: usize,
+    }
 }
-
-settings_of!(Problem { function, domain, train_size, validation_size });
 
 /// One full-batch training of one network on one function.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +47,13 @@ settings! {
     }
 }
 
+impl FullBatch {
+    /// A training of this network on this problem from this seed.
+    pub fn of(&self, problem: &Problem, model: &Mlp, seed: u64) -> FunctionTraining {
+        FunctionTraining { problem: problem.clone(), model: model.clone(), fit: self.clone(), seed }
+    }
+}
+
 impl Trial for FunctionTraining {
     fn seed(&self) -> u64 {
         self.seed
@@ -65,10 +72,7 @@ impl FunctionTraining {
         if !(self.fit.convergence >= 0.0 && self.fit.convergence.is_finite()) {
             return Err(format!("convergence is {}; it must be 0 (never stop) or above", self.fit.convergence));
         }
-        if self.fit.patience == 0 {
-            return Err("patience is 0; it must be at least 1".into());
-        }
-        Ok(())
+        check::at_least_1(&[("patience", self.fit.patience)])
     }
 
     /// Layout and initial θ, which are saved.
@@ -132,12 +136,11 @@ pub struct Points {
 }
 
 /// Beyond these, a slip of the pen is more likely than a wish.
-const MOST_POINTS: usize = 10_000_000;
+const MOST_POINTS: u64 = 10_000_000;
 /// Points that a check looks at together.
 const PIECE: usize = 10_000;
 
 impl Problem {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         let [low, high] = self.domain;
         if !(low < high && (high - low).is_finite()) {
@@ -147,9 +150,7 @@ impl Problem {
         }
         let sizes = [("train_size", self.train_size), ("validation_size", self.validation_size)];
         for (name, size) in sizes {
-            if !(2..=MOST_POINTS).contains(&size) {
-                return Err(format!("{name} is {size}; it must be from 2 to {MOST_POINTS}"));
-            }
+            check::within(name, size as u64, 2..=MOST_POINTS)?;
         }
         for (_, size) in sizes {
             // In pieces: all points of all studies are looked at before the first trial.
@@ -193,8 +194,7 @@ pub fn key(model: &Mlp) -> String {
     format!("mlp {model}")
 }
 
-/// # Errors
-/// Where the network does not learn a number from a number.
+/// That the network learns a number from a number.
 pub fn check_model(model: &Mlp) -> Result<(), String> {
     let widths = model.widths();
     if widths.first() != Some(&1) || widths.last() != Some(&1) {

@@ -2,13 +2,14 @@
 //! training on a function, and of the mini-batch beside the whole set's on digits.
 
 use super::function::{FunctionTraining, endings};
-use crate::data::batches::{Samples, order};
+use crate::data::batches::order;
 use crate::model::Classifier;
 use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, norm};
 use crate::study::{Context, Measurements, Trial, flag};
-use crate::train::OptimizerName;
+use crate::train::{OptimizerName, measure};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
 /// Trains on a function. Series `train_loss`, `validation_loss` and `gradient_norm`, each taken before the epoch's
@@ -64,15 +65,6 @@ impl Trial for DigitsTraining {
     }
 }
 
-/// What is measured now and then, in the order of steps.
-#[derive(Default)]
-struct Norms {
-    steps: Vec<f64>,
-    of_batch: Vec<f64>,
-    of_all: Vec<f64>,
-    losses: Vec<f64>,
-}
-
 impl DigitsTraining {
     /// Trains, and measures both gradients at the same θ before every so many steps: series `batch_gradient_norm`,
     /// `full_gradient_norm` and `full_train_loss`, each taken before the step in `step`. Ends with the epoch whose
@@ -84,23 +76,27 @@ impl DigitsTraining {
         let (train, test) = (cx.images()?.train.on(cx.device), cx.images()?.test.on(cx.device));
         let objective = CrossEntropy::new(&self.model, theta);
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
-        let (mut norms, mut step, mut epochs_run) = (Norms::default(), 0, 0);
+        let (mut series, mut step, mut epochs_run, mut last_loss) = (BTreeMap::new(), 0, 0, f64::NAN);
         for epoch in 0..self.epochs {
             let order = Tensor::f_from_slice(&order(train.len(), Some((self.seed, &name)), epoch))?;
             for index in order.f_to_device(cx.device)?.f_split(i64::from(self.batch_size), 0)? {
                 let (x, labels) = (train.images.f_index_select(0, &index)?, train.labels.f_index_select(0, &index)?);
                 let (gradient, _) = objective.gradient(&x, &labels);
                 if step % self.every == 0 {
-                    norms.measure(step, &gradient, &objective, &train)?;
+                    let (loss, of_all) = objective.loss_and_gradient_over(&train)?;
+                    measure(&mut series, "step", step as f64);
+                    measure(&mut series, "batch_gradient_norm", norm(&gradient)?);
+                    measure(&mut series, "full_gradient_norm", norm(&of_all)?);
+                    measure(&mut series, "full_train_loss", loss);
+                    last_loss = loss;
                     cx.check_stop()?;
                 }
                 optimizer.step(objective.theta(), &gradient);
                 step += 1;
             }
             epochs_run = epoch + 1;
-            let loss = norms.losses.last().copied().unwrap_or(f64::NAN);
-            cx.step_done(epochs_run, self.epochs, loss)?;
-            if !loss.is_finite() {
+            cx.step_done(epochs_run, self.epochs, last_loss)?;
+            if !last_loss.is_finite() {
                 break;
             }
         }
@@ -116,23 +112,6 @@ impl DigitsTraining {
             ("final_test_accuracy", on_test.accuracy),
             ("final_gradient_norm", norm(&full)?),
         ];
-        let series = [
-            ("step", norms.steps),
-            ("batch_gradient_norm", norms.of_batch),
-            ("full_gradient_norm", norms.of_all),
-            ("full_train_loss", norms.losses),
-        ];
-        Ok(Measurements::new(layout.parameters(), scalars, series))
-    }
-}
-
-impl Norms {
-    fn measure(&mut self, step: u64, of_batch: &Tensor, objective: &CrossEntropy, all: &Samples) -> Result<()> {
-        let (loss, of_all) = objective.loss_and_gradient_over(all)?;
-        self.steps.push(step as f64);
-        self.of_batch.push(norm(of_batch)?);
-        self.of_all.push(norm(&of_all)?);
-        self.losses.push(loss);
-        Ok(())
+        Ok(Measurements { series, ..Measurements::new(layout.parameters(), scalars, []) })
     }
 }

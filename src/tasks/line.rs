@@ -7,9 +7,9 @@ use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
 use crate::settings;
 use crate::study::{Context, Measurements, check};
+use crate::train::measure;
 use anyhow::Result;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::slice::Chunks;
 use std::sync::OnceLock;
 use tch::Tensor;
@@ -30,14 +30,11 @@ settings! {
 }
 
 /// More than this are a slip of the pen.
-const MOST_ALPHAS: usize = 100_000;
+const MOST_ALPHAS: u64 = 100_000;
 
 impl Alphas {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
-        if !(2..=MOST_ALPHAS).contains(&self.alphas) {
-            return Err(format!("alphas is {}; it must be from 2 to {MOST_ALPHAS}", self.alphas));
-        }
+        check::within("alphas", self.alphas as u64, 2..=MOST_ALPHAS)?;
         let (min, max) = (self.alpha_min, self.alpha_max);
         let shown = format!("alpha_min is {} and alpha_max {}", check::plain(min), check::plain(max));
         if !(min.is_finite() && max.is_finite() && min < max) {
@@ -83,9 +80,6 @@ pub fn cost(model: &Classifier, alphas: &[f64], samples: usize) -> f64 {
 
 /// Loss and accuracy of each θ(α) over both of the study's sets: series `alpha`, `train_loss`, `train_accuracy`,
 /// `test_loss` and `test_accuracy`.
-///
-/// # Errors
-/// [`crate::error::Interrupted`], and where the study has no images.
 pub fn evaluate(
     model: &Classifier,
     [first, second]: [&Tensor; 2],
@@ -93,32 +87,27 @@ pub fn evaluate(
     cx: &Context,
 ) -> Result<Measurements> {
     let images = cx.images()?;
-    let (mut train, mut test) = (Vec::new(), Vec::new());
+    let mut measured = Measurements::new(model.layout().parameters(), [], [("alpha", alphas.to_vec())]);
     for (done, &alpha) in (1..).zip(alphas) {
         let objective = CrossEntropy::new(model, point(first, second, alpha));
-        for (set, found) in [(&images.train, &mut train), (&images.test, &mut test)] {
-            let Accuracy { loss, accuracy } = objective.evaluate(set);
+        let mut last = f64::NAN;
+        for (set, samples) in [("train", &images.train), ("test", &images.test)] {
+            let Accuracy { loss, accuracy } = objective.evaluate(samples);
+            measure(&mut measured.series, &format!("{set}_loss"), loss);
             // Outputs that are no numbers rank no classes: their accuracy would be that of class 0.
-            found.push(Accuracy { loss, accuracy: if loss.is_finite() { accuracy } else { f64::NAN } });
+            let accuracy = if loss.is_finite() { accuracy } else { f64::NAN };
+            measure(&mut measured.series, &format!("{set}_accuracy"), accuracy);
+            last = loss;
             cx.check_stop()?;
         }
-        cx.step_done(done, alphas.len() as u64, test.last().map_or(f64::NAN, |found| found.loss))?;
+        cx.step_done(done, alphas.len() as u64, last)?;
     }
-    let losses = |found: &[Accuracy]| found.iter().map(|found| found.loss).collect();
-    let accuracies = |found: &[Accuracy]| found.iter().map(|found| found.accuracy).collect();
-    let series = [
-        ("alpha", alphas.to_vec()),
-        ("train_loss", losses(&train)),
-        ("train_accuracy", accuracies(&train)),
-        ("test_loss", losses(&test)),
-        ("test_accuracy", accuracies(&test)),
-    ];
-    Ok(Measurements::new(model.layout().parameters(), [], series))
+    Ok(measured)
 }
 
 /// What the blocks of one line measured together, α ascending: the series of [`evaluate`].
 pub struct Line {
-    measured: Measurements,
+    pub measured: Measurements,
     /// Whether all its blocks are done: of a line with a hole nothing can be told.
     pub is_whole: bool,
 }
@@ -134,26 +123,16 @@ impl Line {
         Self { measured, is_whole }
     }
 
-    /// Where a record lacks it.
-    pub fn series(&self, name: &str) -> Result<&[f64]> {
-        self.measured.series(name)
-    }
-
-    /// All of them, by name.
-    pub fn all_series(&self) -> &BTreeMap<String, Vec<f64>> {
-        &self.measured.series
-    }
-
     /// How far the training loss rises between the solutions, by [`barrier`]; NaN where it is not known.
     pub fn loss_barrier(&self) -> Result<f64> {
-        let found = barrier(self.series("alpha")?, self.series("train_loss")?);
+        let found = barrier(self.measured.series("alpha")?, self.measured.series("train_loss")?);
         Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
     }
 
     /// How far the training error rises, by [`error_barrier`], likewise.
     pub fn error_barrier(&self) -> Result<f64> {
-        let errors: Vec<f64> = self.series("train_accuracy")?.iter().map(|accuracy| 1.0 - accuracy).collect();
-        let found = error_barrier(self.series("alpha")?, &errors);
+        let errors: Vec<f64> = self.measured.series("train_accuracy")?.iter().map(|accuracy| 1.0 - accuracy).collect();
+        let found = error_barrier(self.measured.series("alpha")?, &errors);
         Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
     }
 }
@@ -186,11 +165,11 @@ mod tests {
         };
         let blocks = [block(&[0.0, 0.5], &[1.0, 2.5], &[1.0, 0.5]), block(&[1.0], &[2.0], &[0.75])];
         let line = Line::of(&alphas, &blocks);
-        assert_eq!(line.series("train_loss").unwrap(), [1.0, 2.5, 2.0]);
+        assert_eq!(line.measured.series("train_loss").unwrap(), [1.0, 2.5, 2.0]);
         assert_eq!((line.loss_barrier().unwrap(), line.error_barrier().unwrap()), (1.0, 0.375));
         let with_hole = Line::of(&alphas, &blocks[..1]);
         assert!(with_hole.loss_barrier().unwrap().is_nan() && with_hole.error_barrier().unwrap().is_nan());
-        assert!(!with_hole.is_whole && line.series("test_loss").is_err());
+        assert!(!with_hole.is_whole && line.measured.series("test_loss").is_err());
     }
 
     #[test]

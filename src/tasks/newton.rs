@@ -28,7 +28,6 @@ const MOST_PARAMETERS: i64 = 3_000;
 const MOST_STEPS: u64 = 100_000;
 
 impl NewtonAfter {
-    /// An error names the setting and what would be valid.
     pub fn check(self, model: &Mlp) -> Result<(), String> {
         let parameters = model.layout().parameters();
         if parameters > MOST_PARAMETERS && self.newton_steps > 0 {

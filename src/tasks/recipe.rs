@@ -3,7 +3,7 @@
 //! `32 adam 1e-3 784-64-64-10 random-labels`.
 
 use super::classifier::{ClassifierTraining, MiniBatch};
-use crate::model::Classifier;
+use crate::model::{Classifier, as_text};
 use crate::train::OptimizerName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -64,19 +64,7 @@ impl fmt::Display for Recipe {
     }
 }
 
-impl TryFrom<String> for Recipe {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Recipe> for String {
-    fn from(recipe: Recipe) -> Self {
-        recipe.to_string()
-    }
-}
+as_text!(Recipe);
 
 impl Recipe {
     /// Optimizer and learning rate: "adam 1e-3".

@@ -61,7 +61,7 @@ impl MeasuredTraining {
             train = train.corrupted(1.0, self.training.seed, NAME)?;
         }
         let probe = test.narrow(0, 0, self.probe_size as i64);
-        let (objective, record) = self.training.run_tested_every(1, cx, &train, |cx, _, objective, series| {
+        let (objective, record) = self.training.run_observed(1, cx, &train, |cx, _, objective, series| {
             let theta = objective.theta();
             let input_gradient = input_gradient_norm(model, theta, &test, batch_size, || cx.check_stop())?;
             measure(series, INPUT_GRADIENT, input_gradient);

@@ -1,15 +1,14 @@
 //! How far the loss can rise in small boxes around a solution: its ε-box sharpness (Keskar et al. 2017), sought by
 //! projected sign ascent over all of some samples.
 
+use super::around::Solution;
 use crate::analysis::sharpness::sharpness;
-use crate::data::batches::Samples;
 use crate::model::Classifier;
-use crate::objective::{CrossEntropy, GRADIENT_BLOCK};
+use crate::objective::GRADIENT_BLOCK;
 use crate::settings;
 use crate::study::{Context, Measurements, check};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 settings! {
     /// The boxes, and how the highest loss in each is sought.
@@ -28,7 +27,6 @@ const MOST_STARTS: u64 = 10_000;
 const MOST_STEPS: u64 = 100_000;
 
 impl Boxes {
-    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         for epsilon in &self.epsilons {
             if epsilon.is_nan() || *epsilon <= 0.0 {
@@ -63,25 +61,13 @@ pub struct Search {
 }
 
 impl Search {
-    /// The work it is, in gradients.
-    pub fn gradients(&self) -> f64 {
-        self.starts as f64 * self.steps as f64
-    }
-
-    /// The sharpness at θ, of the loss over `samples`: `sharpness` is the best of all starts, in per cent; see
-    /// [`sharpness`]. Seed and name key the starts.
-    pub fn measure(
-        &self,
-        model: &Classifier,
-        theta: &Tensor,
-        samples: &Samples,
-        key: (u64, &str),
-        cx: &Context,
-    ) -> Result<Measurements> {
+    /// The sharpness of the loss: `sharpness` is the best of all starts, in per cent; see [`sharpness`]. The key is that
+    /// of the starts.
+    pub fn measure(&self, at: &Solution, cx: &Context) -> Result<Measurements> {
         let &Self { epsilon, starts, steps } = self;
         let mut done = 0;
-        let found = sharpness(theta, epsilon, (starts, steps), key, |at| {
-            let found = CrossEntropy::new(model, at.shallow_clone()).loss_and_gradient_over(samples)?;
+        let found = sharpness(at.theta, epsilon, (starts, steps), at.key, |theta| {
+            let found = at.objective(theta).loss_and_gradient_over(at.samples)?;
             done += 1;
             cx.step_done(done, 1 + starts * steps, found.0)?;
             Ok(found)
@@ -92,7 +78,7 @@ impl Search {
             ("sharpness_spread", found.spread()),
             ("gradients", found.gradients as f64),
         ];
-        Ok(Measurements::new(theta.numel() as i64, scalars, [("sharpness_by_start", found.by_start)]))
+        Ok(Measurements::new(at.theta.numel() as i64, scalars, [("sharpness_by_start", found.by_start)]))
     }
 }
 

@@ -1,15 +1,12 @@
 //! The loss around a solution along filter-normalised random directions (Li et al. 2018).
 
+use super::around::{MOST_NUMBERS, Solution};
 use crate::analysis::surface::filter_normalised_direction;
-use crate::data::batches::Samples;
 use crate::data::functions::evenly_spaced;
-use crate::model::Classifier;
-use crate::objective::CrossEntropy;
 use crate::settings;
 use crate::study::{Context, Measurements, check};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 settings! {
     /// Along how many directions, and at how many points of each.
@@ -24,8 +21,6 @@ settings! {
 /// More than these are a slip of the pen.
 const MOST_DIRECTIONS: u64 = 1000;
 const MOST_POINTS: usize = 10_001;
-/// Numbers that one record holds.
-const MOST_NUMBERS: u128 = 1_000_000;
 /// Where slices are compared: a step that moves every filter by a fifth of its length.
 pub const NEAR: f64 = 0.2;
 /// Of evenly spaced points from -1 to 1, [`NEAR`] and -NEAR are two where their distance goes into 0.2: so many
@@ -33,7 +28,6 @@ pub const NEAR: f64 = 0.2;
 const PERIOD: usize = 10;
 
 impl Directions {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::within("directions", self.directions, 0..=MOST_DIRECTIONS)?;
         self.check_points()?;
@@ -71,22 +65,10 @@ pub struct Slices {
 }
 
 impl Slices {
-    /// The work they are, in gradients.
-    pub fn gradients(&self) -> f64 {
-        self.directions as f64 * self.points as f64 / 3.0
-    }
-
-    /// L(θ + t d) over `samples` by series `slice_1` and so on, a direction d each, keyed by seed and name; t from -1
+    /// L(θ + t d) by series `slice_1` and so on, a direction d each, keyed by seed and name; t from -1
     /// to 1 in `step`, of which 1 moves every filter by its own length.
-    pub fn measure(
-        &self,
-        model: &Classifier,
-        theta: &Tensor,
-        samples: &Samples,
-        (seed, name): (u64, &str),
-        cx: &Context,
-    ) -> Result<Measurements> {
-        let layout = model.layout();
+    pub fn measure(&self, at: &Solution, cx: &Context) -> Result<Measurements> {
+        let (&Solution { theta, samples, key: (seed, name), .. }, layout) = (at, at.model.layout());
         let steps = evenly_spaced([-1.0, 1.0], self.points);
         let mut measured = Measurements::new(layout.parameters(), [], [("step", steps.clone())]);
         for index in 1..=self.directions {
@@ -94,7 +76,7 @@ impl Slices {
             let mut losses = Vec::new();
             for &t in &steps {
                 let there = if t == 0.0 { theta.copy() } else { theta + &direction * t };
-                losses.push(CrossEntropy::new(model, there).evaluate(samples).loss);
+                losses.push(at.objective(&there).evaluate(samples).loss);
                 cx.check_stop()?;
             }
             cx.step_done(index, self.directions, losses.last().copied().unwrap_or(f64::NAN))?;

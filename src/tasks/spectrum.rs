@@ -1,10 +1,9 @@
 //! The spectrum of the Hessian at a solution: its largest eigenvalues by Lanczos, its density by stochastic Lanczos
 //! quadrature (Sagun et al. 2018; Ghorbani et al. 2019).
 
+use super::around::{MOST_NUMBERS, Solution};
 use crate::analysis::curvature::{ClassifierHessian, Extremes, Wanted, lanczos, memory, spectral_density};
-use crate::data::batches::Samples;
 use crate::model::Classifier;
-use crate::objective::CrossEntropy;
 use crate::rng::{Purpose, Rng};
 use crate::settings;
 use crate::study::{Context, Measurements, check, flag};
@@ -28,11 +27,8 @@ settings! {
 const MOST_EIGENVALUES: u64 = 200;
 const MOST_PROBES: u64 = 10_000;
 const MOST_STEPS: u64 = 100_000;
-/// Numbers that one record holds.
-const MOST_NUMBERS: u128 = 1_000_000;
 
 impl Eigenvalues {
-    /// An error names the setting and what would be valid.
     pub fn check(&self, model: &Classifier) -> Result<(), String> {
         let &Self { eigenvalues, density_probes, density_steps } = self;
         check::within("eigenvalues", eigenvalues as u64, 0..=MOST_EIGENVALUES)?;
@@ -74,24 +70,13 @@ fn most_products(eigenvalues: usize) -> usize {
 }
 
 impl Spectrum {
-    /// The work it is, in gradients: a product is about three.
-    pub fn gradients(&self) -> f64 {
-        3.0 * (5.0 * self.eigenvalues as f64 + self.probes as f64 * self.steps as f64)
-    }
-
-    /// The largest eigenvalues of the Hessian of the loss over `samples`, descending, in `top_eigenvalues` with their
+    /// The largest eigenvalues of the Hessian of the loss, descending, in `top_eigenvalues` with their
     /// `residuals`, and its spectral density as `node` (eigenvalue) and `weight`. Seed and name key the random vectors.
-    pub fn measure(
-        &self,
-        model: &Classifier,
-        theta: &Tensor,
-        samples: &Samples,
-        (seed, name): (u64, &str),
-        cx: &Context,
-    ) -> Result<Measurements> {
+    pub fn measure(&self, at: &Solution, cx: &Context) -> Result<Measurements> {
+        let &Solution { model, theta, samples, key: (seed, name) } = at;
         let n = theta.numel() as i64;
         // A training that diverged has no curvature where it ended.
-        if !CrossEntropy::new(model, theta.shallow_clone()).evaluate(samples).loss.is_finite() {
+        if !at.objective(theta).evaluate(samples).loss.is_finite() {
             let series = ["top_eigenvalues", "residuals", "node", "weight"].map(|name| (name, Vec::new()));
             return Ok(Measurements::new(n, [("converged", 0.0)], series));
         }

@@ -25,7 +25,6 @@ settings! {
 }
 
 impl UntilThreshold {
-    /// An error names the setting and what would be valid.
     pub fn check(&self) -> Result<(), String> {
         check::training(self.epochs, self.learning_rate)?;
         if !(self.threshold >= 0.0 && self.threshold.is_finite()) {
@@ -35,9 +34,6 @@ impl UntilThreshold {
     }
 
     /// The trained θ. Measures `train_loss` and `gradient_norm`, each before the epoch's step, and how it ended.
-    ///
-    /// # Errors
-    /// Where the function has no value, [`crate::error::Interrupted`], and libtorch's.
     pub fn run(
         &self,
         problem: &Problem,

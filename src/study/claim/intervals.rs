@@ -1,7 +1,7 @@
 //! Rules by intervals: of means over cases (Student's t), of a rank correlation (Fisher's z) and of a share (Clopper
 //! and Pearson), each against where it is claimed to lie.
 
-use super::{Claim, Claimed, Effect, Unit, rule, shown_estimate};
+use super::{Claim, Effect, Stated, Unit, rule, shown_estimate};
 use crate::analysis::statistics::{Estimate, FEWEST, mean_of_several, share, spearman_with_interval};
 use serde_json::{Value, json};
 
@@ -49,18 +49,12 @@ impl Quantity {
     }
 }
 
-impl Claim {
+impl Stated {
     /// A claim that each of some quantities, one number a case, lies on average where it is claimed to: supported
     /// where the intervals of all do (Student's t over cases, together 95 %), refuted where one lies elsewhere. A
     /// quantity that is no number in some case has no interval. The effect is the one that speaks most against it.
-    pub fn interval(
-        id: &str,
-        statement: &str,
-        unit: Unit,
-        quantities: &[Quantity],
-        claimed: Claimed,
-        criterion: &str,
-    ) -> Self {
+    pub fn interval(self, unit: Unit, quantities: &[Quantity]) -> Claim {
+        let claimed = self.claimed();
         let of_each: Vec<Option<Estimate>> = quantities.iter().map(|each| each.estimate(quantities.len())).collect();
         let enough = |estimate: &Option<Estimate>| estimate.filter(|estimate| estimate.n >= FEWEST)?.interval;
         let verdict = claimed.verdict(&of_each.iter().map(enough).collect::<Vec<_>>());
@@ -90,21 +84,15 @@ impl Claim {
         let method = format!("{claimed} by the 95 % interval of the mean{together} (Student's t)");
         let values: serde_json::Map<String, Value> =
             quantities.iter().map(|quantity| (quantity.name.clone(), json!(quantity.values))).collect();
-        let evidence = json!({"rule": rule(unit, criterion, &method), "values": values});
-        Self::new((id, statement), verdict, effect, &detail, evidence, (unit, fewest))
+        let evidence = json!({"rule": rule(unit, &self.rule, &method), "values": values});
+        self.judged(verdict, effect, &detail, evidence, (unit, fewest))
     }
 
-    /// A claim about Spearman's correlation of pairs, such as "batch size and loss", each of a case of its own or
+    /// A claim about Spearman's correlation of pairs, which the rule names, such as "batch size and loss"; each of a case of its own or
     /// of so many `independent` ones: judged by the interval of Fisher's z. A pair that is none (NaN) leaves it
     /// undefined.
-    pub fn correlated(
-        id: &str,
-        statement: &str,
-        (unit, independent): (Unit, usize),
-        of: &str,
-        pairs: &[(f64, f64)],
-        claimed: Claimed,
-    ) -> Self {
+    pub fn correlated(self, (unit, independent): (Unit, usize), pairs: &[(f64, f64)]) -> Claim {
+        let (claimed, of) = (self.claimed(), self.rule.as_str());
         let found = spearman_with_interval(pairs, independent);
         let enough = found.filter(|found| found.n >= FEWEST).and_then(|found| found.interval);
         let unknown = pairs.iter().filter(|(x, y)| x.is_nan() || y.is_nan()).count();
@@ -123,19 +111,13 @@ impl Claim {
         });
         let of = format!("Spearman's correlation of {of} (Fisher's z over {})", unit.many);
         let effect = found.and_then(|found| Effect::new(of, found));
-        Self::new((id, statement), claimed.verdict(&[enough]), effect, &detail, evidence, (unit, n))
+        self.judged(claimed.verdict(&[enough]), effect, &detail, evidence, (unit, n))
     }
 
     /// A claim about the share of cases, independent of each other, of which something is true: judged by the
     /// exact interval of Clopper and Pearson.
-    pub fn of_share(
-        id: &str,
-        statement: &str,
-        unit: Unit,
-        (count, n): (usize, usize),
-        claimed: Claimed,
-        criterion: &str,
-    ) -> Self {
+    pub fn of_share(self, unit: Unit, (count, n): (usize, usize)) -> Claim {
+        let (claimed, criterion) = (self.claimed(), self.rule.as_str());
         let found = share(count, n);
         let enough = found.interval.filter(|_| n >= FEWEST);
         let mut detail = match n {
@@ -146,14 +128,14 @@ impl Claim {
         let method = format!("{claimed} by the exact 95 % interval of the share (Clopper-Pearson)");
         let evidence = json!({"rule": rule(unit, criterion, &method), "count": count, "n": n});
         let of = format!("share of {}: {criterion} (Clopper-Pearson interval)", unit.many);
-        Self::new((id, statement), claimed.verdict(&[enough]), Effect::new(of, found), &detail, evidence, (unit, n))
+        self.judged(claimed.verdict(&[enough]), Effect::new(of, found), &detail, evidence, (unit, n))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Verdict::{Inconclusive, Refuted, Supported};
-    use super::super::{SEEDS, TRAININGS};
+    use super::super::{Claimed, SEEDS, TRAININGS, stated};
     use super::*;
 
     const NAN: f64 = f64::NAN;
@@ -162,7 +144,7 @@ mod tests {
     fn interval(quantities: &[&[f64]], claimed: Claimed) -> Claim {
         let quantities: Vec<Quantity> =
             quantities.iter().enumerate().map(|(i, values)| Quantity::new(format!("q{i}"), values.to_vec())).collect();
-        Claim::interval("id", "It is so.", SEEDS, &quantities, claimed, "what is measured")
+        stated("It is so.", "what is measured", Some(claimed)).interval(SEEDS, &quantities)
     }
 
     #[test]
@@ -233,8 +215,7 @@ mod tests {
 
     #[test]
     fn quantities_have_ends_further_errors_and_another_scale() {
-        let claim =
-            |quantity: Quantity| Claim::interval("id", "It is so.", SEEDS, &[quantity], Claimed::AtLeast(0.0), "it");
+        let claim = |quantity| stated("It is so.", "it", Some(Claimed::AtLeast(0.0))).interval(SEEDS, &[quantity]);
         let values = || vec![0.0, 0.0, 0.0, 0.0, 1.0];
         let ends = |claim: &Claim| claim.effect.clone().unwrap().interval.unwrap();
         let plain = claim(Quantity::new("q", values()));
@@ -254,6 +235,7 @@ mod tests {
         let scattered: Vec<(f64, f64)> = (0..12).map(|i| (f64::from(i), f64::from(i * 7 % 12 % 5))).collect();
         // 200 pairs without a link: the interval lies within ±0.3.
         let nothing: Vec<(f64, f64)> = (0..200).map(|i| (f64::from(i), f64::from(i * 73 % 199))).collect();
+        let a_and_b = |claimed| stated("It does.", "a and b", Some(claimed));
         let (rises, falls, hardly) = (Claimed::Above(0.0), Claimed::Below(0.0), Claimed::Within([-0.3, 0.3]));
         for (pairs, independent, verdicts) in [
             (line(12, 1.0), 12, [Supported, Refuted, Refuted]),
@@ -274,12 +256,11 @@ mod tests {
             ([line(12, 1.0), vec![(12.0, f64::INFINITY)]].concat(), 13, [Supported, Refuted, Refuted]),
         ] {
             for (claimed, verdict) in [rises, falls, hardly].into_iter().zip(verdicts) {
-                let claim = Claim::correlated("id", "It does.", (SEEDS, independent), "a and b", &pairs, claimed);
+                let claim = a_and_b(claimed).correlated((SEEDS, independent), &pairs);
                 assert_eq!(claim.verdict, verdict, "{claimed} {}", claim.detail);
             }
         }
-        let words =
-            |pairs: &[(f64, f64)], n| Claim::correlated("id", "It does.", (SEEDS, n), "a and b", pairs, rises).detail;
+        let words = |pairs: &[(f64, f64)], n| a_and_b(rises).correlated((SEEDS, n), pairs).detail;
         assert_eq!(words(&line(12, 1.0), 12), "Spearman's correlation of a and b: 1 (0.973 to 0.998). Over 12 seeds.");
         assert_eq!(words(&[], 0), "No seeds to say it of.");
         assert_eq!(
@@ -293,13 +274,14 @@ mod tests {
         let unknown = [line(5, 1.0), vec![(5.0, NAN), (NAN, 1.0)]].concat();
         assert_eq!(words(&unknown, 7), "No finite number in 2 of 7 pairs. Over 7 seeds.");
         assert_eq!(words(&unknown[..1], 1), "One seed decides nothing: try --repeats 5.");
-        let effect = Claim::correlated("id", "It does.", (SEEDS, 5), "a and b", &line(12, 1.0), rises).effect.unwrap();
+        let effect = a_and_b(rises).correlated((SEEDS, 5), &line(12, 1.0)).effect.unwrap();
         assert_eq!((effect.effect, effect.n), (1.0, 5));
-        assert_eq!(Claim::correlated("id", "It does.", (CASES, 3), "a and b", &line(12, 1.0), rises).cases, (CASES, 3));
+        assert_eq!(a_and_b(rises).correlated((CASES, 3), &line(12, 1.0)).cases, (CASES, 3));
     }
 
     #[test]
     fn shares_are_judged_by_their_interval() {
+        let few = || stated("Few.", "high", Some(Claimed::AtMost(0.05)));
         for (count, n, verdict) in [
             (0, 100, Supported),
             // 0.0002 to 0.054
@@ -314,19 +296,16 @@ mod tests {
             (5, 5, Refuted),
             (0, 5, Inconclusive),
         ] {
-            let claim = Claim::of_share("id", "Few.", TRAININGS, (count, n), Claimed::AtMost(0.05), "high");
+            let claim = few().of_share(TRAININGS, (count, n));
             assert_eq!(claim.verdict, verdict, "{count} of {n}: {}", claim.detail);
             assert_eq!(claim.effect.is_some(), n > 0);
         }
-        let claim = Claim::of_share("id", "Few.", TRAININGS, (1, 100), Claimed::AtMost(0.05), "high");
+        let claim = few().of_share(TRAININGS, (1, 100));
         assert_eq!(claim.detail, "1 of 100 trainings: 0.0100 (0.000253 to 0.0545).");
         assert!(claim.cases == (TRAININGS, 100) && !claim.lacks_seeds());
-        assert!(!Claim::of_share("id", "Few.", TRAININGS, (0, 1), Claimed::AtMost(0.05), "high").lacks_seeds());
-        let few = Claim::of_share("id", "Few.", TRAININGS, (1, 3), Claimed::AtMost(0.05), "high").detail;
-        assert!(few.ends_with("3 trainings decide nothing: try --trainings 5."), "{few}");
-        assert_eq!(
-            Claim::of_share("id", "Few.", CASES, (0, 0), Claimed::AtMost(0.05), "high").detail,
-            "No cases to say it of."
-        );
+        assert!(!few().of_share(TRAININGS, (0, 1)).lacks_seeds());
+        let three = few().of_share(TRAININGS, (1, 3)).detail;
+        assert!(three.ends_with("3 trainings decide nothing: try --trainings 5."), "{three}");
+        assert_eq!(few().of_share(CASES, (0, 0)).detail, "No cases to say it of.");
     }
 }

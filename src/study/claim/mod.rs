@@ -1,10 +1,10 @@
 //! Claims: a sentence held against numbers by one of a few rules, so that a study gives numbers and a bound,
 //! and this file alone the verdict. Knows numbers, no study, no record and no file.
 //!
-//! - [`Claim::counted`]: it holds or not in each case; an exact sign test decides;
-//! - [`Claim::compared`]: one number is lower than another in each case; sign tests decide;
-//! - [`Claim::interval`]: a mean over cases lies on one side of a bound, or within two; its interval decides;
-//! - [`Claim::correlated`] and [`Claim::of_share`]: the same of a rank correlation and of a share.
+//! - [`Stated::counted`]: it holds or not in each case; an exact sign test decides;
+//! - [`Stated::compared`]: one number is lower than another in each case; sign tests decide;
+//! - [`Stated::interval`]: a mean over cases lies on one side of a bound, or within two; its interval decides;
+//! - [`Stated::correlated`] and [`Stated::of_share`]: the same of a rank correlation and of a share.
 //!
 //! A case is a training, or all of one seed: never a step of a training, nor a sample. Fewer than [`FEWEST`]
 //! decide nothing. A case whose number is none (NaN) counts against either verdict. What is looked at for being
@@ -114,19 +114,49 @@ impl Unit {
     }
 }
 
-impl Claim {
-    fn new(
-        (id, statement): (&str, &str),
+/// A claim in words, which numbers make a verdict of.
+#[must_use]
+pub struct Stated {
+    pub id: String,
+    pub says: String,
+    /// How it is judged: what a number that it is about may be called.
+    pub rule: String,
+    /// What the paper that it names did otherwise.
+    pub differs: Option<String>,
+    /// Where its number is claimed to lie.
+    pub claimed: Option<Claimed>,
+}
+
+impl Stated {
+    /// With a bound that is a setting.
+    pub fn at_least(self, bound: f64) -> Self {
+        Self { claimed: Some(Claimed::AtLeast(bound)), ..self }
+    }
+
+    /// With bounds that are computed.
+    pub fn within(self, bounds: [f64; 2]) -> Self {
+        Self { claimed: Some(Claimed::Within(bounds)), ..self }
+    }
+
+    fn claimed(&self) -> Claimed {
+        self.claimed.unwrap_or(Claimed::Above(f64::NAN))
+    }
+
+    fn judged(
+        self,
         verdict: Verdict,
         effect: Option<Effect>,
         detail: &str,
         evidence: Value,
         cases: (Unit, usize),
-    ) -> Self {
-        let detail = sentence(detail.trim_end());
-        Self { id: id.into(), statement: statement.into(), verdict, effect, detail, evidence, cases }
+    ) -> Claim {
+        let Self { id, says: statement, differs, .. } = self;
+        let claim = Claim { id, statement, verdict, effect, detail: sentence(detail.trim_end()), evidence, cases };
+        differs.into_iter().fold(claim, |claim, protocol| claim.and("protocol", protocol))
     }
+}
 
+impl Claim {
     /// Whether more seeds are what it lacks.
     pub fn lacks_seeds(&self) -> bool {
         self.cases.0 == SEEDS && self.cases.1 < FEWEST
@@ -142,11 +172,6 @@ impl Claim {
     pub fn noting(mut self, sentence: &str) -> Self {
         self.detail = format!("{} {sentence}", self.detail).trim().to_owned();
         self
-    }
-
-    /// With what the paper that the claim names did otherwise.
-    pub fn differing_from(self, protocol: &str) -> Self {
-        self.and("protocol", protocol)
     }
 
     /// Of what could support it only: fewer epochs than it speaks of refute nothing.
@@ -180,12 +205,17 @@ fn shown_estimate(Estimate { value, interval, .. }: Estimate) -> String {
 }
 
 #[cfg(test)]
+pub(super) fn stated(says: &str, rule: &str, claimed: Option<Claimed>) -> Stated {
+    Stated { id: "id".into(), says: says.into(), rule: rule.into(), differs: None, claimed }
+}
+
+#[cfg(test)]
 mod tests {
     use super::Verdict::{Inconclusive, Refuted, Supported};
     use super::*;
 
     fn interval(values: &[f64], claimed: Claimed) -> Claim {
-        Claim::interval("id", "It is so.", SEEDS, &[Quantity::new("q", values.to_vec())], claimed, "it")
+        stated("It is so.", "it", Some(claimed)).interval(SEEDS, &[Quantity::new("q", values.to_vec())])
     }
 
     #[test]
@@ -205,11 +235,8 @@ mod tests {
 
     #[test]
     fn claims_take_further_evidence_and_words() {
-        let claim = interval(&[], Claimed::Above(0.0))
-            .and("ends", vec![1.0, 2.0])
-            .noting("More.")
-            .noting("")
-            .differing_from("X did Y.");
+        let differing = Stated { differs: Some("X did Y.".into()), ..stated("It is so.", "it", None) };
+        let claim = differing.interval(SEEDS, &[]).and("ends", vec![1.0, 2.0]).noting("More.").noting("");
         assert_eq!(claim.detail, "No seeds to say it of. More.");
         assert_eq!(
             (claim.evidence["ends"][1].as_f64(), claim.evidence["protocol"].as_str()),

@@ -1,15 +1,15 @@
 //! Rules by signs: a claim that holds or not in each case, and one that numbers have an order. Exact sign tests
 //! decide.
 
-use super::{Claim, Effect, Unit, Verdict, rule};
+use super::{Claim, Effect, Stated, Unit, Verdict, rule};
 use crate::analysis::statistics::{LEVEL, PairedComparison, share, shown_p, sign_test};
 use serde_json::json;
 
-impl Claim {
+impl Stated {
     /// A claim that held or not in each of some cases; `None` where that cannot be told. Supported, or refuted,
     /// where a fair coin would fall so in less than [`LEVEL`] of all such series of tosses (exact sign test). The
     /// effect is the share of cases that held, with the exact interval of Clopper and Pearson.
-    pub fn counted(id: &str, statement: &str, unit: Unit, held: &[Option<bool>], criterion: &str) -> Self {
+    pub fn counted(self, unit: Unit, held: &[Option<bool>]) -> Claim {
         let n = held.len();
         let count = |what: Option<bool>| held.iter().filter(|held| **held == what).count();
         let (as_claimed, opposite, unknown) = (count(Some(true)), count(Some(false)), count(None));
@@ -29,18 +29,18 @@ impl Claim {
         }
         detail.push_str(&unit.too_few(n));
         let evidence = json!({
-            "rule": rule(unit, criterion, "exact one-sided sign test"),
+            "rule": rule(unit, &self.rule, "exact one-sided sign test"),
             "as_claimed": as_claimed, "opposite": opposite, "unknown": unknown,
             "p_as_claimed": p_as_claimed, "p_opposite": p_opposite,
         });
         let of = format!("share of {} where it held (Clopper-Pearson interval)", unit.many);
-        Self::new((id, statement), verdict, Effect::new(of, share(as_claimed, n)), &detail, evidence, (unit, n))
+        self.judged(verdict, Effect::new(of, share(as_claimed, n)), &detail, evidence, (unit, n))
     }
 
     /// A claim that losses have an order, by comparisons of neighbours over the cases that both have: supported
     /// where all are as claimed at [`LEVEL`], refuted where one is the opposite at its share of it (Bonferroni). The
     /// effect is the smallest of the comparisons' mean log₁₀ ratios.
-    pub fn compared(id: &str, statement: &str, unit: Unit, pairs: &[PairedComparison], criterion: &str) -> Self {
+    pub fn compared(self, unit: Unit, pairs: &[PairedComparison]) -> Claim {
         let verdict = if pairs.is_empty() {
             Verdict::Inconclusive
         } else if pairs.iter().all(|pair| pair.p_as_claimed < LEVEL) {
@@ -64,19 +64,23 @@ impl Claim {
             Effect::new(of, pair.log10_ratio?)
         });
         let test = "exact one-sided sign test of each, to refute it at its share of the level";
-        let evidence = json!({"rule": rule(unit, criterion, test), "pairs": pairs});
-        Self::new((id, statement), verdict, effect, &detail, evidence, (unit, fewest))
+        let evidence = json!({"rule": rule(unit, &self.rule, test), "pairs": pairs});
+        self.judged(verdict, effect, &detail, evidence, (unit, fewest))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::SEEDS;
+    use super::super::{SEEDS, stated};
     use super::Verdict::{Inconclusive, Refuted, Supported};
     use super::*;
 
     const NAN: f64 = f64::NAN;
     const CASES: Unit = Unit { one: "case", many: "cases", more: "" };
+
+    fn holds() -> Stated {
+        stated("It holds.", "it holds", None)
+    }
 
     /// So many that held, did not, and cannot be told.
     fn cases(held: usize, opposite: usize, unknown: usize) -> Vec<Option<bool>> {
@@ -111,7 +115,7 @@ mod tests {
             (0, 8, 1, Refuted, 1.0),
             (0, 0, 9, Inconclusive, 1.0),
         ] {
-            let claim = Claim::counted("id", "It holds.", SEEDS, &cases(held, opposite, unknown), "it holds");
+            let claim = holds().counted(SEEDS, &cases(held, opposite, unknown));
             let what = format!("{held} {opposite} {unknown}: {}", claim.detail);
             assert_eq!(claim.verdict, verdict, "{what}");
             let n = held + opposite + unknown;
@@ -124,15 +128,13 @@ mod tests {
             assert_eq!(what.contains("cannot be told"), unknown > 0, "{what}");
             assert_eq!((claim.cases, claim.lacks_seeds()), ((SEEDS, n), n < 5));
         }
-        let words = |held, opposite, unknown| {
-            Claim::counted("id", "It holds.", SEEDS, &cases(held, opposite, unknown), "it holds").detail
-        };
+        let words = |held, opposite, unknown| holds().counted(SEEDS, &cases(held, opposite, unknown)).detail;
         assert_eq!(words(0, 0, 0), "No seeds to say it of.");
         assert_eq!(words(1, 0, 0), "In 1 of 1 seed (p = 0.500). One seed decides nothing: try --repeats 5.");
         assert_eq!(words(2, 1, 0), "In 2 of 3 seeds (p = 0.500). 3 seeds decide nothing: try --repeats 5.");
         assert_eq!(words(7, 0, 1), "In 7 of 8 seeds (p = 0.035). It cannot be told in 1 seed.");
         assert_eq!(words(300, 0, 0), "In 300 of 300 seeds (p < 0.001).");
-        let rule = Claim::counted("id", "It holds.", SEEDS, &[], "it holds").evidence["rule"].clone();
+        let rule = holds().counted(SEEDS, &[]).evidence["rule"].clone();
         assert_eq!(rule, "unit: seed; rule: it holds; exact one-sided sign test; level: 0.05, from 5 seeds on");
     }
 
@@ -140,8 +142,7 @@ mod tests {
     fn any_number_of_cases_is_judged_the_same() {
         // 2⁻ⁿ is 0 in floating point from 1075 on.
         for n in [300, 1074, 1075, 1197, 100_000] {
-            let claim =
-                |held, opposite| Claim::counted("id", "It holds.", CASES, &cases(held, opposite, 0), "it holds");
+            let claim = |held, opposite| holds().counted(CASES, &cases(held, opposite, 0));
             let (none, all, half) = (claim(0, n), claim(n, 0), claim(n / 2, n - n / 2));
             assert_eq!((none.verdict, all.verdict, half.verdict), (Refuted, Supported, Inconclusive), "{n}");
             assert!(all.detail.contains("p < 0.001") && none.detail.contains("p = 1.000"), "{n}: {}", none.detail);
@@ -179,7 +180,7 @@ mod tests {
             (vec![pair(0, 6, 0), pair(5, 0, 0), pair(5, 0, 0)], Refuted),
             (vec![pair(0, 6, 0), pair(5, 0, 0), pair(5, 0, 0), pair(5, 0, 0)], Inconclusive),
         ] {
-            let claim = Claim::compared("id", "a, then b.", SEEDS, &pairs, "losses");
+            let claim = stated("a, then b.", "losses", None).compared(SEEDS, &pairs);
             assert_eq!(claim.verdict, verdict, "{}", claim.detail);
         }
         // Unknown numbers count against either.
@@ -188,7 +189,7 @@ mod tests {
             let high: Vec<(u64, f64)> = (0..10).map(|seed| (seed, 2.0)).collect();
             let verdict = |a, b| {
                 let pair = PairedComparison::of_numbers(("a", a), ("b", b));
-                Claim::compared("id", "a, then b.", SEEDS, &[pair], "numbers").verdict
+                stated("a, then b.", "numbers", None).compared(SEEDS, &[pair]).verdict
             };
             [verdict(&low, &high), verdict(&high, &low)]
         };
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn an_order_shows_its_weakest_link() {
         let half = PairedComparison { log10_ratio: None, ..pair(5, 0, 0) };
-        let claim = |pairs: &[PairedComparison]| Claim::compared("id", "a, then b.", SEEDS, pairs, "losses");
+        let claim = |pairs: &[PairedComparison]| stated("a, then b.", "losses", None).compared(SEEDS, pairs);
         let effect = claim(&[half, pair(5, 0, 0), pair(5, 0, 5)]).effect.unwrap();
         assert!((effect.effect - 2f64.log10() / 2.0).abs() < 1e-12 && effect.n == 10);
         assert_eq!(effect.effect_of, "mean log₁₀ of b by a, paired (Student's t over seeds)");
