@@ -13,7 +13,7 @@ use crate::output::study_folder::{StudyFolder, read_run_dir};
 use crate::store::{RunDir, StudyDir};
 use crate::study::{claim::Verdict, number::whole_or_significant, settings::DEFAULT_PRESET};
 use crate::terminal::{counted, is_number};
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use askama::Template as _;
 use html::{Html, Image};
 use markdown::MarkdownText;
@@ -376,13 +376,24 @@ fn read_whole(dir: &StudyDir) -> Result<Metrics> {
     let metrics = Metrics::read(&dir.metrics()).context(OTHER)?;
     let metrics = metrics.context("there is no metrics.json: its run did not end, and the same command goes on")?;
     let Provenance { version, commit, device, preset, end, jobs, seconds, command, data, .. } = &metrics.provenance;
-    let is_whole = [version, commit, device, preset, end, &metrics.asked].iter().all(|text| text.is_some())
-        && (jobs.is_some() && seconds.is_some() && command.is_some())
-        && data.as_ref().is_none_or(|data| data.synthetic.is_some())
-        && metrics.table.is_some()
-        && metrics.figures.is_some()
-        && metrics.claims.iter().all(|claim| !claim.evidence.is_null());
-    ensure!(is_whole, "{OTHER}: it lacks something that the page shows");
+    let shown = [
+        ("version", version.is_some()),
+        ("commit", commit.is_some()),
+        ("device", device.is_some()),
+        ("preset", preset.is_some()),
+        ("end", end.is_some()),
+        ("jobs", jobs.is_some()),
+        ("seconds", seconds.is_some()),
+        ("command", command.is_some()),
+        ("synthetic", data.as_ref().is_none_or(|data| data.synthetic.is_some())),
+        ("asked", metrics.asked.is_some()),
+        ("table", metrics.table.is_some()),
+        ("figures", metrics.figures.is_some()),
+        ("evidence", metrics.claims.iter().all(|claim| !claim.evidence.is_null())),
+    ];
+    if let Some((field, _)) = shown.iter().find(|(_, is_there)| !is_there) {
+        bail!("{OTHER}: it lacks '{field}'");
+    }
     Ok(metrics)
 }
 
