@@ -13,30 +13,30 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Target {
-    Named(&'static Named),
+    Named(&'static NamedFunction),
     /// An expression in x that parses; it may still be undefined somewhere.
     Expression(String),
 }
 
 /// A function that goes by a name in the settings.
 #[derive(Debug)]
-pub struct Named {
+pub struct NamedFunction {
     pub name: &'static str,
     /// As one would print it.
     pub formula: &'static str,
     function: fn(f64) -> f64,
 }
 
-impl PartialEq for Named {
+impl PartialEq for NamedFunction {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
-static NAMED: [Named; 4] = [
-    Named { name: "sin-sq", formula: "sin(x) + x²", function: |x| x.sin() + x * x },
+static NAMED: [NamedFunction; 4] = [
+    NamedFunction { name: "sin-sq", formula: "sin(x) + x²", function: |x| x.sin() + x * x },
     // The sign of 0 is 0, as in NumPy; f64::signum would give 1.
-    Named {
+    NamedFunction {
         name: "sign-sin",
         formula: "sign(sin(5πx))",
         function: |x| {
@@ -44,8 +44,8 @@ static NAMED: [Named; 4] = [
             if sine == 0.0 { 0.0 } else { sine.signum() }
         },
     },
-    Named { name: "sin-plus-x", formula: "sin(x) + x", function: |x| x.sin() + x },
-    Named { name: "cos-over-x", formula: "cos(x)/x", function: |x| x.cos() / x },
+    NamedFunction { name: "sin-plus-x", formula: "sin(x) + x", function: |x| x.sin() + x },
+    NamedFunction { name: "cos-over-x", formula: "cos(x)/x", function: |x| x.cos() / x },
 ];
 
 /// Longer expressions are refused before they are parsed.

@@ -188,7 +188,7 @@ impl Experiment for Interpolate {
                 let samples = cx.images()?.train.first(*samples);
                 // What is random in it is the same at both solutions of a seed.
                 let key = (*seed, Self::NAME);
-                measure.measure(&around::Solution { model, theta: &theta, samples: &samples, key }, cx)
+                measure.measure(&around::LossAt { model, theta: &theta, samples: &samples, key }, cx)
             }
         }
     }

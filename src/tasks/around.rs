@@ -3,7 +3,7 @@
 
 use super::sharpness::{Boxes, Search};
 use super::slices::{Directions, NEAR, Slices};
-use super::spectrum::{Eigenvalues, Spectrum};
+use super::spectrum::{Eigenvalues, SpectrumProbes};
 use crate::analysis::slices::mean_rise;
 use crate::data::batches::Samples;
 use crate::model::Classifier;
@@ -47,7 +47,7 @@ impl Measures {
 pub enum Measure {
     Sharpness(Search),
     Slices(Slices),
-    Spectrum(Spectrum),
+    Spectrum(SpectrumProbes),
 }
 
 impl Measure {
@@ -57,14 +57,14 @@ impl Measure {
         let gradients = match *self {
             Self::Sharpness(Search { starts, steps, .. }) => starts as f64 * steps as f64,
             Self::Slices(Slices { directions, points }) => directions as f64 * points as f64 / 3.0,
-            Self::Spectrum(Spectrum { eigenvalues, probes, steps }) => {
+            Self::Spectrum(SpectrumProbes { eigenvalues, probes, steps }) => {
                 3.0 * (5.0 * eigenvalues as f64 + probes as f64 * steps as f64)
             }
         };
         model.layout().parameters() as f64 * samples as f64 * gradients
     }
 
-    pub fn measure(&self, at: &Solution, cx: &Context) -> Result<Measurements> {
+    pub fn measure(&self, at: &LossAt, cx: &Context) -> Result<Measurements> {
         match self {
             Self::Sharpness(search) => search.measure(at, cx),
             Self::Slices(slices) => slices.measure(at, cx),
@@ -74,7 +74,7 @@ impl Measure {
 }
 
 /// Where the loss is measured.
-pub struct Solution<'a> {
+pub struct LossAt<'a> {
     pub model: &'a Classifier,
     pub theta: &'a Tensor,
     /// That the loss is over.
@@ -83,7 +83,7 @@ pub struct Solution<'a> {
     pub key: (u64, &'a str),
 }
 
-impl Solution<'_> {
+impl LossAt<'_> {
     /// The objective at another θ.
     pub fn objective(&self, theta: &Tensor) -> CrossEntropy {
         CrossEntropy::new(self.model, theta.shallow_clone())

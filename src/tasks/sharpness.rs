@@ -1,7 +1,7 @@
 //! How far the loss can rise in small boxes around a solution: its ε-box sharpness (Keskar et al. 2017), sought by
 //! projected sign ascent over all of some samples.
 
-use super::around::Solution;
+use super::around::LossAt;
 use crate::analysis::sharpness::sharpness;
 use crate::model::Classifier;
 use crate::objective::GRADIENT_BLOCK;
@@ -63,7 +63,7 @@ pub struct Search {
 impl Search {
     /// The sharpness of the loss: `sharpness` is the best of all starts, in per cent; see [`sharpness`]. The key is that
     /// of the starts.
-    pub fn measure(&self, at: &Solution, cx: &Context) -> Result<Measurements> {
+    pub fn measure(&self, at: &LossAt, cx: &Context) -> Result<Measurements> {
         let &Self { epsilon, starts, steps } = self;
         let mut done = 0;
         let found = sharpness(at.theta, epsilon, (starts, steps), at.key, |theta| {

@@ -1,6 +1,6 @@
 //! The loss around a solution along filter-normalised random directions (Li et al. 2018).
 
-use super::around::{MOST_NUMBERS, Solution};
+use super::around::{LossAt, MOST_NUMBERS};
 use crate::analysis::surface::filter_normalised_direction;
 use crate::data::functions::evenly_spaced;
 use crate::settings;
@@ -67,8 +67,8 @@ pub struct Slices {
 impl Slices {
     /// L(θ + t d) by series `slice_1` and so on, a direction d each, keyed by seed and name; t from -1
     /// to 1 in `step`, of which 1 moves every filter by its own length.
-    pub fn measure(&self, at: &Solution, cx: &Context) -> Result<Measurements> {
-        let (&Solution { theta, samples, key: (seed, name), .. }, layout) = (at, at.model.layout());
+    pub fn measure(&self, at: &LossAt, cx: &Context) -> Result<Measurements> {
+        let (&LossAt { theta, samples, key: (seed, name), .. }, layout) = (at, at.model.layout());
         let steps = evenly_spaced([-1.0, 1.0], self.points);
         let mut measured = Measurements::new(layout.parameters(), [], [("step", steps.clone())]);
         for index in 1..=self.directions {

@@ -1,7 +1,7 @@
 //! The spectrum of the Hessian at a solution: its largest eigenvalues by Lanczos, its density by stochastic Lanczos
 //! quadrature (Sagun et al. 2018; Ghorbani et al. 2019).
 
-use super::around::{MOST_NUMBERS, Solution};
+use super::around::{LossAt, MOST_NUMBERS};
 use crate::analysis::curvature::{ClassifierHessian, Extremes, Wanted, lanczos, memory, spectral_density};
 use crate::model::Classifier;
 use crate::rng::{Purpose, Rng};
@@ -46,15 +46,15 @@ impl Eigenvalues {
     }
 
     /// The spectrum, where there is to be one.
-    pub fn spectrum(&self) -> Option<Spectrum> {
+    pub fn spectrum(&self) -> Option<SpectrumProbes> {
         let &Self { eigenvalues, density_probes: probes, density_steps: steps } = self;
-        (eigenvalues > 0).then_some(Spectrum { eigenvalues, probes, steps })
+        (eigenvalues > 0).then_some(SpectrumProbes { eigenvalues, probes, steps })
     }
 }
 
 /// The spectrum at one solution.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Spectrum {
+pub struct SpectrumProbes {
     pub eigenvalues: usize,
     pub probes: usize,
     pub steps: usize,
@@ -69,11 +69,11 @@ fn most_products(eigenvalues: usize) -> usize {
     (PRODUCTS * eigenvalues).max(20)
 }
 
-impl Spectrum {
+impl SpectrumProbes {
     /// The largest eigenvalues of the Hessian of the loss, descending, in `top_eigenvalues` with their
     /// `residuals`, and its spectral density as `node` (eigenvalue) and `weight`. Seed and name key the random vectors.
-    pub fn measure(&self, at: &Solution, cx: &Context) -> Result<Measurements> {
-        let &Solution { model, theta, samples, key: (seed, name) } = at;
+    pub fn measure(&self, at: &LossAt, cx: &Context) -> Result<Measurements> {
+        let &LossAt { model, theta, samples, key: (seed, name) } = at;
         let n = theta.numel() as i64;
         // A training that diverged has no curvature where it ended.
         if !at.objective(theta).evaluate(samples).loss.is_finite() {
