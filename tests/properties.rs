@@ -126,8 +126,8 @@ proptest! {
         std::fs::write(path, &bytes).unwrap();
         let dir = run_dir.study(&study.folder());
         let stored = bounded(&bytes, || {
-            let identity = identity(study.as_ref(), &planned.trial, "cpu");
-            dir.load(&identity, |record| study.decode(record)).unwrap()
+            let of_trial = || identity(study.as_ref(), &planned.trial, "cpu");
+            dir.load(&planned.fingerprint, of_trial, |record| study.decode(record)).unwrap()
         });
         // A change may leave a record of the same trial, with another number in it.
         prop_assert!(!matches!(stored, Stored::Nothing));

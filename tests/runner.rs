@@ -288,7 +288,8 @@ fn a_record_cut_at_any_byte_is_none() {
     let planned = &Study::plan(&toy, &[], &hw1::study::Finished::new(), "cpu").unwrap()[0];
     let path = folder.path().join(format!("toy/trials/{}.json", planned.fingerprint));
     let good = std::fs::read(&path).unwrap();
-    let load = || dir.load(&identity(&toy, &planned.trial, "cpu"), |record| toy.decode(record)).unwrap();
+    let of_trial = || identity(&toy, &planned.trial, "cpu");
+    let load = || dir.load(&planned.fingerprint, of_trial, |record| toy.decode(record)).unwrap();
     for length in 0..good.len() - 1 {
         std::fs::write(&path, &good[..length]).unwrap();
         assert!(matches!(load(), Stored::Invalid(_)), "cut at {length}");

@@ -264,7 +264,7 @@ impl Level {
         let mut sizes: Vec<i64> = settings.models.iter().map(|named| named.model.layout().parameters()).collect();
         sizes.sort_unstable();
         let at_level = done.iter().filter(|done| done.trial.label_noise == Some(noise));
-        let mut seeds: Vec<Vec<_>> = settings.seeds.groups(at_level).into_iter().map(|(_, trials)| trials).collect();
+        let mut seeds: Vec<Vec<_>> = settings.seeds.groups(at_level).into_values().collect();
         seeds.retain(|trials| trials.len() == sizes.len());
         seeds.iter_mut().for_each(|trials| trials.sort_by_key(|done| done.record.parameters));
         let curves = |name: &str, of: fn(f64) -> f64| -> Result<Vec<Vec<f64>>> {

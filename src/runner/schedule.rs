@@ -104,8 +104,8 @@ impl<'a> Job<'a> {
                 if !self.seen.insert(planned.fingerprint.clone()) {
                     continue;
                 }
-                let identity = identity(self.study, &planned.trial, device_kind);
-                let load = || self.dir.load(&identity, |record| self.study.decode(record));
+                let identity = || identity(self.study, &planned.trial, device_kind);
+                let load = || self.dir.load(&planned.fingerprint, identity, |record| self.study.decode(record));
                 match if force { Stored::Nothing } else { load()? } {
                     Stored::Valid((record, backend)) => {
                         if let Some(backend) = backend {

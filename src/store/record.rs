@@ -68,19 +68,19 @@ pub struct Checked {
 }
 
 impl StudyDir {
-    /// The record of a trial, if it is done, as `decode` reads it, and what computed it, where the record says so.
-    /// Changes nothing.
+    /// The record of a trial, if it is done, as `decode` reads it, and what computed it, where the record says so. Its
+    /// `identity`, whose fingerprint this is, is asked for only where there is a file. Changes nothing.
     pub fn load<R>(
         &self,
-        identity: &Identity,
+        fingerprint: &Fingerprint,
+        identity: impl FnOnce() -> Identity,
         decode: impl FnOnce(Value) -> Result<R>,
     ) -> Result<Stored<(R, Option<Value>)>> {
-        let fingerprint = identity.fingerprint();
-        let path = self.of(&fingerprint, "json");
+        let path = self.of(fingerprint, "json");
         let Some(bytes) = read(&path)? else { return Ok(Stored::Nothing) };
         let parsed = RecordFile::parse(&bytes).and_then(|mut file| {
             let record = decode(file.record.take())?;
-            ensure!(file.identity == *identity, "it belongs to another trial");
+            ensure!(file.identity == identity(), "it belongs to another trial");
             Ok((file, record))
         });
         let (file, record) = match parsed {
@@ -88,7 +88,7 @@ impl StudyDir {
             Err(error) => return Ok(Stored::Invalid(format!("{} is no record of it: {error:#}", path.display()))),
         };
         if let Some(expected) = file.weights_sha256 {
-            let path = self.of(&fingerprint, "safetensors");
+            let path = self.of(fingerprint, "safetensors");
             let bytes = read(&path)?;
             if bytes.as_deref().map(sha256) != Some(expected) {
                 let what = if bytes.is_some() { "are not those its record names" } else { "are missing" };

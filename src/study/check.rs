@@ -21,6 +21,15 @@ pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
     Ok(())
 }
 
+/// Of a number below which a training stops.
+pub fn stopping(name: &str, value: f64) -> Result<(), String> {
+    if value >= 0.0 && value.is_finite() {
+        Ok(())
+    } else {
+        Err(format!("{name} is {value}; it must be 0 (never stop) or above"))
+    }
+}
+
 /// Of settings by name.
 pub fn at_least_1(settings: &[(&str, u64)]) -> Result<(), String> {
     let zero = settings.iter().find(|(_, value)| *value == 0);

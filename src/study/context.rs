@@ -70,9 +70,9 @@ pub trait CheckpointStore {
 /// A running trial's states: the last one in memory, now and then in the store.
 struct Checkpoints<'a> {
     store: &'a dyn CheckpointStore,
-    /// Between two puts.
+    /// Between two that are saved.
     interval: Duration,
-    last_put: Instant,
+    last_saved: Instant,
     /// A newer one than that in the store.
     kept: Option<State>,
     last_kept: Instant,
@@ -99,7 +99,7 @@ impl<'a> Context<'a> {
     pub fn with_checkpoints(mut self, store: &'a dyn CheckpointStore, interval: Duration) -> Self {
         let now = Instant::now();
         self.checkpoints =
-            Some(Checkpoints { store, interval, last_put: now, kept: None, last_kept: now, trainings: 0 });
+            Some(Checkpoints { store, interval, last_saved: now, kept: None, last_kept: now, trainings: 0 });
         self
     }
 
@@ -109,12 +109,12 @@ impl<'a> Context<'a> {
             && let Some(state) = checkpoints.kept.take()
         {
             checkpoints.store.save(&state, &self.weights)?;
-            checkpoints.last_put = Instant::now();
+            checkpoints.last_saved = Instant::now();
         }
         Ok(())
     }
 
-    /// The images that [`Experiment::data`] asked for, on the trial's device.
+    /// The images that [`super::Experiment::data`] asked for, on the trial's device.
     ///
     /// # Errors
     /// Where it asked for none.
@@ -173,7 +173,7 @@ impl Checkpointer for Context<'_> {
         self.progress.set(done, epochs, loss);
         if let Some(checkpoints) = self.checkpoints.as_mut().filter(|checkpoints| checkpoints.trainings == 1) {
             let now = Instant::now();
-            let is_due = now - checkpoints.last_put >= checkpoints.interval;
+            let is_due = now - checkpoints.last_saved >= checkpoints.interval;
             if is_due || now - checkpoints.last_kept >= KEEP_EVERY || self.stop.load(Ordering::Relaxed) {
                 checkpoints.kept = Some(state()?);
                 checkpoints.last_kept = now;

@@ -23,7 +23,7 @@ pub struct Planned {
     pub label: String,
     pub seed: u64,
     pub fingerprint: Fingerprint,
-    /// See [`Trial::cost`].
+    /// See [`super::Trial::cost`].
     pub cost: f64,
     /// The trial as JSON.
     pub trial: Value,

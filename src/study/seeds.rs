@@ -3,7 +3,7 @@
 
 use super::check;
 use super::claim::Unit;
-use super::experiment::{Done, Experiment, Size, Trial as _};
+use super::experiment::{Done, Experiment, Size};
 use super::findings::Cell;
 use crate::analysis::statistics::mean;
 use crate::plot::{Color, Mark, Series};
@@ -68,20 +68,20 @@ impl Seeds {
     /// The finished trials of each seed that has any, in their order.
     pub fn groups<'a, E: Experiment>(
         self,
-        done: impl IntoIterator<Item = &'a Done<E>> + Clone,
-    ) -> Vec<(u64, Vec<&'a Done<E>>)> {
-        let of_seed = |seed| {
-            let trials: Vec<_> = done.clone().into_iter().filter(|done| done.trial.seed() == seed).collect();
-            (!trials.is_empty()).then_some((seed, trials))
-        };
-        self.all().filter_map(of_seed).collect()
+        done: impl IntoIterator<Item = &'a Done<E>>,
+    ) -> BTreeMap<u64, Vec<&'a Done<E>>> {
+        let mut groups = BTreeMap::<u64, Vec<_>>::new();
+        for done in done.into_iter().filter(|done| self.all().contains(&done.seed())) {
+            groups.entry(done.seed()).or_default().push(done);
+        }
+        groups
     }
 
     /// A number of each seed that has finished trials; NaN where it has fewer than `expected`: of what failed it
     /// cannot be told.
     pub fn numbers<'a, E: Experiment>(
         self,
-        done: impl IntoIterator<Item = &'a Done<E>> + Clone,
+        done: impl IntoIterator<Item = &'a Done<E>>,
         expected: usize,
         number: impl Fn(&[&'a Done<E>]) -> Result<f64>,
     ) -> Result<Vec<f64>> {

@@ -7,6 +7,7 @@
 //! defaults that come with a value of the experiment's variant key (`'*'` for any other value),
 //! `[preset.<name>]` and `[preset.<name>.variant.<value>]` change them for a preset.
 
+use super::text;
 use super::{Experiment, MOST_TRIALS, Size, Study, Wrong};
 use crate::error::usage;
 use anyhow::{Context as _, Result};
@@ -147,7 +148,7 @@ impl Base {
         let variants = take_table(&mut top, "variant");
         let presets = take_table(&mut top, "preset");
         // Words, no settings.
-        for texts in ["claim", "differs", "figure", "reported"] {
+        for texts in text::TABLES {
             top.remove(texts);
         }
         let in_variants = variants.values().filter_map(Value::as_table).flat_map(Table::keys);

@@ -23,6 +23,9 @@ pub struct Texts {
     known: BTreeMap<&'static str, String>,
 }
 
+/// The tables of the TOML file that hold texts.
+pub(super) const TABLES: [&str; 4] = ["claim", "differs", "figure", "reported"];
+
 #[derive(Default, Deserialize)]
 struct File {
     #[serde(default)]

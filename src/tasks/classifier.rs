@@ -40,6 +40,12 @@ impl MiniBatch {
     }
 }
 
+/// Names what keys the randomness of a network's trainings: it starts from the same weights and sees the samples in the
+/// same order in every study.
+pub fn key(model: &Classifier) -> String {
+    format!("classifier {model}")
+}
+
 impl Trial for ClassifierTraining {
     fn seed(&self) -> u64 {
         self.seed
@@ -60,10 +66,9 @@ impl ClassifierTraining {
         check::memory(&what, model.memory_of_batch(samples), "lower batch_size")
     }
 
-    /// Names what keys this training's randomness: a model starts from the same weights and sees
-    /// the samples in the same order in every study.
+    /// See [`key`].
     pub fn name(&self) -> String {
-        format!("classifier {}", self.model)
+        key(&self.model)
     }
 
     /// Trains on `train`, tests each epoch on the study's test images, and saves the initial and

@@ -4,7 +4,7 @@
 use super::function::{self, Points, Problem};
 use super::newton::Loss;
 use crate::analysis::curvature::{self, LossHessian, Ritz, Wanted};
-use crate::analysis::hessian::Spectrum;
+use crate::analysis::hessian::{Spectrum, of_mean_squared_error};
 use crate::analysis::newton::{TwiceDifferentiable as _, flatness};
 use crate::model::Mlp;
 use crate::objective::norm;
@@ -109,7 +109,8 @@ impl<'a> CriticalPoint<'a> {
     /// All eigenvalues of the Hessian, ascending, and their signs. An eigenvalue counts as zero within `tolerance` of
     /// the largest magnitude, and `near_critical` within the [`resolution`] of the gradient that is left.
     pub fn by_whole_hessian(&self, tolerance: f64, near_critical: bool) -> Result<Measurements> {
-        let hessian = Loss::new(self.model, self.theta, self.points).hessian(self.theta)?;
+        let Self { model, theta, points, .. } = *self;
+        let hessian = of_mean_squared_error(model, theta, &points.x, &points.y)?;
         // Where a training diverged, its weights may have no Hessian.
         let Ok(spectrum) = Spectrum::of(&hessian) else {
             return Ok(Measurements::new(self.parameters(), [], [("eigenvalues", Vec::new())]));

@@ -69,9 +69,7 @@ impl FunctionTraining {
     pub fn check(&self) -> Result<(), String> {
         check_model(&self.model)?;
         check::training(self.fit.epochs, self.fit.learning_rate)?;
-        if !(self.fit.convergence >= 0.0 && self.fit.convergence.is_finite()) {
-            return Err(format!("convergence is {}; it must be 0 (never stop) or above", self.fit.convergence));
-        }
+        check::stopping("convergence", self.fit.convergence)?;
         check::at_least_1(&[("patience", self.fit.patience)])
     }
 

@@ -1,6 +1,7 @@
 //! The norm of the gradient, ‖∇L‖₂ over all parameters, while a network learns: of the whole training set in full-batch
 //! training on a function, and of the mini-batch beside the whole set's on digits.
 
+use super::classifier;
 use super::function::{FunctionTraining, endings};
 use crate::data::batches::order;
 use crate::model::Classifier;
@@ -70,7 +71,7 @@ impl DigitsTraining {
     /// `full_gradient_norm` and `full_train_loss`, each taken before the step in `step`. Ends with the epoch whose
     /// last measured loss is no number. Short beside trainings on functions: it keeps no checkpoint.
     pub fn run(&self, cx: &mut Context) -> Result<Measurements> {
-        let (layout, name) = (self.model.layout(), format!("classifier {}", self.model));
+        let (layout, name) = (self.model.layout(), classifier::key(&self.model));
         let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);
         cx.save_weights("initial", &layout, &theta)?;
         let (train, test) = (cx.images()?.train.on(cx.device), cx.images()?.test.on(cx.device));

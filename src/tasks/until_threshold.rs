@@ -27,10 +27,7 @@ settings! {
 impl UntilThreshold {
     pub fn check(&self) -> Result<(), String> {
         check::training(self.epochs, self.learning_rate)?;
-        if !(self.threshold >= 0.0 && self.threshold.is_finite()) {
-            return Err(format!("threshold is {}; it must be 0 (never stop) or above", self.threshold));
-        }
-        Ok(())
+        check::stopping("threshold", self.threshold)
     }
 
     /// The trained θ. Measures `train_loss` and `gradient_norm`, each before the epoch's step, and how it ended.

@@ -127,7 +127,7 @@ pub fn lanczos(
     Ok(Extremes { top, bottom, steps, converged, complete })
 }
 
-/// About how much memory [`lanczos`] and [`spectral_density`] take on a map of n numbers in so many steps at most,
+/// About how much memory [`lanczos`] and [`super::spectral_density`] take on a map of n numbers in so many steps at most,
 /// for so many eigenvectors; in bytes.
 pub fn memory(n: u128, steps: usize, eigenvectors: usize) -> u128 {
     let (steps, eigenvectors) = ((steps as u128).min(n), (eigenvectors as u128).min(n));

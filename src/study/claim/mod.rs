@@ -1,5 +1,5 @@
 //! Claims: a sentence held against numbers by one of a few rules, so that a study gives numbers and a bound,
-//! and this file alone the verdict. Knows numbers, no study, no record and no file.
+//! and this folder alone the verdict. Knows numbers, no study, no record and no file.
 //!
 //! - [`Stated::counted`]: it holds or not in each case; an exact sign test decides;
 //! - [`Stated::compared`]: one number is lower than another in each case; sign tests decide;
@@ -79,9 +79,6 @@ impl fmt::Display for Verdict {
         })
     }
 }
-
-/// Correlations of less than this are hardly any (Cohen's medium effect).
-pub const HARDLY: f64 = 0.3;
 
 /// What is repeated, and how to have more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ unsafe impl Sync for Features<'_> {}
 pub(super) struct Forward<'a> {
     pub(super) net: &'a Convolutions,
     pub(super) theta: &'a [f32],
-    /// Of each layer but the first: see [`transform_filters`].
+    /// Of each layer but the first: see [`super::winograd::transform_filters`].
     pub(super) filters: &'a [Vec<f32>],
     pub(super) images: &'a [f32],
     /// Of the block.

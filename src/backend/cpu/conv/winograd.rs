@@ -25,7 +25,7 @@ pub(super) fn transform_filters(layer: &Layer, weights: &[f32], filters: &mut Ve
     }
 }
 
-/// A layer behind the first: convolution, 2×2 max pooling and ReLU as in [`convolve`], with 16 products a window
+/// A layer behind the first: convolution, 2×2 max pooling and ReLU as in [`super::direct::convolve`], with 16 products a window
 /// and channel instead of 36 (Winograd's F(2×2, 3×3): Lavin & Gray 2016, "Fast algorithms for convolutional
 /// neural networks"): Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, summed over the channels inside the brackets.
 ///
