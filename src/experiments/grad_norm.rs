@@ -13,7 +13,7 @@ use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::seeds::means_over_epochs;
 use crate::study::{
     Cell, Context, DATASET_FLAG, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Measurements, Records,
-    Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, check, curves,
+    Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, check, curves, points,
 };
 use crate::tasks::function::{FullBatch, FunctionTraining, Problem, ending};
 use crate::tasks::gradient_norms::{DigitsTraining, of_function};
@@ -253,8 +253,7 @@ impl GradNorm {
         for done in done {
             let steps = done.record.series("step")?;
             let against_steps = |label: &str, color, name: &str| -> Result<Series> {
-                let points = steps.iter().copied().zip(done.record.series(name)?.iter().copied()).collect();
-                Ok(Series::new(self.seeds.legend(done.seed(), label), Color::Cycle(color), points))
+                Ok(points::line((self.seeds.legend(done.seed(), label), color), steps, done.record.series(name)?))
             };
             norms.push(against_steps("mini-batch", 1, "batch_gradient_norm")?);
             norms.push(against_steps("full batch", 0, "full_gradient_norm")?);

@@ -6,22 +6,22 @@
 //! pairs as the line between them.
 
 use crate::analysis::spectrum::outliers;
-use crate::analysis::statistics::{PairedComparison, highest, lowest, spearman};
+use crate::analysis::statistics::{PairedComparison, RANKED_ALIKE, highest, lowest};
 use crate::data::CLASSES;
 use crate::data::batches::{DataSpec, TEST_SIZE, TRAIN_SIZE};
 use crate::model::Classifier;
-use crate::plot::{Axis, Color, Mark, Panel, Series};
+use crate::plot::{Axis, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::curves::{self, Look};
 use crate::study::table::FINAL;
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Seeds, Size,
-    Table, Trial as TrialTrait, With, cell, check, landscape, model_flag,
+    Table, Trial as TrialTrait, With, cell, check, landscape, model_flag, points,
 };
 use crate::tasks::around::{self, Around, Measure, Measures};
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
-use crate::tasks::line::{self, Alphas, Line};
+use crate::tasks::line::{self, Alphas, CLOSE, FEWEST_ALPHAS, Line};
 use crate::tasks::slices::Slices;
 use crate::train::OptimizerName;
 use anyhow::Result;
@@ -214,7 +214,7 @@ impl Experiment for Interpolate {
         self.show_lines(&lines, &mut findings)?;
         if !self.around.all().is_empty() {
             for solution in &solutions {
-                findings.notes.extend(solution.sharpness_note(&self.around.boxes.epsilons)?);
+                findings.notes.extend(solution.sharpness_note()?);
             }
             findings.claims.push(barrier_between(&lines, &findings)?);
             self.show_sharpness(&solutions, &mut findings)?;
@@ -274,43 +274,22 @@ impl<'a> Solution<'a> {
     }
 
     fn test_error(&self) -> Result<f64> {
-        Ok(1.0 - self.trained("final_test_accuracy")?)
-    }
-
-    /// In the box of ε; NaN where it is not measured.
-    fn sharpness(&self, epsilon: f64) -> Result<f64> {
-        Ok(self.around.in_box(epsilon)?.map_or(f64::NAN, |(sharpness, _)| sharpness))
+        self.done.record.final_error("test")
     }
 
     /// "Batch 256, seed 0: sharpness 20 % in the box of 1e-3 (spread over starts 0.4)."
-    fn sharpness_note(&self, epsilons: &[f64]) -> Result<Option<String>> {
-        let mut known = Vec::new();
-        for &epsilon in epsilons {
-            known.push(match self.around.in_box(epsilon)? {
-                None => continue,
-                Some((best, spread)) if best.is_finite() => {
-                    format!("{} % in the box of {epsilon:e} (spread over starts {})", cell(best), cell(spread))
-                }
-                Some(_) => format!("not finite in the box of {epsilon:e}"),
-            });
-        }
-        let (batch_size, seed) = (self.batch_size, self.seed());
-        let note = || format!("Batch {batch_size}, seed {seed}: sharpness {}.", known.join(", "));
-        Ok((!known.is_empty()).then(note))
+    fn sharpness_note(&self) -> Result<Option<String>> {
+        let sharpness = self.around.sharpness_in_words()?;
+        Ok(sharpness.map(|words| format!("Batch {}, seed {}: {words}.", self.batch_size, self.seed())))
     }
 
     fn json(&self, epsilons: &[f64]) -> Result<Value> {
-        let of_box = |&epsilon: &f64| {
-            let (sharpness, spread) = self.around.in_box(epsilon)?.unwrap_or((f64::NAN, f64::NAN));
-            Ok(json!({"epsilon": epsilon, "sharpness": sharpness, "spread": spread}))
-        };
-        let eigenvalues = self.around.eigenvalues()?;
-        Ok(json!({
-            "batch_size": self.batch_size, "seed": self.seed(), "test_error": self.test_error()?,
-            "generalization_gap": self.trained("final_test_loss")? - self.trained("final_train_loss")?,
-            "sharpness": epsilons.iter().map(of_box).collect::<Result<Vec<_>>>()?,
-            "rise_nearby": self.around.rise()?, "top_eigenvalues": eigenvalues, "outliers": outliers(eigenvalues),
-        }))
+        let mut value = self.around.json(epsilons)?;
+        value["batch_size"] = json!(self.batch_size);
+        value["seed"] = json!(self.seed());
+        value["test_error"] = json!(self.test_error()?);
+        value["generalization_gap"] = json!(self.done.record.loss_gap()?);
+        Ok(value)
     }
 }
 
@@ -382,7 +361,7 @@ impl Interpolate {
                 for (set, mark) in [("train", Mark::Line), ("test", Mark::Dashed)] {
                     let look = (self.seeds.legend(*seed, format!("{set} {quantity}")), color);
                     let values = line.measured.series(&format!("{set}_{quantity}"))?;
-                    all.push(landscape::curve(look, line.measured.series("alpha")?, values).mark(mark));
+                    all.push(points::line(look, line.measured.series("alpha")?, values).mark(mark));
                 }
             }
             Ok(all)
@@ -412,10 +391,10 @@ impl Interpolate {
         findings.figure("sharpness", &[("images", &self.images()), ("epsilon", &shown)], 2, panels)?;
 
         let flatter = findings.claim("interpolate-small-batch-flatter", &[("epsilon", &shown)])?;
-        let pair = self.compared(solutions, |solution| solution.sharpness(epsilon))?;
+        let pair = self.compared(solutions, |solution| solution.around.sharpness(epsilon))?;
         findings.claims.push(flatter.compared(SEEDS, &[pair]));
 
-        let pair = |solution: &Solution| Ok((solution.sharpness(epsilon)?, solution.test_error()?));
+        let pair = |solution: &Solution| Ok((solution.around.sharpness(epsilon)?, solution.test_error()?));
         let pairs = solutions.iter().map(pair).collect::<Result<Vec<_>>>()?;
         let accuracies = solutions.iter().map(|solution| solution.trained("final_train_accuracy"));
         // Those of a seed start from the same weights: the seeds count.
@@ -433,15 +412,14 @@ impl Interpolate {
         let (mut by_seed, mut by_error) = (Vec::new(), Vec::new());
         for ((name, color), of_size) in self.by_batch_size(solutions) {
             for (index, &epsilon) in self.around.boxes.epsilons.iter().enumerate() {
-                let point = |solution: &&Solution| Ok((solution.seed() as f64, solution.sharpness(epsilon)?));
-                let points = of_size.iter().map(point).collect::<Result<_>>()?;
-                let color = Color::Cycle(color + 2 * (index / MARKS.len()));
-                let series = Series::new(format!("{name}, ε = {epsilon:e}"), color, points);
-                by_seed.push(series.mark(MARKS[index % MARKS.len()]));
+                let look = (format!("{name}, ε = {epsilon:e}"), color + 2 * (index / MARKS.len()));
+                by_seed.push(points::of_each(look, MARKS[index % MARKS.len()], &of_size, |solution| {
+                    Ok((solution.seed() as f64, solution.around.sharpness(epsilon)?))
+                })?);
             }
-            let point = |solution: &&Solution| Ok((solution.sharpness(first)?, 100.0 * solution.test_error()?));
-            let points = of_size.iter().map(point).collect::<Result<_>>()?;
-            by_error.push(Series::new(name, Color::Cycle(color), points).mark(Mark::Points));
+            by_error.push(points::of_each((name, color), Mark::Points, of_size, |solution| {
+                Ok((solution.around.sharpness(first)?, 100.0 * solution.test_error()?))
+            })?);
         }
         let sharpness = Axis::log(format!("sharpness (%), ε = {first:e}"));
         Ok(vec![
@@ -460,7 +438,7 @@ impl Interpolate {
             for record in of_size.iter().filter_map(|solution| solution.around.slices) {
                 let steps = record.series("step")?;
                 let of_direction = Slices::losses(record).into_iter();
-                curves.extend(of_direction.map(|losses| landscape::curve(look.clone(), steps, losses)));
+                curves.extend(of_direction.map(|losses| points::line(look.clone(), steps, losses)));
             }
         }
         findings.figure("slices", &[("images", &self.images())], 1, vec![landscape::slices(curves)])?;
@@ -486,10 +464,9 @@ impl Interpolate {
         let means = Quantity::new("outliers, mean of a seed's solutions", means);
         let claim = findings.claim("interpolate-outliers-classes", &[])?.interval(SEEDS, &[means]);
         let shown = |(_, count): &(u64, Option<usize>)| count.map_or("unknown".to_owned(), |count| count.to_string());
-        findings.claims.push(match counts.iter().map(shown).collect::<Vec<_>>().as_slice() {
-            [] => claim,
-            all => claim.noting(&format!("Of each solution: {}.", all.join(", "))),
-        });
+        let all: Vec<String> = counts.iter().map(shown).collect();
+        let note = if all.is_empty() { String::new() } else { format!("Of each solution: {}.", all.join(", ")) };
+        findings.claims.push(claim.noting(&note));
         Ok(())
     }
 
@@ -522,25 +499,11 @@ impl Interpolate {
     }
 }
 
-/// Fewer α than this show no curve.
-const FEWEST_ALPHAS: usize = 10;
-/// From here on two losses rank the α alike.
-const RANKED_ALIKE: f64 = 0.9;
-/// Accuracies further apart do not move together. Far outside the segment both lie at chance, where ranks would
-/// be noise.
-const CLOSE: f64 = 0.05;
-
 fn moves_together(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> {
     let (mut held, mut correlations, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
     for (_, line) in lines {
-        let pairs = |quantity: &str| -> Result<Vec<(f64, f64)>> {
-            let [train, test] = ["train", "test"].map(|set| line.measured.series(&format!("{set}_{quantity}")));
-            Ok(train?.iter().copied().zip(test?.iter().copied()).collect())
-        };
-        let correlation = spearman(&pairs("loss")?).unwrap_or(f64::NAN);
-        let apart: Vec<f64> = pairs("accuracy")?.iter().map(|(train, test)| (train - test).abs()).collect();
-        let gap = highest(&apart).unwrap_or(f64::NAN);
-        held.push(together_along(apart.len(), correlation, gap).filter(|_| line.is_whole));
+        let (correlation, gap) = (line.loss_correlation()?, line.widest_accuracy_gap()?);
+        held.push(line.moves_together()?);
         correlations.push(correlation);
         gaps.push(gap);
     }
@@ -557,12 +520,6 @@ fn moves_together(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> {
     Ok(claim.and("loss_spearman", correlations).and("widest_accuracy_gap", gaps))
 }
 
-/// `None` where it cannot be told: too few α, or a number that is none.
-fn together_along(alphas: usize, correlation: f64, gap: f64) -> Option<bool> {
-    let known = alphas >= FEWEST_ALPHAS && correlation.is_finite() && gap.is_finite();
-    known.then_some(correlation >= RANKED_ALIKE && gap <= CLOSE)
-}
-
 /// Whether the error rises on the way from one solution to the other by what Frankle et al. call a barrier.
 fn barrier_between(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> {
     let of_errors = lines.iter().map(|(_, line)| line.error_barrier()).collect::<Result<_>>()?;
@@ -574,24 +531,4 @@ fn barrier_between(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> 
     let quantity = Quantity::new("barrier of the train error", of_errors).range([-1.0, 1.0]);
     let claim = findings.claim("interpolate-barrier", &[])?.interval(SEEDS, &[quantity]);
     Ok(claim.noting(&note).and("train_loss_barriers", of_losses))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn curves_move_together_or_do_not_or_it_cannot_be_told() {
-        for (alphas, correlation, gap, held) in [
-            (10, 0.9, 0.05, Some(true)),
-            (10, 0.899, 0.05, Some(false)),
-            (10, 0.9, 0.051, Some(false)),
-            (10, -1.0, 0.0, Some(false)),
-            (9, 1.0, 0.0, None),
-            (10, f64::NAN, 0.0, None),
-            (10, 1.0, f64::NAN, None),
-        ] {
-            assert_eq!(together_along(alphas, correlation, gap), held, "{alphas} {correlation} {gap}");
-        }
-    }
 }

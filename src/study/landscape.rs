@@ -4,14 +4,10 @@
 
 use super::curves::Look;
 use super::findings::cell;
+use super::points::line;
 use super::seeds::means_at_points;
 use crate::analysis::spectrum::smoothed;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
-
-/// A curve through points.
-pub fn curve((label, color): Look, x: &[f64], y: &[f64]) -> Series {
-    Series::new(label, Color::Cycle(color), x.iter().copied().zip(y.iter().copied()).collect())
-}
 
 /// Losses (left axis) and accuracies (right axis) against α, with the two solutions at 0 and 1, named, marked.
 pub fn along_line(losses: Vec<Series>, accuracies: Vec<Series>, [first, second]: [String; 2]) -> Panel {
@@ -54,7 +50,7 @@ pub fn slices(curves: Vec<Series>) -> Panel {
 pub fn eigenvalues<'a>(of: impl IntoIterator<Item = (Look, &'a [f64])>, classes: u8) -> Panel {
     let ranked = of.into_iter().map(|(look, values)| {
         let ranks: Vec<f64> = (1..).map(f64::from).take(values.len()).collect();
-        curve(look, &ranks, values).mark(Mark::LinePoints)
+        line(look, &ranks, values).mark(Mark::LinePoints)
     });
     Panel::plot("", Axis::linear("rank"), Axis::log("eigenvalue"), means_at_points(ranked.collect()))
         .rules(vec![(f64::from(classes), format!("{classes} classes"))])
@@ -89,7 +85,7 @@ mod tests {
     #[test]
     fn a_line_far_outside_its_segment_is_on_a_log_axis() {
         let scale = |losses: [f64; 3]| {
-            let losses = vec![curve((String::new(), 0), &[0.0, 1.0, 2.0], &losses)];
+            let losses = vec![line((String::new(), 0), &[0.0, 1.0, 2.0], &losses)];
             plot(along_line(losses, Vec::new(), ["a".into(), "b".into()])).y.scale
         };
         assert_eq!(scale([1.0, 2.0, 19.0]), Scale::Linear);

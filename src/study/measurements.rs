@@ -57,6 +57,16 @@ impl Measurements {
         Ok(if is_lost || self.diverged() { f64::NAN } else { value })
     }
 
+    /// The share of a set, "train" or "test", that the trained network gets wrong; NaN likewise.
+    pub fn final_error(&self, set: &str) -> Result<f64> {
+        Ok(1.0 - self.after_training(&format!("final_{set}_accuracy"))?)
+    }
+
+    /// Test loss minus train loss of the trained network; NaN likewise.
+    pub fn loss_gap(&self) -> Result<f64> {
+        Ok(self.after_training("final_test_loss")? - self.after_training("final_train_loss")?)
+    }
+
     /// Whether its training diverged: a loss was no longer a finite number, be it after the last step only.
     pub fn diverged(&self) -> bool {
         self.scalars.get("diverged") == Some(&1.0)

@@ -17,6 +17,7 @@ pub mod landscape;
 mod measurements;
 pub mod median;
 pub mod number;
+pub mod points;
 pub mod seeds;
 pub mod settings;
 pub mod spectra;

@@ -5,13 +5,15 @@ use super::sharpness::{Boxes, Search};
 use super::slices::{Directions, NEAR, Slices};
 use super::spectrum::{Eigenvalues, SpectrumProbes};
 use crate::analysis::slices::mean_rise;
+use crate::analysis::spectrum::outliers;
 use crate::data::batches::Samples;
 use crate::model::Classifier;
 use crate::objective::CrossEntropy;
 use crate::settings;
-use crate::study::{Context, Measurements};
+use crate::study::{Context, Measurements, cell};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tch::Tensor;
 
 settings! {
@@ -117,6 +119,36 @@ impl<'a> Around<'a> {
     pub fn in_box(&self, epsilon: f64) -> Result<Option<(f64, f64)>> {
         let found = self.boxes.iter().find(|(of, _)| *of == epsilon);
         found.map(|(_, record)| Ok((record.scalar("sharpness")?, record.scalar("sharpness_spread")?))).transpose()
+    }
+
+    /// Sharpness in the box of ε; NaN where it is not measured.
+    pub fn sharpness(&self, epsilon: f64) -> Result<f64> {
+        Ok(self.in_box(epsilon)?.map_or(f64::NAN, |(sharpness, _)| sharpness))
+    }
+
+    /// "sharpness 20 % in the box of 1e-3 (spread over starts 0.4)"; `None` where none is measured.
+    pub fn sharpness_in_words(&self) -> Result<Option<String>> {
+        let mut known = Vec::new();
+        for &(epsilon, _) in &self.boxes {
+            known.extend(self.in_box(epsilon)?.map(|(best, spread)| match best.is_finite() {
+                true => format!("{} % in the box of {epsilon:e} (spread over starts {})", cell(best), cell(spread)),
+                false => format!("not finite in the box of {epsilon:e}"),
+            }));
+        }
+        Ok((!known.is_empty()).then(|| format!("sharpness {}", known.join(", "))))
+    }
+
+    /// All that was found, with the sharpness in the box of each ε.
+    pub fn json(&self, epsilons: &[f64]) -> Result<Value> {
+        let of_box = |&epsilon: &f64| {
+            let (sharpness, spread) = self.in_box(epsilon)?.unwrap_or((f64::NAN, f64::NAN));
+            Ok(json!({"epsilon": epsilon, "sharpness": sharpness, "spread": spread}))
+        };
+        let (sharpness, eigenvalues) = (epsilons.iter().map(of_box).collect::<Result<Vec<_>>>()?, self.eigenvalues()?);
+        Ok(json!({
+            "sharpness": sharpness, "rise_nearby": self.rise()?, "top_eigenvalues": eigenvalues,
+            "outliers": outliers(eigenvalues),
+        }))
     }
 
     /// Mean rise of the loss a step of [`NEAR`] away, over all directions and both signs; NaN where it is not measured.

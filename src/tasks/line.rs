@@ -2,6 +2,7 @@
 //! The α are evaluated in blocks, a trial each: blocks run side by side, and resume.
 
 use crate::analysis::interpolation::{barrier, error_barrier, point, with_solutions};
+use crate::analysis::statistics::{RANKED_ALIKE, highest, spearman};
 use crate::data::functions::evenly_spaced;
 use crate::model::Classifier;
 use crate::objective::{Accuracy, CrossEntropy};
@@ -105,6 +106,12 @@ pub fn evaluate(
     Ok(measured)
 }
 
+/// Fewer α than this show no curve.
+pub const FEWEST_ALPHAS: usize = 10;
+/// Accuracies further apart do not move together. Far outside the segment both lie at chance, where ranks would be
+/// noise.
+pub const CLOSE: f64 = 0.05;
+
 /// What the blocks of one line measured together, α ascending: the series of [`evaluate`].
 pub struct Line {
     pub measured: Measurements,
@@ -135,6 +142,36 @@ impl Line {
         let found = error_barrier(self.measured.series("alpha")?, &errors);
         Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
     }
+
+    /// A quantity over both sets, at each α.
+    fn of_both_sets(&self, quantity: &str) -> Result<Vec<(f64, f64)>> {
+        let [train, test] = ["train", "test"].map(|set| self.measured.series(&format!("{set}_{quantity}")));
+        Ok(train?.iter().copied().zip(test?.iter().copied()).collect())
+    }
+
+    /// Spearman's, of both sets' losses; NaN where it is undefined.
+    pub fn loss_correlation(&self) -> Result<f64> {
+        Ok(spearman(&self.of_both_sets("loss")?).unwrap_or(f64::NAN))
+    }
+
+    /// Between both sets' accuracies; NaN where one is no number.
+    pub fn widest_accuracy_gap(&self) -> Result<f64> {
+        let apart: Vec<f64> = self.of_both_sets("accuracy")?.iter().map(|(train, test)| (train - test).abs()).collect();
+        Ok(highest(&apart).unwrap_or(f64::NAN))
+    }
+
+    /// Whether loss and accuracy move together on both sets; `None` where it cannot be told.
+    pub fn moves_together(&self) -> Result<Option<bool>> {
+        let alphas = self.measured.series("alpha")?.len();
+        let held = together_along(alphas, self.loss_correlation()?, self.widest_accuracy_gap()?);
+        Ok(held.filter(|_| self.is_whole))
+    }
+}
+
+/// `None` where it cannot be told: too few α, or a number that is none.
+fn together_along(alphas: usize, correlation: f64, gap: f64) -> Option<bool> {
+    let known = alphas >= FEWEST_ALPHAS && correlation.is_finite() && gap.is_finite();
+    known.then_some(correlation >= RANKED_ALIKE && gap <= CLOSE)
 }
 
 #[cfg(test)]
@@ -172,6 +209,20 @@ mod tests {
         assert!(!with_hole.is_whole && line.measured.series("test_loss").is_err());
     }
 
+    #[test]
+    fn curves_move_together_or_do_not_or_it_cannot_be_told() {
+        for (alphas, correlation, gap, held) in [
+            (10, 0.9, 0.05, Some(true)),
+            (10, 0.899, 0.05, Some(false)),
+            (10, 0.9, 0.051, Some(false)),
+            (10, -1.0, 0.0, Some(false)),
+            (9, 1.0, 0.0, None),
+            (10, f64::NAN, 0.0, None),
+            (10, 1.0, f64::NAN, None),
+        ] {
+            assert_eq!(together_along(alphas, correlation, gap), held, "{alphas} {correlation} {gap}");
+        }
+    }
     #[test]
     fn what_makes_no_line_is_refused() {
         for (alphas, what) in [

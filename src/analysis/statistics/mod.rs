@@ -17,6 +17,9 @@ pub const LEVEL: f64 = 0.05;
 /// interval over fewer rests on its assumptions alone.
 pub const FEWEST: usize = 5;
 
+/// From this correlation on two numbers rank cases alike.
+pub const RANKED_ALIKE: f64 = 0.9;
+
 /// The 97.5 % quantile of the standard normal distribution.
 const NORMAL: f64 = 1.959_963_984_540_054;
 
