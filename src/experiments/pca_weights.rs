@@ -2,14 +2,15 @@
 //! their weights in the plane of the two principal components of all snapshots together. With a
 //! `grid`, also each training's path on the loss surface of its own plane (Li et al. 2018).
 
-use crate::analysis::paths::{Path, leave_their_cluster, mean_distance};
+use crate::analysis::paths::{leave_their_cluster, mean_distance};
+use crate::analysis::statistics::RANKED_ALIKE;
 use crate::data::batches::DataSpec;
 use crate::model::Classifier;
-use crate::plot::{Axis, Color, Mark, Panel, Series};
+use crate::plot::Axis;
 use crate::settings;
 use crate::study::claim::TRAININGS;
 use crate::study::number::percent;
-use crate::study::surface::{PathOnSurface, beside_the_plane, component_axes};
+use crate::study::surface::{PathOnSurface, Paths, beside_the_plane};
 use crate::study::table::FINAL;
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Seeds, Size,
@@ -19,7 +20,7 @@ use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use crate::tasks::paths::{self, Frame, PARTS};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::iter::zip;
 
@@ -311,43 +312,6 @@ const TITLES: [&str; PARTS.len()] = ["First layer's weights", "All weights and b
 /// Li et al. 2018, section 7: "between 40% and 90% of the variation in the descent paths lies in a space of
 /// only 2 dimensions".
 const LOW_DIMENSIONAL: f64 = 0.4;
-/// From here on two losses rank the snapshots alike.
-const RANKED_ALIKE: f64 = 0.9;
-
-/// The snapshots of one part of the weights in the plane of their first two components.
-struct Paths {
-    explained: [f64; 2],
-    /// Of each training that did not diverge its number and its path.
-    numbers: Vec<u64>,
-    paths: Vec<Path>,
-}
-
-impl Paths {
-    fn of(record: &Measurements, part: &str, numbers: &[u64]) -> Result<Self> {
-        let component = |number: u32| record.series(&format!("{part}_component_{number}"));
-        let points: Path = zip(component(1)?, component(2)?).map(|(x, y)| (*x, *y)).collect();
-        let share = |number: u32| record.scalar(&format!("{part}_explained_variance_{number}"));
-        let length = (points.len() / numbers.len().max(1)).max(1);
-        let paths = points.chunks(length).map(<[_]>::to_vec).collect();
-        Ok(Self { explained: [share(1)?, share(2)?], numbers: numbers.to_vec(), paths })
-    }
-
-    fn panel(&self, title: &str, has_legend: bool) -> Panel {
-        let path = |(number, path): (&u64, &Path)| {
-            let index = *number as usize - 1;
-            // The colours repeat after six: hollow discs keep the next six apart.
-            let mark = if (index / 6).is_multiple_of(2) { Mark::Path } else { Mark::OpenPath };
-            let label = if has_legend { format!("training {number}") } else { String::new() };
-            Series::new(label, Color::Cycle(index), path.clone()).mark(mark)
-        };
-        let [x, y] = component_axes(self.explained, "the variance");
-        Panel::plot(title, x, y, zip(&self.numbers, &self.paths).map(path).collect())
-    }
-
-    fn json(&self) -> Value {
-        json!({"components": self.paths.concat(), "explained_variance_ratio": self.explained})
-    }
-}
 
 impl PcaWeights {
     /// The finished analyses, each of [`PARTS`].
@@ -357,7 +321,7 @@ impl PcaWeights {
             let Trial::Pca { trainings, .. } = &analysis.trial else { continue };
             let seed = |name: &Fingerprint| done.iter().find(|done| done.fingerprint == *name).map(Done::seed);
             let numbers: Vec<u64> = trainings.iter().filter_map(seed).map(|seed| self.number(seed)).collect();
-            let [first, whole] = PARTS.map(|part| Paths::of(&analysis.record, part, &numbers));
+            let [first, whole] = PARTS.map(|part| Paths::of(&analysis.record, part, numbers.clone()));
             analyses.push([first?, whole?]);
         }
         Ok(analyses)

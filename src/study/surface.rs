@@ -1,15 +1,18 @@
-//! A training's path on its loss surface: from the numbers measured in the plane of the path and all over it, the
-//! lecture's picture, what the plane leaves out, and the numbers as JSON.
+//! Paths of trainings in planes of principal components: of several in one plane; and of one on its loss surface, from
+//! the numbers measured in the plane of the path and all over it. Pictures, what a plane leaves out, numbers as JSON.
 
 use super::findings::cell;
 use super::measurements::Measurements;
 use super::number::percent;
+use super::points::line;
 use super::seeds::means_over_epochs;
+use crate::analysis::paths::Path;
 use crate::analysis::statistics::{highest, spearman};
 use crate::data::functions::evenly_spaced;
 use crate::plot::{Axis, Color, Contours, Mark, Panel, Series};
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::iter::zip;
 
 /// The path of a training in the plane of its two principal components, and the loss all over the plane.
 pub struct PathOnSurface {
@@ -119,10 +122,8 @@ pub fn beside_the_plane(surfaces: &[PathOnSurface]) -> Vec<Panel> {
     let panel = |y: Axis, kinds: [Kind; 2]| {
         let mut series = Vec::new();
         for (color, (label, mark, of)) in kinds.into_iter().enumerate() {
-            for surface in surfaces {
-                let points = surface.epochs.iter().copied().zip(of(surface).iter().copied()).collect();
-                series.push(Series::new(label, Color::Cycle(color), points).mark(mark));
-            }
+            let of_each = |path: &PathOnSurface| line((label.into(), color), &path.epochs, of(path)).mark(mark);
+            series.extend(surfaces.iter().map(of_each));
         }
         Panel::plot("", Axis::linear("epoch"), y, means_over_epochs(series))
     };
@@ -140,8 +141,45 @@ pub fn beside_the_plane(surfaces: &[PathOnSurface]) -> Vec<Panel> {
     ]
 }
 
+/// The paths of several trainings in the plane of the first two components of all their points.
+pub struct Paths {
+    /// Shares of the variance along either.
+    pub explained: [f64; 2],
+    /// Of each training its number, from 1, and its path.
+    numbers: Vec<u64>,
+    pub paths: Vec<Path>,
+}
+
+impl Paths {
+    /// From the record of an analysis of that part of the weights, with the numbers of its trainings.
+    pub fn of(record: &Measurements, part: &str, numbers: Vec<u64>) -> Result<Self> {
+        let component = |number: u32| record.series(&format!("{part}_component_{number}"));
+        let points: Path = zip(component(1)?, component(2)?).map(|(x, y)| (*x, *y)).collect();
+        let share = |number: u32| record.scalar(&format!("{part}_explained_variance_{number}"));
+        let length = (points.len() / numbers.len().max(1)).max(1);
+        let paths = points.chunks(length).map(<[_]>::to_vec).collect();
+        Ok(Self { explained: [share(1)?, share(2)?], numbers, paths })
+    }
+
+    pub fn panel(&self, title: &str, has_legend: bool) -> Panel {
+        let path = |(number, path): (&u64, &Path)| {
+            let index = *number as usize - 1;
+            // The colours repeat after six: hollow discs keep the next six apart.
+            let mark = if (index / 6).is_multiple_of(2) { Mark::Path } else { Mark::OpenPath };
+            let label = if has_legend { format!("training {number}") } else { String::new() };
+            Series::new(label, Color::Cycle(index), path.clone()).mark(mark)
+        };
+        let [x, y] = component_axes(self.explained, "the variance");
+        Panel::plot(title, x, y, zip(&self.numbers, &self.paths).map(path).collect())
+    }
+
+    pub fn json(&self) -> Value {
+        json!({"components": self.paths.concat(), "explained_variance_ratio": self.explained})
+    }
+}
+
 /// The axes of a plane of two principal components, with the share of "the variance" that each explains.
-pub fn component_axes(explained: [f64; 2], of: &str) -> [Axis; 2] {
+fn component_axes(explained: [f64; 2], of: &str) -> [Axis; 2] {
     [1, 2].map(|number| {
         let share = percent(explained[number - 1]);
         Axis::linear(format!("component {number} ({share} of {of})"))
