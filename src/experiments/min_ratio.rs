@@ -6,14 +6,16 @@
 //! Longer than others, and whole, since it asks three things of the same trainings: whether their ends are minima,
 //! whether the ratio goes with the loss, and both again at critical points; figures and claims share their helpers.
 
-use crate::analysis::statistics::{quantile, spearman, trend};
+use crate::analysis::statistics::{quantile, spearman};
 use crate::model::Mlp;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
-use crate::study::claim::{Claim, Quantity, SEEDS, TRAININGS};
+use crate::study::claim::Claim;
+use crate::study::number::some_of;
+use crate::study::points::discs_and_crosses;
 use crate::study::{
-    Cell, Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Measurements, Records,
-    Seeds, Size, Stated, TRAININGS_FLAG, Trial as TrialTrait, WIDTHS_FLAG, With, cell, check, median, spectra,
+    Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Measurements, Records, Seeds,
+    Size, Stated, TRAININGS_FLAG, Told, Trial as TrialTrait, WIDTHS_FLAG, With, check, median, spectra,
 };
 use crate::tasks::critical_point::{CriticalPoint, Curvature, FLATNESS, Lanczos, Method, RESIDUAL};
 use crate::tasks::function::{self, Problem};
@@ -21,7 +23,6 @@ use crate::tasks::newton::{Newton, NewtonAfter};
 use crate::tasks::until_threshold::UntilThreshold;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::BTreeMap;
 use tch::{Device, Kind};
 
@@ -288,18 +289,10 @@ fn has_reached(done: &DoneTrial) -> bool {
 
 /// Lowest, median and highest of each scalar, in the table and in the summary.
 fn fill_table(done: &[DoneTrial], findings: &mut Findings) {
-    findings.columns = ["at the end of training", "lowest", "median", "highest"].map(str::to_owned).to_vec();
     let of_whole: &[_] = if done.iter().all(|done| done.trial.lanczos.is_none()) { &WHOLE_HESSIAN } else { &[] };
     let is_known = |(name, _): &&(&str, &str)| done.iter().any(|done| done.record.scalars.contains_key(*name));
-    let mut quantiles = serde_json::Map::new();
-    for (name, heading) in ENDS.iter().chain(of_whole).chain(&EXTREMES).chain(FURTHER.iter().filter(is_known)) {
-        let values = values(done, name);
-        let [lowest, median, highest] = [0.0, 0.5, 1.0].map(|share| quantile(&values, share));
-        let shown = [lowest, median, highest].map(|value| value.map_or(Cell::Undefined, cell));
-        findings.rows.push([vec![(*heading).into()], shown.to_vec()].concat());
-        quantiles.insert((*name).into(), json!({"lowest": lowest, "median": median, "highest": highest}));
-    }
-    findings.summarise("quantiles", quantiles);
+    let named = ENDS.iter().chain(of_whole).chain(&EXTREMES).chain(FURTHER.iter().filter(is_known));
+    findings.quantiles("at the end of training", named, |name| values(done, name));
 }
 
 /// Whether the Hessian has negative eigenvalues where a training ended. Lanczos counts none, but knows the smallest.
@@ -357,18 +350,7 @@ impl MinRatio {
 
 const LOSS: &str = "loss (mean squared error)";
 
-/// A mark for each training that has a point: a disc where it got to its goal, a cross where it did not.
-fn marks(labels: [&str; 2], of_each: impl IntoIterator<Item = (bool, (f64, f64))>) -> Vec<Series> {
-    let (reached, others): (Vec<_>, Vec<_>) = of_each.into_iter().partition(|(reached, _)| *reached);
-    let looks = labels.into_iter().zip([(Mark::Points, 0), (Mark::Crosses, 1)]);
-    let some = looks.zip([reached, others]).filter(|(_, of_kind)| !of_kind.is_empty());
-    some.map(|((label, (mark, color)), of_kind)| {
-        let points = of_kind.into_iter().map(|(_, point)| point).collect();
-        Series::new(label, Color::Cycle(color), points).mark(mark)
-    })
-    .collect()
-}
-
+/// Of trainings that got to their goal, and of those that did not.
 const REACHED: [&str; 2] = ["reached", "not reached"];
 
 impl MinRatio {
@@ -378,7 +360,7 @@ impl MinRatio {
         let panels = RATIOS.map(|(ratio, label)| {
             // What has no ratio is counted as left out.
             let point = |done| (scalar(done, goal) == 1.0, ratio_and_loss(done, ratio).unwrap_or((f64::NAN, f64::NAN)));
-            let series = marks([&labels[0], &labels[1]], done.iter().map(point));
+            let series = discs_and_crosses([&labels[0], &labels[1]], done.iter().map(point));
             Panel::plot("", Axis::linear(label), Axis::log(LOSS), series)
         });
         findings.figure("ratio", with, 2, panels.into())
@@ -431,7 +413,7 @@ fn draw_newton(done: &[DoneTrial], findings: &mut Findings, with: With) -> Resul
             curves.push(curve);
         }
         let mut series = median::median_with_band(&curves, 1);
-        series.extend(marks(REACHED, ends));
+        series.extend(discs_and_crosses(REACHED, ends));
         Ok(Panel::plot("", Axis::log("step of Newton's method"), Axis::log(label), series))
     };
     let panels = [("newton_loss", LOSS), ("newton_gradient_norm", "smallest gradient norm ‖∇L‖₂ so far")].map(panel);
@@ -451,9 +433,9 @@ fn draw_certificate(done: &[DoneTrial], findings: &mut Findings, with: With) -> 
     if let Some((low, high)) = quantile(&norms, 0.0).zip(quantile(&norms, 1.0)) {
         left.push(Series::new("equal", Color::Cycle(2), vec![(low, low), (high, high)]).mark(Mark::Dashed));
     }
-    left.extend(marks(REACHED, negative));
+    left.extend(discs_and_crosses(REACHED, negative));
     // The legend on the left serves both.
-    let right = marks(["", ""], against_norm(|done| scalar(done, FLATNESS)));
+    let right = discs_and_crosses(["", ""], against_norm(|done| scalar(done, FLATNESS)));
     let panels = vec![panel("-(smallest eigenvalue of ∇²L)", left), panel("‖∇²L ∇L‖ / ‖∇²L‖‖∇L‖", right)];
     findings.figure("certificate", with, 2, panels)
 }
@@ -463,16 +445,15 @@ fn draw_certificate(done: &[DoneTrial], findings: &mut Findings, with: With) -> 
 /// A loss is high from so many times the median on.
 const HIGH: f64 = 10.0;
 
-/// The share of those of which it is true.
-fn share(of_each: &[(u64, bool)]) -> f64 {
-    of_each.iter().filter(|(_, is)| *is).count() as f64 / of_each.len() as f64
-}
-
 impl MinRatio {
-    /// What is true of trainings, each with its seed, by repeat. Where one training goes on and on, its stages are not
-    /// independent, and repeats are the cases.
-    fn by_repeat<'a, T>(&self, of_each: &'a [(u64, T)]) -> impl Iterator<Item = &'a [(u64, T)]> {
-        of_each.chunk_by(|(seed, _), (next, _)| self.place(*seed).0 == self.place(*next).0)
+    /// What is told of trainings, each with its seed; where one training goes on and on, of its stages, by repeat.
+    fn told<T: Copy>(&self, of_each: &[(u64, T)]) -> Told<T> {
+        let all = |of_each: &[(u64, T)]| of_each.iter().map(|(_, told)| *told).collect();
+        if !self.warm {
+            return Told::OfEach(all(of_each));
+        }
+        let by_repeat = of_each.chunk_by(|(seed, _), (next, _)| self.place(*seed).0 == self.place(*next).0);
+        Told::OfStages(by_repeat.map(all).collect())
     }
 
     fn claims(&self, done: &[DoneTrial], findings: &Findings, with: With) -> Result<Vec<Claim>> {
@@ -487,12 +468,7 @@ impl MinRatio {
         let is_high = |loss: f64| !loss.is_finite() || loss > HIGH * median;
         let high: Vec<_> = done.iter().map(|done| (done.seed(), is_high(loss(done)))).collect();
         let few_high = findings.claim("min-ratio-few-high", &[("high", &HIGH)])?;
-        let few_high = if self.warm {
-            let shares = self.by_repeat(&high).map(share).collect();
-            few_high.interval(SEEDS, &[Quantity::new("share of stages with a high loss", shares).range([0.0, 1.0])])
-        } else {
-            few_high.of_share(TRAININGS, (high.iter().filter(|(_, high)| *high).count(), high.len()))
-        };
+        let few_high = few_high.of_share_told("share of stages with a high loss", &self.told(&high));
         Ok(vec![hardly("entry_ratio", "entries")?, hardly("minimal_ratio", "eigenvalues")?, few_high])
     }
 
@@ -500,30 +476,14 @@ impl MinRatio {
     fn correlation(&self, claim: Stated, ratio: &str, trainings: &[&DoneTrial]) -> Claim {
         let pair = |done: &&DoneTrial| Some((done.seed(), ratio_and_loss(done, ratio)?));
         let pairs: Vec<_> = trainings.iter().filter_map(pair).collect();
-        let of = |pairs: &[(u64, (f64, f64))]| -> Vec<_> { pairs.iter().map(|(_, pair)| *pair).collect() };
-        let left_out = match trainings.len() - pairs.len() {
-            0 => String::new(),
-            n => format!("{n} of {} trainings, which diverged or have no ratio, are left out.", trainings.len()),
-        };
-        let claim = if self.warm {
-            let trends = self.by_repeat(&pairs).map(|stages| trend(&of(stages))).collect();
-            let correlations = Quantity::new(&claim.rule, trends).range([-1.0, 1.0]);
-            claim.interval(SEEDS, &[correlations])
-        } else {
-            claim.correlated((TRAININGS, pairs.len()), &of(&pairs))
-        };
-        claim.noting(&left_out)
+        let without = "trainings, which diverged or have no ratio, are left out.";
+        let left_out = some_of(trainings.len() - pairs.len(), trainings.len(), without);
+        claim.correlated_told(self.told(&pairs)).noting(&left_out)
     }
 
     /// About most of the trainings, each for itself; of stages of one training, most of its stages.
     fn most(&self, claim: Stated, trainings: &[&DoneTrial], holds: impl Fn(&DoneTrial) -> bool) -> Claim {
-        let held: Vec<_> = trainings.iter().map(|done| (done.seed(), holds(done))).collect();
-        if self.warm {
-            let of_repeats = self.by_repeat(&held).map(|stages| Some(share(stages) > 0.5));
-            claim.counted(SEEDS, &of_repeats.collect::<Vec<_>>())
-        } else {
-            claim.counted(TRAININGS, &held.iter().map(|(_, held)| Some(*held)).collect::<Vec<_>>())
-        }
+        claim.most(&self.told(&trainings.iter().map(|done| (done.seed(), holds(done))).collect::<Vec<_>>()))
     }
 
     /// What only points with a vanishing gradient can decide.
@@ -532,10 +492,8 @@ impl MinRatio {
         let reached: Vec<_> = done.iter().filter(|done| has_reached(done)).collect();
         let has_spectrum = |done: &&DoneTrial| !scalar(done, "negative_eigenvalues").is_nan();
         let with_spectrum: Vec<_> = reached.iter().copied().filter(has_spectrum).collect();
-        let left_out = match all.len() - reached.len() {
-            0 => String::new(),
-            n => format!("{n} of {} trainings, which did not reach it, are left out.", all.len()),
-        };
+        let without = "trainings, which did not reach it, are left out.";
+        let left_out = some_of(all.len() - reached.len(), all.len(), without);
         let claim = |key| findings.claim(key, with);
         let is_minimum = |done: &DoneTrial| scalar(done, "negative_eigenvalues") == 0.0;
         let is_not_flat = |done: &DoneTrial| scalar(done, FLATNESS) > self.tolerance;

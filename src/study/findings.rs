@@ -5,9 +5,10 @@ use super::experiment::Experiment;
 use super::number::significant;
 use super::table::Table;
 use super::text::{Texts, With};
+use crate::analysis::statistics::quantile;
 use crate::plot::{Figure, Panel};
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt;
 
 /// What a study's records show together.
@@ -38,6 +39,26 @@ impl Findings {
     pub fn table<E: Experiment>(&mut self, table: Table<E>) -> Result<()> {
         (self.columns, self.rows) = (table.columns, table.rows?);
         Ok(())
+    }
+
+    /// With a table of scalars, each by its name and what it is called there: the lowest, median and highest value of
+    /// each; and with these as a result.
+    pub fn quantiles<'a>(
+        &mut self,
+        heading: &str,
+        named: impl Iterator<Item = &'a (&'a str, &'a str)>,
+        values: impl Fn(&str) -> Vec<f64>,
+    ) {
+        self.columns = [heading, "lowest", "median", "highest"].map(str::to_owned).to_vec();
+        let mut quantiles = serde_json::Map::new();
+        for (name, called) in named {
+            let values = values(name);
+            let [lowest, median, highest] = [0.0, 0.5, 1.0].map(|share| quantile(&values, share));
+            let shown = [lowest, median, highest].map(|value| value.map_or(Cell::Undefined, cell));
+            self.rows.push([vec![(*called).into()], shown.to_vec()].concat());
+            quantiles.insert((*name).into(), json!({"lowest": lowest, "median": median, "highest": highest}));
+        }
+        self.summarise("quantiles", quantiles);
     }
 
     /// With a figure of these panels, so many in a row, titled as `[figure.<key>]` says.

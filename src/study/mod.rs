@@ -40,4 +40,4 @@ pub use measurements::{Measurements, flag, numbers};
 pub use seeds::Seeds;
 pub use table::Table;
 pub use text::{Reported, Texts, With};
-pub use within::Case;
+pub use within::{Case, Told};

@@ -25,6 +25,11 @@ pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1} %", 100.0 * share) } else { "-".to_owned() }
 }
 
+/// "2 of 9 trainings are left out."; nothing where there are none.
+pub fn some_of(count: usize, all: usize, what: &str) -> String {
+    if count > 0 { format!("{count} of {all} {what}") } else { String::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Rules for claims that are made within each case, where a case is several trainings, such as all of one seed: of the
 //! worst of their numbers, and of the correlation of two. Knows numbers, no study and no record.
 
-use super::claim::{Claim, Claimed, Quantity, Stated, Unit};
+use super::claim::{Claim, Claimed, Quantity, SEEDS, Stated, TRAININGS, Unit};
 use super::findings::cell;
 use crate::analysis::statistics::{highest, lowest, trend};
 
@@ -45,10 +45,57 @@ impl Stated {
     }
 }
 
+/// What is told of trainings.
+pub enum Told<T> {
+    /// Each is a case.
+    OfEach(Vec<T>),
+    /// They are stages of such as go on and on, and not independent: each of these is a case, of a seed.
+    OfStages(Vec<Vec<T>>),
+}
+
+impl Stated {
+    /// That most of the trainings hold it, or of a case most of its stages.
+    pub fn most(self, held: &Told<bool>) -> Claim {
+        match held {
+            Told::OfEach(held) => self.counted(TRAININGS, &held.iter().copied().map(Some).collect::<Vec<_>>()),
+            Told::OfStages(cases) => {
+                self.counted(SEEDS, &cases.iter().map(|held| Some(share(held) > 0.5)).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// That the share of the trainings that hold it lies where it is claimed to, or on average that of a case's stages,
+    /// which is called so.
+    pub fn of_share_told(self, name: &str, held: &Told<bool>) -> Claim {
+        match held {
+            Told::OfEach(held) => self.of_share(TRAININGS, (held.iter().filter(|held| **held).count(), held.len())),
+            Told::OfStages(cases) => {
+                let shares = cases.iter().map(|held| share(held)).collect();
+                self.interval(SEEDS, &[Quantity::new(name, shares).range([0.0, 1.0])])
+            }
+        }
+    }
+
+    /// That the correlation of two numbers of the trainings lies where it is claimed to, or that within a case.
+    pub fn correlated_told(self, pairs: Told<(f64, f64)>) -> Claim {
+        match pairs {
+            Told::OfEach(pairs) => self.correlated((TRAININGS, pairs.len()), &pairs),
+            Told::OfStages(cases) => {
+                let cases: Vec<_> = cases.into_iter().map(|pairs| (pairs, true)).collect();
+                self.correlated_within(SEEDS, &cases)
+            }
+        }
+    }
+}
+
+/// The share of those that hold.
+fn share(held: &[bool]) -> f64 {
+    held.iter().filter(|held| **held).count() as f64 / held.len() as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::claim::SEEDS;
     use serde_json::json;
 
     fn stated(claimed: Claimed) -> Stated {
