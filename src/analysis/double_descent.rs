@@ -63,9 +63,9 @@ fn bumps_of_others(curves: &[Vec<f64>]) -> Vec<Option<Bump>> {
 }
 
 /// Mean at each size.
-pub fn mean_curve(curves: &[&Vec<f64>]) -> Vec<f64> {
-    let sizes = curves.iter().map(|curve| curve.len()).min().unwrap_or(0);
-    (0..sizes).map(|at| curves.iter().map(|curve| curve[at]).sum::<f64>() / curves.len() as f64).collect()
+pub fn mean_curve<C: AsRef<[f64]>>(curves: &[C]) -> Vec<f64> {
+    let sizes = curves.iter().map(|curve| curve.as_ref().len()).min().unwrap_or(0);
+    (0..sizes).map(|at| curves.iter().map(|curve| curve.as_ref()[at]).sum::<f64>() / curves.len() as f64).collect()
 }
 
 /// What is left of the slope of the smaller networks beyond them; NaN where those gain nothing.

@@ -2,20 +2,21 @@
 //! parameters; and, with label noise, double descent across the interpolation threshold (Belkin et al.
 //! 2019, Nakkiran et al. 2020).
 
-use crate::analysis::double_descent::{Bump, bump, heights, mean_curve, peaks, share_of_slope};
+use crate::analysis::double_descent::{Bump, bump, heights, peaks, share_of_slope};
 use crate::analysis::statistics::{spearman, trend};
 use crate::data::CLASSES;
 use crate::data::batches::DataSpec;
 use crate::model::{Classifier, Named};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
-use crate::study::claim::{Claim, Quantity, SEEDS, Verdict};
+use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::number::significant;
 use crate::study::seeds::{means_at_points, means_over_epochs};
+use crate::study::sizes::{self, OverSizes};
 use crate::study::table::FINAL;
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table,
-    Trial as TrialTrait, check, curves, models_flag,
+    Trial as TrialTrait, check, curves, models_flag, points,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use anyhow::Result;
@@ -190,23 +191,20 @@ impl ParamsSweep {
 
     fn size_panels(&self, done: &[Done<Self>]) -> Result<Vec<Panel>> {
         let is_one = self.seeds.repeats == 1;
+        let mark = if is_one { Mark::LinePoints } else { Mark::Line };
+        let mut by_size: Vec<&Done<Self>> = done.iter().collect();
+        by_size.sort_by_key(|done| done.record.parameters);
         let panel = |quantity: &str| {
             let (mut lines, mut all) = (Vec::new(), Vec::new());
             for (color, set) in ["train", "test"].into_iter().enumerate() {
-                let mut of_all = Vec::new();
-                for seed in self.seeds.all() {
-                    let of_seed = done.iter().filter(|done| done.seed() == seed);
-                    let name = format!("final_{set}_{quantity}");
-                    let point = |done: &Done<Self>| Ok((done.record.parameters as f64, done.record.scalar(&name)?));
-                    let mut points = of_seed.map(point).collect::<Result<Vec<_>>>()?;
-                    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-                    of_all.extend_from_slice(&points);
-                    let mark = if is_one { Mark::LinePoints } else { Mark::Line };
-                    lines.push(Series::new(set, Color::Cycle(color), points).mark(mark));
-                }
+                let name = format!("final_{set}_{quantity}");
+                let point = |done: &Done<Self>| Ok((done.record.parameters as f64, done.record.scalar(&name)?));
+                let of_seeds = points::of_each_seed(self.seeds, &by_size, (set.into(), color), mark, point)?;
                 if !is_one {
+                    let of_all = of_seeds.iter().flat_map(|of_seed| of_seed.points.clone()).collect();
                     all.push(Series::new("", Color::Cycle(color), of_all).mark(Mark::Points));
                 }
+                lines.extend(of_seeds);
             }
             let unit = if quantity == "loss" { " (cross entropy)" } else { "" };
             let series = [means_at_points(lines), all].concat();
@@ -247,61 +245,34 @@ const NEAR: f64 = 3.0;
 /// A loss or error is level where it changes by less than this factor.
 const LEVEL_FACTOR: f64 = 1.1;
 
-/// All that was measured at one level of noise: quantities over sizes, a curve a seed.
+/// What was measured at one level of noise.
 struct Level {
     noise: f64,
-    /// Parameters, ascending.
-    sizes: Vec<f64>,
-    test_error: Vec<Vec<f64>>,
-    test_loss: Vec<Vec<f64>>,
-    train_error: Vec<Vec<f64>>,
-    train_loss: Vec<Vec<f64>>,
+    networks: OverSizes,
 }
 
 impl Level {
-    /// Of the seeds whose trials are all done.
     fn of(settings: &ParamsSweep, noise: f64, done: &[Done<ParamsSweep>]) -> Result<Self> {
         let mut sizes: Vec<i64> = settings.models.iter().map(|named| named.model.layout().parameters()).collect();
         sizes.sort_unstable();
         let at_level = done.iter().filter(|done| done.trial.label_noise == Some(noise));
-        let mut seeds: Vec<Vec<_>> = settings.seeds.groups(at_level).into_values().collect();
-        seeds.retain(|trials| trials.len() == sizes.len());
-        seeds.iter_mut().for_each(|trials| trials.sort_by_key(|done| done.record.parameters));
-        let curves = |name: &str, of: fn(f64) -> f64| -> Result<Vec<Vec<f64>>> {
-            let number = |done: &&Done<ParamsSweep>| Ok(of(done.record.after_training(name)?));
-            seeds.iter().map(|trials| trials.iter().map(number).collect()).collect()
-        };
-        Ok(Self {
-            noise,
-            sizes: sizes.iter().map(|size| *size as f64).collect(),
-            test_error: curves("final_test_accuracy", |right| 1.0 - right)?,
-            test_loss: curves("final_test_loss", |loss| loss)?,
-            train_error: curves("final_train_accuracy", |right| 1.0 - right)?,
-            train_loss: curves("final_train_loss", |loss| loss)?,
-        })
+        Ok(Self { noise, networks: OverSizes::of(settings.seeds, &sizes, at_level.collect())? })
     }
 
-    /// Parameters of the smallest network whose mean training error is at most [`FITTED`].
     fn threshold(&self) -> Option<f64> {
-        let errors = mean_of(&self.train_error);
-        errors.iter().position(|error| *error <= FITTED).and_then(|at| self.sizes.get(at).copied())
+        self.networks.first_fitted(FITTED)
     }
-}
-
-fn mean_of(curves: &[Vec<f64>]) -> Vec<f64> {
-    mean_curve(&curves.iter().collect::<Vec<_>>())
 }
 
 impl ParamsSweep {
     fn show_noise(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
-        let error = |name: &'static str| move |record: &Measurements| Ok(1.0 - record.after_training(name)?);
         let table = Table::new("network", done)
             .parameters()
             .seed()
             .after_training(&FINAL[..1])
-            .number("train error", error("final_train_accuracy"))
+            .number("train error", |record| record.final_error("train"))
             .after_training(&FINAL[2..3])
-            .number("test error", error("final_test_accuracy"));
+            .number("test error", |record| record.final_error("test"));
         findings.table(table)?;
         let levels = self.label_noise.iter().map(|noise| Level::of(self, *noise, done)).collect::<Result<Vec<_>>>()?;
         self.draw_descent(&levels, findings)?;
@@ -323,37 +294,19 @@ impl ParamsSweep {
         let mut rules = vec![(self.spec.train_size as f64 * f64::from(CLASSES), "n · classes".to_owned())];
         let threshold = noisiest(levels).and_then(Level::threshold);
         rules.extend(threshold.map(|parameters| (parameters, "fits all labels".to_owned())));
-        type Of = fn(&Level) -> &Vec<Vec<f64>>;
-        let quantities: [(&str, Axis, Of); 4] = [
-            ("Test error", Axis::linear("test error"), |level| &level.test_error),
-            ("Test loss", Axis::log("test loss (cross entropy)"), |level| &level.test_loss),
-            ("Training error", Axis::linear("training error"), |level| &level.train_error),
-            ("Training loss", Axis::log("training loss (cross entropy)"), |level| &level.train_loss),
-        ];
-        let panels = quantities.map(|(title, y, curves)| {
-            let mut series = Vec::new();
-            for (color, level) in levels.iter().enumerate() {
-                for (index, curve) in curves(level).iter().enumerate() {
-                    // One legend serves all four panels.
-                    let is_named = index == 0 && title == "Training error";
-                    let label = if is_named { noise_name(level.noise) } else { String::new() };
-                    let points = level.sizes.iter().copied().zip(curve.iter().copied()).collect();
-                    series.push(Series::new(label, Color::Cycle(color), points).mark(Mark::LinePoints));
-                }
-            }
-            Panel::plot(title, Axis::log("parameters"), y, means_at_points(series)).rules(rules.clone())
-        });
-        findings.figure("double-descent", &[("fitted", &(100.0 * (1.0 - FITTED)))], 2, panels.into())
+        let named: Vec<_> = levels.iter().map(|level| (noise_name(level.noise), &level.networks)).collect();
+        let panels = sizes::panels(&named, &rules);
+        findings.figure("double-descent", &[("fitted", &(100.0 * (1.0 - FITTED)))], 2, panels)
     }
 
     /// Test and training error over epochs at the highest noise, of the networks at dip, peak and end.
     fn draw_epochs(&self, levels: &[Level], done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
         let mut chosen: Vec<f64> = Vec::new();
-        if let Some(level) = noisiest(levels) {
-            if let Some(Bump { dip, peak, .. }) = bump(&mean_of(&level.test_error)) {
-                chosen.extend([level.sizes[dip], level.sizes[peak]]);
+        if let Some(Level { networks, .. }) = noisiest(levels) {
+            if let Some(Bump { dip, peak, .. }) = bump(&networks.mean_test_error()) {
+                chosen.extend([networks.sizes[dip], networks.sizes[peak]]);
             }
-            chosen.extend(level.sizes.last());
+            chosen.extend(networks.sizes.last());
         }
         let noise = noisiest(levels).map_or(0.0, |level| level.noise);
         let (mut test, mut train) = (Vec::new(), Vec::new());
@@ -384,7 +337,8 @@ fn noisiest(levels: &[Level]) -> Option<&Level> {
 
 /// Whether the test error has a second descent at one level of noise, its peak near the threshold.
 fn descent_claim(level: &Level, findings: &Findings) -> Result<Claim> {
-    let mean_error = mean_of(&level.test_error);
+    let OverSizes { sizes, test_error, .. } = &level.networks;
+    let mean_error = level.networks.mean_test_error();
     let (found, threshold) = (bump(&mean_error), level.threshold());
     let name = "height of the peak in test error, above the dip before it and the largest network";
     let with: &[(&str, &dyn std::fmt::Display)] = &[
@@ -393,19 +347,19 @@ fn descent_claim(level: &Level, findings: &Findings) -> Result<Claim> {
         ("near", &NEAR),
         ("fitted", &FITTED),
     ];
-    let claim = findings.claim("double-descent", with)?;
-    let mut claim = claim.interval(SEEDS, &[Quantity::new(name, heights(&level.test_error))]);
-    let near: Vec<bool> = threshold.map_or(Vec::new(), |threshold| {
-        let is_near = |peak: &usize| (1.0 / NEAR..=NEAR).contains(&(level.sizes[*peak] / threshold));
-        peaks(&level.test_error).iter().map(is_near).collect()
+    let height = Quantity::new(name, heights(test_error));
+    // Of the peak without each seed that may be left out.
+    let near = threshold.map(|threshold| {
+        let is_near = |peak: &usize| (1.0 / NEAR..=NEAR).contains(&(sizes[*peak] / threshold));
+        peaks(test_error).iter().map(is_near).collect::<Vec<bool>>()
     });
-    claim.verdict = at_threshold(claim.verdict, threshold.is_some(), &near);
+    let claim = findings.claim("double-descent", with)?.interval(SEEDS, &[height]).only_near(near.as_deref());
     let threshold_text = threshold.map_or("no network fits all labels".to_owned(), |parameters| {
         format!("networks fit all labels from {parameters} parameters on")
     });
     let at = |place: usize| {
         let error = significant(100.0 * mean_error[place], 3);
-        (format!("{error} %"), level.sizes[place])
+        (format!("{error} %"), sizes[place])
     };
     let text = match found {
         Some(Bump { dip, peak, .. }) => {
@@ -416,32 +370,19 @@ fn descent_claim(level: &Level, findings: &Findings) -> Result<Claim> {
         }
         None => format!("The mean test error over size has no dip before a peak; {threshold_text}."),
     };
-    let claim = claim.noting(&text).and("threshold", json!(threshold)).and("sizes", level.sizes.clone());
+    let claim = claim.noting(&text).and("threshold", json!(threshold)).and("sizes", sizes.clone());
     Ok(claim.and("mean_test_error", mean_error).and("bump", json!(found)))
-}
-
-/// What remains of a verdict on a peak's height when it is asked where the peak is: `near` the threshold or not,
-/// a case for each seed that may be left out; and whether there is a threshold at all.
-fn at_threshold(height: Verdict, has_threshold: bool, near: &[bool]) -> Verdict {
-    match height {
-        // Without a network that fits, nothing is said of what lies beyond the threshold.
-        _ if !has_threshold => Verdict::Inconclusive,
-        Verdict::Supported if near.iter().all(|near| *near) && !near.is_empty() => Verdict::Supported,
-        Verdict::Supported if near.iter().any(|near| *near) || near.is_empty() => Verdict::Inconclusive,
-        Verdict::Supported => Verdict::Refuted,
-        other => other,
-    }
 }
 
 /// Of each level of noise: how test accuracy goes with size, within each seed, where the report sees it improve.
 fn trends_below(levels: &[Level]) -> Vec<Quantity> {
-    let of_level = |level: &Level| {
+    let of_level = |Level { noise, networks }: &Level| {
         let trend_of = |curve: &Vec<f64>| {
-            let small = level.sizes.iter().zip(curve).filter(|(size, _)| **size <= LEVELS_OFF);
+            let small = networks.sizes.iter().zip(curve).filter(|(size, _)| **size <= LEVELS_OFF);
             trend(&small.map(|(size, error)| (*size, 1.0 - error)).collect::<Vec<_>>())
         };
-        let trends = level.test_error.iter().map(trend_of).collect();
-        Quantity::new(noise_name(level.noise), trends).range([-1.0, 1.0])
+        let trends = networks.test_error.iter().map(trend_of).collect();
+        Quantity::new(noise_name(*noise), trends).range([-1.0, 1.0])
     };
     levels.iter().map(of_level).collect()
 }
@@ -449,37 +390,13 @@ fn trends_below(levels: &[Level]) -> Vec<Quantity> {
 /// Of each level of noise: test error and loss of the largest network by those of the first beyond, log₁₀.
 fn changes_beyond(levels: &[Level]) -> Vec<Quantity> {
     let mut changes = Vec::new();
-    for level in levels {
-        let Some(first) = level.sizes.iter().position(|size| *size > LEVELS_OFF) else { continue };
-        for (name, curves) in [("test error", &level.test_error), ("test loss", &level.test_loss)] {
+    for Level { noise, networks } in levels {
+        let Some(first) = networks.sizes.iter().position(|size| *size > LEVELS_OFF) else { continue };
+        for (name, curves) in [("test error", &networks.test_error), ("test loss", &networks.test_loss)] {
             let ratios = curves.iter().map(|curve| (curve[curve.len() - 1] / curve[first]).log10()).collect();
-            let name = format!("{name} with {}", noise_name(level.noise));
+            let name = format!("{name} with {}", noise_name(*noise));
             changes.push(Quantity::new(name, ratios).shown_as(|power| 10f64.powf(power)));
         }
     }
     changes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_high_peak_counts_only_at_the_threshold() {
-        use Verdict::{Inconclusive, Refuted, Supported};
-        for (height, has_threshold, near, verdict) in [
-            (Supported, true, &[true, true][..], Supported),
-            (Supported, true, &[true, false], Inconclusive),
-            (Supported, true, &[false, false], Refuted),
-            (Supported, true, &[], Inconclusive),
-            (Supported, false, &[], Inconclusive),
-            (Refuted, true, &[true, true], Refuted),
-            (Refuted, true, &[false, false], Refuted),
-            (Refuted, false, &[], Inconclusive),
-            (Inconclusive, true, &[false, false], Inconclusive),
-            (Inconclusive, true, &[true, true], Inconclusive),
-        ] {
-            assert_eq!(at_threshold(height, has_threshold, near), verdict, "{height} {has_threshold} {near:?}");
-        }
-    }
 }

@@ -20,6 +20,7 @@ pub mod number;
 pub mod points;
 pub mod seeds;
 pub mod settings;
+pub mod sizes;
 pub mod spectra;
 pub mod surface;
 pub mod table;

@@ -179,6 +179,21 @@ impl Claim {
         }
         self
     }
+
+    /// Of something that is also claimed to lie near something else: whether it does, in each of some cases. `None`
+    /// where there is nothing that it could be near: then nothing is said of it.
+    pub fn only_near(mut self, near: Option<&[bool]>) -> Self {
+        self.verdict = match (self.verdict, near) {
+            (_, None) => Verdict::Inconclusive,
+            (Verdict::Supported, Some(near)) if near.iter().all(|near| *near) && !near.is_empty() => Verdict::Supported,
+            (Verdict::Supported, Some(near)) if near.iter().any(|near| *near) || near.is_empty() => {
+                Verdict::Inconclusive
+            }
+            (Verdict::Supported, _) => Verdict::Refuted,
+            (other, _) => other,
+        };
+        self
+    }
 }
 
 /// With a capital letter in front.
@@ -227,6 +242,25 @@ mod tests {
             let judged = claim(verdict).unless_too_short(is_short, 100);
             assert_eq!(judged.verdict, expected);
             assert_eq!(judged.detail.contains("Fewer than 100 epochs"), verdict == Refuted && is_short);
+        }
+    }
+
+    #[test]
+    fn what_is_claimed_of_a_place_counts_only_there() {
+        for (verdict, near, expected) in [
+            (Supported, Some(&[true, true][..]), Supported),
+            (Supported, Some(&[true, false]), Inconclusive),
+            (Supported, Some(&[false, false]), Refuted),
+            (Supported, Some(&[]), Inconclusive),
+            (Supported, None, Inconclusive),
+            (Refuted, Some(&[true, true]), Refuted),
+            (Refuted, Some(&[false, false]), Refuted),
+            (Refuted, None, Inconclusive),
+            (Inconclusive, Some(&[false, false]), Inconclusive),
+            (Inconclusive, Some(&[true, true]), Inconclusive),
+        ] {
+            let claim = Claim { verdict, ..interval(&[1.0; 5], Claimed::AtLeast(2.0)) }.only_near(near);
+            assert_eq!(claim.verdict, expected, "{verdict} {near:?}");
         }
     }
 
