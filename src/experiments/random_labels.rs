@@ -7,11 +7,12 @@ use crate::model::Classifier;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
+use crate::study::number::some_of;
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
 use crate::study::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table,
-    Trial as TrialTrait, cell, check, curves, model_flag,
+    Case, Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table,
+    Trial as TrialTrait, cell, check, curves, model_flag, points,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use anyhow::Result;
@@ -137,12 +138,8 @@ const EPOCHS: u64 = 100;
 /// From here on a loss rises throughout, in rank correlation with the epoch.
 const RISES: f64 = 0.9;
 
-/// A number of each training, with its seed and its level of corruption.
-type Points = Vec<(u64, (f64, f64))>;
-
-fn of_seed(points: &Points, seed: u64) -> Vec<(f64, f64)> {
-    points.iter().filter(|(of, _)| *of == seed).map(|(_, point)| *point).collect()
-}
+/// A number of a training.
+type Number<'a> = &'a dyn Fn(&Measurements) -> Result<f64>;
 
 impl RandomLabels {
     fn show_one(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
@@ -159,20 +156,17 @@ impl RandomLabels {
 
     /// Several levels of corruption side by side, as figure 1 of Zhang et al.
     fn show_levels(&self, levels: &[f64], done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
-        let (mut times, mut errors) = (Points::new(), Points::new());
-        let (mut accuracy, mut error) = (Vec::new(), Vec::new());
+        let (mut accuracy, mut error, mut fitted) = (Vec::new(), Vec::new(), Vec::new());
         for done in done {
             let (record, level, seed) = (&done.record, done.trial.corruption, done.seed());
-            times.push((seed, (level, self.time_to_fit(record)?)));
-            errors.push((seed, (level, test_error(record)?)));
+            fitted.extend(self.time_to_fit(record)?.is_finite().then_some(done));
             let color = levels.iter().position(|other| *other == level).unwrap_or(0);
             let mark = if (color / 6).is_multiple_of(2) { Mark::Line } else { Mark::Dashed };
             let label = self.seeds.legend(seed, format!("corruption {level}"));
             let wrong: Vec<f64> = record.series("test_accuracy")?.iter().map(|right| 1.0 - right).collect();
-            let of_test = Series::over_epochs("", Color::Cycle(color), 1, &wrong);
-            error.push(of_test.mark(mark));
-            let of_train = Series::over_epochs(label, Color::Cycle(color), 1, record.series("train_accuracy")?);
-            accuracy.push(of_train.mark(mark));
+            error.push(Series::over_epochs("", Color::Cycle(color), 1, &wrong).mark(mark));
+            let right = record.series("train_accuracy")?;
+            accuracy.push(Series::over_epochs(label, Color::Cycle(color), 1, right).mark(mark));
         }
         let table = Table::new("labels", done)
             .parameters()
@@ -182,7 +176,7 @@ impl RandomLabels {
                 Ok(if time.is_finite() { Cell::Count(time) } else { "never".into() })
             })
             .after_training(&FINAL[..3])
-            .column("test error", |done| Ok(cell(test_error(&done.record)?)));
+            .number("test error", |record| record.final_error("test"));
         findings.table(table)?;
 
         let panels = vec![
@@ -190,27 +184,33 @@ impl RandomLabels {
             curves::panel(Axis::linear("test error (true labels)"), error),
         ];
         findings.figure("curves-of-levels", &[], 2, panels)?;
-        let against = |y, points: &Points| {
-            let line = |seed| Series::new("", Color::Cycle(0), of_seed(points, seed)).mark(Mark::LinePoints);
-            let lines = self.seeds.all().map(line).collect();
-            Panel::plot("", Axis::linear("share of labels drawn anew"), y, means_at_points(lines))
+        let against = |y, done: &[&Done<Self>], number: Number| -> Result<Panel> {
+            let point = |done: &Done<Self>| Ok((done.trial.corruption, number(&done.record)?));
+            let lines = points::of_each_seed(self.seeds, done, (String::new(), 0), Mark::LinePoints, point)?;
+            Ok(Panel::plot("", Axis::linear("share of labels drawn anew"), y, means_at_points(lines)))
         };
-        let known: Points = times.iter().copied().filter(|(_, (_, time))| time.is_finite()).collect();
-        let panels =
-            vec![against(Axis::linear("epochs to fit"), &known), against(Axis::linear("final test error"), &errors)];
-        let (never, all) = (done.len() - known.len(), done.len());
-        let left_out = match never {
-            0 => String::new(),
-            never => format!(" ({never} of {all} trainings never do, and are left out)"),
+        let (time, test_error): (Number, Number) =
+            (&|record| self.time_to_fit(record), &|record| record.final_error("test"));
+        let panels = vec![
+            against(Axis::linear("epochs to fit"), &fitted, time)?,
+            against(Axis::linear("final test error"), &done.iter().collect::<Vec<_>>(), test_error)?,
+        ];
+        let never = some_of(done.len() - fitted.len(), done.len(), "trainings never");
+        let (left_out, never) = match never.as_str() {
+            "" => (String::new(), String::new()),
+            never => (format!(" ({never} do, and are left out)"), format!("; {never} fit")),
         };
         let share = 100.0 * self.fitted;
         findings.figure("corruption", &[("share", &share), ("left_out", &left_out)], 2, panels)?;
 
         findings.claims = self.claims(done, findings)?;
-        let never = if never > 0 { format!("; {never} of {all} trainings never fit") } else { String::new() };
+        let by_seed = |number: Number| {
+            let point = |done: &Done<Self>| Ok(Some((done.trial.corruption, number(&done.record)?)));
+            self.seeds.cases(done, levels.len(), point)
+        };
         let grows = [
-            self.grows("random-labels-time-grows", &times, &never, findings)?,
-            self.grows("random-labels-test-error-grows", &errors, "", findings)?,
+            grows("random-labels-time-grows", &by_seed(time)?, &never, findings)?,
+            grows("random-labels-test-error-grows", &by_seed(test_error)?, "", findings)?,
         ];
         findings.claims.extend(grows);
         findings.claims.push(self.chance(done, findings)?);
@@ -245,18 +245,6 @@ impl RandomLabels {
         ])
     }
 
-    /// That a number grows with the share of random labels. Trainings of one seed share their initial weights and
-    /// their random labels; of a level whose trial failed it cannot be told.
-    fn grows(&self, key: &str, points: &Points, note: &str, findings: &Findings) -> Result<Claim> {
-        let of_seeds = self.seeds.all().map(|seed| of_seed(points, seed)).filter(|points| !points.is_empty());
-        let cases = of_seeds.map(|points| {
-            let is_whole = points.len() == self.corruption.levels().len();
-            (points, is_whole)
-        });
-        let claim = findings.claim(key, &[])?.correlated_within(SEEDS, &cases.collect::<Vec<_>>());
-        Ok(claim.noting(&format!("{}{note}.", means_at_ends(points))))
-    }
-
     /// That what has fitted random labels guesses.
     fn chance(&self, done: &[Done<Self>], findings: &Findings) -> Result<Claim> {
         let (mut accuracies, mut all) = (Vec::new(), 0);
@@ -266,10 +254,8 @@ impl RandomLabels {
                 accuracies.push(done.record.after_training("final_test_accuracy")?);
             }
         }
-        let left_out = match all - accuracies.len() {
-            0 => String::new(),
-            n => format!("{n} of {all} trainings on such labels did not fit them, and are left out."),
-        };
+        let without = "trainings on such labels did not fit them, and are left out.";
+        let left_out = some_of(all - accuracies.len(), all, without);
         let accuracies = Quantity::new("test accuracy at corruption 1", accuracies).range([0.0, 1.0]);
         Ok(findings.claim("random-labels-chance", &[])?.interval(SEEDS, &[accuracies]).noting(&left_out))
     }
@@ -279,18 +265,22 @@ fn all_random(done: &[Done<RandomLabels>]) -> impl Iterator<Item = &Done<RandomL
     done.iter().filter(|done| done.trial.corruption == 1.0)
 }
 
-fn test_error(record: &Measurements) -> Result<f64> {
-    Ok(1.0 - record.after_training("final_test_accuracy")?)
+/// That a number grows with the share of random labels. Trainings of one seed share their initial weights and their
+/// random labels; of a level whose trial failed it cannot be told.
+fn grows(key: &str, cases: &[Case<(f64, f64)>], note: &str, findings: &Findings) -> Result<Claim> {
+    let claim = findings.claim(key, &[])?.correlated_within(SEEDS, cases);
+    Ok(claim.noting(&format!("{}{note}.", means_at_ends(cases))))
 }
 
 /// "Means: 0.06 at corruption 0, 0.9 at 1".
-fn means_at_ends(points: &Points) -> String {
+fn means_at_ends(cases: &[Case<(f64, f64)>]) -> String {
+    let points: Vec<(f64, f64)> = cases.iter().flat_map(|(points, _)| points).copied().collect();
     let mean_at = |level: f64| {
-        let at_level = points.iter().filter(|(_, (of, _))| *of == level);
-        let values: Vec<f64> = at_level.map(|(_, (_, value))| *value).collect();
+        let at_level = points.iter().filter(|(of, _)| *of == level);
+        let values: Vec<f64> = at_level.map(|(_, value)| *value).collect();
         values.iter().sum::<f64>() / values.len() as f64
     };
-    let [low, high] = [f64::min, f64::max].map(|pick| points.iter().map(|(_, (level, _))| *level).fold(f64::NAN, pick));
+    let [low, high] = [f64::min, f64::max].map(|pick| points.iter().map(|(level, _)| *level).fold(f64::NAN, pick));
     // Infinite: one never was.
     let shown = |mean: f64| if mean.is_infinite() { "never for some".to_owned() } else { cell(mean).to_string() };
     let [first, last] = [low, high].map(|level| shown(mean_at(level)));

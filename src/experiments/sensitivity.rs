@@ -13,8 +13,8 @@ use crate::study::claim::{Claim, SEEDS, Unit};
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
 use crate::study::{
-    Case, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table, With,
-    curves, model_flag,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table, With, curves,
+    model_flag, points,
 };
 use crate::tasks::recipe::Recipe;
 use crate::tasks::sensitivity::{FINAL_INPUT_GRADIENT, FINAL_JACOBIAN, INPUT_GRADIENT, JACOBIAN, MeasuredTraining};
@@ -175,11 +175,6 @@ impl Sensitivity {
     }
 }
 
-/// Test loss minus train loss at the final weights.
-fn loss_gap(record: &Measurements) -> Result<f64> {
-    Ok(record.after_training("final_test_loss")? - record.after_training("final_train_loss")?)
-}
-
 // ----------------------------------------------------------------- figures of the trainings
 
 impl Sensitivity {
@@ -214,24 +209,25 @@ impl Sensitivity {
 
     /// What remains at the end against batch size.
     fn show_final_numbers(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
-        let mut optimizations: Vec<String> = Vec::new();
-        for optimization in self.trainings.iter().map(Recipe::optimization) {
-            if !optimizations.contains(&optimization) {
-                optimizations.push(optimization);
-            }
-        }
+        let (all, mut seen) = (self.trainings.iter().map(Recipe::optimization), BTreeSet::new());
+        let optimizations: Vec<String> = all.filter(|each| seen.insert(each.clone())).collect();
+        let mut by_batch_size: Vec<&Done<Self>> = done.iter().collect();
+        by_batch_size.sort_by(|a, b| a.trial.batch_size().total_cmp(&b.trial.batch_size()));
         let panel = |y, names: &[&str], has_legend: bool| -> Result<Panel> {
             let mut series = Vec::new();
-            for seed in self.seeds.all() {
-                let of_seed = done.iter().filter(|done| done.seed() == seed);
-                for (color, optimization) in optimizations.iter().enumerate() {
-                    let is_of = |done: &&Done<Self>| self.recipe(&done.trial).optimization() == *optimization;
-                    let trainings: Vec<_> = of_seed.clone().filter(is_of).collect();
-                    for (name, (set, mark)) in names.iter().zip([("train", Mark::LinePoints), ("test", Mark::Dashed)]) {
-                        let label = if has_legend { format!("{optimization}, {set}") } else { String::new() };
-                        let look = (self.seeds.legend(seed, label), color);
-                        series.extend(against_batch_size(&trainings, name, look, mark)?);
+            for (color, optimization) in optimizations.iter().enumerate() {
+                let is_of = |done: &&Done<Self>| self.recipe(&done.trial).optimization() == *optimization;
+                let trainings: Vec<_> = by_batch_size.iter().copied().filter(is_of).collect();
+                for (name, (set, mark)) in names.iter().zip([("train", Mark::LinePoints), ("test", Mark::Dashed)]) {
+                    let label = if has_legend { format!("{optimization}, {set}") } else { String::new() };
+                    let point = |done: &Done<Self>| Ok((done.trial.batch_size(), done.record.after_training(name)?));
+                    let line = points::of_each_seed(self.seeds, &trainings, (label, color), mark, point)?;
+                    if mark == Mark::Dashed {
+                        // Its points beside it.
+                        let beside = |line: &Series| Series { label: String::new(), ..line.clone() }.mark(Mark::Points);
+                        series.extend(line.iter().map(beside));
                     }
+                    series.extend(line);
                 }
             }
             Ok(Panel::plot("", Axis::log("batch size"), y, means_at_points(series)))
@@ -250,12 +246,12 @@ impl Sensitivity {
     fn show_gap(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
         let (mut by_batch, mut by_gap) = (Vec::new(), Vec::new());
         for (color, (recipe, trials)) in self.by_recipe(done).into_iter().enumerate() {
-            let gap = |done: &Done<Self>| Ok((done.record.scalar(FINAL_JACOBIAN)?, loss_gap(&done.record)?));
-            let gaps = trials.into_iter().map(gap).collect::<Result<Vec<_>>>()?;
-            let norms = gaps.iter().map(|(norm, _)| (f64::from(recipe.batch_size), *norm)).collect();
+            let norm = |done: &Done<Self>| done.record.scalar(FINAL_JACOBIAN);
+            let gap = |done: &Done<Self>| Ok((norm(done)?, done.record.loss_gap()?));
+            let batch = |done: &Done<Self>| Ok((done.trial.batch_size(), norm(done)?));
             let mark = if color < 6 { Mark::Points } else { Mark::Circles };
-            by_batch.push(Series::new("", Color::Cycle(color), norms).mark(mark));
-            by_gap.push(Series::new(format!("batch {}", recipe.batch_size), Color::Cycle(color), gaps).mark(mark));
+            by_gap.push(points::of_each((format!("batch {}", recipe.batch_size), color), mark, trials.clone(), gap)?);
+            by_batch.push(points::of_each((String::new(), color), mark, trials, batch)?);
         }
         let panels = vec![
             Panel::plot("", Axis::log("batch size"), Axis::linear("Jacobian norm"), by_batch),
@@ -263,21 +259,6 @@ impl Sensitivity {
         ];
         findings.figure("gap", &[], 2, panels)
     }
-}
-
-/// A series of one quantity of trained networks against their batch size; a dashed one with its points beside it.
-fn against_batch_size(
-    trainings: &[&Done<Sensitivity>],
-    name: &str,
-    (label, color): curves::Look,
-    mark: Mark,
-) -> Result<Vec<Series>> {
-    let point = |done: &&Done<Sensitivity>| Ok((done.trial.batch_size(), done.record.after_training(name)?));
-    let mut points = trainings.iter().map(point).collect::<Result<Vec<_>>>()?;
-    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let line = Series::new(label, Color::Cycle(color), points.clone()).mark(mark);
-    let beside = (mark == Mark::Dashed).then(|| Series::new("", Color::Cycle(color), points).mark(Mark::Points));
-    Ok(beside.into_iter().chain([line]).collect())
 }
 
 // ------------------------------------------------------------------- claims of the trainings
@@ -296,17 +277,19 @@ impl Sensitivity {
             let last = done.record.after_training(&format!("final_train_{quantity}"))?;
             Ok((done.trial.training.fit.optimizer == optimizer).then_some((first, last)))
         };
-        let fallen = self.within_seeds(done, is_long, |done| {
+        let n = self.trainings.len();
+        // Too short ones tell nothing, however many.
+        let enough = if is_long { n } else { usize::MAX };
+        let fallen = self.seeds.cases(done, enough, |done| {
             Ok(first_and_final(done, OptimizerName::Adam, "loss")?.map(|(first, last)| last / first))
         })?;
-        let risen = self.within_seeds(done, is_long, |done| {
+        let risen = self.seeds.cases(done, enough, |done| {
             Ok(first_and_final(done, OptimizerName::Sgd, "accuracy")?.map(|(first, last)| last - first))
         })?;
         let one_optimizer = self.is_of_one_optimizer();
         let (series, name) =
             if one_optimizer { (JACOBIAN, "Jacobian norm") } else { (INPUT_GRADIENT, "input gradient norm") };
-        let ratio =
-            self.within_seeds(done, is_long, |done| Ok(Some(highest_by_lowest(done.record.series(series)?))))?;
+        let ratio = self.seeds.cases(done, enough, |done| Ok(Some(highest_by_lowest(done.record.series(series)?))))?;
         let note = if is_long { String::new() } else { format!("Fewer than {EPOCHS} epochs tell nothing.") };
         let mut claims = vec![
             findings.claim("sensitivity-adam-loss-falls", &[])?.worst_within(SEEDS, &fallen).noting(&note),
@@ -315,26 +298,12 @@ impl Sensitivity {
         ];
         if one_optimizer {
             let norm = |done: &Done<Self>| done.record.after_training(FINAL_JACOBIAN);
-            let gaps = self.within_seeds(done, true, |done| Ok(Some((norm(done)?, loss_gap(&done.record)?))))?;
-            let norms = self.within_seeds(done, true, |done| Ok(Some((done.trial.batch_size(), norm(done)?))))?;
+            let gaps = self.seeds.cases(done, n, |done| Ok(Some((norm(done)?, done.record.loss_gap()?))))?;
+            let norms = self.seeds.cases(done, n, |done| Ok(Some((done.trial.batch_size(), norm(done)?))))?;
             claims.push(findings.claim("sensitivity-loss-gap", &[])?.correlated_within(SEEDS, &gaps));
             claims.push(findings.claim("sensitivity-falls-with-batch-size", &[])?.correlated_within(SEEDS, &norms));
         }
         Ok(claims)
-    }
-
-    /// What the trainings of each seed say that are asked; where one failed, or all are too short, it tells nothing.
-    fn within_seeds<T>(
-        &self,
-        done: &[Done<Self>],
-        is_long: bool,
-        of: impl Fn(&Done<Self>) -> Result<Option<T>>,
-    ) -> Result<Vec<Case<T>>> {
-        let of_seed = |(_, trainings): (u64, Vec<&Done<Self>>)| {
-            let said = trainings.iter().filter_map(|done| of(done).transpose()).collect::<Result<_>>()?;
-            Ok((said, is_long && trainings.len() == self.trainings.len()))
-        };
-        self.seeds.groups(done).into_iter().map(of_seed).collect()
     }
 }
 

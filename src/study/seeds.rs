@@ -5,6 +5,7 @@ use super::check;
 use super::claim::Unit;
 use super::experiment::{Done, Experiment, Size};
 use super::findings::Cell;
+use super::within::Case;
 use crate::analysis::statistics::mean;
 use crate::plot::{Color, Mark, Series};
 use crate::settings;
@@ -88,6 +89,22 @@ impl Seeds {
         let of_group = |(_, trials): (u64, Vec<&'a Done<E>>)| {
             let number = number(&trials)?;
             Ok(if trials.len() < expected { f64::NAN } else { number })
+        };
+        self.groups(done).into_iter().map(of_group).collect()
+    }
+
+    /// What the finished trials of each seed say, of those that say something; likewise unknown where they are fewer
+    /// than `expected`.
+    pub fn cases<'a, E: Experiment, T>(
+        self,
+        done: impl IntoIterator<Item = &'a Done<E>>,
+        expected: usize,
+        says: impl Fn(&'a Done<E>) -> Result<Option<T>>,
+    ) -> Result<Vec<Case<T>>> {
+        let of_group = |(_, trials): (u64, Vec<&'a Done<E>>)| {
+            let is_known = trials.len() >= expected;
+            let said = trials.into_iter().filter_map(|done| says(done).transpose());
+            Ok((said.collect::<Result<_>>()?, is_known))
         };
         self.groups(done).into_iter().map(of_group).collect()
     }
