@@ -8,7 +8,7 @@ use hw1::data::batches::Samples;
 use hw1::data::functions::{Target, evenly_spaced};
 use hw1::model::{Classifier, Layout, Mlp};
 use hw1::objective::{CrossEntropy, MeanSquaredError};
-use hw1::train::{Convergence, OptimizerName, train};
+use hw1::train::{OptimizerName, Stopping, train};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
@@ -53,10 +53,7 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
         let row = |values: &[f64]| Tensor::from_slice(values).to_kind(Kind::Float).unsqueeze(0);
         let mut objective = MeanSquaredError::new(&golden.model, initial(&golden.model.layout()), &row(&x), &row(&y));
         let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
-        let training = train(&mut objective, &mut adam, 100, Convergence::NEVER, &mut (), |_| {
-            Ok(std::ops::ControlFlow::Continue(()))
-        })
-        .unwrap();
+        let training = train(&mut objective, &mut adam, 100, &Stopping::NEVER, &mut (), |_| Ok(())).unwrap();
         for (epoch, (ours, theirs)) in training.train_loss.iter().zip(&golden.train_loss).enumerate() {
             let error = (ours - theirs).abs() / theirs;
             assert!(error < 1e-4, "{}, epoch {epoch}: {ours} against {theirs}", golden.model);

@@ -213,7 +213,7 @@ fn polish(
 /// 0 the gradient lies where there is no curvature: a second-order method then stalls at what is no
 /// critical point, but gradient-flat (Frye et al. 2021).
 pub fn flatness(product: &Tensor, gradient: &Tensor, largest: f64) -> Result<f64> {
-    Ok(norm(product)? / (largest * norm(gradient)?))
+    Ok(norm(product)?.get()? / (largest * norm(gradient)?.get()?))
 }
 
 #[cfg(test)]

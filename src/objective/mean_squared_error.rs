@@ -1,11 +1,11 @@
 //! Mean squared error of an MLP over a whole set of points.
 
 use super::feedforward::{Layer, Workspace};
-use super::{Objective, float_slices, in_kernels};
+use super::{Objective, Scalar, float_slices, in_kernels};
 use crate::backend::cpu::dense::Dense;
 use crate::data::batches::blocks;
 use crate::model::Mlp;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// Mean squared error of an [`Mlp`] over a whole set of points, and its gradient by an explicit
 /// backward pass into buffers made once.
@@ -57,7 +57,8 @@ impl MeanSquaredError {
         // Equal tiles, their number a function of the problem alone: the sums' order, and so
         // every bit of the result, depends on nothing else.
         let points = x.size()[1];
-        let tiles = (points * model.widths().iter().sum::<i64>() + TILE_FLOATS - 1) / TILE_FLOATS;
+        let most = if theta.device() == Device::Cpu { TILE_FLOATS } else { DEVICE_TILE_FLOATS };
+        let tiles = (points * model.widths().iter().sum::<i64>() + most - 1) / most;
         let tile = (points + tiles - 1) / tiles;
         Self::with_tiles_of(tile, model, theta, x, y)
     }
@@ -70,13 +71,13 @@ impl MeanSquaredError {
     }
 
     /// L(θ) alone; the gradient stays as it was.
-    pub fn loss(&mut self) -> f64 {
+    pub fn loss(&mut self) -> Scalar {
         let _no_grad = tch::no_grad_guard();
-        let sum_of_squares = match &mut self.implementation {
+        let sum_of_squares: Scalar = match &mut self.implementation {
             Implementation::Kernel(kernel) => {
                 // SAFETY: the kernel knows numbers only; this thread does nothing with tensors meanwhile.
                 let ([theta], []) = unsafe { float_slices([&self.theta], []) };
-                kernel.sum_of_squares(theta, None)
+                kernel.sum_of_squares(theta, None).into()
             }
             Implementation::Products(products) => products.sum_of_squares(),
         };
@@ -93,7 +94,7 @@ impl Objective for MeanSquaredError {
         &self.gradient
     }
 
-    fn loss_and_gradient(&mut self) -> f64 {
+    fn loss_and_gradient(&mut self) -> Scalar {
         let _no_grad = tch::no_grad_guard();
         let points = self.points as f64;
         match &mut self.implementation {
@@ -103,14 +104,14 @@ impl Objective for MeanSquaredError {
                 let sum_of_squares = kernel.sum_of_squares(theta, Some(&mut *gradient));
                 let scale = 1.0 / points as f32;
                 gradient.iter_mut().for_each(|value| *value *= scale);
-                sum_of_squares / points
+                (sum_of_squares / points).into()
             }
             Implementation::Products(products) => products.sum_of_squares_and_gradient(2.0 / points) / points,
         }
     }
 }
 
-/// Any network of any kind anywhere: matrix products, in tiles that fit the cache.
+/// Any network of any kind anywhere: matrix products, in tiles that fit the cache of a CPU, or the memory of a device.
 struct Products {
     layers: Vec<Layer>,
     workspaces: Vec<Workspace>,
@@ -120,6 +121,9 @@ struct Products {
 /// Activations of one tile take at most this many numbers, so that they stay in the cache and the memory does not
 /// grow with the points. The measured optimum is flat: a factor of two to either side changes little.
 const TILE_FLOATS: i64 = 600_000;
+
+/// The same on a device, to whose speed large products matter and no cache does: 1 GiB in float32.
+const DEVICE_TILE_FLOATS: i64 = 1 << 28;
 
 impl Products {
     fn new(tile: i64, model: &Mlp, [theta, gradient]: [&Tensor; 2], x: &Tensor, y: &Tensor) -> Self {
@@ -138,32 +142,38 @@ impl Products {
         Self { layers: Layer::all(&model.layout(), 0, theta, gradient), workspaces, tiles }
     }
 
-    fn sum_of_squares(&mut self) -> f64 {
-        self.tiles.iter().map(|tile| residual(&mut self.workspaces[tile.workspace], tile, &self.layers)).sum()
+    fn sum_of_squares(&mut self) -> Scalar {
+        let Self { layers, workspaces, tiles } = self;
+        sum(tiles.iter().map(|tile| residual(&mut workspaces[tile.workspace], tile, layers)))
     }
 
     /// ∂L/∂f is `scale` · residual.
-    fn sum_of_squares_and_gradient(&mut self, scale: f64) -> f64 {
-        let mut sum_of_squares = 0.0;
-        for (index, tile) in self.tiles.iter().enumerate() {
-            let workspace = &mut self.workspaces[tile.workspace];
-            sum_of_squares += residual(workspace, tile, &self.layers);
-            let last = self.layers.len() - 1;
+    fn sum_of_squares_and_gradient(&mut self, scale: f64) -> Scalar {
+        let Self { layers, workspaces, tiles } = self;
+        let last = layers.len() - 1;
+        sum(tiles.iter().enumerate().map(|(index, tile)| {
+            let workspace = &mut workspaces[tile.workspace];
+            let sum_of_squares = residual(workspace, tile, layers);
             workspace.deltas[last].copy_(&workspace.outputs[last]);
             let _ = workspace.deltas[last].g_mul_scalar_(scale);
-            workspace.backward(&tile.x_transposed, &mut self.layers, index == 0, None);
-        }
-        sum_of_squares
+            workspace.backward(&tile.x_transposed, layers, index == 0, None);
+            sum_of_squares
+        }))
     }
 }
 
+/// One after the other: on a device they are added there.
+fn sum(scalars: impl Iterator<Item = Scalar>) -> Scalar {
+    scalars.reduce(|sum, next| sum + next).unwrap_or(Scalar::Host(0.0))
+}
+
 /// The sum of squared residuals, which take the place of the last outputs.
-fn residual(workspace: &mut Workspace, tile: &Tile, layers: &[Layer]) -> f64 {
+fn residual(workspace: &mut Workspace, tile: &Tile, layers: &[Layer]) -> Scalar {
     workspace.forward(&tile.x, layers);
     let output = &mut workspace.outputs[layers.len() - 1];
     let _ = output.g_sub_(&tile.y);
     let residual = output.view(-1);
-    residual.dot(&residual).double_value(&[])
+    residual.dot(&residual).into()
 }
 
 /// A block of samples.
@@ -179,7 +189,11 @@ struct Tile {
 mod tests {
     use super::super::tests::relative;
     use super::*;
-    use tch::{Device, Kind};
+    use tch::Kind;
+
+    fn read(scalar: Scalar) -> f64 {
+        scalar.get().unwrap()
+    }
 
     /// The plain implementation: autograd over [`Mlp::forward`].
     fn by_autograd(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> (f64, Tensor) {
@@ -209,9 +223,9 @@ mod tests {
                 let mut objective = MeanSquaredError::with_tiles_of(tile, &model, theta.copy(), &x, &y);
                 // Twice: the buffers hold the first call's numbers then.
                 for _ in 0..2 {
-                    let explicit = objective.loss_and_gradient();
+                    let explicit = read(objective.loss_and_gradient());
                     assert!((explicit - loss).abs() <= 1e-13 * loss, "{widths} in tiles of {tile}");
-                    assert_eq!(objective.loss(), explicit, "{widths} in tiles of {tile}");
+                    assert_eq!(read(objective.loss()), explicit, "{widths} in tiles of {tile}");
                     let error = relative(objective.gradient(), &gradient);
                     assert!(error < 1e-13, "{widths} in tiles of {tile}: {error}");
                 }
@@ -233,22 +247,22 @@ mod tests {
         ] {
             let (model, theta, x, y) = problem(widths, points);
             let mut exact = MeanSquaredError::by_products(&model, theta.copy(), &x, &y);
-            let expected = exact.loss_and_gradient();
+            let expected = read(exact.loss_and_gradient());
             let [theta, x, y] = [theta, x, y].map(|tensor| tensor.to_kind(Kind::Float));
             let mut kernel = MeanSquaredError::in_kernel(&model, theta, &x, &y);
-            let loss = kernel.loss_and_gradient();
+            let loss = read(kernel.loss_and_gradient());
             assert!((loss - expected).abs() < 2e-6 * expected, "{widths}: {loss} against {expected}");
-            assert_eq!(kernel.loss(), loss);
+            assert_eq!(read(kernel.loss()), loss);
             let error = relative(kernel.gradient(), exact.gradient());
             assert!(error < 2e-5, "{widths}: {error}");
             let alone = kernel.gradient().copy();
             {
                 let _core = pieces::lend();
-                assert_eq!(kernel.loss_and_gradient(), loss);
+                assert_eq!(read(kernel.loss_and_gradient()), loss);
                 assert_eq!(*kernel.gradient(), alone, "{widths}");
             }
             on_narrow_vectors(|| {
-                let narrow = kernel.loss_and_gradient();
+                let narrow = read(kernel.loss_and_gradient());
                 assert!((narrow - expected).abs() < 2e-6 * expected, "{widths}: {narrow} against {expected}");
                 assert!(relative(kernel.gradient(), exact.gradient()) < 2e-5, "{widths}");
             });
@@ -260,7 +274,7 @@ mod tests {
         let (model, theta, x, y) = problem("1-3-3-1", 100);
         let [theta, x, y] = [theta, x, y].map(|tensor| tensor.to_kind(Kind::Float));
         let _ = theta.get(1).fill_(f64::NAN);
-        assert!(MeanSquaredError::in_kernel(&model, theta, &x, &y).loss().is_nan());
+        assert!(read(MeanSquaredError::in_kernel(&model, theta, &x, &y).loss()).is_nan());
     }
 
     #[test]
@@ -276,7 +290,7 @@ mod tests {
                 let mut moved = base.clone();
                 moved[index] += shift;
                 objective.theta.copy_(&Tensor::from_slice(&moved));
-                objective.loss_and_gradient()
+                read(objective.loss_and_gradient())
             };
             let difference = (loss_at(step) - loss_at(-step)) / (2.0 * step);
             assert!((difference - expected).abs() < 1e-7, "θ[{index}]: {difference} against {expected}");

@@ -8,9 +8,11 @@
 mod cross_entropy;
 mod feedforward;
 mod mean_squared_error;
+mod scalar;
 
 pub use cross_entropy::{Accuracy, BatchSums, CrossEntropy, GRADIENT_BLOCK, InputVjp};
 pub use mean_squared_error::MeanSquaredError;
+pub use scalar::{Scalar, read_all};
 
 use crate::backend::cpu;
 use std::ptr::NonNull;
@@ -24,13 +26,13 @@ pub trait Objective {
     /// ∇L, flat, of the last [`Self::loss_and_gradient`].
     fn gradient(&self) -> &Tensor;
 
-    /// L(θ); ∇L is then in [`Self::gradient`].
-    fn loss_and_gradient(&mut self) -> f64;
+    /// L(θ), which stays on θ's device until it is asked for; ∇L is then in [`Self::gradient`].
+    fn loss_and_gradient(&mut self) -> Scalar;
 }
 
-/// ‖v‖₂, summed in float64.
-pub fn norm(v: &Tensor) -> anyhow::Result<f64> {
-    Ok(v.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?)
+/// ‖v‖₂, summed in float64; it stays on v's device until it is asked for.
+pub fn norm(v: &Tensor) -> anyhow::Result<Scalar> {
+    Ok(v.f_to_kind(Kind::Double)?.f_norm()?.into())
 }
 
 /// Whether tensors like this one are the kernels' business.

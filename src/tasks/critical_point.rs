@@ -101,7 +101,7 @@ impl<'a> CriticalPoint<'a> {
         let scalars = [
             ("final_train_loss", self.loss),
             ("final_validation_loss", function::evaluate(self.model, self.theta, &between)?.loss),
-            ("final_gradient_norm", norm(&self.gradient)?),
+            ("final_gradient_norm", norm(&self.gradient)?.get()?),
         ];
         Ok(Measurements::new(self.parameters(), scalars, []))
     }
@@ -115,7 +115,8 @@ impl<'a> CriticalPoint<'a> {
         let Ok(spectrum) = Spectrum::of(&hessian) else {
             return Ok(Measurements::new(self.parameters(), [], [("eigenvalues", Vec::new())]));
         };
-        let tolerance = if near_critical { resolution(tolerance, &spectrum, norm(&self.gradient)?) } else { tolerance };
+        let tolerance =
+            if near_critical { resolution(tolerance, &spectrum, norm(&self.gradient)?.get()?) } else { tolerance };
         let signs = spectrum.signs(tolerance);
         let positive_entries = hessian.f_gt(0.0)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as f64;
         let parameters = spectrum.eigenvalues.len() as f64;

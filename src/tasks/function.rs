@@ -6,10 +6,9 @@ use crate::model::{Layout, Mlp};
 use crate::objective::{MeanSquaredError, Objective as _};
 use crate::settings;
 use crate::study::{Context, Measurements, Trial, check, flag};
-use crate::train::{Convergence, Ending, Epoch, OptimizerName, Trained, train};
+use crate::train::{Convergence, Ending, Epoch, OptimizerName, Stopping, Trained, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
 settings! {
@@ -102,21 +101,18 @@ impl FunctionTraining {
         Ok(Measurements::new(layout.parameters(), scalars, series).and(endings))
     }
 
-    /// Trains, and saves the final θ, which the objective holds. `observe` sees each epoch before its step.
+    /// Trains, and saves the final θ, which the objective holds. `observe` is [`train`]'s.
     pub fn run(
         &self,
         cx: &mut Context,
         layout: &Layout,
         objective: &mut MeanSquaredError,
-        mut observe: impl FnMut(&mut Epoch) -> Result<()>,
+        observe: impl FnMut(&mut Epoch) -> Result<()>,
     ) -> Result<Trained> {
         let FullBatch { optimizer, learning_rate, epochs, convergence, patience } = self.fit;
-        let rule = Convergence { tolerance: convergence, patience };
+        let stopping = Stopping { convergence: Convergence { tolerance: convergence, patience }, below: None };
         let mut optimizer = optimizer.with_learning_rate(learning_rate);
-        let trained = train(objective, &mut optimizer, epochs, rule, cx, |now| {
-            observe(now)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
+        let trained = train(objective, &mut optimizer, epochs, &stopping, cx, observe)?;
         cx.save_weights("final", layout, objective.theta())?;
         Ok(trained)
     }

@@ -5,7 +5,7 @@ use super::classifier;
 use super::function::{FunctionTraining, endings};
 use crate::data::batches::order;
 use crate::model::Classifier;
-use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, norm};
+use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, norm, read_all};
 use crate::study::{Context, Measurements, Trial, flag};
 use crate::train::{OptimizerName, measure};
 use anyhow::Result;
@@ -28,9 +28,9 @@ pub fn of_function(training: &FunctionTraining, cx: &mut Context) -> Result<Meas
         Ok(())
     })?;
     let scalars = [
-        ("final_train_loss", objective.loss_and_gradient()),
-        ("final_validation_loss", validation.loss()),
-        ("final_gradient_norm", norm(objective.gradient())?),
+        ("final_train_loss", objective.loss_and_gradient().get()?),
+        ("final_validation_loss", validation.loss().get()?),
+        ("final_gradient_norm", norm(objective.gradient())?.get()?),
     ];
     let endings = endings(&trained);
     let series = [
@@ -77,7 +77,9 @@ impl DigitsTraining {
         let (train, test) = (cx.images()?.train.on(cx.device), cx.images()?.test.on(cx.device));
         let objective = CrossEntropy::new(&self.model, theta);
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
-        let (mut series, mut step, mut epochs_run, mut last_loss) = (BTreeMap::new(), 0, 0, f64::NAN);
+        let (mut series, mut step, mut epochs_run) = (BTreeMap::new(), 0, 0);
+        // A measurement's numbers, and those of an epoch one after the other: on a device they are read at its end.
+        let (names, mut measured) = (["batch_gradient_norm", "full_gradient_norm", "full_train_loss"], Vec::new());
         for epoch in 0..self.epochs {
             let order = Tensor::f_from_slice(&order(train.len(), Some((self.seed, &name)), epoch))?;
             for index in order.f_to_device(cx.device)?.f_split(i64::from(self.batch_size), 0)? {
@@ -86,15 +88,17 @@ impl DigitsTraining {
                 if step % self.every == 0 {
                     let (loss, of_all) = objective.loss_and_gradient_over(&train)?;
                     measure(&mut series, "step", step as f64);
-                    measure(&mut series, "batch_gradient_norm", norm(&gradient)?);
-                    measure(&mut series, "full_gradient_norm", norm(&of_all)?);
-                    measure(&mut series, "full_train_loss", loss);
-                    last_loss = loss;
+                    measured.extend([norm(&gradient)?, norm(&of_all)?, loss]);
                     cx.check_stop()?;
                 }
                 optimizer.step(objective.theta(), &gradient);
                 step += 1;
             }
+            for (name, value) in names.iter().cycle().zip(read_all(&measured)?) {
+                measure(&mut series, name, value);
+            }
+            measured.clear();
+            let last_loss = series.get(names[2]).and_then(|losses| losses.last()).copied().unwrap_or(f64::NAN);
             epochs_run = epoch + 1;
             cx.step_done(epochs_run, self.epochs, last_loss)?;
             if !last_loss.is_finite() {
@@ -103,6 +107,7 @@ impl DigitsTraining {
         }
         cx.save_weights("final", &layout, objective.theta())?;
         let (loss, full) = objective.loss_and_gradient_over(&train)?;
+        let loss = loss.get()?;
         let (on_train, on_test) = (objective.evaluate(&train), objective.evaluate(&test));
         let scalars = [
             ("epochs_run", epochs_run as f64),
@@ -111,7 +116,7 @@ impl DigitsTraining {
             ("final_train_accuracy", on_train.accuracy),
             ("final_test_loss", on_test.loss),
             ("final_test_accuracy", on_test.accuracy),
-            ("final_gradient_norm", norm(&full)?),
+            ("final_gradient_norm", norm(&full)?.get()?),
         ];
         Ok(Measurements { series, ..Measurements::new(layout.parameters(), scalars, []) })
     }

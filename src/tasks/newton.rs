@@ -75,7 +75,7 @@ impl<'a> Loss<'a> {
 impl TwiceDifferentiable for Loss<'_> {
     fn loss_and_gradient(&mut self, theta: &Tensor) -> Result<(f64, Tensor)> {
         self.objective.theta().shallow_clone().f_copy_(theta)?;
-        Ok((self.objective.loss_and_gradient(), self.objective.gradient().copy()))
+        Ok((self.objective.loss_and_gradient().get()?, self.objective.gradient().copy()))
     }
 
     fn hessian(&mut self, theta: &Tensor) -> Result<Tensor> {

@@ -67,10 +67,11 @@ impl Search {
         let &Self { epsilon, starts, steps } = self;
         let mut done = 0;
         let found = sharpness(at.theta, epsilon, (starts, steps), at.key, |theta| {
-            let found = at.objective(theta).loss_and_gradient_over(at.samples)?;
+            let (loss, gradient) = at.objective(theta).loss_and_gradient_over(at.samples)?;
+            let loss = loss.get()?;
             done += 1;
-            cx.step_done(done, 1 + starts * steps, found.0)?;
-            Ok(found)
+            cx.step_done(done, 1 + starts * steps, loss)?;
+            Ok((loss, gradient))
         })?;
         let scalars = [
             ("train_loss", found.loss),

@@ -5,10 +5,9 @@ use crate::model::Mlp;
 use crate::objective::{MeanSquaredError, Objective as _, norm};
 use crate::settings;
 use crate::study::{Context, Measurements, check, flag};
-use crate::train::{Convergence, Ending, OptimizerName, train};
+use crate::train::{Below, Convergence, Ending, OptimizerName, Stopping, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
 use tch::{Kind, Tensor};
 
 settings! {
@@ -42,14 +41,15 @@ impl UntilThreshold {
         let points = problem.train(Kind::Float, cx.device)?;
         let mut objective = MeanSquaredError::new(model, theta, &points.x, &points.y);
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
-        let mut training = train(&mut objective, &mut optimizer, self.epochs, Convergence::NEVER, cx, |now| {
-            let norm = norm(now.gradient)?;
-            now.measure("gradient_norm", norm);
-            Ok(if norm < self.threshold { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        let below = Below { series: "gradient_norm", threshold: self.threshold };
+        let stopping = Stopping { convergence: Convergence::NEVER, below: Some(below) };
+        let mut training = train(&mut objective, &mut optimizer, self.epochs, &stopping, cx, |now| {
+            now.measure("gradient_norm", norm(now.gradient)?);
+            Ok(())
         })?;
         let scalars = [
             ("epochs_run", training.train_loss.len() as f64),
-            ("met_threshold", flag(training.ending == Ending::Observer)),
+            ("met_threshold", flag(training.ending == Ending::Below)),
             ("diverged", flag(training.ending == Ending::Diverged)),
         ];
         let series = [("gradient_norm", training.take("gradient_norm")), ("train_loss", training.train_loss)];

@@ -14,13 +14,38 @@ impl Convergence {
     pub const NEVER: Self = Self { tolerance: 0.0, patience: 1 };
 }
 
+/// A full-batch training ends before the step of the first epoch of which a number measured under this name is below
+/// the threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Below {
+    pub series: &'static str,
+    pub threshold: f64,
+}
+
+/// What ends a full-batch training before its last epoch, besides a loss that is no finite number. Data, no function:
+/// of numbers that are on a device it can be applied to many epochs at once, after them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stopping {
+    pub convergence: Convergence,
+    pub below: Option<Below>,
+}
+
+impl Stopping {
+    pub const NEVER: Self = Self { convergence: Convergence::NEVER, below: None };
+
+    /// Whether this number, measured under this name, ends a training.
+    pub(super) fn ends_at(&self, name: &str, value: f64) -> bool {
+        self.below.is_some_and(|below| below.series == name && value < below.threshold)
+    }
+}
+
 /// Why a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Converged,
     LastEpoch,
-    /// The observer ended it.
-    Observer,
+    /// A measured number was below its threshold: see [`Below`].
+    Below,
     /// The loss was no longer a finite number.
     Diverged,
 }

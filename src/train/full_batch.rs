@@ -1,35 +1,104 @@
 //! Training in full batches: one step an epoch, until the loss converges.
+//!
+//! Who reads a number from a device waits until it has done all it was asked for, so there epochs run in blocks, of
+//! which nothing is read before their end; those past the training's end are taken back.
 
-use super::{Convergence, Ending, Optimizer, THETA, TRAIN_LOSS, Trained, measure, state_of};
-use crate::objective::Objective;
+use super::{Ending, Optimizer, Stopping, THETA, TRAIN_LOSS, Trained, measure, state_of};
+use crate::objective::{Objective, Scalar, read_all};
 use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
-use anyhow::Result;
-use std::ops::ControlFlow;
-use tch::Tensor;
+use anyhow::{Error, Result};
+use tch::{Device, Tensor};
 
 /// Its own counter in a state: epochs in a row with hardly any change.
 const QUIET_EPOCHS: &str = "quiet_epochs";
+
+/// Most epochs of a block on a device.
+const MOST_EPOCHS: u64 = 100;
+/// Most bytes of a block's copies of θ.
+const MOST_COPIED: usize = 256 << 20;
 
 /// What an observer of a full-batch training sees of an epoch, before its step: loss and gradient belong to this θ.
 pub struct Epoch<'a> {
     /// Counted from 0.
     pub epoch: u64,
-    pub loss: f64,
+    pub loss: &'a Scalar,
     pub theta: &'a Tensor,
     pub gradient: &'a Tensor,
-    measured: &'a mut Series,
+    measured: &'a mut Measured,
+    /// In the block.
+    index: usize,
 }
 
 impl Epoch<'_> {
     /// Notes a number of this epoch for [`Trained::measured`]. An observer that keeps its numbers
     /// elsewhere would lose those from before an interruption.
-    pub fn measure(&mut self, name: &str, value: f64) {
-        measure(self.measured, name, value);
+    pub fn measure(&mut self, name: &'static str, value: impl Into<Scalar>) {
+        self.measured.names.push((self.index, name));
+        self.measured.values.push(value.into());
     }
 }
 
-/// Trains for at most `epochs` full-batch steps, from where `keeper` left off. `observe` sees each
-/// epoch before its step and may end the training there, θ as it saw it.
+/// The numbers that a block's observer measured, in their order, and of each the epoch in the block and the name.
+#[derive(Default)]
+struct Measured {
+    names: Vec<(usize, &'static str)>,
+    values: Vec<Scalar>,
+}
+
+/// Epochs of which nothing was read yet. The last one's step is still to be taken: a block of one epoch is judged
+/// before its step, and no θ of it need be kept.
+#[derive(Default)]
+struct Block {
+    losses: Vec<Scalar>,
+    measured: Measured,
+    /// θ from before each step that was taken, in buffers that are used again, as many as the longest block's steps.
+    thetas: Vec<Tensor>,
+}
+
+impl Block {
+    /// Runs `epochs` epochs, at least one, the first of which is `first`; fewer where the process is to stop or
+    /// `observe` fails, whose error comes back.
+    fn run(
+        &mut self,
+        objective: &mut impl Objective,
+        optimizer: &mut Optimizer,
+        (first, epochs): (u64, u64),
+        keeper: &impl Checkpointer,
+        observe: &mut impl FnMut(&mut Epoch) -> Result<()>,
+    ) -> Result<Option<Error>> {
+        self.losses.clear();
+        self.measured.names.clear();
+        self.measured.values.clear();
+        for epoch in first.. {
+            let index = self.losses.len();
+            let loss = objective.loss_and_gradient();
+            let (theta, gradient) = (objective.theta(), objective.gradient());
+            let seen = observe(&mut Epoch { epoch, loss: &loss, theta, gradient, measured: &mut self.measured, index });
+            self.losses.push(loss);
+            if epoch + 1 == first + epochs || seen.is_err() || keeper.check_stop().is_err() {
+                return Ok(seen.err());
+            }
+            if index == self.thetas.len() {
+                self.thetas.push(theta.f_empty_like()?);
+            }
+            self.thetas[index].f_copy_(theta)?;
+            optimizer.step(theta, gradient);
+        }
+        Ok(None)
+    }
+
+    /// Gives θ the numbers from before this epoch's step. Those of the last epoch it has.
+    fn take_back(&self, index: usize, theta: &Tensor) -> Result<()> {
+        if index + 1 < self.losses.len() {
+            theta.shallow_clone().f_copy_(&self.thetas[index])?;
+        }
+        Ok(())
+    }
+}
+
+/// Trains for at most `epochs` full-batch steps, from where `keeper` left off. `observe` sees each epoch before its
+/// step; on a device also some past the end, of which nothing is left but what it keeps itself. The objective's
+/// gradient and the optimizer's state are then not those of the last epoch.
 ///
 /// # Errors
 /// Those of `keeper` and of `observe`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not
@@ -38,9 +107,29 @@ pub fn train(
     objective: &mut impl Objective,
     optimizer: &mut Optimizer,
     epochs: u64,
-    convergence: Convergence,
+    stopping: &Stopping,
     keeper: &mut impl Checkpointer,
-    mut observe: impl FnMut(&mut Epoch) -> Result<ControlFlow<()>>,
+    observe: impl FnMut(&mut Epoch) -> Result<()>,
+) -> Result<Trained> {
+    let theta = objective.theta();
+    let block = if theta.device() == Device::Cpu {
+        1
+    } else {
+        let bytes = theta.numel() * theta.kind().elt_size_in_bytes();
+        MOST_EPOCHS.min((MOST_COPIED / bytes.max(1)) as u64).max(1)
+    };
+    train_in_blocks(objective, optimizer, epochs, stopping, keeper, observe, block)
+}
+
+/// The same, its numbers read after each `length` epochs. They do not depend on it.
+fn train_in_blocks(
+    objective: &mut impl Objective,
+    optimizer: &mut Optimizer,
+    epochs: u64,
+    stopping: &Stopping,
+    keeper: &mut impl Checkpointer,
+    mut observe: impl FnMut(&mut Epoch) -> Result<()>,
+    length: u64,
 ) -> Result<Trained> {
     let mut training = Trained { train_loss: Vec::new(), measured: Series::new(), ending: Ending::LastEpoch };
     let (mut epoch, mut quiet_epochs) = (0, 0);
@@ -51,29 +140,57 @@ pub fn train(
         training.train_loss = state.take_series(TRAIN_LOSS, epoch)?;
         training.measured = state.series;
     }
+    let mut block = Block::default();
     loop {
-        if quiet_epochs >= convergence.patience {
+        if quiet_epochs >= stopping.convergence.patience {
             training.ending = Ending::Converged;
-            break;
+            return Ok(training);
         }
         if epoch >= epochs {
-            break;
+            return Ok(training);
         }
-        let loss = objective.loss_and_gradient();
-        let change = training.train_loss.last().map(|before| (loss - before).abs());
-        training.train_loss.push(loss);
-        if !loss.is_finite() {
-            training.ending = Ending::Diverged;
-            break;
+        let span = (epoch, length.min(epochs - epoch));
+        let mut failure = block.run(objective, optimizer, span, keeper, &mut observe)?;
+        let losses = read_all(&block.losses)?;
+        let mut measured = block.measured.names.iter().zip(read_all(&block.measured.values)?).peekable();
+        for (index, &loss) in losses.iter().enumerate() {
+            let change = training.train_loss.last().map(|before| (loss - before).abs());
+            training.train_loss.push(loss);
+            if !loss.is_finite() {
+                training.ending = Ending::Diverged;
+                block.take_back(index, objective.theta())?;
+                return Ok(training);
+            }
+            let is_last = index + 1 == losses.len();
+            if let Some(error) = failure.take_if(|_| is_last) {
+                return Err(error);
+            }
+            let mut is_below = false;
+            while let Some(((_, name), value)) = measured.next_if(|((of, _), _)| *of == index) {
+                measure(&mut training.measured, name, value);
+                is_below |= stopping.ends_at(name, value);
+            }
+            if is_below {
+                training.ending = Ending::Below;
+                block.take_back(index, objective.theta())?;
+                return Ok(training);
+            }
+            if is_last {
+                optimizer.step(objective.theta(), objective.gradient());
+            }
+            let is_quiet = change.is_some_and(|change| change < stopping.convergence.tolerance);
+            quiet_epochs = if is_quiet { quiet_epochs + 1 } else { 0 };
+            epoch += 1;
+            if quiet_epochs >= stopping.convergence.patience {
+                if !is_last {
+                    block.take_back(index + 1, objective.theta())?;
+                }
+                break;
+            }
         }
-        let (theta, gradient) = (objective.theta(), objective.gradient());
-        if observe(&mut Epoch { epoch, loss, theta, gradient, measured: &mut training.measured })?.is_break() {
-            training.ending = Ending::Observer;
-            break;
-        }
-        optimizer.step(theta, gradient);
-        quiet_epochs = if change.is_some_and(|change| change < convergence.tolerance) { quiet_epochs + 1 } else { 0 };
-        epoch += 1;
+        let loss = training.train_loss.last().copied().unwrap_or(f64::NAN);
+        let theta = objective.theta();
+        // Where it has converged within the block the optimizer is further on, and no step will need it.
         keeper.epoch_done(epoch, epochs, loss, &|| {
             let mut state = state_of(epoch, theta, optimizer, &training.measured)?;
             state.counters.insert(QUIET_EPOCHS.to_owned(), quiet_epochs);
@@ -81,11 +198,11 @@ pub fn train(
             Ok(state)
         })?;
     }
-    Ok(training)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Below, Convergence};
     use super::*;
     use crate::objective::MeanSquaredError;
     use crate::store::checkpoint::State;
@@ -97,11 +214,15 @@ mod tests {
         MeanSquaredError::new(&"1-1".parse().unwrap(), Tensor::from_slice(&initial), &x, &y)
     }
 
-    fn go_on(_: &mut Epoch) -> Result<ControlFlow<()>> {
-        Ok(ControlFlow::Continue(()))
+    fn go_on(_: &mut Epoch) -> Result<()> {
+        Ok(())
     }
 
-    const NEVER: Convergence = Convergence::NEVER;
+    const NEVER: &Stopping = &Stopping::NEVER;
+
+    fn quiet(tolerance: f64, patience: u64) -> Stopping {
+        Stopping { convergence: Convergence { tolerance, patience }, below: None }
+    }
 
     #[test]
     fn gradient_descent_contracts_a_quadratic_as_the_closed_form_says() {
@@ -128,8 +249,8 @@ mod tests {
         // At the minimum already: every change is 0.
         for patience in [1, 4] {
             let mut objective = line([0.5, 1.5], [1.0, 2.0]);
-            let rule = Convergence { tolerance: 1e-5, patience };
-            let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, rule, &mut (), go_on).unwrap();
+            let rule = quiet(1e-5, patience);
+            let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, &rule, &mut (), go_on).unwrap();
             assert_eq!(training.ending, Ending::Converged);
             assert_eq!(training.train_loss.len() as u64, 1 + patience);
         }
@@ -144,8 +265,8 @@ mod tests {
         // Momentum overshoots: the loss turns round, quiet at the top of its swing.
         let losses = |patience| {
             let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-            let rule = Convergence { tolerance: 0.02, patience };
-            train(&mut objective, &mut Optimizer::sgd(0.05, 0.9), 500, rule, &mut (), go_on).unwrap().train_loss.len()
+            let rule = quiet(0.02, patience);
+            train(&mut objective, &mut Optimizer::sgd(0.05, 0.9), 500, &rule, &mut (), go_on).unwrap().train_loss.len()
         };
         assert!(losses(1) < losses(5), "{} and {}", losses(1), losses(5));
     }
@@ -164,7 +285,7 @@ mod tests {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
         let result = train(&mut objective, &mut Optimizer::adam(0.1), 10, NEVER, &mut (), |now| {
             anyhow::ensure!(now.epoch < 3, "enough");
-            Ok(ControlFlow::Continue(()))
+            Ok(())
         });
         assert_eq!(result.unwrap_err().to_string(), "enough");
     }
@@ -194,44 +315,199 @@ mod tests {
         }
     }
 
+    /// [`line`], whose numbers are as if on a device: read when they are asked for.
+    struct Far(MeanSquaredError);
+
+    impl Objective for Far {
+        fn theta(&self) -> &Tensor {
+            self.0.theta()
+        }
+
+        fn gradient(&self) -> &Tensor {
+            self.0.gradient()
+        }
+
+        fn loss_and_gradient(&mut self) -> Scalar {
+            far(self.0.loss_and_gradient().get().unwrap())
+        }
+    }
+
+    fn far(value: f64) -> Scalar {
+        Scalar::Device(Tensor::from(value))
+    }
+
+    fn bits(values: &[f64]) -> Vec<u64> {
+        values.iter().map(|value| value.to_bits()).collect()
+    }
+
+    /// How a training of [`line`] ends in all the ways there are.
+    struct Case {
+        optimizer: fn() -> Optimizer,
+        stopping: Stopping,
+        epochs: u64,
+        ending: Ending,
+    }
+
+    fn cases() -> [Case; 7] {
+        let below = |threshold| Stopping { below: Some(Below { series: "norm", threshold }), ..Stopping::NEVER };
+        let case = |optimizer, stopping, epochs, ending| Case { optimizer, stopping, epochs, ending };
+        [
+            case(|| Optimizer::adam(0.3), quiet(0.05, 3), 40, Ending::Converged),
+            case(|| Optimizer::sgd(0.05, 0.9), below(0.4), 300, Ending::Below),
+            case(|| Optimizer::adam(0.3), below(0.1), 300, Ending::Below),
+            case(|| Optimizer::sgd(0.1, 0.0), *NEVER, 24, Ending::LastEpoch),
+            case(|| Optimizer::sgd(0.1, 0.0), quiet(1e-2, 1), 124, Ending::Converged),
+            case(|| Optimizer::sgd(1e60, 0.0), quiet(0.05, 3), 30, Ending::Diverged),
+            case(|| Optimizer::sgd(1e6, 0.0), *NEVER, 130, Ending::Diverged),
+        ]
+    }
+
+    /// Of a training, all numbers in bits.
+    #[derive(Debug, PartialEq)]
+    struct Outcome {
+        theta: Vec<u64>,
+        losses: Vec<u64>,
+        measured: [Vec<u64>; 2],
+        ending: Ending,
+    }
+
+    impl Case {
+        fn run(&self, keeper: &mut impl Checkpointer, block: u64) -> Result<Outcome> {
+            let mut objective = Far(line([3.0, -1.0], [1.0, 2.0]));
+            let mut optimizer = (self.optimizer)();
+            let observe = |now: &mut Epoch| {
+                now.measure("norm", far(now.gradient.norm().double_value(&[])));
+                if now.epoch.is_multiple_of(3) {
+                    now.measure("third", now.theta.double_value(&[0]));
+                }
+                Ok(())
+            };
+            let Self { stopping, epochs, .. } = self;
+            let mut training =
+                train_in_blocks(&mut objective, &mut optimizer, *epochs, stopping, keeper, observe, block)?;
+            Ok(Outcome {
+                theta: bits(&Vec::<f64>::try_from(objective.theta()).unwrap()),
+                measured: ["norm", "third"].map(|name| bits(&training.take(name))),
+                losses: bits(&training.train_loss),
+                ending: training.ending,
+            })
+        }
+    }
+
+    #[test]
+    fn a_training_is_the_same_in_blocks_of_any_length() {
+        for (index, case) in cases().iter().enumerate() {
+            let one_by_one = case.run(&mut (), 1).unwrap();
+            let epochs = one_by_one.losses.len();
+            assert_eq!(one_by_one.ending, case.ending, "case {index}: {epochs} epochs");
+            for block in [2, 7, 10, 100] {
+                assert!(case.run(&mut (), block).unwrap() == one_by_one, "case {index} in blocks of {block}: {epochs}");
+            }
+        }
+        // They end at the first, the last and an inner epoch of some block.
+        let ends: std::collections::BTreeSet<usize> =
+            cases().iter().map(|case| case.run(&mut (), 1).unwrap().losses.len() % 7).collect();
+        assert!(ends.len() > 3, "{ends:?}");
+    }
+
+    #[test]
+    fn an_ending_at_each_epoch_of_a_block_is_that_of_blocks_of_one() {
+        for patience in 1..9 {
+            for (tolerance, epochs) in [(1e9, 30), (0.0, patience)] {
+                let stopping = quiet(tolerance, patience);
+                let case = Case { optimizer: || Optimizer::adam(0.3), stopping, epochs, ending: Ending::LastEpoch };
+                let one_by_one = case.run(&mut (), 1).unwrap();
+                assert_eq!(one_by_one.losses.len() as u64, if tolerance > 0.0 { 1 + patience } else { epochs });
+                assert!(case.run(&mut (), 7).unwrap() == one_by_one, "{tolerance}, {patience}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_observer_past_the_end_is_none() {
+        let run = |fails_at: u64, block| {
+            let mut objective = Far(line([3.0, -1.0], [1.0, 2.0]));
+            let mut seen = 0;
+            let observe = |now: &mut Epoch| {
+                seen += 1;
+                anyhow::ensure!(now.epoch < fails_at, "epoch {fails_at}");
+                Ok(())
+            };
+            let mut optimizer = Optimizer::adam(0.3);
+            let rule = quiet(1e9, 4);
+            let trained = train_in_blocks(&mut objective, &mut optimizer, 30, &rule, &mut (), observe, block);
+            let theta = Vec::<f64>::try_from(objective.theta()).unwrap();
+            (trained.map(|trained| trained.train_loss).map_err(|error| error.to_string()), theta, seen)
+        };
+        let whole = run(30, 1);
+        assert_eq!(whole.0.as_ref().unwrap().len(), 5);
+        for fails_at in 0..8 {
+            let (found, theta, seen) = run(fails_at, 7);
+            assert!(seen <= fails_at + 1);
+            if fails_at < 5 {
+                assert_eq!(found, Err(format!("epoch {fails_at}")));
+            } else {
+                assert_eq!((found, theta), (whole.0.clone(), whole.1.clone()), "{fails_at}");
+            }
+        }
+    }
+
     #[test]
     fn a_training_stopped_after_any_epoch_goes_on_as_if_it_never_had() {
-        let optimizers: [fn() -> Optimizer; 4] = [
-            || Optimizer::adam(0.3),
-            || Optimizer::sgd(0.05, 0.9),
-            || Optimizer::sgd(0.1, 0.0),
-            || Optimizer::sgd(1e60, 0.0),
-        ];
-        for optimizer in optimizers {
-            let run = |keeper: &mut Stopper| {
-                let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-                let rule = Convergence { tolerance: 0.05, patience: 3 };
-                let training = train(&mut objective, &mut optimizer(), 30, rule, keeper, |now| {
-                    let norm = now.gradient.norm().double_value(&[]);
-                    now.measure("norm", norm);
-                    Ok(if norm < 1e-6 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-                });
-                training.map(|training| {
-                    let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                    let theta = bits(&Vec::<f64>::try_from(objective.theta()).unwrap());
-                    (theta, bits(&training.train_loss), bits(&training.measured["norm"]), training.ending)
-                })
-            };
-            let whole = run(&mut Stopper::default()).unwrap();
-            let epochs = whole.1.len() as u64;
-            let mut stopped = 0;
-            for after in 1..=epochs {
-                let mut keeper = Stopper { after, ..Stopper::default() };
-                match run(&mut keeper) {
-                    Err(_) => {
-                        stopped += 1;
-                        // It goes on from there, and is not stopped again.
-                        assert!(run(&mut keeper).unwrap() == whole, "after {after} of {epochs}");
+        for case in cases() {
+            let whole = case.run(&mut Stopper::default(), 1).unwrap();
+            let epochs = whole.losses.len() as u64;
+            for block in [1, 2, 7, 100] {
+                let mut stopped = 0;
+                for after in 1..=epochs {
+                    let mut keeper = Stopper { after, ..Stopper::default() };
+                    match case.run(&mut keeper, block) {
+                        Err(_) => {
+                            stopped += 1;
+                            // It goes on from there, and is not stopped again: not in blocks of another length either.
+                            let mut again = Stopper { kept: keeper.kept.clone(), ..Stopper::default() };
+                            assert!(case.run(&mut keeper, block).unwrap() == whole, "after {after} of {epochs}");
+                            assert!(case.run(&mut again, 5).unwrap() == whole, "after {after} of {epochs}");
+                        }
+                        Ok(ended) => assert!(ended == whole),
                     }
-                    Ok(ended) => assert!(ended == whole),
                 }
+                assert!(stopped + 1 >= epochs / block, "{stopped} of {epochs} in blocks of {block}");
             }
-            assert!(stopped + 1 >= epochs, "{stopped} of {epochs}");
+        }
+    }
+
+    /// Is to stop from the start, and says so at a block's end.
+    #[derive(Default)]
+    struct Hurry {
+        kept: Option<State>,
+        done: u64,
+    }
+
+    impl Checkpointer for Hurry {
+        fn resume(&mut self) -> Result<Option<State>> {
+            Ok(self.kept.take())
+        }
+
+        fn epoch_done(&mut self, done: u64, _: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
+            (self.kept, self.done) = (Some(state()?), done);
+            self.check_stop()
+        }
+
+        fn check_stop(&self) -> Result<()> {
+            Err(crate::error::Interrupted.into())
+        }
+    }
+
+    #[test]
+    fn a_block_does_not_outlast_a_signal() {
+        for case in cases() {
+            let whole = case.run(&mut (), 1).unwrap();
+            let mut keeper = Hurry::default();
+            assert!(case.run(&mut keeper, 100).is_err_and(|error| error.is::<crate::error::Interrupted>()));
+            assert_eq!(keeper.done, 1);
+            let mut again = Stopper { kept: keeper.kept, ..Stopper::default() };
+            assert!(case.run(&mut again, 100).unwrap() == whole);
         }
     }
 
@@ -249,20 +525,28 @@ mod tests {
     }
 
     #[test]
-    fn the_observer_sees_loss_and_gradient_at_one_theta_and_may_end_there() {
+    fn the_observer_sees_loss_and_gradient_at_one_theta_and_a_number_below_the_threshold_ends_there() {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
         let mut last = Vec::new();
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, NEVER, &mut (), |now| {
+        let below = Some(Below { series: "norm", threshold: 1e-3 });
+        let rule = Stopping { below, ..Stopping::NEVER };
+        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, &rule, &mut (), |now| {
             let theta: Vec<f64> = now.theta.try_into()?;
             // Hessian 2I: L = ‖θ - θ*‖² + L*, ∇L = 2(θ - θ*), θ* = (1/2, 3/2), L* = 0.
             let (a, b) = (theta[0] - 0.5, theta[1] - 1.5);
-            assert!((now.loss - (a * a + b * b)).abs() < 1e-13);
+            assert!((now.loss.get()? - (a * a + b * b)).abs() < 1e-13);
             let norm = now.gradient.norm().double_value(&[]);
             assert!((norm - 2.0 * (a * a + b * b).sqrt()).abs() < 1e-13);
             last = theta;
-            Ok(if norm < 1e-3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            now.measure("loss", 0.0);
+            now.measure("norm", norm);
+            Ok(())
         });
-        assert_eq!(training.unwrap().ending, Ending::Observer);
+        let training = training.unwrap();
+        assert_eq!(training.ending, Ending::Below);
+        let (last_norm, before) = training.measured["norm"].split_last().unwrap();
+        assert!(*last_norm < 1e-3 && before.iter().all(|norm| *norm >= 1e-3));
+        assert_eq!(training.measured["norm"].len(), training.train_loss.len());
         assert_eq!(Vec::<f64>::try_from(objective.theta()).unwrap(), last);
     }
 }

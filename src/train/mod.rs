@@ -6,7 +6,7 @@ mod full_batch;
 mod mini_batch;
 mod optimizer;
 
-pub use convergence::{Convergence, Ending, Trained};
+pub use convergence::{Below, Convergence, Ending, Stopping, Trained};
 pub use full_batch::{Epoch, train};
 pub use mini_batch::{
     Curves, MiniBatches, TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, Testing, train_classifier, train_epoch,

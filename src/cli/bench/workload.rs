@@ -6,9 +6,8 @@ use crate::data::functions::{Target, evenly_spaced};
 use crate::data::{CLASSES, SIDE};
 use crate::model::{Classifier, Mlp};
 use crate::objective::{CrossEntropy, MeanSquaredError};
-use crate::train::{Convergence, MiniBatches, OptimizerName, train, train_epoch};
+use crate::train::{MiniBatches, OptimizerName, Stopping, train, train_epoch};
 use anyhow::{Context as _, Result, anyhow};
-use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor};
 
 /// What is measured, by the names that `hw1 bench` takes.
@@ -74,9 +73,7 @@ pub fn set_up(workload: &Workload, images: Option<&Images>) -> Result<Work> {
             let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
             let epochs = if points > 50_000 { 1 } else { EPOCHS };
             Ok(Box::new(move || {
-                train(&mut objective, &mut adam, epochs, Convergence::NEVER, &mut (), |_| {
-                    Ok(ControlFlow::Continue(()))
-                })?;
+                train(&mut objective, &mut adam, epochs, &Stopping::NEVER, &mut (), |_| Ok(()))?;
                 Ok(epochs as usize)
             }))
         }

@@ -5,7 +5,7 @@ mod input_vjp;
 
 pub use input_vjp::InputVjp;
 
-use super::in_kernels;
+use super::{Scalar, in_kernels};
 use crate::data::batches::Samples;
 use crate::model::{Classifier, Layout};
 use anyhow::Result;
@@ -93,16 +93,16 @@ impl CrossEntropy {
     }
 
     /// The mean loss over all of `samples` and its gradient, flat: the weighted mean of blocks' gradients, so that
-    /// activations stay small.
-    pub fn loss_and_gradient_over(&self, samples: &Samples) -> Result<(f64, Tensor)> {
+    /// activations stay small. The loss stays on the device until it is asked for.
+    pub fn loss_and_gradient_over(&self, samples: &Samples) -> Result<(Scalar, Tensor)> {
         let n = samples.len() as f64;
-        let (mut loss, mut gradient) = (0.0, self.theta.f_zeros_like()?);
+        let (mut loss, mut gradient) = (Scalar::Host(0.0), self.theta.f_zeros_like()?);
         for (x, labels) in samples.blocks(GRADIENT_BLOCK) {
             let share = labels.size()[0] as f64 / n;
             let add = |of_block: &Tensor| gradient.f_add(&of_block.f_mul_scalar(share)?);
             let (sum, sums) = self.with_gradient(&x, &labels, add);
             gradient = sum?;
-            loss += sums.loss.f_double_value(&[])? / n;
+            loss = loss + Scalar::from(sums.loss) / n;
         }
         Ok((loss, gradient))
     }
@@ -224,9 +224,9 @@ mod tests {
         let objective = CrossEntropy::new(&model, model.layout().initial(0, "t", Kind::Float, Device::Cpu));
         let (loss, blocks) = objective.loss_and_gradient_over(&samples).unwrap();
         let (whole, sums) = objective.gradient(&samples.images, &samples.labels);
-        let difference = norm(&(&blocks - &whole)).unwrap();
-        assert!(difference < 1e-5 * norm(&whole).unwrap(), "{difference}");
-        assert!((loss - sums.loss.double_value(&[]) / 1300.0).abs() < 1e-5);
+        let [difference, length] = [&blocks - &whole, whole].map(|v| norm(&v).unwrap().get().unwrap());
+        assert!(difference < 1e-5 * length, "{difference}");
+        assert!((loss.get().unwrap() - sums.loss.double_value(&[]) / 1300.0).abs() < 1e-5);
     }
 
     #[test]
