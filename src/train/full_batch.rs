@@ -3,11 +3,12 @@
 //! Who reads a number from a device waits until it has done all it was asked for, so there epochs run in blocks, of
 //! which nothing is read before their end; those past the training's end are taken back.
 
+use super::block::{Block, Epoch};
 use super::{Ending, Optimizer, Stopping, THETA, TRAIN_LOSS, Trained, measure, state_of};
-use crate::objective::{Objective, Scalar, read_all};
+use crate::objective::{Objective, read_all};
 use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
-use anyhow::{Error, Result};
-use tch::{Device, Tensor};
+use anyhow::Result;
+use tch::Device;
 
 /// Its own counter in a state: epochs in a row with hardly any change.
 const QUIET_EPOCHS: &str = "quiet_epochs";
@@ -16,85 +17,6 @@ const QUIET_EPOCHS: &str = "quiet_epochs";
 const MOST_EPOCHS: u64 = 100;
 /// Most bytes of a block's copies of θ.
 const MOST_COPIED: usize = 256 << 20;
-
-/// What an observer of a full-batch training sees of an epoch, before its step: loss and gradient belong to this θ.
-pub struct Epoch<'a> {
-    /// Counted from 0.
-    pub epoch: u64,
-    pub loss: &'a Scalar,
-    pub theta: &'a Tensor,
-    pub gradient: &'a Tensor,
-    measured: &'a mut Measured,
-    /// In the block.
-    index: usize,
-}
-
-impl Epoch<'_> {
-    /// Notes a number of this epoch for [`Trained::measured`]. An observer that keeps its numbers
-    /// elsewhere would lose those from before an interruption.
-    pub fn measure(&mut self, name: &'static str, value: impl Into<Scalar>) {
-        self.measured.names.push((self.index, name));
-        self.measured.values.push(value.into());
-    }
-}
-
-/// The numbers that a block's observer measured, in their order, and of each the epoch in the block and the name.
-#[derive(Default)]
-struct Measured {
-    names: Vec<(usize, &'static str)>,
-    values: Vec<Scalar>,
-}
-
-/// Epochs of which nothing was read yet. The last one's step is still to be taken: a block of one epoch is judged
-/// before its step, and no θ of it need be kept.
-#[derive(Default)]
-struct Block {
-    losses: Vec<Scalar>,
-    measured: Measured,
-    /// θ from before each step that was taken, in buffers that are used again, as many as the longest block's steps.
-    thetas: Vec<Tensor>,
-}
-
-impl Block {
-    /// Runs `epochs` epochs, at least one, the first of which is `first`; fewer where the process is to stop or
-    /// `observe` fails, whose error comes back.
-    fn run(
-        &mut self,
-        objective: &mut impl Objective,
-        optimizer: &mut Optimizer,
-        (first, epochs): (u64, u64),
-        keeper: &impl Checkpointer,
-        observe: &mut impl FnMut(&mut Epoch) -> Result<()>,
-    ) -> Result<Option<Error>> {
-        self.losses.clear();
-        self.measured.names.clear();
-        self.measured.values.clear();
-        for epoch in first.. {
-            let index = self.losses.len();
-            let loss = objective.loss_and_gradient();
-            let (theta, gradient) = (objective.theta(), objective.gradient());
-            let seen = observe(&mut Epoch { epoch, loss: &loss, theta, gradient, measured: &mut self.measured, index });
-            self.losses.push(loss);
-            if epoch + 1 == first + epochs || seen.is_err() || keeper.check_stop().is_err() {
-                return Ok(seen.err());
-            }
-            if index == self.thetas.len() {
-                self.thetas.push(theta.f_empty_like()?);
-            }
-            self.thetas[index].f_copy_(theta)?;
-            optimizer.step(theta, gradient);
-        }
-        Ok(None)
-    }
-
-    /// Gives θ the numbers from before this epoch's step. Those of the last epoch it has.
-    fn take_back(&self, index: usize, theta: &Tensor) -> Result<()> {
-        if index + 1 < self.losses.len() {
-            theta.shallow_clone().f_copy_(&self.thetas[index])?;
-        }
-        Ok(())
-    }
-}
 
 /// Trains for at most `epochs` full-batch steps, from where `keeper` left off. `observe` sees each epoch before its
 /// step; on a device also some past the end, of which nothing is left but what it keeps itself. The objective's
@@ -204,8 +126,9 @@ fn train_in_blocks(
 mod tests {
     use super::super::{Below, Convergence};
     use super::*;
-    use crate::objective::MeanSquaredError;
+    use crate::objective::{MeanSquaredError, Scalar};
     use crate::store::checkpoint::State;
+    use tch::Tensor;
 
     /// f(θ, x) = θ₀x + θ₁ on two points: a quadratic with a known minimum.
     fn line(initial: [f64; 2], y: [f64; 2]) -> MeanSquaredError {
@@ -274,8 +197,14 @@ mod tests {
     #[test]
     fn divergence_ends_a_training_and_keeps_its_finite_losses() {
         let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(1e6, 0.0), 1000, NEVER, &mut (), go_on).unwrap();
+        let mut seen = 0;
+        let training = train(&mut objective, &mut Optimizer::sgd(1e6, 0.0), 1000, NEVER, &mut (), |_| {
+            seen += 1;
+            Ok(())
+        });
+        let training = training.unwrap();
         assert_eq!(training.ending, Ending::Diverged);
+        assert_eq!(seen + 1, training.train_loss.len(), "a loss that is no number is no observer's");
         let (last, before) = training.train_loss.split_last().unwrap();
         assert!(!last.is_finite() && !before.is_empty() && before.iter().all(|loss| loss.is_finite()));
     }

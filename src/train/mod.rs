@@ -1,13 +1,15 @@
 //! Training on one flat θ: the loops over epochs, the optimizers, the rule that ends a training, and the state from
 //! which one goes on. Knows objectives and tensors, nothing of experiments, files or progress bars.
 
+mod block;
 mod convergence;
 mod full_batch;
 mod mini_batch;
 mod optimizer;
 
+pub use block::Epoch;
 pub use convergence::{Below, Convergence, Ending, Stopping, Trained};
-pub use full_batch::{Epoch, train};
+pub use full_batch::train;
 pub use mini_batch::{
     Curves, MiniBatches, TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, Testing, train_classifier, train_epoch,
 };
