@@ -137,7 +137,7 @@ fn other_data_never_reuses_a_record() {
 fn bad_settings_are_usage_errors() {
     let dir = Dir::new();
     for (arguments, words) in [
-        (&["mnist-cnn", "--model", "1-20-1"][..], &["784 pixels"][..]),
+        (&["mnist-cnn", "--model", "1-20-1"][..], &["1×28×28 = 784 numbers", "784-64-10"][..]),
         (&["mnist-cnn", "--model", "conv8"], &["no linear layer"]),
         (&["mnist-cnn", "--dataset", "cifar"], &["cifar", "mnist", "synthetic"]),
         (&["mnist-cnn", "--set", "batch_size=0"], &["batch_size is 0"]),

@@ -1,20 +1,20 @@
 //! Whole trainings and measurements against PyTorch's, from tests/goldens/make.py.
 
-use hw1::analysis::hessian::{Spectrum, by_double_backward, of_mean_squared_error};
+use hw1::analysis::hessian::Spectrum;
 use hw1::analysis::interpolation::point;
 use hw1::analysis::pca::pca;
 use hw1::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
-use hw1::data::batches::Samples;
-use hw1::data::functions::{Target, evenly_spaced};
-use hw1::model::{Classifier, Layout, Mlp};
-use hw1::objective::{CrossEntropy, MeanSquaredError};
+use hw1::data::functions::{self, evenly_spaced};
+use hw1::data::{Samples, Signature, Target};
+use hw1::model::{Architecture, Initial, Layout, Mlp, Model as _, Network};
+use hw1::objective::{CrossEntropy, MeanSquaredError, Objective as _, by_double_backward};
 use hw1::train::{OptimizerName, Stopping, train};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
 #[derive(Deserialize)]
 struct Golden {
-    function: Target,
+    function: functions::Target,
     model: Mlp,
     train_loss: Vec<f64>,
 }
@@ -33,8 +33,9 @@ fn initial(layout: &Layout) -> Tensor {
 fn scrambled(layout: &Layout, first: u64) -> Tensor {
     let mut values = Vec::new();
     for slot in &layout.slots {
+        let Initial::Uniform(bound) = slot.initial else { panic!("{} is not uniform", slot.name) };
         for _ in 0..slot.len() {
-            values.push(knuth(values.len() as u64 + first) / (slot.fan_in as f64).sqrt());
+            values.push(knuth(values.len() as u64 + first) * bound);
         }
     }
     Tensor::from_slice(&values)
@@ -50,8 +51,8 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
             if golden.function.to_string() == "sin-sq" { ([-2.0, 2.0], 4000) } else { ([-1.0, 1.0], 6000) };
         let x = evenly_spaced(domain, points);
         let y = golden.function.values(&x).unwrap();
-        let row = |values: &[f64]| Tensor::from_slice(values).to_kind(Kind::Float).unsqueeze(0);
-        let mut objective = MeanSquaredError::new(&golden.model, initial(&golden.model.layout()), &row(&x), &row(&y));
+        let theta = initial(&golden.model.layout());
+        let mut objective = MeanSquaredError::new(&golden.model.network(), theta, &curve(&x, &y)).unwrap();
         let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
         let training = train(&mut objective, &mut adam, 100, &Stopping::NEVER, &mut (), |_| Ok(())).unwrap();
         for (epoch, (ours, theirs)) in training.train_loss.iter().zip(&golden.train_loss).enumerate() {
@@ -61,9 +62,27 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
     }
 }
 
+fn curve(x: &[f64], y: &[f64]) -> Samples {
+    let column = |values: &[f64]| Tensor::from_slice(values).unsqueeze(1);
+    Samples { inputs: column(x), targets: column(y), target: Target::Values(1) }
+}
+
+/// On digits.
+fn network(model: &Architecture) -> Network {
+    let data = Signature { input: vec![1, 28, 28], tokens: None, target: Target::Classes(10) };
+    model.network(&data).unwrap()
+}
+
+/// Pictures with labels that follow each other.
+fn pictures(pixels: &[f64]) -> Samples {
+    let inputs = Tensor::from_slice(pixels).view([-1, 1, 28, 28]);
+    let targets = (Tensor::arange(inputs.size()[0], (Kind::Int64, tch::Device::Cpu)) * 7).remainder(10);
+    Samples { inputs, targets, target: Target::Classes(10) }
+}
+
 #[derive(Deserialize)]
 struct ClassifierGolden {
-    model: Classifier,
+    model: Architecture,
     batch_size: i64,
     loss: Vec<f64>,
 }
@@ -76,16 +95,15 @@ fn batch_losses_of_every_classifier_are_pytorchs() {
     for golden in goldens {
         let samples = golden.batch_size * golden.loss.len() as i64;
         let pixels: Vec<f64> = (1..=samples as u64 * 784).map(knuth).collect();
-        let images = Tensor::from_slice(&pixels).to_kind(Kind::Float).view([samples, 784]);
-        let labels = (Tensor::arange(samples, (Kind::Int64, tch::Device::Cpu)) * 7).remainder(10);
-        let objective = CrossEntropy::new(&golden.model, initial(&golden.model.layout()));
+        let model = network(&golden.model);
+        let mut objective = CrossEntropy::new(&model, initial(&model.layout()), &pictures(&pixels)).unwrap();
         let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
         for (batch, theirs) in golden.loss.iter().enumerate() {
             let start = batch as i64 * golden.batch_size;
-            let (x, y) = (images.narrow(0, start, golden.batch_size), labels.narrow(0, start, golden.batch_size));
-            let (gradient, sums) = objective.gradient(&x, &y);
-            adam.step(objective.theta(), &gradient);
-            let ours = sums.means(golden.batch_size).loss;
+            let index = Tensor::arange_start(start, start + golden.batch_size, (Kind::Int64, tch::Device::Cpu));
+            let sums = objective.batch(&index).unwrap();
+            adam.step(objective.theta(), objective.gradient());
+            let ours = sums.means(golden.batch_size).unwrap().loss;
             assert!((ours - theirs).abs() < 1e-4 * theirs, "{}, batch {batch}: {ours} against {theirs}", golden.model);
         }
     }
@@ -94,13 +112,12 @@ fn batch_losses_of_every_classifier_are_pytorchs() {
 /// The script's `scrambled_images` and their labels, in float64.
 fn scrambled_images() -> Samples {
     let pixels: Vec<f64> = (1..=48 * 784).map(|index| knuth(index).max(0.0) * 3.0 - 0.4242).collect();
-    let labels = (Tensor::arange(48, (Kind::Int64, tch::Device::Cpu)) * 7).remainder(10);
-    Samples { images: Tensor::from_slice(&pixels).view([48, 784]), labels }
+    pictures(&pixels)
 }
 
 #[derive(Deserialize)]
 struct SensitivityGolden {
-    model: Classifier,
+    model: Architecture,
     batch_size: i64,
     input_gradient_norm: f64,
     jacobian_norm: f64,
@@ -111,14 +128,17 @@ fn sensitivities_are_pytorchs() {
     tch::set_num_threads(1);
     let goldens: Vec<SensitivityGolden> = serde_json::from_str(include_str!("goldens/sensitivity.json")).unwrap();
     assert_eq!(goldens.len(), 2);
-    let images = scrambled_images().images;
+    let images = scrambled_images();
     for golden in goldens {
-        let theta = scrambled(&golden.model.layout(), 1);
+        let model = network(&golden.model);
+        let theta = scrambled(&model.layout(), 1);
         // Float32 on a CPU goes through oneDNN's layout, float64 through plain tensors.
         for (kind, tolerance) in [(Kind::Double, 1e-10), (Kind::Float, 1e-4)] {
-            let (theta, images) = (theta.to_kind(kind), images.to_kind(kind));
-            let input = input_gradient_norm(&golden.model, &theta, &images, golden.batch_size, || Ok(())).unwrap();
-            let jacobian = jacobian_norm(&golden.model, &theta, &images, || Ok(())).unwrap();
+            let (objective, x) = (CrossEntropy::new(&model, theta.to_kind(kind), &images), images.inputs.to_kind(kind));
+            let objective = objective.unwrap();
+            let mut by_inputs = objective.by_inputs().unwrap();
+            let input = input_gradient_norm(&mut *by_inputs, &x, golden.batch_size, || Ok(())).unwrap();
+            let jacobian = jacobian_norm(&mut *by_inputs, &x, || Ok(())).unwrap();
             for (ours, theirs) in [(input, golden.input_gradient_norm), (jacobian, golden.jacobian_norm)] {
                 assert!((ours - theirs).abs() < tolerance * theirs, "{}, {kind:?}: {ours}, {theirs}", golden.model);
             }
@@ -128,7 +148,7 @@ fn sensitivities_are_pytorchs() {
 
 #[derive(Deserialize)]
 struct InterpolationGolden {
-    model: Classifier,
+    model: Architecture,
     /// α, loss, accuracy.
     points: Vec<(f64, f64, f64)>,
 }
@@ -138,14 +158,13 @@ fn losses_along_a_line_are_pytorchs() {
     tch::set_num_threads(1);
     let goldens: Vec<InterpolationGolden> = serde_json::from_str(include_str!("goldens/interpolation.json")).unwrap();
     assert_eq!(goldens.len(), 2);
-    let Samples { images, labels } = scrambled_images();
-    let samples = Samples { images: images.to_kind(Kind::Float), labels };
     for golden in goldens {
-        let layout = golden.model.layout();
+        let model = network(&golden.model);
+        let layout = model.layout();
         let (theta_1, theta_2) = (scrambled(&layout, 1), scrambled(&layout, 1 + layout.parameters() as u64));
         for (alpha, loss, accuracy) in golden.points {
             let theta = point(&theta_1.to_kind(Kind::Float), &theta_2.to_kind(Kind::Float), alpha);
-            let found = CrossEntropy::new(&golden.model, theta).evaluate(&samples);
+            let found = CrossEntropy::new(&model, theta, &scrambled_images()).unwrap().evaluate().unwrap();
             assert!((found.loss - loss).abs() < 1e-4 * loss, "{} at {alpha}: {found:?}, {loss}", golden.model);
             assert!((found.accuracy - accuracy).abs() < 1e-9, "{} at {alpha}: {found:?}, {accuracy}", golden.model);
         }
@@ -171,13 +190,15 @@ fn hessians_are_torch_funcs() {
         let model = &golden.model;
         let xs = evenly_spaced([1.0, 5.0], golden.points);
         let ys: Vec<f64> = xs.iter().map(|x| x.cos() / x).collect();
-        let (x, y) = (Tensor::from_slice(&xs).unsqueeze(0), Tensor::from_slice(&ys).unsqueeze(0));
+        let samples = curve(&xs, &ys);
+        let (x, y) = (samples.inputs.tr(), samples.targets.tr());
         // The script's model has its weights in float32.
         let theta = initial(&model.layout()).to_kind(Kind::Double);
         let loss = |theta: &Tensor| (model.forward(theta, &x) - &y).square().mean(Kind::Double);
         assert!((loss(&theta).double_value(&[]) - golden.loss).abs() < 1e-12 * golden.loss);
 
-        let hessian = of_mean_squared_error(model, &theta, &x, &y).unwrap();
+        let objective = MeanSquaredError::new(&model.network(), theta.copy(), &samples).unwrap();
+        let hessian = objective.whole_hessian(&mut || Ok(())).unwrap();
         let largest = golden.eigenvalues.last().unwrap();
         let close = |ours: &Tensor, theirs: &[f64], what: &str| {
             let theirs = Tensor::from_slice(theirs);

@@ -59,7 +59,7 @@ impl TrialTrait for ToyTrial {
         }
     }
 
-    fn cost(&self) -> f64 {
+    fn cost(&self, _: Option<&dyn hw1::data::Dataset>) -> f64 {
         self.seed() as f64
     }
 }
@@ -138,13 +138,13 @@ impl Experiment for Toy {
                     Behaviour::PanicInRecord => panics = true,
                 }
                 let theta = layout.initial(*seed, "toy", Kind::Float, cx.device);
-                cx.save_weights("final", &layout, &theta)?;
+                cx.save_weights("final", &layout, &theta.into())?;
             }
             ToyTrial::Second { seed, parent } => {
-                let theta = cx.saved(parent)?.theta("final", &layout)?;
+                let theta = cx.saved(parent)?.weights("final", &layout)?.theta;
                 let same = theta == layout.initial(*seed, "toy", Kind::Float, cx.device);
                 measurements.scalars.insert("same".into(), f64::from(u8::from(same)));
-                assert!(cx.saved(parent)?.theta("initial", &layout).is_err());
+                assert!(cx.saved(parent)?.weights("initial", &layout).is_err());
             }
         }
         Ok(ToyRecord { measurements, panics })

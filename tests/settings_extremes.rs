@@ -368,7 +368,11 @@ fn refusals_say_what_would_be_valid() {
             &["epochs=1600", "snapshot_every=1", "repeats=1000"],
             &["repeats · snapshots of each is 4800000"],
         ),
-        ("mnist-cnn", &["models=['conv4096-10']", "batch_size=60000"], &["GB of memory", "lower batch_size"]),
+        (
+            "mnist-cnn",
+            &["models=['conv4096-10']", "batch_size=60000", "train_size=60000"],
+            &["GB of memory", "lower batch_size"],
+        ),
         ("mnist-cnn", &["models=['conv4096-conv4096-10']"], &["more than 10 million parameters"]),
         (
             "min-ratio",

@@ -4,7 +4,7 @@
 mod common;
 
 use common::Dir;
-use hw1::data::batches::{DataSpec, DatasetName, Images};
+use hw1::data::{Data, DataSpec, DatasetName};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,10 +27,11 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap_or(f64::NAN)).collect()
 }
 
-fn images(metrics: &Value) -> Images {
+fn images(metrics: &Value) -> Data {
     let size = |key: &str| metrics["settings"][key].as_u64().unwrap() as usize;
     let (train_size, test_size) = (size("train_size"), size("test_size"));
-    DataSpec { dataset: DatasetName::Synthetic, train_size, test_size }.load(None, |_| Ok(())).unwrap()
+    let set = DataSpec { dataset: DatasetName::Synthetic, train_size, test_size };
+    Data::load(std::sync::Arc::new(set), None, &mut |_| Ok(())).unwrap()
 }
 
 type Network = BTreeMap<String, Tensor>;
@@ -84,10 +85,10 @@ fn every_point_of_the_line_is_a_plain_evaluation_of_the_saved_weights() {
         let network: Network =
             first.iter().map(|(name, theta)| (name.clone(), theta * (1.0 - alpha) + &second[name] * *alpha)).collect();
         for (set, samples) in [("train", &images.train), ("test", &images.test)] {
-            let log_p = logits(&network, &samples.images).log_softmax(-1, Kind::Double);
+            let log_p = logits(&network, &samples.inputs).log_softmax(-1, Kind::Double);
             let found = numbers(&line[format!("{set}_loss")])[at];
-            close(found, log_p.nll_loss(&samples.labels).double_value(&[]), &format!("{set} loss at {alpha}"));
-            let right = log_p.argmax(-1, false).eq_tensor(&samples.labels).sum(Kind::Int64).int64_value(&[]);
+            close(found, log_p.nll_loss(&samples.targets).double_value(&[]), &format!("{set} loss at {alpha}"));
+            let right = log_p.argmax(-1, false).eq_tensor(&samples.targets).sum(Kind::Int64).int64_value(&[]);
             let accuracy = numbers(&line[format!("{set}_accuracy")])[at];
             assert!((accuracy * samples.len() as f64 - right as f64).abs() < 1.5, "{set} accuracy at {alpha}");
         }
@@ -154,7 +155,7 @@ fn a_diverged_solution_leaves_a_line_without_numbers_and_a_note() {
 
 /// One backward pass for a number of `outputs`, by the input: [n, 784].
 fn by_input(output: &Tensor, x: &Tensor) -> Tensor {
-    Tensor::run_backward(&[output], &[x], true, false).remove(0).to_kind(Kind::Double)
+    Tensor::run_backward(&[output], &[x], true, false).remove(0).flatten(1, -1).to_kind(Kind::Double)
 }
 
 #[test]
@@ -162,7 +163,7 @@ fn sensitivities_are_autograds_at_the_saved_weights() {
     let dir = Dir::new();
     let metrics = metrics(&dir, &["sensitivity"]);
     assert_eq!(labels(&metrics), ["batch-32", "batch-64", "batch-128", "batch-256", "batch-512"]);
-    let test = images(&metrics).test.images;
+    let test = images(&metrics).test.inputs;
     for trial in metrics["trials"].as_array().unwrap() {
         let (label, scalars, series) = (trial["label"].as_str().unwrap(), &trial["scalars"], &trial["series"]);
         for name in

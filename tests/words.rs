@@ -2,7 +2,7 @@
 //! what several seeds show together.
 
 use anyhow::Result;
-use hw1::data::batches::{DataSpec, DatasetName};
+use hw1::data::{DataSpec, Dataset, DatasetName};
 use hw1::error::Usage;
 use hw1::plot::{Axis, Color, Content, Mark, Panel, Plot, Scale, Series};
 use hw1::settings;
@@ -170,8 +170,8 @@ impl Experiment for Words {
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
-    fn data(&self) -> Option<DataSpec> {
-        Some(DataSpec { dataset: DatasetName::Synthetic, train_size: 1, test_size: 1 })
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        Some(Arc::new(DataSpec { dataset: DatasetName::Synthetic, train_size: 1, test_size: 1 }))
     }
     fn size(&self) -> Size {
         Size::of_seeds(1, 1, "")

@@ -219,8 +219,9 @@ pub fn flatness(product: &Tensor, gradient: &Tensor, largest: f64) -> Result<f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::hessian::{Spectrum, by_double_backward};
+    use crate::analysis::hessian::Spectrum;
     use crate::model::Mlp;
+    use crate::objective::by_double_backward;
     use tch::{Device, Kind};
 
     /// Any loss, by autograd.

@@ -1,7 +1,7 @@
 //! Principal component analysis of a few long rows, such as snapshots of θ (Pearson 1901; Lorch
 //! 2016 and Li et al. 2018 for the paths of trainings), by the Gram matrix of the rows.
 
-use crate::data::batches::blocks;
+use crate::data::blocks;
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 

@@ -1,9 +1,8 @@
 //! How strongly a classifier answers to small changes of its input, by two measures: the report's
-//! gradient of the loss, and the Jacobian of the probabilities (Novak et al. 2018). Weights carry
-//! no gradient here, so that no training can notice a measurement.
+//! gradient of the loss, and the Jacobian of the probabilities (Novak et al. 2018). Knows the network as its
+//! outputs and their derivative by its inputs.
 
 use super::statistics::{highest, lowest};
-use crate::model::Classifier;
 use crate::objective::InputVjp;
 use anyhow::Result;
 use tch::{Kind, Tensor};
@@ -11,61 +10,59 @@ use tch::{Kind, Tensor};
 /// Samples at a time, so that activations stay in the cache.
 const BLOCK: i64 = 128;
 
-/// Mean over the full batches of `images` [n, 784], in their order, of √Σ(∂ℓ/∂x)² over the batch,
+/// Mean over the full batches of `inputs` [n, input…], in their order, of √Σ(∂ℓ/∂x)² over the batch,
 /// with ℓ the batch's mean cross entropy against the model's own predictions: the report's measure.
-/// NaN where `images` do not fill one batch. θ in the kind of `images`.
+/// NaN where `inputs` do not fill one batch.
 ///
 /// Samples do not touch each other, so ∂ℓ/∂xᵢ = (1/B) Jᵢᵀ(pᵢ - e), with Jᵢ = ∂zᵢ/∂xᵢ, p = softmax(z)
 /// and e the unit vector of the largest p: one pass over blocks serves every batch size B. The mean
 /// over a batch makes the number fall as 1/√B between networks that are equally sensitive.
 ///
 /// # Errors
-/// Those of `observe`, which is called after every block.
+/// Those of `observe`, which is called after every block, and of `network`.
 pub fn input_gradient_norm(
-    model: &Classifier,
-    theta: &Tensor,
-    images: &Tensor,
+    network: &mut dyn InputVjp,
+    inputs: &Tensor,
     batch_size: i64,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
-    let batches = images.size()[0] / batch_size;
+    let batches = inputs.size()[0] / batch_size;
     if batches == 0 {
         return Ok(f64::NAN);
     }
-    let (mut network, mut squares) = (InputVjp::new(model, theta), Vec::new());
-    for x in images.narrow(0, 0, batches * batch_size).split(BLOCK, 0) {
-        let p = network.logits(&x).softmax(-1, x.kind());
+    let mut squares = Vec::new();
+    for x in inputs.narrow(0, 0, batches * batch_size).split(BLOCK, 0) {
+        let p = network.outputs(&x)?.softmax(-1, x.kind());
         let cotangents = &p - p.argmax(-1, false).one_hot(p.size()[1]);
-        squares.push(square_norms(&network.vjp(&cotangents)));
+        squares.push(square_norms(&network.vjp(&cotangents)?));
         observe()?;
     }
     let of_batches = Tensor::cat(&squares, 0).view([batches, batch_size]).sum_dim_intlist(1, false, None::<Kind>);
     Ok((of_batches.sqrt() / batch_size as f64).mean(Kind::Double).double_value(&[]))
 }
 
-/// Mean over `images` [n, 784] of the Frobenius norm of ∂softmax/∂x, [10, 784] at each image (Novak
-/// et al. 2018, "Sensitivity and generalization in neural networks"). θ in the kind of `images`.
+/// Mean over `inputs` [n, input…] of the Frobenius norm of ∂softmax/∂x, [classes, numbers] at each input (Novak
+/// et al. 2018, "Sensitivity and generalization in neural networks").
 ///
 /// Exact, a backward pass a class through a block of samples: ∂p_k/∂x = Jᵀ p_k(e_k - p). The last
 /// class needs none, as probabilities sum to 1 and their gradients to 0.
 ///
 /// # Errors
-/// Those of `observe`, which is called after every block.
+/// Those of `observe`, which is called after every block, and of `network`.
 pub fn jacobian_norm(
-    model: &Classifier,
-    theta: &Tensor,
-    images: &Tensor,
+    network: &mut dyn InputVjp,
+    inputs: &Tensor,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
-    let (mut network, mut norms) = (InputVjp::new(model, theta), Vec::new());
-    for x in images.split(BLOCK, 0) {
-        let p = network.logits(&x).softmax(-1, x.kind());
+    let mut norms = Vec::new();
+    for x in inputs.split(BLOCK, 0) {
+        let p = network.outputs(&x)?.softmax(-1, x.kind());
         // [samples, classes, classes], row k the gradient of p_k by the logits.
         let by_logits = p.diag_embed(0, -2, -1) - p.unsqueeze(2) * p.unsqueeze(1);
-        let mut sum = x.zeros_like();
+        let mut sum = x.flatten(1, -1).zeros_like();
         let mut squares = Tensor::zeros([x.size()[0]], (Kind::Double, x.device()));
         for class in 0..p.size()[1] - 1 {
-            let row = network.vjp(&by_logits.select(1, class));
+            let row = network.vjp(&by_logits.select(1, class))?;
             squares += square_norms(&row);
             sum += row;
         }
@@ -89,19 +86,38 @@ fn square_norms(rows: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Samples, Target};
+    use crate::model::{Model as _, Network, Pass};
+    use crate::objective::{over, tests};
     use tch::Device;
 
     const MODELS: [&str; 4] = ["784-10", "784-7-10", "conv2-5-10", "conv2-conv3-6-10"];
 
-    fn problem(model: &str, samples: i64, kind: Kind) -> (Classifier, Tensor, Tensor) {
-        let model: Classifier = model.parse().unwrap();
+    fn problem(model: &str, samples: i64, kind: Kind) -> (Network, Tensor, Tensor) {
+        let model = tests::network(model);
         let theta = model.layout().initial(4, "sensitivity", kind, Device::Cpu);
         let x = Tensor::linspace(0.0, 77.0, samples * 784, (kind, Device::Cpu)).sin() * 2.0;
-        (model, theta, x.view([samples, 784]))
+        (model, theta, x.view([samples, 1, 28, 28]))
     }
 
-    fn probabilities(model: &Classifier, theta: &Tensor, x: &Tensor) -> Tensor {
-        model.logits(&model.layout().views(theta), x).softmax(-1, x.kind())
+    fn logits(model: &Network, theta: &Tensor, x: &Tensor) -> Tensor {
+        model.outputs(&model.layout().views(theta), &[], x, Pass::Curvature).unwrap()
+    }
+
+    fn with_network<T>(model: &Network, theta: &Tensor, x: &Tensor, of: impl FnOnce(&mut dyn InputVjp) -> T) -> T {
+        let targets = Tensor::zeros([x.size()[0]], (Kind::Int64, Device::Cpu));
+        let samples = Samples { inputs: x.shallow_clone(), targets, target: Target::Classes(10) };
+        let objective = over(model, theta.shallow_clone(), &samples).unwrap();
+        let mut network = objective.by_inputs().unwrap();
+        of(&mut *network)
+    }
+
+    fn jacobian(model: &Network, theta: &Tensor, x: &Tensor) -> f64 {
+        with_network(model, theta, x, |network| jacobian_norm(network, x, calm).unwrap())
+    }
+
+    fn input_gradient(model: &Network, theta: &Tensor, x: &Tensor, batch_size: i64) -> f64 {
+        with_network(model, theta, x, |network| input_gradient_norm(network, x, batch_size, calm).unwrap())
     }
 
     fn calm() -> Result<()> {
@@ -117,12 +133,12 @@ mod tests {
             for sample in 0..3 {
                 let x = x.narrow(0, sample, 1);
                 // All 784 pixels moved at once, one in each row.
-                let moves = Tensor::eye(784, (Kind::Double, Device::Cpu)) * step;
-                let change =
-                    probabilities(&model, &theta, &(&x + &moves)) - probabilities(&model, &theta, &(&x - &moves));
+                let moves = (Tensor::eye(784, (Kind::Double, Device::Cpu)) * step).view([784, 1, 28, 28]);
+                let probabilities = |x: &Tensor| logits(&model, &theta, x).softmax(-1, x.kind());
+                let change = probabilities(&(&x + &moves)) - probabilities(&(&x - &moves));
                 norm += (change / (2.0 * step)).norm().double_value(&[]) / 3.0;
             }
-            let found = jacobian_norm(&model, &theta, &x, calm).unwrap();
+            let found = jacobian(&model, &theta, &x);
             assert!((found - norm).abs() < 1e-6 * norm, "{text}: {found} against {norm}");
         }
     }
@@ -135,15 +151,15 @@ mod tests {
                 let mut norms = Vec::new();
                 for batch in 0..130 / batch_size {
                     let x = x.narrow(0, batch * batch_size, batch_size).copy().set_requires_grad(true);
-                    let logits = model.logits(&model.layout().views(&theta), &x);
+                    let logits = logits(&model, &theta, &x);
                     let loss = logits.log_softmax(-1, Kind::Double).nll_loss(&logits.argmax(-1, false));
                     norms.push(Tensor::run_backward(&[loss], &[&x], false, false)[0].norm().double_value(&[]));
                 }
                 let expected = norms.iter().sum::<f64>() / norms.len() as f64;
-                let found = input_gradient_norm(&model, &theta, &x, batch_size, calm).unwrap();
+                let found = input_gradient(&model, &theta, &x, batch_size);
                 assert!((found - expected).abs() < 1e-12 * expected, "{text}: {found} against {expected}");
             }
-            assert!(input_gradient_norm(&model, &theta, &x, 131, calm).unwrap().is_nan());
+            assert!(input_gradient(&model, &theta, &x, 131).is_nan());
         }
     }
 
@@ -155,14 +171,10 @@ mod tests {
             let x = (x * 1e5).sin();
             let (exact_theta, exact_x) = (theta.to_kind(Kind::Double), x.to_kind(Kind::Double));
             let pairs = [
-                (jacobian_norm(&model, &theta, &x, calm), jacobian_norm(&model, &exact_theta, &exact_x, calm)),
-                (
-                    input_gradient_norm(&model, &theta, &x, 64, calm),
-                    input_gradient_norm(&model, &exact_theta, &exact_x, 64, calm),
-                ),
+                (jacobian(&model, &theta, &x), jacobian(&model, &exact_theta, &exact_x)),
+                (input_gradient(&model, &theta, &x, 64), input_gradient(&model, &exact_theta, &exact_x, 64)),
             ];
             for (found, expected) in pairs {
-                let (found, expected) = (found.unwrap(), expected.unwrap());
                 assert!((found - expected).abs() < 1e-4 * expected, "{text}: {found} against {expected}");
             }
         }
@@ -172,8 +184,8 @@ mod tests {
     fn weights_that_are_not_finite_give_no_number_and_no_panic() {
         let (model, theta, x) = problem("conv2-5-10", 8, Kind::Float);
         let theta = theta * f64::NAN;
-        assert!(jacobian_norm(&model, &theta, &x, calm).unwrap().is_nan());
-        assert!(input_gradient_norm(&model, &theta, &x, 4, calm).unwrap().is_nan());
+        assert!(jacobian(&model, &theta, &x).is_nan());
+        assert!(input_gradient(&model, &theta, &x, 4).is_nan());
     }
 
     #[test]
@@ -185,7 +197,9 @@ mod tests {
     #[test]
     fn an_observer_may_end_a_measurement() {
         let (model, theta, x) = problem("784-10", 8, Kind::Float);
-        assert!(jacobian_norm(&model, &theta, &x, || anyhow::bail!("enough")).is_err());
-        assert!(input_gradient_norm(&model, &theta, &x, 4, || anyhow::bail!("enough")).is_err());
+        with_network(&model, &theta, &x, |network| {
+            assert!(jacobian_norm(network, &x, || anyhow::bail!("enough")).is_err());
+            assert!(input_gradient_norm(network, &x, 4, || anyhow::bail!("enough")).is_err());
+        });
     }
 }

@@ -96,12 +96,35 @@ impl PathPlane {
     }
 }
 
-/// A random direction in which each filter is as long as that of `theta`: d ← d / ‖dⱼ‖ · ‖θⱼ‖ for every
+/// A direction in which each filter is as long as that of `theta`: d ← d / ‖dⱼ‖ · ‖θⱼ‖ for every
 /// filter j, so that the same step changes networks of any scale alike (Li et al. 2018, section 4). A
 /// filter is the weights of one unit: of a convolution's output channel or of a linear layer's output.
-/// Biases are not moved. Flat, in the kind of `theta` [parameters].
+/// Biases are not moved. Flat, [parameters], in the kind of `theta`; that of `direction` is float64.
 ///
-/// Drawn on the host, keyed by `seed`, `name` and `index`.
+/// # Errors
+/// Where one does not fit the layout.
+pub fn filter_normalised(layout: &Layout, theta: &Tensor, direction: &Tensor) -> Result<Tensor> {
+    let _no_grad = tch::no_grad_guard();
+    for flat in [theta, direction] {
+        let (shape, parameters) = (flat.size(), layout.parameters());
+        ensure!(shape == [parameters], "θ, or a direction, of shape {shape:?} for {parameters} parameters");
+    }
+    let mut slices = Vec::new();
+    for (index, slot) in layout.slots.iter().enumerate() {
+        let slice = layout.view(direction, index);
+        let own = layout.view(theta, index).f_to_kind(Kind::Double)?;
+        slices.push(if slot.shape.len() < 2 {
+            slice.f_zeros_like()?.f_reshape([-1])?
+        } else {
+            let lengths = |of: &Tensor| of.f_flatten(1, -1)?.f_norm_scalaropt_dim(2, 1, true);
+            let factor = lengths(&own)?.f_div(&lengths(&slice)?)?;
+            slice.f_flatten(1, -1)?.f_mul(&factor)?.f_reshape([-1])?
+        });
+    }
+    Ok(Tensor::f_cat(&slices, 0)?.f_to_kind(theta.kind())?)
+}
+
+/// A random direction, [`filter_normalised`]. Drawn on the host, keyed by `seed`, `name` and `index`.
 ///
 /// # Errors
 /// Where `theta` does not fit the layout.
@@ -110,35 +133,16 @@ pub fn filter_normalised_direction(
     theta: &Tensor,
     (seed, name, index): (u64, &str, u64),
 ) -> Result<Tensor> {
-    let _no_grad = tch::no_grad_guard();
-    ensure!(
-        theta.size() == [layout.parameters()],
-        "θ of shape {:?} for {} parameters",
-        theta.size(),
-        layout.parameters()
-    );
     let mut rng = Rng::keyed(seed, name, Purpose::RandomDirection, index);
     let draws: Vec<f64> = (0..layout.parameters()).map(|_| rng.bell()).collect();
-    let drawn = Tensor::from_slice(&draws).to_device(theta.device());
-    let mut slices = Vec::new();
-    for (index, slot) in layout.slots.iter().enumerate() {
-        let slice = layout.view(&drawn, index);
-        let own = layout.view(theta, index).f_to_kind(Kind::Double)?;
-        slices.push(if slot.shape.len() < 2 {
-            slice.f_zeros_like()?
-        } else {
-            let lengths = |of: &Tensor| of.f_flatten(1, -1)?.f_norm_scalaropt_dim(2, 1, true);
-            let factor = lengths(&own)?.f_div(&lengths(&slice)?)?;
-            slice.f_flatten(1, -1)?.f_mul(&factor)?.f_reshape(-1)?
-        });
-    }
-    Ok(Tensor::f_cat(&slices, 0)?.f_to_kind(theta.kind())?)
+    filter_normalised(layout, theta, &Tensor::f_from_slice(&draws)?.f_to_device(theta.device())?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Classifier;
+    use crate::model::Model as _;
+    use crate::objective::tests::network;
     use tch::Device;
 
     fn numbers(tensor: &Tensor) -> Vec<f64> {
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn explained_variance_and_scores_are_those_of_the_analysis() {
-        let layout = "784-3-10".parse::<Classifier>().unwrap().layout();
+        let layout = network("784-3-10").layout();
         let rows: Vec<Tensor> = (0..6).map(|seed| layout.initial(seed, "plane", Kind::Float, Device::Cpu)).collect();
         let (plane, pca) = (PathPlane::of_path(&rows).unwrap(), pca(&rows, 2).unwrap());
         assert_eq!(plane.explained_variance_ratio.to_vec(), pca.explained_variance_ratio);
@@ -205,7 +209,7 @@ mod tests {
     #[test]
     fn every_filter_of_a_direction_is_as_long_as_thetas() {
         for model in ["conv3-conv4-6-10", "784-5-10"] {
-            let layout = model.parse::<Classifier>().unwrap().layout();
+            let layout = network(model).layout();
             let theta = layout.initial(1, "filters", Kind::Double, Device::Cpu);
             let key = |seed, index| filter_normalised_direction(&layout, &theta, (seed, "a", index)).unwrap();
             let direction = key(0, 0);
@@ -236,7 +240,7 @@ mod tests {
             let larger = filter_normalised_direction(&layout, &(&theta * 10.0), (0, "a", 0)).unwrap();
             assert!(larger.allclose(&(&direction * 10.0), 1e-12, 0.0, false));
         }
-        let layout = "784-5-10".parse::<Classifier>().unwrap().layout();
+        let layout = network("784-5-10").layout();
         assert!(filter_normalised_direction(&layout, &Tensor::from_slice(&[1.0]), (0, "a", 0)).is_err());
     }
 }

@@ -7,8 +7,23 @@
 //! Only additions, products, quotients and square roots are used, which IEEE 754 defines to the
 //! last bit: the bytes are the same on every machine. No sine, exponential or logarithm.
 
-use super::{Digits, PIXELS, SIDE};
 use crate::rng::{Purpose, Rng};
+
+/// Rows, and columns, of an image.
+pub const SIDE: usize = 28;
+/// Bytes of an image, one a pixel.
+pub const PIXELS: usize = SIDE * SIDE;
+/// Labels are below this.
+pub const CLASSES: u8 = 10;
+
+/// n images and their labels, as MNIST's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digits {
+    /// n · 784 grey values, image after image, row by row; 0 is background, 255 ink.
+    pub images: Vec<u8>,
+    /// n digits, 0 to 9.
+    pub labels: Vec<u8>,
+}
 
 /// Raised whenever an image changes: part of the data's fingerprint.
 pub const VERSION: u32 = 1;

@@ -1,7 +1,7 @@
 //! One IDX file of images or labels, plain or gzipped, taken only when its contents are the expected ones to the bit.
 //! Knows no network (fetch) and no tensors.
 
-use super::{CLASSES, SIDE};
+use super::digits::{CLASSES, SIDE};
 use crate::files::sha256;
 use anyhow::{Result, anyhow};
 use flate2::read::MultiGzDecoder;

@@ -3,7 +3,7 @@
 
 pub use super::idx::{FileCheck, IdxFile, Items, load_file, parse, verify_file};
 
-use super::Digits;
+use super::digits::Digits;
 use super::idx::locate;
 use crate::files::sha256;
 use anyhow::{Context as _, Result, bail};

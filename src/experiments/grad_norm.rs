@@ -4,8 +4,8 @@
 
 use crate::analysis::rest::{Rest, last_tenth, peak};
 use crate::analysis::statistics::quantile;
-use crate::data::batches::{DataSpec, DatasetName};
-use crate::model::{Classifier, Mlp};
+use crate::data::{DataSpec, Dataset, DatasetName};
+use crate::model::{Architecture, Mlp};
 use crate::objective::GRADIENT_BLOCK;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
@@ -16,10 +16,11 @@ use crate::study::{
     Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, check, curves, points,
 };
 use crate::tasks::function::{FullBatch, FunctionTraining, Problem, ending};
-use crate::tasks::gradient_norms::{DigitsTraining, of_function};
+use crate::tasks::gradient_norms::{MiniBatchNorms, of_function};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -46,7 +47,7 @@ settings! {
     pub struct DigitsSettings {
         digits_train_size: usize,
         digits_test_size: usize,
-        digits_model: Classifier,
+        digits_model: Architecture,
         digits_optimizer: OptimizerName,
         digits_learning_rate: f64,
         digits_batch_size: u32,
@@ -61,8 +62,8 @@ impl DigitsSettings {
         DataSpec { dataset, train_size: self.digits_train_size, test_size: self.digits_test_size }
     }
 
-    fn training(&self, seed: u64) -> DigitsTraining {
-        DigitsTraining {
+    fn training(&self, seed: u64) -> MiniBatchNorms {
+        MiniBatchNorms {
             model: self.digits_model.clone(),
             optimizer: self.digits_optimizer,
             learning_rate: self.digits_learning_rate,
@@ -79,10 +80,12 @@ impl DigitsSettings {
         check::at_least_1(&[("digits_batch_size", self.digits_batch_size.into())])?;
         // The whole set's gradient is taken in blocks.
         let samples = u64::from(self.digits_batch_size).min(self.digits_train_size as u64).max(GRADIENT_BLOCK as u64);
+        let spec = self.spec(DatasetName::Synthetic);
+        let network = self.digits_model.network(&spec.signature()).map_err(named)?;
         let what = format!("digits_model '{}' with a batch of {samples}", self.digits_model);
-        check::memory(&what, self.digits_model.memory_of_batch(samples), "lower digits_batch_size")?;
+        check::memory(&what, network.memory_of_batch(samples), "lower digits_batch_size")?;
         check::at_least_1(&[("digits_every", self.digits_every)])?;
-        self.spec(DatasetName::Synthetic).check().map_err(named)
+        spec.check().map_err(named)
     }
 }
 
@@ -93,7 +96,7 @@ impl DigitsSettings {
 #[serde(untagged)]
 pub enum Trial {
     Function(FunctionTraining),
-    Digits(DigitsTraining),
+    Digits(MiniBatchNorms),
 }
 
 impl TrialTrait for Trial {
@@ -104,10 +107,10 @@ impl TrialTrait for Trial {
         }
     }
 
-    fn cost(&self) -> f64 {
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
         match self {
-            Self::Function(training) => training.cost(),
-            Self::Digits(training) => training.cost(),
+            Self::Function(training) => training.cost(data),
+            Self::Digits(training) => training.cost(data),
         }
     }
 }
@@ -131,7 +134,7 @@ impl Experiment for GradNorm {
     const REPEATS_IN_ALL: u64 = 5;
 
     type Trial = Trial;
-    /// Of a function see [`of_function`], of digits [`DigitsTraining::run`].
+    /// Of a function see [`of_function`], of digits [`MiniBatchNorms::run`].
     type Record = Measurements;
 
     fn check(&self) -> Result<(), String> {
@@ -145,12 +148,13 @@ impl Experiment for GradNorm {
         self.seeds.size(if self.dataset == Digits::None { 1 } else { 2 }, "lower --repeats")
     }
 
-    fn data(&self) -> Option<DataSpec> {
-        match self.dataset {
-            Digits::None => None,
-            Digits::Mnist => Some(self.digits.spec(DatasetName::Mnist)),
-            Digits::Synthetic => Some(self.digits.spec(DatasetName::Synthetic)),
-        }
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        let name = match self.dataset {
+            Digits::None => return None,
+            Digits::Mnist => DatasetName::Mnist,
+            Digits::Synthetic => DatasetName::Synthetic,
+        };
+        Some(Arc::new(self.digits.spec(name)))
     }
 
     fn label(&self, trial: &Trial) -> String {

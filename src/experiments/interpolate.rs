@@ -7,20 +7,20 @@
 
 use crate::analysis::spectrum::outliers;
 use crate::analysis::statistics::{PairedComparison, RANKED_ALIKE, highest, lowest};
-use crate::data::CLASSES;
-use crate::data::batches::{DataSpec, TEST_SIZE, TRAIN_SIZE};
-use crate::model::Classifier;
+use crate::data::{DataSpec, Dataset};
+use crate::model::Architecture;
 use crate::plot::{Axis, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::curves::{self, Look};
 use crate::study::table::FINAL;
 use crate::study::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Seeds, Size,
-    Table, Trial as TrialTrait, With, cell, check, landscape, model_flag, points,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, MODEL_FLAG, Measurements, Records,
+    Seeds, Size, Table, Trial as TrialTrait, With, cell, check, landscape, points,
 };
-use crate::tasks::around::{self, Around, Measure, Measures};
-use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
+use crate::tasks::Source;
+use crate::tasks::around::{Around, Measure, Measures};
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch, objective, parameters, splits};
 use crate::tasks::line::{self, Alphas, CLOSE, FEWEST_ALPHAS, Line};
 use crate::tasks::slices::Slices;
 use crate::train::OptimizerName;
@@ -28,13 +28,14 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
 
 settings! {
     #[derive(Clone, Debug, Serialize)]
     pub struct Interpolate(spec: DataSpec, line: Alphas, around: Measures, seeds: Seeds) {
-        model: Classifier,
+        model: Architecture,
         optimizer: OptimizerName,
         learning_rate: f64,
         /// Of the solutions at α = 0 and at α = 1.
@@ -57,16 +58,16 @@ const MOST_ALPHAS_IN_ALL: u128 = 2_000_000;
 pub enum Trial {
     Training(ClassifierTraining),
     Block {
-        model: Classifier,
+        model: Architecture,
         /// The trainings whose solutions are at α = 0 and at α = 1.
-        solutions: [Fingerprint; 2],
+        solutions: [Source; 2],
         alphas: Vec<f64>,
         seed: u64,
     },
     /// A measure of the loss around one solution.
     Probe {
-        model: Classifier,
-        solution: Fingerprint,
+        model: Architecture,
+        solution: Source,
         /// Of the training that led to the solution.
         batch_size: u32,
         measure: Measure,
@@ -84,11 +85,12 @@ impl TrialTrait for Trial {
         }
     }
 
-    fn cost(&self) -> f64 {
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
+        let all = data.map_or(0, |set| set.sizes().iter().sum());
         match self {
-            Self::Training(training) => training.cost(),
-            Self::Block { model, alphas, .. } => line::cost(model, alphas, TRAIN_SIZE + TEST_SIZE),
-            Self::Probe { model, measure, samples, .. } => measure.cost(model, *samples),
+            Self::Training(training) => training.cost(data),
+            Self::Block { model, alphas, .. } => line::cost(parameters(model, data), alphas, all),
+            Self::Probe { model, measure, samples, .. } => measure.cost(parameters(model, data), *samples),
         }
     }
 }
@@ -100,7 +102,7 @@ impl Experiment for Interpolate {
     const ABOUT: &'static str = "Loss along the line between two solutions (task 3-3-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/interpolate.toml");
     const VERSION: u32 = 3;
-    const FLAGS: &'static [Flag] = &[DATASET_FLAG, model_flag("The network, like conv8-conv16-128-10 or 784-128-10")];
+    const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODEL_FLAG];
 
     type Trial = Trial;
     type Record = Measurements;
@@ -113,7 +115,7 @@ impl Experiment for Interpolate {
             ("probe_size", self.around.probe_size as u64),
         ])?;
         for (name, batch_size) in ["epochs", "epochs · second_epochs_factor"].into_iter().zip(self.batch_sizes) {
-            let checked = self.training(batch_size, self.seeds.seed).check();
+            let checked = self.training(batch_size, self.seeds.seed).check(&self.spec);
             checked.map_err(|what| what.strip_prefix("epochs").map_or(what.clone(), |rest| format!("{name}{rest}")))?;
         }
         if self.batch_sizes[0] == self.batch_sizes[1] {
@@ -122,7 +124,7 @@ impl Experiment for Interpolate {
         self.line.check()?;
         let alphas = [("repeats", self.seeds.repeats.into()), ("alphas", self.line.alphas as u128)];
         check::product(&alphas, MOST_ALPHAS_IN_ALL)?;
-        self.around.check(&self.model)?;
+        self.around.check(&self.model.network(&self.spec.signature())?)?;
         self.seeds.check()
     }
 
@@ -131,8 +133,8 @@ impl Experiment for Interpolate {
         self.seeds.size(trials, "lower --repeats or alphas, or raise block_size")
     }
 
-    fn data(&self) -> Option<DataSpec> {
-        Some(self.spec.clone())
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        Some(Arc::new(self.spec.clone()))
     }
 
     fn label(&self, trial: &Trial) -> String {
@@ -160,12 +162,12 @@ impl Experiment for Interpolate {
             let ends = self.batch_sizes.map(|batch_size| solutions.get(&(seed, batch_size)));
             let [Some(first), Some(second)] = ends else { continue };
             trials.extend(self.line.blocks().map(|alphas| {
-                let solutions = [first.clone(), second.clone()];
+                let solutions = [first, second].map(|solution| solution.clone().into());
                 Trial::Block { model: model.clone(), solutions, alphas: alphas.to_vec(), seed }
             }));
             for (solution, batch_size) in [first, second].into_iter().zip(self.batch_sizes) {
                 trials.extend(self.around.all().into_iter().map(|measure| {
-                    let (model, solution) = (model.clone(), solution.clone());
+                    let (model, solution) = (model.clone(), solution.clone().into());
                     Trial::Probe { model, solution, batch_size, measure, samples, seed }
                 }));
             }
@@ -176,19 +178,18 @@ impl Experiment for Interpolate {
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         match trial {
             Trial::Training(training) => {
-                let train = cx.images()?.train.on(cx.device);
+                let train = cx.data()?.train.share();
                 Ok(training.run(cx, &train)?.1)
             }
             Trial::Block { model, solutions: [first, second], alphas, .. } => {
-                let saved = |solution| cx.saved(solution)?.theta("final", &model.layout());
-                line::evaluate(model, [&saved(first)?, &saved(second)?], alphas, cx)
+                let mut splits = splits(model, cx, |layout| first.solution(layout, cx))?;
+                let second = second.solution(splits.train.layout(), cx)?;
+                line::evaluate(&mut splits, &second, alphas, cx)
             }
             Trial::Probe { model, solution, measure, samples, seed, .. } => {
-                let theta = cx.saved(solution)?.theta("final", &model.layout())?;
-                let samples = cx.images()?.train.first(*samples);
+                let mut at = objective(model, *samples, cx, |layout| solution.solution(layout, cx))?;
                 // What is random in it is the same at both solutions of a seed.
-                let key = (*seed, Self::NAME);
-                measure.measure(&around::LossAt { model, theta: &theta, samples: &samples, key }, cx)
+                measure.measure(&mut *at, (*seed, Self::NAME), cx)
             }
         }
     }
@@ -254,7 +255,7 @@ impl<'a> Solution<'a> {
         let of_training = |end: &'a Done<Interpolate>| {
             let Trial::Training(training) = &end.trial else { return None };
             let measured = done.iter().filter_map(|done| match &done.trial {
-                Trial::Probe { solution, measure, .. } if *solution == end.fingerprint => {
+                Trial::Probe { solution, measure, .. } if solution.is(&end.fingerprint) => {
                     Some((measure, &*done.record))
                 }
                 _ => None,
@@ -462,7 +463,10 @@ impl Interpolate {
         };
         let means = self.seeds.all().filter_map(mean_of).collect();
         let means = Quantity::new("outliers, mean of a seed's solutions", means);
-        let claim = findings.claim("interpolate-outliers-classes", &[])?.interval(SEEDS, &[means]);
+        let classes = self.spec.signature().target.outputs() as f64;
+        let bounds = [0.8 * classes, 1.2 * classes];
+        let stated = findings.claim("interpolate-outliers-classes", &[("fewest", &bounds[0]), ("most", &bounds[1])])?;
+        let claim = stated.within(bounds).interval(SEEDS, &[means]);
         let shown = |(_, count): &(u64, Option<usize>)| count.map_or("unknown".to_owned(), |count| count.to_string());
         let all: Vec<String> = counts.iter().map(shown).collect();
         let note = if all.is_empty() { String::new() } else { format!("Of each solution: {}.", all.join(", ")) };
@@ -482,7 +486,7 @@ impl Interpolate {
                 densities.push((look, record.series("node")?, record.series("weight")?));
             }
         }
-        Ok(vec![landscape::eigenvalues(ranked, CLASSES), landscape::densities(densities)])
+        Ok(vec![landscape::eigenvalues(ranked, self.spec.signature().target), landscape::densities(densities)])
     }
 
     /// A number around the first batch size's solutions, said to be lower than around the second's.

@@ -7,7 +7,9 @@
 //! whether the ratio goes with the loss, and both again at critical points; figures and claims share their helpers.
 
 use crate::analysis::statistics::{quantile, spearman};
-use crate::model::Mlp;
+use crate::data::Dataset;
+use crate::model::{Mlp, Weights};
+use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::Claim;
@@ -17,6 +19,7 @@ use crate::study::{
     Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Measurements, Records, Seeds,
     Size, Stated, TRAININGS_FLAG, Told, Trial as TrialTrait, WIDTHS_FLAG, With, check, median, spectra,
 };
+use crate::tasks::Source;
 use crate::tasks::critical_point::{CriticalPoint, Curvature, FLATNESS, Lanczos, Method, RESIDUAL};
 use crate::tasks::function::{self, Problem};
 use crate::tasks::newton::{Newton, NewtonAfter};
@@ -64,7 +67,7 @@ pub struct Trial {
     tolerance: f64,
     seed: u64,
     /// The training whose final weights this one starts from; else from initial weights.
-    start: Option<Fingerprint>,
+    start: Option<Source>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     newton: Option<Newton>,
     /// Else the whole Hessian.
@@ -77,7 +80,7 @@ impl TrialTrait for Trial {
         self.seed
     }
 
-    fn cost(&self) -> f64 {
+    fn cost(&self, _: Option<&dyn Dataset>) -> f64 {
         // A step of Newton costs a Hessian and its Cholesky.
         let newton = self.newton.map_or(0.0, |newton| newton.steps as f64 * self.model.layout().parameters() as f64);
         let epochs = self.fit.epochs;
@@ -142,7 +145,7 @@ impl Experiment for MinRatio {
         let finished: BTreeMap<u64, &Fingerprint> = done.iter().map(|done| (done.seed(), &done.fingerprint)).collect();
         let trial = |seed| {
             let start = match self.place(seed) {
-                (_, 1..) if self.warm => Some((*finished.get(&(seed - 1))?).clone()),
+                (_, 1..) if self.warm => Some((*finished.get(&(seed - 1))?).clone().into()),
                 _ => None,
             };
             let (problem, model, fit) = (self.problem.clone(), self.model.clone(), self.fit.clone());
@@ -155,33 +158,35 @@ impl Experiment for MinRatio {
 
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         let Trial { problem, model, .. } = trial;
-        let layout = model.layout();
-        let start = match &trial.start {
-            Some(before) => cx.saved(before)?.theta("final", &layout)?.f_to_kind(Kind::Float)?,
-            None => layout.initial(trial.seed, &function::key(model), Kind::Float, cx.device),
+        let (layout, network, key) = (model.layout(), model.network(), function::key(model));
+        let start: Weights = match &trial.start {
+            Some(before) => before.solution(&layout, cx)?,
+            None => layout.initial(trial.seed, &key, Kind::Float, cx.device).into(),
         };
         cx.save_weights("initial", &layout, &start)?;
-        let (trained, mut measured) = trial.fit.run(problem, model, start, cx)?;
+        let mut trained = MeanSquaredError::new(&network, start, &problem.train(Kind::Float, cx.device)?)?;
+        let mut measured = trial.fit.run(&mut trained, cx)?;
 
         // From here on in float64.
-        let mut theta = trained.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
-        let points = problem.train(Kind::Double, Device::Cpu)?;
+        let here = trained.weights().each(|flat| flat.to_device(Device::Cpu).to_kind(Kind::Double));
+        let mut end = MeanSquaredError::new(&network, here, &problem.train(Kind::Double, Device::Cpu)?)?;
         match &trial.newton {
-            None => cx.save_weights("final", &layout, &trained)?,
+            None => cx.save_weights("final", &layout, trained.weights())?,
             Some(newton) => {
-                cx.save_weights("trained", &layout, &trained)?;
-                let path;
-                (theta, path) = newton.descend(model, &theta, &points, trial.fit.epochs, cx)?;
-                measured = measured.with(path);
-                cx.save_weights("final", &layout, &theta)?;
+                cx.save_weights("trained", &layout, trained.weights())?;
+                measured = measured.with(newton.descend(&mut end, trial.fit.epochs, cx)?);
+                cx.save_weights("final", &layout, end.weights())?;
             }
         }
-        let end = CriticalPoint::new(model, &theta, &points)?;
+        let between = problem.validation(Kind::Double, Device::Cpu)?;
+        let validation = MeanSquaredError::new(&network, end.weights().share(), &between)?.evaluate()?;
+        let at = CriticalPoint::new(&mut end)?;
         let curvature = match &trial.lanczos {
-            Some(lanczos) => end.by_products(lanczos, trial.seed, cx)?,
-            None => end.by_whole_hessian(trial.tolerance, trial.newton.is_some())?,
+            Some(lanczos) => at.by_products(lanczos, (trial.seed, &key), cx)?,
+            None => at.by_whole_hessian(trial.tolerance, trial.newton.is_some(), cx)?,
         };
-        Ok(measured.with(end.loss_and_gradient_norm(problem)?).with(curvature))
+        let losses = at.loss_and_gradient_norm()?.and([("final_validation_loss", validation.loss)]);
+        Ok(measured.with(losses).with(curvature))
     }
 
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {

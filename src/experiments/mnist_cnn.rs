@@ -1,27 +1,28 @@
 //! `hw1 mnist-cnn`, task 1-2 of the report: convolutional networks of three sizes learn digits.
 
 use crate::analysis::statistics::{PairedComparison, half_of_share, highest, trend_over_epochs};
-use crate::data::batches::DataSpec;
-use crate::model::{Classifier, Named};
+use crate::data::{DataSpec, Dataset};
+use crate::model::{Architecture, Named};
 use crate::plot::{Axis, Content, HeatMap, Images, Panel};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::table::FINAL;
 use crate::study::{
-    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Record as RecordTrait, Records, Seeds, Size,
-    Table, curves, models_flag,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODELS_FLAG, Measurements, Record as RecordTrait, Records,
+    Seeds, Size, Table, curves,
 };
-use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
-use crate::tasks::confusion::{CLASSES, Confusion};
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch, parameters};
+use crate::tasks::confusion::Confusion;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
 
 settings! {
     #[derive(Clone, Debug, Serialize)]
     pub struct MnistCnn(spec: DataSpec, fit: MiniBatch, seeds: Seeds) {
-        models: Vec<Named<Classifier>>,
+        models: Vec<Named<Architecture>>,
     }
 }
 
@@ -47,10 +48,7 @@ impl Experiment for MnistCnn {
     const ABOUT: &'static str = "Convolutional networks of three sizes learn digits (task 1-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/mnist-cnn.toml");
     const VERSION: u32 = 3;
-    const FLAGS: &'static [Flag] = &[
-        DATASET_FLAG,
-        models_flag("A network, like conv16-conv32-128-10 or wide=784-256-10; replaces the report's three"),
-    ];
+    const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODELS_FLAG];
 
     type Trial = ClassifierTraining;
     type Record = Record;
@@ -58,7 +56,7 @@ impl Experiment for MnistCnn {
     fn check(&self) -> Result<(), String> {
         self.spec.check()?;
         Named::check(&self.models)?;
-        self.models.iter().try_for_each(|named| self.fit.of(&named.model, self.seeds.seed).check())?;
+        self.models.iter().try_for_each(|named| self.fit.of(&named.model, self.seeds.seed).check(&self.spec))?;
         self.seeds.check()
     }
 
@@ -66,8 +64,8 @@ impl Experiment for MnistCnn {
         self.seeds.size(self.models.len(), "lower --repeats, or name fewer models")
     }
 
-    fn data(&self) -> Option<DataSpec> {
-        Some(self.spec.clone())
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        Some(Arc::new(self.spec.clone()))
     }
 
     fn label(&self, trial: &ClassifierTraining) -> String {
@@ -79,9 +77,9 @@ impl Experiment for MnistCnn {
     }
 
     fn run_trial(trial: &ClassifierTraining, cx: &mut Context) -> Result<Record> {
-        let train = cx.images()?.train.on(cx.device);
-        let (objective, measurements) = trial.run(cx, &train)?;
-        let (found, errors) = Confusion::of(&objective, &cx.images()?.test)?;
+        let train = cx.data()?.train.share();
+        let (mut splits, measurements) = trial.run(cx, &train)?;
+        let (found, errors) = Confusion::of(&mut *splits.test, cx.data()?)?;
         let measurements = measurements.and([("final_test_loss", found.loss), ("final_test_accuracy", found.accuracy)]);
         Ok(Record { measurements, errors })
     }
@@ -108,7 +106,7 @@ impl Experiment for MnistCnn {
             findings.figure(&format!("{name}-curves"), &[], 2, panels)?;
         }
         for done in done.iter().filter(|done| done.seed() == self.seeds.seed) {
-            show_errors(done, &mut findings)?;
+            show_errors(&self.spec, done, &mut findings)?;
         }
         findings.claims = self.claims(done, &findings)?;
         Ok(findings)
@@ -118,30 +116,32 @@ impl Experiment for MnistCnn {
 // ---------------------------------------------------------------------------------- findings
 
 /// The confusion matrix and the most confident errors of one network.
-fn show_errors(done: &Done<MnistCnn>, findings: &mut Findings) -> Result<()> {
+fn show_errors(set: &dyn Dataset, done: &Done<MnistCnn>, findings: &mut Findings) -> Result<()> {
     let (label, Confusion { confusion, misclassified }) = (&done.label, &done.record.errors);
-    let digits: Vec<String> = (0..CLASSES).map(|digit| digit.to_string()).collect();
+    let (one, names) = (set.one(), set.class_names());
     // The diagonal would drown the errors: it has no shade.
-    let shade = |(at, count): (usize, &u64)| if at / CLASSES == at % CLASSES { f64::NAN } else { *count as f64 };
+    let is_right = |at: usize| at / names.len() == at % names.len();
+    let shade = |(at, count): (usize, &u64)| if is_right(at) { f64::NAN } else { *count as f64 };
     let matrix = HeatMap {
-        x: "predicted digit".into(),
-        y: "true digit".into(),
-        columns: digits.clone(),
-        rows: digits,
-        counts: confusion.clone(),
+        x: format!("predicted {one}"),
+        y: format!("true {one}"),
+        columns: names.clone(),
         shades: confusion.iter().enumerate().map(shade).collect(),
+        rows: names.clone(),
+        counts: confusion.clone(),
     };
     let stem = label.to_ascii_lowercase();
     let panel = |content| vec![Panel { title: String::new(), content }];
     findings.figure("confusion", &[("label", label), ("stem", &stem)], 1, panel(Content::HeatMap(matrix)))?;
-    if misclassified.is_empty() {
+    let Some([height, width]) = set.signature().image() else { return Ok(()) };
+    if misclassified.iter().all(|wrong| wrong.pixels.len() != height * width) {
         return Ok(());
     }
     let image = misclassified.iter().map(|wrong| {
-        let caption = format!("true {},\npredicted {} ({:.2})", wrong.truth, wrong.predicted, wrong.confidence);
-        (caption, wrong.pixels.clone())
+        let [truth, predicted] = [wrong.truth, wrong.predicted].map(|class| &names[class as usize]);
+        (format!("true {truth},\npredicted {predicted} ({:.2})", wrong.confidence), wrong.pixels.clone())
     });
-    let images = Images { size: (28, 28), columns: 5, images: image.collect() };
+    let images = Images { size: (width, height), columns: 5, images: image.collect() };
     findings.figure("misclassified", &[("label", label), ("stem", &stem)], 1, panel(Content::Images(images)))
 }
 
@@ -175,7 +175,7 @@ impl MnistCnn {
     /// The gap between train and test accuracy of every model. The test images are a sample of all there could be,
     /// the same one for all seeds.
     fn overfitting(&self, done: &[Done<Self>]) -> Result<Vec<Quantity>> {
-        let of_model = |named: &Named<Classifier>| {
+        let of_model = |named: &Named<Architecture>| {
             let (mut gaps, mut half) = (Vec::new(), 0f64);
             for done in done.iter().filter(|done| done.trial.model == named.model) {
                 let after = |name: &str| done.measured().after_training(name);
@@ -198,11 +198,12 @@ impl MnistCnn {
             ("final train error", |record| Ok(1.0 - record.after_training("final_train_accuracy")?)),
         ];
         let mut models: Vec<_> = self.models.iter().collect();
-        models.sort_by_key(|named| named.model.layout().parameters());
+        let size = |named: &Named<Architecture>| parameters(&named.model, Some(&self.spec));
+        models.sort_by(|a, b| size(a).total_cmp(&size(b)));
         let mut pairs = Vec::new();
         for pair in models.windows(2) {
             for (quantity, of) in quantities {
-                let of_model = |named: &Named<Classifier>| -> Result<_> {
+                let of_model = |named: &Named<Architecture>| -> Result<_> {
                     let trials = done.iter().filter(|done| done.trial.model == named.model);
                     let values = trials.map(|done| Ok((done.seed(), of(done.measured())?)));
                     Ok((format!("{quantity} of {}", named.label()), values.collect::<Result<Vec<_>>>()?))

@@ -4,9 +4,8 @@
 
 use crate::analysis::double_descent::{Bump, bump, heights, peaks, share_of_slope};
 use crate::analysis::statistics::{spearman, trend};
-use crate::data::CLASSES;
-use crate::data::batches::DataSpec;
-use crate::model::{Classifier, Named};
+use crate::data::{DataSpec, Dataset};
+use crate::model::{Architecture, Named};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
@@ -15,14 +14,15 @@ use crate::study::seeds::{means_at_points, means_over_epochs};
 use crate::study::sizes::{self, OverSizes};
 use crate::study::table::FINAL;
 use crate::study::{
-    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table,
-    Trial as TrialTrait, check, curves, models_flag, points,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODELS_FLAG, Measurements, Records, Seeds, Size, Table,
+    Trial as TrialTrait, check, curves, points,
 };
-use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch, parameters};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -32,7 +32,7 @@ settings! {
         /// Shares of the training labels that are drawn anew, 0…1: a curve each. Empty: the labels as they
         /// are, and the report's question.
         label_noise: Vec<f64>,
-        models: Vec<Named<Classifier>>,
+        models: Vec<Named<Architecture>>,
         /// Epochs from a test to the next.
         test_every: u64,
     }
@@ -64,8 +64,8 @@ impl TrialTrait for Trial {
         self.training.seed
     }
 
-    fn cost(&self) -> f64 {
-        self.training.cost()
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
+        self.training.cost(data)
     }
 }
 
@@ -75,8 +75,7 @@ impl Experiment for ParamsSweep {
     const SETTINGS: &'static str = include_str!("../../experiments/params-sweep.toml");
     const VERSION: u32 = 3;
     const REPEATS_IN_ALL: u64 = 5;
-    const FLAGS: &'static [Flag] =
-        &[DATASET_FLAG, models_flag("A network, like 784-20-10-10; replaces the report's eleven")];
+    const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODELS_FLAG];
 
     type Trial = Trial;
     type Record = Measurements;
@@ -84,7 +83,7 @@ impl Experiment for ParamsSweep {
     fn check(&self) -> Result<(), String> {
         self.spec.check()?;
         Named::check(&self.models)?;
-        self.models.iter().try_for_each(|named| self.fit.of(&named.model, self.seeds.seed).check())?;
+        self.models.iter().try_for_each(|named| self.fit.of(&named.model, self.seeds.seed).check(&self.spec))?;
         if let Some(noise) = self.label_noise.iter().find(|noise| !(0.0..=1.0).contains(*noise)) {
             return Err(format!("label_noise has {noise}; each must be from 0 to 1"));
         }
@@ -102,8 +101,8 @@ impl Experiment for ParamsSweep {
         self.seeds.size(trials, "lower --repeats, or name fewer models or shares of label_noise")
     }
 
-    fn data(&self) -> Option<DataSpec> {
-        Some(self.spec.clone())
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        Some(Arc::new(self.spec.clone()))
     }
 
     fn label(&self, trial: &Trial) -> String {
@@ -126,7 +125,7 @@ impl Experiment for ParamsSweep {
     }
 
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
-        let mut train = cx.images()?.train.on(cx.device);
+        let mut train = cx.data()?.train.share();
         if let Some(noise) = trial.label_noise {
             // The same labels for every network of a seed.
             train = train.corrupted(noise, trial.training.seed, Self::NAME)?;
@@ -253,7 +252,8 @@ struct Level {
 
 impl Level {
     fn of(settings: &ParamsSweep, noise: f64, done: &[Done<ParamsSweep>]) -> Result<Self> {
-        let mut sizes: Vec<i64> = settings.models.iter().map(|named| named.model.layout().parameters()).collect();
+        let mut sizes: Vec<i64> =
+            settings.models.iter().map(|named| parameters(&named.model, Some(&settings.spec)) as i64).collect();
         sizes.sort_unstable();
         let at_level = done.iter().filter(|done| done.trial.label_noise == Some(noise));
         Ok(Self { noise, networks: OverSizes::of(settings.seeds, &sizes, at_level.collect())? })
@@ -291,7 +291,8 @@ impl ParamsSweep {
     /// Error and loss against size, at each level of noise.
     fn draw_descent(&self, levels: &[Level], findings: &mut Findings) -> Result<()> {
         // Where the threshold should be by counting, and where it is at the highest noise.
-        let mut rules = vec![(self.spec.train_size as f64 * f64::from(CLASSES), "n · classes".to_owned())];
+        let outputs = self.spec.signature().target.outputs() as f64;
+        let mut rules = vec![(self.spec.train_size as f64 * outputs, "n · classes".to_owned())];
         let threshold = noisiest(levels).and_then(Level::threshold);
         rules.extend(threshold.map(|parameters| (parameters, "fits all labels".to_owned())));
         let named: Vec<_> = levels.iter().map(|level| (noise_name(level.noise), &level.networks)).collect();

@@ -4,8 +4,8 @@
 
 use crate::analysis::paths::{leave_their_cluster, mean_distance};
 use crate::analysis::statistics::RANKED_ALIKE;
-use crate::data::batches::DataSpec;
-use crate::model::Classifier;
+use crate::data::{DataSpec, Dataset};
+use crate::model::{Architecture, Model as _};
 use crate::plot::Axis;
 use crate::settings;
 use crate::study::claim::TRAININGS;
@@ -13,23 +13,25 @@ use crate::study::number::percent;
 use crate::study::surface::{PathOnSurface, Paths, beside_the_plane};
 use crate::study::table::FINAL;
 use crate::study::{
-    Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Measurements, Records, Seeds, Size,
-    TRAININGS_FLAG, Table, Trial as TrialTrait, check, curves, model_flag, seeds,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODEL_FLAG, Measurements, Records, Seeds, Size,
+    TRAININGS_FLAG, Table, Trial as TrialTrait, check, curves, seeds,
 };
-use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
+use crate::tasks::Source;
+use crate::tasks::classifier::{ClassifierTraining, MiniBatch, network, objective, parameters};
 use crate::tasks::paths::{self, Frame, PARTS};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::iter::zip;
+use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
 
 settings! {
     #[derive(Clone, Debug, Serialize)]
     pub struct PcaWeights(spec: DataSpec, fit: MiniBatch, seeds: Seeds) {
-        model: Classifier,
+        model: Architecture,
         /// Of each repeat.
         trainings: u64,
         /// Weights are kept after the first epoch and every so many from there.
@@ -67,7 +69,7 @@ impl PcaWeights {
         }
         // Each is named in the trials that look at it.
         check::product(&[("repeats", self.seeds.repeats.into()), ("snapshots of each", snapshots.into())], MOST_NAMED)?;
-        paths::check_memory(&self.model, snapshots, each)
+        paths::check_memory(&self.model.network(&self.spec.signature())?, snapshots, each)
     }
 
     fn check_surface(&self) -> Result<(), String> {
@@ -90,9 +92,9 @@ pub enum Trial {
         snapshot_every: u64,
     },
     Pca {
-        model: Classifier,
+        model: Architecture,
         /// In this order their snapshots are the rows.
-        trainings: Vec<Fingerprint>,
+        trainings: Vec<Source>,
         /// The epochs after which each has a snapshot.
         snapshots: Vec<u64>,
         /// Of the first training.
@@ -100,8 +102,8 @@ pub enum Trial {
     },
     /// The plane of one training's path from its initial to its final weights.
     Plane {
-        model: Classifier,
-        training: Fingerprint,
+        model: Architecture,
+        training: Source,
         snapshots: Vec<u64>,
         /// Of the training; the path ends there.
         epochs: u64,
@@ -110,15 +112,7 @@ pub enum Trial {
         seed: u64,
     },
     /// The loss at some points of the grid over a plane, counted row by row.
-    Surface {
-        model: Classifier,
-        plane: Fingerprint,
-        grid: usize,
-        first: usize,
-        points: usize,
-        samples: usize,
-        seed: u64,
-    },
+    Surface { model: Architecture, plane: Source, grid: usize, first: usize, points: usize, samples: usize, seed: u64 },
 }
 
 impl TrialTrait for Trial {
@@ -129,15 +123,15 @@ impl TrialTrait for Trial {
         }
     }
 
-    fn cost(&self) -> f64 {
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
         let (model, samples) = match self {
-            Self::Training { training, .. } => return training.cost(),
+            Self::Training { training, .. } => return training.cost(data),
             Self::Pca { model, trainings, snapshots, .. } => (model, (trainings.len() * snapshots.len()) as f64),
             // A pass forward is a third of a step.
             Self::Plane { model, snapshots, samples, .. } => (model, (2 * snapshots.len() * samples) as f64 / 3.0),
             Self::Surface { model, points, samples, .. } => (model, (points * samples) as f64 / 3.0),
         };
-        model.layout().parameters() as f64 * samples
+        parameters(model, data) * samples
     }
 }
 
@@ -146,7 +140,7 @@ impl PcaWeights {
     /// has no weights to show.
     fn pca(&self, first: u64, of_group: &[&Done<Self>]) -> Option<Trial> {
         let whole = of_group.iter().filter(|done| !done.record.diverged());
-        let trainings: Vec<Fingerprint> = whole.map(|done| done.fingerprint.clone()).collect();
+        let trainings: Vec<Source> = whole.map(|done| done.fingerprint.clone().into()).collect();
         let is_due = of_group.len() as u64 == self.trainings && !trainings.is_empty();
         is_due.then(|| Trial::Pca { model: self.model.clone(), trainings, snapshots: self.snapshots(), seed: first })
     }
@@ -155,7 +149,7 @@ impl PcaWeights {
     fn plane(&self, done: &Done<Self>) -> Option<Trial> {
         (!done.record.diverged()).then(|| Trial::Plane {
             model: self.model.clone(),
-            training: done.fingerprint.clone(),
+            training: done.fingerprint.clone().into(),
             snapshots: self.snapshots(),
             epochs: self.fit.epochs,
             samples: self.surface_size.min(self.spec.train_size),
@@ -169,7 +163,7 @@ impl PcaWeights {
         let all = self.grid * self.grid;
         let block = |first: usize| Trial::Surface {
             model: model.clone(),
-            plane: done.fingerprint.clone(),
+            plane: done.fingerprint.clone().into(),
             grid: self.grid,
             first,
             points: self.block_size.min(all - first),
@@ -196,8 +190,7 @@ impl Experiment for PcaWeights {
     const ABOUT: &'static str = "Paths of trainings in the plane of their principal components (task 2-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/pca-weights.toml");
     const VERSION: u32 = 3;
-    const FLAGS: &'static [Flag] =
-        &[DATASET_FLAG, model_flag("The network, like 784-128-64-10 or conv8-conv16-128-10"), TRAININGS_FLAG];
+    const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODEL_FLAG, TRAININGS_FLAG];
 
     type Trial = Trial;
     /// Of an analysis see [`paths::principal_components`], its rows in the order of trainings, then epochs; of a plane
@@ -208,7 +201,7 @@ impl Experiment for PcaWeights {
         self.spec.check()?;
         check::within("trainings", self.trainings, 1..=MOST_SNAPSHOTS)?;
         self.check_snapshots()?;
-        self.fit.of(&self.model, self.seeds.seed).check()?;
+        self.fit.of(&self.model, self.seeds.seed).check(&self.spec)?;
         self.check_surface()?;
         self.seeds.check_groups(self.trainings)
     }
@@ -221,8 +214,8 @@ impl Experiment for PcaWeights {
         Size::of_seeds(self.seeds.repeats, trials, "lower --repeats, trainings or grid, or raise block_size")
     }
 
-    fn data(&self) -> Option<DataSpec> {
-        Some(self.spec.clone())
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        Some(Arc::new(self.spec.clone()))
     }
 
     fn label(&self, trial: &Trial) -> String {
@@ -258,22 +251,24 @@ impl Experiment for PcaWeights {
         match trial {
             Trial::Training { training, snapshot_every } => paths::train(training, *snapshot_every, cx),
             Trial::Pca { model, trainings, snapshots, .. } => {
-                let (layout, mut rows) = (model.layout(), Vec::new());
+                let (layout, mut rows) = (network(model, cx.data()?)?.layout(), Vec::new());
                 for training in trainings {
-                    rows.extend(paths::read(&cx.saved(training)?, &layout, snapshots)?);
+                    rows.extend(paths::read(&training.read(cx)?, &layout, snapshots)?);
                     cx.check_stop()?;
                 }
                 paths::principal_components(&layout, &rows)
             }
             Trial::Plane { model, training, snapshots, epochs, samples, .. } => {
-                let (epochs, rows) = paths::path(&cx.saved(training)?, &model.layout(), snapshots, *epochs)?;
-                let samples = cx.images()?.train.first(*samples);
-                paths::plane(model, (&epochs, &rows), &samples, cx)
+                let saved = training.read(cx)?;
+                let mut at = objective(model, *samples, cx, |layout| saved.weights("final", layout))?;
+                let (epochs, rows) = paths::path(&saved, at.layout(), snapshots, *epochs)?;
+                paths::plane(&mut *at, (&epochs, &rows), cx)
             }
             Trial::Surface { model, plane, grid, first, points, samples, .. } => {
-                let frame = Frame::read(&cx.saved(plane)?, &model.layout())?;
-                let samples = cx.images()?.train.first(*samples);
-                paths::surface(model, &frame, *grid, *first..first + points, &samples, cx)
+                let saved = plane.read(cx)?;
+                let mut at = objective(model, *samples, cx, |layout| saved.weights(Frame::CORNER, layout))?;
+                let frame = Frame::read(&saved, at.layout())?;
+                paths::surface(&mut *at, &frame, *grid, *first..first + points, cx)
             }
         }
     }
@@ -319,7 +314,7 @@ impl PcaWeights {
         let mut analyses = Vec::new();
         for analysis in done {
             let Trial::Pca { trainings, .. } = &analysis.trial else { continue };
-            let seed = |name: &Fingerprint| done.iter().find(|done| done.fingerprint == *name).map(Done::seed);
+            let seed = |source: &Source| done.iter().find(|done| source.is(&done.fingerprint)).map(Done::seed);
             let numbers: Vec<u64> = trainings.iter().filter_map(seed).map(|seed| self.number(seed)).collect();
             let [first, whole] = PARTS.map(|part| Paths::of(&analysis.record, part, numbers.clone()));
             analyses.push([first?, whole?]);
@@ -333,7 +328,7 @@ impl PcaWeights {
         for finished in done.iter().filter(|done| matches!(done.trial, Trial::Plane { .. })) {
             let mut losses = Vec::new();
             for block in done {
-                if matches!(&block.trial, Trial::Surface { plane, .. } if *plane == finished.fingerprint) {
+                if matches!(&block.trial, Trial::Surface { plane, .. } if plane.is(&finished.fingerprint)) {
                     losses.extend(block.record.series("train_loss")?);
                 }
             }

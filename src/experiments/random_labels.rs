@@ -2,8 +2,8 @@
 //! random (Zhang et al. 2017).
 
 use crate::analysis::statistics::trend_over_epochs;
-use crate::data::batches::DataSpec;
-use crate::model::Classifier;
+use crate::data::{DataSpec, Dataset};
+use crate::model::Architecture;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
@@ -11,12 +11,13 @@ use crate::study::number::some_of;
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
 use crate::study::{
-    Case, Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table,
-    Trial as TrialTrait, cell, check, curves, model_flag, points,
+    Case, Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODEL_FLAG, Measurements, Records, Seeds,
+    Size, Table, Trial as TrialTrait, cell, check, curves, points,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -26,7 +27,7 @@ settings! {
         corruption: Corruption,
         /// Fitted: the train accuracy that counts, 0…1.
         fitted: f64,
-        model: Classifier,
+        model: Architecture,
     }
 }
 
@@ -62,8 +63,8 @@ impl TrialTrait for Trial {
         self.training.seed
     }
 
-    fn cost(&self) -> f64 {
-        self.training.cost()
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
+        self.training.cost(data)
     }
 }
 
@@ -74,7 +75,7 @@ impl Experiment for RandomLabels {
     const ABOUT: &'static str = "A network memorises random labels (task 3-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/random-labels.toml");
     const VERSION: u32 = 3;
-    const FLAGS: &'static [Flag] = &[DATASET_FLAG, model_flag("The network, like conv8-conv16-256-10 or 784-512-10")];
+    const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODEL_FLAG];
 
     type Trial = Trial;
     type Record = Measurements;
@@ -94,7 +95,7 @@ impl Experiment for RandomLabels {
         if !(self.fitted > 0.0 && self.fitted <= 1.0) {
             return Err(format!("fitted is {}; it must be above 0, and at most 1", self.fitted));
         }
-        self.fit.of(&self.model, self.seeds.seed).check()?;
+        self.fit.of(&self.model, self.seeds.seed).check(&self.spec)?;
         self.seeds.check()
     }
 
@@ -102,8 +103,8 @@ impl Experiment for RandomLabels {
         self.seeds.size(self.corruption.levels().len(), "lower --repeats, or name fewer shares of corruption")
     }
 
-    fn data(&self) -> Option<DataSpec> {
-        Some(self.spec.clone())
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        Some(Arc::new(self.spec.clone()))
     }
 
     fn label(&self, trial: &Trial) -> String {
@@ -117,7 +118,7 @@ impl Experiment for RandomLabels {
 
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         let training = &trial.training;
-        let samples = cx.images()?.train.corrupted(trial.corruption, training.seed, &training.name())?;
+        let samples = cx.data()?.train.corrupted(trial.corruption, training.seed, &training.name())?;
         Ok(training.run(cx, &samples)?.1)
     }
 
@@ -137,6 +138,9 @@ impl Experiment for RandomLabels {
 const EPOCHS: u64 = 100;
 /// From here on a loss rises throughout, in rank correlation with the epoch.
 const RISES: f64 = 0.9;
+
+/// So far from chance an accuracy is still about as good.
+const AROUND_CHANCE: f64 = 0.02;
 
 /// A number of a training.
 type Number<'a> = &'a dyn Fn(&Measurements) -> Result<f64>;
@@ -257,7 +261,11 @@ impl RandomLabels {
         let without = "trainings on such labels did not fit them, and are left out.";
         let left_out = some_of(all - accuracies.len(), all, without);
         let accuracies = Quantity::new("test accuracy at corruption 1", accuracies).range([0.0, 1.0]);
-        Ok(findings.claim("random-labels-chance", &[])?.interval(SEEDS, &[accuracies]).noting(&left_out))
+        let chance = self.spec.signature().target.chance();
+        // As one would write them: 0.12, not 0.12000000000000001.
+        let bounds = [chance - AROUND_CHANCE, chance + AROUND_CHANCE].map(|bound| (bound * 1e9).round() / 1e9);
+        let stated = findings.claim("random-labels-chance", &[("around", &AROUND_CHANCE), ("chance", &chance)])?;
+        Ok(stated.within(bounds).interval(SEEDS, &[accuracies]).noting(&left_out))
     }
 }
 

@@ -5,30 +5,32 @@
 
 use crate::analysis::sensitivity::highest_by_lowest;
 use crate::analysis::statistics::PairedComparison;
-use crate::data::batches::DataSpec;
-use crate::model::Classifier;
+use crate::data::{DataSpec, Dataset};
+use crate::model::Architecture;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, SEEDS, Unit};
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
 use crate::study::{
-    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Seeds, Size, Table, With, curves,
-    model_flag, points,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODEL_FLAG, Measurements, Records, Seeds, Size, Table,
+    With, curves, points,
 };
+use crate::tasks::classifier::parameters;
 use crate::tasks::recipe::Recipe;
 use crate::tasks::sensitivity::{FINAL_INPUT_GRADIENT, FINAL_JACOBIAN, INPUT_GRADIENT, JACOBIAN, MeasuredTraining};
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
 
 settings! {
     #[derive(Clone, Debug, Serialize)]
     pub struct Sensitivity(spec: DataSpec, seeds: Seeds) {
-        model: Classifier,
+        model: Architecture,
         trainings: Vec<Recipe>,
         shuffle: bool,
         epochs: u64,
@@ -48,7 +50,7 @@ impl Experiment for Sensitivity {
     const VERSION: u32 = 3;
     const FLAGS: &'static [Flag] = &[
         DATASET_FLAG,
-        model_flag("The network, like conv8-conv16-128-10 or 784-128-10"),
+        MODEL_FLAG,
         Flag::new(
             "training",
             "RECIPE",
@@ -70,7 +72,7 @@ impl Experiment for Sensitivity {
         let test_size = self.spec.test_size;
         for (index, recipe) in self.trainings.iter().enumerate() {
             let training = self.trial(recipe, self.seeds.seed).training;
-            training.check().map_err(|what| format!("trainings: '{recipe}': {what}"))?;
+            training.check(&self.spec).map_err(|what| format!("trainings: '{recipe}': {what}"))?;
             if self.trainings[..index].contains(recipe) {
                 return Err(format!("trainings: '{recipe}' is given twice"));
             }
@@ -97,8 +99,8 @@ impl Experiment for Sensitivity {
         self.seeds.size(self.trainings.len(), "lower --repeats, or name fewer trainings")
     }
 
-    fn data(&self) -> Option<DataSpec> {
-        Some(self.spec.clone())
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        Some(Arc::new(self.spec.clone()))
     }
 
     /// By the batch size, where that says which.
@@ -132,7 +134,7 @@ impl Experiment for Sensitivity {
             self.show_trainings(done, &mut findings)?;
             findings.claims = self.claims(done, &findings)?;
         }
-        findings.summarise("parameters", self.model.layout().parameters());
+        findings.summarise("parameters", parameters(&self.model, Some(&self.spec)) as i64);
         Ok(findings)
     }
 }

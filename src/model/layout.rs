@@ -1,16 +1,34 @@
-//! How θ is cut into named tensors, and what it begins as.
+//! How θ, and the buffers beside it, are cut into named tensors, and what they begin as.
 
 use crate::rng::{Purpose, Rng};
 use tch::{Device, Kind, Tensor};
 
-/// One named slice of θ.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One named slice of θ, or of the buffers.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Slot {
     pub name: String,
     pub shape: Vec<i64>,
     pub offset: i64,
-    /// Inputs of the unit that the slice belongs to; sets the range of its initial values.
-    pub fan_in: i64,
+    pub initial: Initial,
+}
+
+/// What the numbers of a slice begin as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initial {
+    /// Uniform in ± this.
+    Uniform(f64),
+    /// Bell-shaped with mean 0 and this standard deviation: [`Rng::bell`].
+    Bell(f64),
+    /// All the same.
+    Constant(f64),
+}
+
+impl Initial {
+    /// PyTorch's default for weights and biases of `nn.Linear` and `nn.Conv2d`, whose units have so many inputs: uniform
+    /// in ±1/√fan_in (Kaiming uniform with a = √5).
+    pub fn by_fan_in(fan_in: i64) -> Self {
+        Self::Uniform(1.0 / (fan_in as f64).sqrt())
+    }
 }
 
 impl Slot {
@@ -21,24 +39,55 @@ impl Slot {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Its part of the flat numbers, in its own shape, sharing memory.
+    pub fn view(&self, flat: &Tensor) -> Tensor {
+        flat.narrow(0, self.offset, self.len()).view(self.shape.as_slice())
+    }
+
+    /// Its numbers to begin with.
+    fn initial_values(&self, rng: &mut Rng) -> Vec<f64> {
+        let mut number = || match self.initial {
+            Initial::Uniform(bound) => rng.uniform_in(-bound, bound),
+            Initial::Bell(deviation) => deviation * rng.bell(),
+            Initial::Constant(value) => value,
+        };
+        (0..self.len()).map(|_| number()).collect()
+    }
 }
 
-/// How θ is cut into named tensors.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How θ and the buffers are cut into named tensors.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     pub slots: Vec<Slot>,
+    /// Of the buffers: running means and their like, which no optimizer changes.
+    pub buffers: Vec<Slot>,
+}
+
+fn end(slots: &[Slot]) -> i64 {
+    slots.last().map_or(0, |slot| slot.offset + slot.len())
 }
 
 impl Layout {
-    pub(super) fn push(&mut self, name: String, shape: &[i64], fan_in: i64) {
-        let offset = self.parameters();
-        self.slots.push(Slot { name, shape: shape.to_vec(), offset, fan_in });
+    /// Adds a slice of θ behind the others.
+    pub fn push(&mut self, name: impl Into<String>, shape: &[i64], initial: Initial) {
+        self.slots.push(Slot { name: name.into(), shape: shape.to_vec(), offset: self.parameters(), initial });
+    }
+
+    /// Adds a buffer behind the others.
+    pub fn push_buffer(&mut self, name: impl Into<String>, shape: &[i64], value: f64) {
+        let (offset, initial) = (end(&self.buffers), Initial::Constant(value));
+        self.buffers.push(Slot { name: name.into(), shape: shape.to_vec(), offset, initial });
     }
 
     /// Adds another layout's slices behind its own.
-    pub(super) fn append(&mut self, other: Self) {
+    pub fn append(&mut self, other: Self) {
         for slot in other.slots {
-            self.push(slot.name, &slot.shape, slot.fan_in);
+            self.push(slot.name, &slot.shape, slot.initial);
+        }
+        for Slot { name, shape, initial, .. } in other.buffers {
+            let offset = end(&self.buffers);
+            self.buffers.push(Slot { name, shape, offset, initial });
         }
     }
 
@@ -49,26 +98,30 @@ impl Layout {
 
     /// The length of θ.
     pub fn parameters(&self) -> i64 {
-        self.slots.last().map_or(0, |slot| slot.offset + slot.len())
+        end(&self.slots)
+    }
+
+    /// How many numbers the buffers are.
+    pub fn buffer_numbers(&self) -> i64 {
+        end(&self.buffers)
     }
 
     /// Slice `index` of `theta` in its own shape, sharing memory.
     pub fn view(&self, theta: &Tensor, index: usize) -> Tensor {
-        let slot = &self.slots[index];
-        theta.narrow(0, slot.offset, slot.len()).view(slot.shape.as_slice())
+        self.slots[index].view(theta)
     }
 
-    /// Initial θ by PyTorch's default for `nn.Linear` and `nn.Conv2d`: weights and biases uniform
-    /// in ±1/√fan_in (Kaiming uniform with a = √5).
+    /// The buffers, sharing memory with their flat form.
+    pub fn buffer_views(&self, buffers: &Tensor) -> Vec<Tensor> {
+        self.buffers.iter().map(|slot| slot.view(buffers)).collect()
+    }
+
+    /// Initial θ, slice by slice as [`Slot::initial`] has it.
     ///
     /// `trial` names what shares its starting point: see [`Rng::keyed`].
     pub fn initial(&self, seed: u64, trial: &str, kind: Kind, device: Device) -> Tensor {
         let mut rng = Rng::keyed(seed, trial, Purpose::InitialWeights, 0);
-        let mut values = Vec::new();
-        for slot in &self.slots {
-            let bound = 1.0 / (slot.fan_in as f64).sqrt();
-            values.extend((0..slot.len()).map(|_| rng.uniform_in(-bound, bound)));
-        }
+        let values: Vec<f64> = self.slots.iter().flat_map(|slot| slot.initial_values(&mut rng)).collect();
         Tensor::from_slice(&values).to_kind(kind).to_device(device)
     }
 }
@@ -100,7 +153,8 @@ mod tests {
         assert_eq!(theta, layout.initial(0, "test", Kind::Double, Device::Cpu));
         assert_ne!(theta, layout.initial(1, "test", Kind::Double, Device::Cpu));
         for (index, slot) in layout.slots.iter().enumerate() {
-            let bound = 1.0 / (slot.fan_in as f64).sqrt();
+            let bound = 1.0 / f64::sqrt([4.0, 5000.0, 9.0][index / 2]);
+            assert_eq!(slot.initial, Initial::Uniform(bound));
             let mut values: Vec<f64> = layout.view(&theta, index).reshape(-1).try_into().unwrap();
             assert!(values.iter().all(|v| v.abs() <= bound), "{}", slot.name);
             if slot.len() < 1000 {

@@ -1,6 +1,6 @@
 //! Fully connected networks.
 
-use super::Layout;
+use super::{Initial, Layout, Network};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -22,10 +22,16 @@ impl Mlp {
         let mut layout = Layout::default();
         for (index, pair) in self.widths.windows(2).enumerate() {
             let (fan_in, fan_out) = (pair[0], pair[1]);
-            layout.push(format!("fc{}.weight", index + 1), &[fan_out, fan_in], fan_in);
-            layout.push(format!("fc{}.bias", index + 1), &[fan_out], fan_in);
+            let initial = Initial::by_fan_in(fan_in);
+            layout.push(format!("fc{}.weight", index + 1), &[fan_out, fan_in], initial);
+            layout.push(format!("fc{}.bias", index + 1), &[fan_out], initial);
         }
         layout
+    }
+
+    /// The network, of inputs [widths…] and as many outputs as it has.
+    pub fn network(&self) -> Network {
+        Network::new(self.widths[..1].to_vec(), Vec::new(), self.clone())
     }
 
     /// The network's outputs, [outputs, samples], for `x` [inputs, samples].

@@ -1,13 +1,65 @@
-//! Models as pure functions of one flat θ: an architecture, and the layout that names each slice
-//! of θ as PyTorch would (`conv1.weight`, `fc1.bias`). Knows nothing of losses or training.
+//! Models as functions of one flat θ. The seam: a [`Model`] names each slice of θ, and of the buffers beside it, as
+//! PyTorch would (`conv1.weight`, `fc1.bias`), and gives outputs that can be differentiated. [`Network`] is what our
+//! grammar writes, on a data set. Knows nothing of losses or training.
 
-mod classifier;
 mod layout;
 mod mlp;
+mod network;
 mod parse;
+mod weights;
 
-pub use classifier::{Classifier, Cnn, one_dnn_wanted};
-pub use layout::{Layout, Slot};
+pub use layout::{Initial, Layout, Slot};
 pub use mlp::Mlp;
-pub use parse::Named;
+pub use network::{Network, one_dnn_wanted};
 pub(crate) use parse::as_text;
+pub use parse::{Architecture, Named};
+pub use weights::Weights;
+
+use anyhow::Result;
+use std::sync::Arc;
+use tch::Tensor;
+
+/// What a pass through a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// A step of training in mini-batches: what normalises by its batch does so, and updates its running statistics in
+    /// the buffers, in place. No other pass changes anything.
+    Train,
+    /// An evaluation, by the running statistics; it may be differentiated once.
+    Evaluate,
+    /// The same by operations of which libtorch knows the second derivatives too.
+    Curvature,
+}
+
+/// A model for one data set, as a function of its weights. It draws nothing at random: the same weights and inputs give
+/// the same outputs.
+pub trait Model: Send + Sync {
+    /// How θ and the buffers are cut.
+    fn layout(&self) -> Layout;
+
+    /// Outputs [n, classes] (logits) or [n, values] of inputs `x` [n, input…], differentiable in the `slices` of θ and in
+    /// `x`, which are of one kind (tokens of theirs) on one device; slices and `buffers` as the layout cuts them.
+    ///
+    /// # Errors
+    /// libtorch's: shapes that do not fit, memory.
+    fn outputs(&self, slices: &[Tensor], buffers: &[Tensor], x: &Tensor, pass: Pass) -> Result<Tensor>;
+
+    /// Where it is a network of our grammar: backends know those. What they do not know, libtorch computes.
+    fn network(&self) -> Option<&Network> {
+        None
+    }
+}
+
+impl<M: Model + ?Sized> Model for Arc<M> {
+    fn layout(&self) -> Layout {
+        (**self).layout()
+    }
+
+    fn outputs(&self, slices: &[Tensor], buffers: &[Tensor], x: &Tensor, pass: Pass) -> Result<Tensor> {
+        (**self).outputs(slices, buffers, x, pass)
+    }
+
+    fn network(&self) -> Option<&Network> {
+        (**self).network()
+    }
+}

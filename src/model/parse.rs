@@ -1,7 +1,7 @@
 //! Models as text: the grammar of architectures, and names for them.
 
-use super::classifier::{CLASSES, SIDE};
-use super::{Classifier, Cnn, Mlp};
+use super::{Mlp, Model as _, Network};
+use crate::data::{Signature, Target};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +25,18 @@ macro_rules! as_text {
     )*};
 }
 pub(crate) use as_text;
-as_text!(Mlp, Classifier);
+as_text!(Mlp, Architecture);
+
+/// A network as it is written, for whatever data set: fully connected, `12-64-64-3`, from the numbers of an input to the
+/// outputs; or convolutional, `conv16-conv32-128-3`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Architecture {
+    /// Output channels of each convolution, if any.
+    convolutions: Vec<i64>,
+    /// From the inputs to the outputs; behind convolutions from the first linear layer's outputs on.
+    widths: Vec<i64>,
+}
 
 /// More parameters than this are a typing error, not a network for this tool.
 const MOST_PARAMETERS: i64 = 10_000_000;
@@ -80,59 +91,102 @@ impl fmt::Display for Mlp {
     }
 }
 
-impl FromStr for Classifier {
+impl FromStr for Architecture {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let explain = |what: &str| {
-            format!("model '{}': {what}; write it like 784-128-64-10 or conv16-conv32-128-10", shorten(text))
-        };
+        let explain = |what: &str| explain(text, what);
         if !text.starts_with("conv") {
-            let mlp: Mlp = text.parse()?;
-            let (first, last) = (mlp.widths.first(), mlp.widths.last());
-            if first != Some(&(SIDE * SIDE)) || last != Some(&CLASSES) {
-                return Err(explain("a digit has 784 pixels and is one of 10 classes"));
-            }
-            return Ok(Self::Mlp(mlp));
+            return Ok(Self { convolutions: Vec::new(), widths: text.parse::<Mlp>()?.widths });
         }
-        let (mut channels, mut rest) = (Vec::new(), text);
+        let (mut convolutions, mut rest) = (Vec::new(), text);
         while let Some(after) = rest.strip_prefix("conv") {
             let (number, more) = after.split_once('-').ok_or_else(|| explain("it has no linear layer"))?;
             let count = number.parse().ok().filter(|count| (1..=4096).contains(count));
-            channels.push(count.ok_or_else(|| explain("the channels of a convolution are from 1 to 4096"))?);
+            convolutions.push(count.ok_or_else(|| explain("the channels of a convolution are from 1 to 4096"))?);
             rest = more;
         }
-        // Each pooling halves the side: 28, 14, 7, 3, 1.
-        if channels.len() > 4 {
-            return Err(explain("after four poolings nothing is left of a digit"));
+        if convolutions.len() > MOST_LAYERS {
+            return Err(explain(&format!("more than {MOST_LAYERS} layers")));
         }
-        let side = SIDE >> channels.len();
-        let pixels = side * side * channels.last().copied().unwrap_or(1);
-        let head: Mlp = format!("{pixels}-{rest}").parse().map_err(|_| explain("its linear layers are not widths"))?;
-        if head.widths.last() != Some(&CLASSES) {
-            return Err(explain("a digit is one of 10 classes"));
-        }
-        // Each part of it is bounded already: nothing here overflows.
-        let model = Self::Cnn(Cnn { channels, head });
-        if model.layout().parameters() > MOST_PARAMETERS {
-            return Err(explain("more than 10 million parameters"));
-        }
-        Ok(model)
+        // One more in front, whatever the data.
+        let head: Mlp = format!("1-{rest}").parse().map_err(|_| explain("its linear layers are not widths"))?;
+        Ok(Self { convolutions, widths: head.widths[1..].to_vec() })
     }
 }
 
-impl fmt::Display for Classifier {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Mlp(mlp) => mlp.fmt(f),
-            Self::Cnn(cnn) => {
-                for channels in &cnn.channels {
-                    write!(f, "conv{channels}-")?;
-                }
-                let head: Vec<String> = cnn.head.widths[1..].iter().map(i64::to_string).collect();
-                f.write_str(&head.join("-"))
-            }
+fn explain(text: &str, what: &str) -> String {
+    format!("model '{}': {what}; write it by its layers, like 64-32-10 or conv16-conv32-128-10", shorten(text))
+}
+
+impl Architecture {
+    /// That of a network.
+    pub(super) fn of(network: &Network) -> Self {
+        let convolutions = network.convolutions().to_vec();
+        let behind = usize::from(!convolutions.is_empty());
+        Self { convolutions, widths: network.head().widths[behind..].to_vec() }
+    }
+
+    /// The network on such a data set.
+    ///
+    /// # Errors
+    /// Where its inputs or outputs are not the data's, or it is too large.
+    pub fn network(&self, data: &Signature) -> Result<Network, String> {
+        let (numbers, outputs, is_image) = (data.numbers(), data.target.outputs(), data.image().is_some());
+        let advice = if is_image { format!(" or conv16-conv32-128-{outputs}") } else { String::new() };
+        let explain = |what: &str| {
+            format!("model '{}': {what}; write it like {numbers}-64-{outputs}{advice}", shorten(&self.to_string()))
+        };
+        let misfit = || {
+            let shape: Vec<String> = data.input.iter().map(i64::to_string).collect();
+            let shape = if shape.len() > 1 { format!("{} = ", shape.join("×")) } else { String::new() };
+            let target = match data.target {
+                Target::Classes(classes) => format!("is one of {classes} classes"),
+                Target::Values(values) => format!("has {values} values to be learned"),
+            };
+            explain(&format!("an input has {shape}{numbers} numbers and {target}"))
+        };
+        if data.tokens.is_some() {
+            return Err(format!(
+                "model '{self}' takes measured numbers, and the inputs are tokens: they need another kind"
+            ));
         }
+        if self.widths.last() != Some(&data.target.outputs()) {
+            return Err(misfit());
+        }
+        let input = data.input.clone();
+        if self.convolutions.is_empty() {
+            let fits = self.widths[0] == data.numbers();
+            let head = Mlp { widths: self.widths.clone() };
+            return if fits { Ok(Network::new(input, Vec::new(), head)) } else { Err(misfit()) };
+        }
+        let [_, height, width] = input[..] else {
+            return Err(explain("convolutions need images, and these inputs are none"));
+        };
+        // Each pooling halves the sides, and leaves out an odd place.
+        let poolings = self.convolutions.len() as u32;
+        let halved = |side: i64| side.checked_shr(poolings).unwrap_or(0);
+        let places = halved(height) * halved(width);
+        if places == 0 {
+            return Err(explain(&format!("after {poolings} poolings nothing is left of {height}×{width}")));
+        }
+        let channels = self.convolutions.last().copied().unwrap_or(1);
+        let head = Mlp { widths: [&[places * channels], &self.widths[..]].concat() };
+        let network = Network::new(input, self.convolutions.clone(), head);
+        // Each part of it is bounded already: nothing here overflows.
+        if network.layout().parameters() > MOST_PARAMETERS {
+            return Err(explain("more than 10 million parameters"));
+        }
+        Ok(network)
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for channels in &self.convolutions {
+            write!(f, "conv{channels}-")?;
+        }
+        Mlp { widths: self.widths.clone() }.fmt(f)
     }
 }
 
@@ -195,7 +249,9 @@ impl<M: fmt::Display + PartialEq> Named<M> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Initial;
     use super::*;
+    use std::ops::Add as _;
 
     #[test]
     fn architectures_parse_print_and_count() {
@@ -227,8 +283,12 @@ mod tests {
         assert!(long.parse::<Mlp>().unwrap_err().len() < 300);
     }
 
+    fn digits() -> Signature {
+        Signature { input: vec![1, 28, 28], tokens: None, target: Target::Classes(10) }
+    }
+
     #[test]
-    fn classifiers_parse_print_and_count() {
+    fn networks_parse_print_and_count() {
         for (text, parameters) in [
             ("conv5-conv15-128-10", 96_238),
             ("conv16-conv32-128-10", 206_922),
@@ -238,31 +298,58 @@ mod tests {
             ("784-128-64-10", 109_386),
             ("784-256-128-64-10", 242_762),
         ] {
-            let model: Classifier = text.parse().unwrap();
-            assert_eq!((model.to_string().as_str(), model.layout().parameters()), (text, parameters));
+            let model: Architecture = text.parse().unwrap();
+            let network = model.network(&digits()).unwrap();
+            assert_eq!((model.to_string().as_str(), network.layout().parameters()), (text, parameters));
+            assert_eq!(network.to_string(), text);
         }
-        let layout = "conv8-conv16-10".parse::<Classifier>().unwrap().layout();
-        let names: Vec<_> = layout.slots.iter().map(|s| (s.name.as_str(), s.shape.as_slice(), s.fan_in)).collect();
-        assert_eq!(names[2], ("conv2.weight", &[16, 8, 3, 3][..], 72));
-        assert_eq!(names[4], ("fc1.weight", &[10, 784][..], 784));
+        let layout = Network::parse("conv8-conv16-10", &digits()).unwrap().layout();
+        let names: Vec<_> = layout.slots.iter().map(|s| (s.name.as_str(), s.shape.as_slice(), s.initial)).collect();
+        assert_eq!(names[2], ("conv2.weight", &[16, 8, 3, 3][..], Initial::by_fan_in(72)));
+        assert_eq!(names[4], ("fc1.weight", &[10, 784][..], Initial::by_fan_in(784)));
     }
 
     #[test]
-    fn bad_classifiers_are_refused_with_a_reason() {
+    fn a_network_is_another_on_other_data() {
+        let data = Signature { input: vec![3, 8, 12], tokens: None, target: Target::Classes(5) };
+        let layout = Network::parse("conv4-6-5", &data).unwrap().layout();
+        let shapes: Vec<_> = layout.slots.iter().step_by(2).map(|slot| slot.shape.clone()).collect();
+        assert_eq!(shapes, [vec![4, 3, 3, 3], vec![6, 4 * 4 * 6], vec![5, 6]]);
+        assert!(Network::parse("conv4-6-10", &data).unwrap_err().contains("one of 5 classes"));
+        assert!(Network::parse("288-5", &data).is_ok() && Network::parse("784-5", &data).is_err());
+        let features = Signature { input: vec![7], tokens: None, target: Target::Values(2) };
+        assert!(Network::parse("7-3-2", &features).is_ok());
+        assert!(
+            Network::parse("7-3-1", &features)
+                .unwrap_err()
+                .contains("has 2 values to be learned; write it like 7-64-2")
+        );
+        assert!(Network::parse("conv4-2", &features).unwrap_err().contains("convolutions need images"));
+        let tokens = Signature { tokens: Some(11), ..features };
+        assert!(Network::parse("7-3-2", &tokens).unwrap_err().contains("tokens"));
+    }
+
+    #[test]
+    fn bad_networks_are_refused_with_a_reason() {
         for (bad, reason) in [
-            ("1-20-1", "784 pixels"),
+            (
+                "1-20-1",
+                "1×28×28 = 784 numbers and is one of 10 classes; write it like 784-64-10 or conv16-conv32-128-10",
+            ),
             ("784-20-9", "10 classes"),
             ("conv8", "no linear layer"),
             ("conv0-10", "from 1 to 4096"),
             ("conv8-conv-10", "from 1 to 4096"),
             ("conv8-x-10", "not widths"),
             ("conv8-20", "10 classes"),
-            ("conv8-conv8-conv8-conv8-conv8-10", "four poolings"),
+            ("conv8-conv8-conv8-conv8-conv8-10", "after 5 poolings nothing is left of 28×28"),
+            (&["conv1-"; 99].concat().add("10"), "after 99 poolings"),
+            (&["conv1-"; 201].concat().add("10"), "200 layers"),
             ("conv4000000000-10", "from 1 to 4096"),
             ("conv4096-conv4096-10", "10 million"),
             ("conv8-4000000000-10", "not widths"),
         ] {
-            let error = bad.parse::<Classifier>().unwrap_err();
+            let error = Network::parse(bad, &digits()).unwrap_err();
             assert!(error.contains(reason), "{bad}: {error}");
         }
     }

@@ -1,117 +1,218 @@
-//! Mean squared error of an MLP over a whole set of points.
+//! Mean squared error over some samples: of a narrow network in our kernels, of a wider one by matrix products, of any
+//! other model by libtorch's graphs.
 
+use super::autograd::{Autograd, Loss};
 use super::feedforward::{Layer, Workspace};
-use super::{Objective, Scalar, float_slices, in_kernels};
+use super::hessian::of_mean_squared_error;
+use super::input_vjp::AutogradVjp;
+use super::{
+    BlockHessian, Evaluation, GraphHessian, HessianMap, InputVjp, Objective, Scalar, Sums, by_blocks, by_rows,
+    float_slices, in_kernels,
+};
 use crate::backend::cpu::dense::Dense;
-use crate::data::batches::blocks;
-use crate::model::Mlp;
-use tch::{Device, Tensor};
+use crate::data::{Samples, blocks};
+use crate::model::{Layout, Mlp, Model, Pass, Weights};
+use anyhow::{Result, ensure};
+use tch::{Device, Kind, Tensor};
 
-/// Mean squared error of an [`Mlp`] over a whole set of points, and its gradient by an explicit
-/// backward pass into buffers made once.
+/// L(θ) = (1/n) Σᵢ ‖f(θ, xᵢ) - yᵢ‖² of a model f over samples with values yᵢ.
 ///
-/// L(θ) = (1/n) Σᵢ ‖f(θ, xᵢ) - yᵢ‖²; everything feature-major, [features, samples]. θ and ∇L are flat tensors; their
-/// layers' views are made once and share their memory, so an optimizer that changes θ in place is seen here.
+/// Of a fully connected network everything is feature-major, [features, samples], with an explicit backward pass into
+/// buffers made once. θ and ∇L are flat tensors; their layers' views share their memory, so an optimizer that changes θ
+/// in place is seen here.
 pub struct MeanSquaredError {
-    theta: Tensor,
+    model: Box<dyn Model>,
+    layout: Layout,
+    weights: Weights,
+    samples: Samples,
     gradient: Tensor,
     implementation: Implementation,
-    points: i64,
+    /// For mini-batches, and for models that are no fully connected networks.
+    autograd: Autograd,
 }
 
 enum Implementation {
     /// Narrow networks in float32 on a CPU.
     Kernel(Dense),
     Products(Products),
+    Autograd,
 }
 
 /// Beyond so many parameters a matrix library is faster than the kernel.
 const MOST_IN_KERNEL: i64 = 8192;
 
+/// A fully connected network, as our own passes know it.
+fn as_mlp(model: &dyn Model) -> Option<&Mlp> {
+    let network = model.network().filter(|network| network.convolutions().is_empty())?;
+    Some(network.head())
+}
+
+/// Inputs or targets [n, …] as [numbers, n].
+fn columns(rows: &Tensor) -> Tensor {
+    rows.flatten(1, -1).tr().contiguous()
+}
+
 impl MeanSquaredError {
-    /// The loss of `model` over `x` [inputs, n] and `y` [outputs, n], for a `theta` laid out as
-    /// `model.layout()`. Kind and device are those of the tensors, which must agree.
-    pub fn new(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
-        if in_kernels(&theta) && model.layout().parameters() <= MOST_IN_KERNEL {
-            Self::in_kernel(model, theta, x, y)
+    /// Of weights as the model's layout has them, whose kind and device the samples take.
+    ///
+    /// # Errors
+    /// Where the samples have no values.
+    pub fn new(model: &(impl Model + Clone + 'static), weights: impl Into<Weights>, samples: &Samples) -> Result<Self> {
+        let mut new = Self::by_autograd(model, weights.into(), samples)?;
+        let Some(mlp) = as_mlp(model) else { return Ok(new) };
+        let theta = &new.weights.theta;
+        new.implementation = if in_kernels(theta) && new.layout.parameters() <= MOST_IN_KERNEL {
+            new.kernel(mlp)
         } else {
-            Self::by_products(model, theta, x, y)
-        }
-    }
-
-    fn in_kernel(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
-        let widths: Vec<usize> = model.widths().iter().map(|&width| width as usize).collect();
-        let (x, y) = (x.contiguous(), y.contiguous());
-        // SAFETY: this thread does nothing with tensors while the numbers are copied.
-        let ([x_slice, y_slice], []) = unsafe { float_slices([&x, &y], []) };
-        let kernel = Dense::new(&widths, x_slice, y_slice);
-        Self {
-            gradient: theta.zeros_like(),
-            theta,
-            implementation: Implementation::Kernel(kernel),
-            points: x.size()[1],
-        }
-    }
-
-    fn by_products(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
-        // Equal tiles, their number a function of the problem alone: the sums' order, and so
-        // every bit of the result, depends on nothing else.
-        let points = x.size()[1];
-        let most = if theta.device() == Device::Cpu { TILE_FLOATS } else { DEVICE_TILE_FLOATS };
-        let tiles = (points * model.widths().iter().sum::<i64>() + most - 1) / most;
-        let tile = (points + tiles - 1) / tiles;
-        Self::with_tiles_of(tile, model, theta, x, y)
-    }
-
-    fn with_tiles_of(tile: i64, model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> Self {
-        let gradient = theta.zeros_like();
-        let points = x.size()[1];
-        let products = Products::new(tile, model, [&theta, &gradient], x, y);
-        Self { theta, gradient, implementation: Implementation::Products(products), points }
-    }
-
-    /// L(θ) alone; the gradient stays as it was.
-    pub fn loss(&mut self) -> Scalar {
-        let _no_grad = tch::no_grad_guard();
-        let sum_of_squares: Scalar = match &mut self.implementation {
-            Implementation::Kernel(kernel) => {
-                // SAFETY: the kernel knows numbers only; this thread does nothing with tensors meanwhile.
-                let ([theta], []) = unsafe { float_slices([&self.theta], []) };
-                kernel.sum_of_squares(theta, None).into()
-            }
-            Implementation::Products(products) => products.sum_of_squares(),
+            // Equal tiles, their number a function of the problem alone: the sums' order, and so
+            // every bit of the result, depends on nothing else.
+            let points = samples.len();
+            let most = if theta.device() == Device::Cpu { TILE_FLOATS } else { DEVICE_TILE_FLOATS };
+            let tiles = (points * mlp.widths().iter().sum::<i64>() + most - 1) / most;
+            new.products(mlp, (points + tiles - 1) / tiles)
         };
-        sum_of_squares / self.points as f64
+        Ok(new)
+    }
+
+    fn by_autograd(model: &(impl Model + Clone + 'static), weights: Weights, samples: &Samples) -> Result<Self> {
+        ensure!(samples.target.classes().is_none(), "the mean squared error is for values, and the data has classes");
+        let (layout, samples) = (model.layout(), samples.of_kind(&weights.theta));
+        weights.check(&layout)?;
+        let autograd = Autograd::new(model.clone(), &layout, &weights, Loss::SquaredError);
+        let gradient = weights.theta.zeros_like();
+        let (model, implementation) = (Box::new(model.clone()), Implementation::Autograd);
+        Ok(Self { model, layout, weights, samples, gradient, implementation, autograd })
+    }
+
+    fn kernel(&self, mlp: &Mlp) -> Implementation {
+        let widths: Vec<usize> = mlp.widths().iter().map(|&width| width as usize).collect();
+        let [x, y] = [&self.samples.inputs, &self.samples.targets].map(columns);
+        // SAFETY: this thread does nothing with tensors while the numbers are copied.
+        let ([x, y], []) = unsafe { float_slices([&x, &y], []) };
+        Implementation::Kernel(Dense::new(&widths, x, y))
+    }
+
+    fn products(&self, mlp: &Mlp, tile: i64) -> Implementation {
+        let [x, y] = [&self.samples.inputs, &self.samples.targets].map(columns);
+        Implementation::Products(Products::new(tile, mlp, [&self.weights.theta, &self.gradient], &x, &y))
     }
 }
 
 impl Objective for MeanSquaredError {
-    fn theta(&self) -> &Tensor {
-        &self.theta
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn samples(&self) -> i64 {
+        self.samples.len()
     }
 
     fn gradient(&self) -> &Tensor {
         &self.gradient
     }
 
-    fn loss_and_gradient(&mut self) -> Scalar {
-        let _no_grad = tch::no_grad_guard();
-        let points = self.points as f64;
-        match &mut self.implementation {
+    fn loss_and_gradient(&mut self) -> Result<Scalar> {
+        let Self { weights, samples, gradient, implementation, autograd, .. } = self;
+        let n = samples.len() as f64;
+        Ok(match implementation {
             Implementation::Kernel(kernel) => {
-                // SAFETY: as in `loss`; that θ is not the gradient is checked.
-                let ([theta], [gradient]) = unsafe { float_slices([&self.theta], [&self.gradient]) };
+                // SAFETY: the kernel knows numbers only; this thread does nothing with tensors meanwhile. That θ is not
+                // the gradient is checked.
+                let ([theta], [gradient]) = unsafe { float_slices([&weights.theta], [&*gradient]) };
                 let sum_of_squares = kernel.sum_of_squares(theta, Some(&mut *gradient));
-                let scale = 1.0 / points as f32;
+                let scale = 1.0 / n as f32;
                 gradient.iter_mut().for_each(|value| *value *= scale);
-                (sum_of_squares / points).into()
+                (sum_of_squares / n).into()
             }
-            Implementation::Products(products) => products.sum_of_squares_and_gradient(2.0 / points) / points,
-        }
+            Implementation::Products(products) => {
+                let _no_grad = tch::no_grad_guard();
+                products.sum_of_squares_and_gradient(2.0 / n) / n
+            }
+            Implementation::Autograd => {
+                let of_block = |x: &Tensor, y: &Tensor| autograd.differentiate(x, y, Pass::Evaluate);
+                let loss;
+                (loss, *gradient) = by_blocks(samples, gradient, of_block)?;
+                loss
+            }
+        })
+    }
+
+    /// The gradient stays as it was.
+    fn loss(&mut self) -> Result<Scalar> {
+        let _no_grad = tch::no_grad_guard();
+        let Self { weights, samples, implementation, autograd, .. } = self;
+        let sum_of_squares: Scalar = match implementation {
+            Implementation::Kernel(kernel) => {
+                // SAFETY: as in `loss_and_gradient`.
+                let ([theta], []) = unsafe { float_slices([&weights.theta], []) };
+                kernel.sum_of_squares(theta, None).into()
+            }
+            Implementation::Products(products) => products.sum_of_squares(),
+            Implementation::Autograd => autograd.sums_over(samples, BLOCK, &mut |_| Ok(()))?.loss.into(),
+        };
+        Ok(sum_of_squares / samples.len() as f64)
+    }
+
+    fn batch(&mut self, index: &Tensor) -> Result<Sums> {
+        let (x, y) = self.samples.batch(index);
+        let (gradient, sums) = self.autograd.differentiate(&x, &y, Pass::Train)?;
+        // In place: the layers know this one.
+        self.gradient.shallow_clone().f_copy_(&gradient)?;
+        Ok(sums)
+    }
+
+    /// In float64 from outputs in θ's kind, and in blocks: the activations of all samples at once may not fit in memory.
+    fn evaluate_and(&mut self, visit: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<Evaluation> {
+        let _no_grad = tch::no_grad_guard();
+        let Self { model, weights, samples, autograd, .. } = self;
+        let Some(mlp) = as_mlp(&**model) else {
+            return autograd.sums_over(samples, BLOCK, visit)?.means(samples.len());
+        };
+        let widest = mlp.widths().iter().max().copied().unwrap_or(1);
+        let block = (ROOM / widest).clamp(1, EVALUATION_BLOCK);
+        let blocks = columns(&samples.inputs).f_split(block, 1)?;
+        let blocks: Vec<Tensor> = blocks.iter().map(|block| mlp.forward(&weights.theta, block)).collect();
+        let outputs = Tensor::f_cat(&blocks, 1)?.f_tr()?;
+        visit(&outputs)?;
+        let error = outputs.f_to_kind(Kind::Double)?.f_sub(&samples.targets.f_to_kind(Kind::Double)?)?;
+        let mean = error.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?;
+        Ok(Evaluation { loss: mean * samples.target.outputs() as f64, accuracy: f64::NAN })
+    }
+
+    /// Of a fully connected network the graph over all samples is kept.
+    fn hessian(&self) -> Result<Box<dyn HessianMap + '_>> {
+        let Self { model, layout, weights, samples, .. } = self;
+        let Some(mlp) = as_mlp(&**model) else {
+            return Ok(Box::new(BlockHessian::new(&**model, layout, weights, samples, Loss::SquaredError)?));
+        };
+        let [x, y] = [&samples.inputs, &samples.targets].map(columns);
+        Ok(Box::new(GraphHessian::new(&weights.theta, |theta| {
+            (mlp.forward(theta, &x) - y).square().sum(Kind::Double) / samples.len() as f64
+        })?))
+    }
+
+    fn whole_hessian(&self, observe: &mut dyn FnMut() -> Result<()>) -> Result<Tensor> {
+        let Some(mlp) = as_mlp(&*self.model) else { return by_rows(self, observe) };
+        let [x, y] = [&self.samples.inputs, &self.samples.targets].map(columns);
+        of_mean_squared_error(mlp, &self.weights.theta, &x, &y)
+    }
+
+    fn by_inputs(&self) -> Result<Box<dyn InputVjp + '_>> {
+        Ok(Box::new(AutogradVjp::new(&*self.model, &self.layout, &self.weights)))
     }
 }
 
-/// Any network of any kind anywhere: matrix products, in tiles that fit the cache of a CPU, or the memory of a device.
+/// Points at a time in an evaluation, of networks that are not wider than that has room for.
+const EVALUATION_BLOCK: i64 = 16_384;
+const ROOM: i64 = EVALUATION_BLOCK * 4096;
+/// Samples at a time of other models.
+const BLOCK: i64 = 1000;
+
+/// Any fully connected network of any kind anywhere: matrix products, in tiles that fit the cache of a CPU, or the memory of a device.
 struct Products {
     layers: Vec<Layer>,
     workspaces: Vec<Workspace>,
@@ -187,7 +288,7 @@ struct Tile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::relative;
+    use super::super::tests::{columns, relative, step};
     use super::*;
     use tch::Kind;
 
@@ -202,6 +303,22 @@ mod tests {
         let loss = (model.forward(&theta, x) - y).square().sum(Kind::Double) / samples;
         let gradient = Tensor::run_backward(&[&loss], &[&theta], false, false).remove(0);
         (loss.double_value(&[]), gradient)
+    }
+
+    /// With the implementation that is made for it.
+    fn with(
+        model: &Mlp,
+        theta: Tensor,
+        [x, y]: [&Tensor; 2],
+        make: impl FnOnce(&MeanSquaredError) -> Implementation,
+    ) -> MeanSquaredError {
+        let mut new = MeanSquaredError::by_autograd(&model.network(), theta.into(), &columns(x, y)).unwrap();
+        new.implementation = make(&new);
+        new
+    }
+
+    fn in_kernel(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> MeanSquaredError {
+        with(model, theta, [x, y], |new| new.kernel(model))
     }
 
     fn problem(widths: &str, samples: i64) -> (Mlp, Tensor, Tensor, Tensor) {
@@ -220,12 +337,12 @@ mod tests {
             let (model, theta, x, y) = problem(widths, 101);
             let (loss, gradient) = by_autograd(&model, &theta, &x, &y);
             for tile in [1, 7, 50, 101, 1000] {
-                let mut objective = MeanSquaredError::with_tiles_of(tile, &model, theta.copy(), &x, &y);
+                let mut objective = with(&model, theta.copy(), [&x, &y], |new| new.products(&model, tile));
                 // Twice: the buffers hold the first call's numbers then.
                 for _ in 0..2 {
-                    let explicit = read(objective.loss_and_gradient());
+                    let explicit = read(objective.loss_and_gradient().unwrap());
                     assert!((explicit - loss).abs() <= 1e-13 * loss, "{widths} in tiles of {tile}");
-                    assert_eq!(read(objective.loss()), explicit, "{widths} in tiles of {tile}");
+                    assert_eq!(read(objective.loss().unwrap()), explicit, "{widths} in tiles of {tile}");
                     let error = relative(objective.gradient(), &gradient);
                     assert!(error < 1e-13, "{widths} in tiles of {tile}: {error}");
                 }
@@ -246,23 +363,23 @@ mod tests {
             ("1-10-30-30-30-1", 50_000),
         ] {
             let (model, theta, x, y) = problem(widths, points);
-            let mut exact = MeanSquaredError::by_products(&model, theta.copy(), &x, &y);
-            let expected = read(exact.loss_and_gradient());
+            let mut exact = MeanSquaredError::new(&model.network(), theta.copy(), &columns(&x, &y)).unwrap();
+            let expected = read(exact.loss_and_gradient().unwrap());
             let [theta, x, y] = [theta, x, y].map(|tensor| tensor.to_kind(Kind::Float));
-            let mut kernel = MeanSquaredError::in_kernel(&model, theta, &x, &y);
-            let loss = read(kernel.loss_and_gradient());
+            let mut kernel = in_kernel(&model, theta, &x, &y);
+            let loss = read(kernel.loss_and_gradient().unwrap());
             assert!((loss - expected).abs() < 2e-6 * expected, "{widths}: {loss} against {expected}");
-            assert_eq!(read(kernel.loss()), loss);
+            assert_eq!(read(kernel.loss().unwrap()), loss);
             let error = relative(kernel.gradient(), exact.gradient());
             assert!(error < 2e-5, "{widths}: {error}");
             let alone = kernel.gradient().copy();
             {
                 let _core = pieces::lend();
-                assert_eq!(read(kernel.loss_and_gradient()), loss);
+                assert_eq!(read(kernel.loss_and_gradient().unwrap()), loss);
                 assert_eq!(*kernel.gradient(), alone, "{widths}");
             }
             on_narrow_vectors(|| {
-                let narrow = read(kernel.loss_and_gradient());
+                let narrow = read(kernel.loss_and_gradient().unwrap());
                 assert!((narrow - expected).abs() < 2e-6 * expected, "{widths}: {narrow} against {expected}");
                 assert!(relative(kernel.gradient(), exact.gradient()) < 2e-5, "{widths}");
             });
@@ -274,14 +391,14 @@ mod tests {
         let (model, theta, x, y) = problem("1-3-3-1", 100);
         let [theta, x, y] = [theta, x, y].map(|tensor| tensor.to_kind(Kind::Float));
         let _ = theta.get(1).fill_(f64::NAN);
-        assert!(read(MeanSquaredError::in_kernel(&model, theta, &x, &y).loss()).is_nan());
+        assert!(read(in_kernel(&model, theta, &x, &y).loss().unwrap()).is_nan());
     }
 
     #[test]
     fn gradient_is_the_finite_difference_of_the_loss() {
         let (model, theta, x, y) = problem("1-6-5-1", 40);
-        let mut objective = MeanSquaredError::new(&model, theta.copy(), &x, &y);
-        objective.loss_and_gradient();
+        let mut objective = MeanSquaredError::new(&model.network(), theta.copy(), &columns(&x, &y)).unwrap();
+        objective.loss_and_gradient().unwrap();
         let gradient: Vec<f64> = objective.gradient().try_into().unwrap();
         let base: Vec<f64> = theta.try_into().unwrap();
         let step = 1e-6;
@@ -289,8 +406,8 @@ mod tests {
             let mut loss_at = |shift: f64| {
                 let mut moved = base.clone();
                 moved[index] += shift;
-                objective.theta.copy_(&Tensor::from_slice(&moved));
-                read(objective.loss_and_gradient())
+                objective.theta().shallow_clone().copy_(&Tensor::from_slice(&moved));
+                read(objective.loss_and_gradient().unwrap())
             };
             let difference = (loss_at(step) - loss_at(-step)) / (2.0 * step);
             assert!((difference - expected).abs() < 1e-7, "θ[{index}]: {difference} against {expected}");
@@ -300,11 +417,42 @@ mod tests {
     #[test]
     fn large_problems_are_cut_into_equal_tiles() {
         let (model, theta, x, y) = problem("1-30-30-1", 100_000);
-        let objective = MeanSquaredError::by_products(&model, theta, &x, &y);
+        let objective = MeanSquaredError::new(&model.network(), theta, &columns(&x, &y)).unwrap();
         let Implementation::Products(products) = &objective.implementation else { panic!("products") };
         let sizes: Vec<i64> = products.tiles.iter().map(|tile| tile.y.size()[1]).collect();
         assert_eq!(sizes.iter().sum::<i64>(), 100_000);
         assert!(sizes.len() > 5 && sizes.iter().all(|&size| size * 62 <= TILE_FLOATS), "{sizes:?}");
         assert!(sizes[0] - sizes[sizes.len() - 1] < sizes.len() as i64, "{sizes:?}");
+    }
+
+    #[test]
+    fn a_batch_of_all_is_the_whole_and_an_evaluation_says_so() {
+        for widths in ["1-10-20-1", "3-7-2"] {
+            let (model, theta, x, y) = problem(widths, 101);
+            let (loss, gradient) = by_autograd(&model, &theta, &x, &y);
+            for kind in [Kind::Float, Kind::Double] {
+                let mut objective =
+                    MeanSquaredError::new(&model.network(), theta.to_kind(kind), &columns(&x, &y)).unwrap();
+                let found = [step(&mut objective).1, objective.evaluate().unwrap()];
+                for found in found {
+                    assert!((found.loss - loss).abs() < 1e-5 * loss && found.accuracy.is_nan(), "{found:?}");
+                }
+                assert!(relative(objective.gradient(), &gradient) < 1e-5);
+                // The buffers of the explicit passes are still the gradient's.
+                let _ = objective.gradient().shallow_clone().zero_();
+                objective.loss_and_gradient().unwrap();
+                assert!(relative(objective.gradient(), &gradient) < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn the_hessian_by_rows_is_the_closed_form() {
+        let (model, theta, x, y) = problem("1-5-4-1", 30);
+        let objective = MeanSquaredError::new(&model.network(), theta, &columns(&x, &y)).unwrap();
+        assert!(
+            relative(&by_rows(&objective, &mut || Ok(())).unwrap(), &objective.whole_hessian(&mut || Ok(())).unwrap())
+                < 1e-12
+        );
     }
 }

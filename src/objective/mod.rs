@@ -1,37 +1,218 @@
-//! What training minimises, as a function of one flat θ: the loss and its gradient.
+//! What training minimises, as a function of one flat θ. The seam: an [`Objective`] is the loss of a model, on samples,
+//! at a θ, with its value, its derivatives and its evaluation; it alone chooses what computes them.
 //!
-//! [`MeanSquaredError`] is for MLPs on a fixed set of points, [`CrossEntropy`] for classifiers in mini-batches. In
-//! float32 on a CPU both run in [`crate::backend::cpu`] where that is faster; elsewhere, and for comparison, in
-//! libtorch. Plain autograd is the oracle of all of it in the tests. Knows models and data, nothing of optimizers.
+//! [`MeanSquaredError`] is for values, [`CrossEntropy`] for classes. In float32 on a CPU both run in
+//! [`crate::backend::cpu`] where that knows the network and is faster; what it declines, and everything elsewhere, is
+//! libtorch's. Plain autograd is the oracle of all of it in the tests. Knows models and data, nothing of optimizers.
 //! Errors of which nothing is said are libtorch's.
 
+mod autograd;
 mod cross_entropy;
+mod explicit;
 mod feedforward;
+mod floats;
+mod hessian;
+mod hessian_map;
+mod input_vjp;
 mod mean_squared_error;
 mod scalar;
 
-pub use cross_entropy::{Accuracy, BatchSums, CrossEntropy, GRADIENT_BLOCK, InputVjp};
+pub use cross_entropy::CrossEntropy;
+pub(crate) use floats::float_slices;
+pub use hessian::{by_double_backward, of_mean_squared_error};
+use hessian_map::BlockHessian;
+pub use hessian_map::{GraphHessian, HessianMap};
+pub use input_vjp::InputVjp;
 pub use mean_squared_error::MeanSquaredError;
 pub use scalar::{Scalar, read_all};
 
 use crate::backend::cpu;
-use std::ptr::NonNull;
+use crate::data::{Samples, Target};
+use crate::model::{Layout, Model, Weights};
+use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 
-/// A loss of one flat θ that training can follow.
+/// The mean loss of a model over some samples, as a function of θ.
+///
+/// What trains it in full batches needs the first five; an objective may decline the others.
 pub trait Objective {
-    /// θ, flat; change it in place.
-    fn theta(&self) -> &Tensor;
+    /// How θ is cut.
+    fn layout(&self) -> &Layout;
 
-    /// ∇L, flat, of the last [`Self::loss_and_gradient`].
+    /// θ, and the buffers beside it; change them in place.
+    fn weights(&self) -> &Weights;
+
+    /// How many samples the loss is over.
+    fn samples(&self) -> i64;
+
+    /// ∇L, flat, [P], of the last [`Self::loss_and_gradient`] or [`Self::batch`]; an optimizer may use it up.
     fn gradient(&self) -> &Tensor;
 
-    /// L(θ), which stays on θ's device until it is asked for; ∇L is then in [`Self::gradient`].
-    fn loss_and_gradient(&mut self) -> Scalar;
+    /// L(θ) over all samples, by the buffers as they are; ∇L is then in [`Self::gradient`].
+    fn loss_and_gradient(&mut self) -> Result<Scalar>;
+
+    /// θ, flat, [P]; change it in place.
+    fn theta(&self) -> &Tensor {
+        &self.weights().theta
+    }
+
+    /// Goes on from the numbers of other weights.
+    ///
+    /// # Errors
+    /// Where they are those of another model.
+    fn move_to(&mut self, weights: &Weights) -> Result<()> {
+        self.weights().copy_from(weights)
+    }
+
+    /// L(θ) over all samples; the gradient may change.
+    fn loss(&mut self) -> Result<Scalar> {
+        self.loss_and_gradient()
+    }
+
+    /// A step's part of a training in mini-batches: the loss over the samples at `index` [b], in int64, whose gradient is
+    /// then in [`Self::gradient`].
+    fn batch(&mut self, _index: &Tensor) -> Result<Sums> {
+        bail!("this loss has no mini-batches: train it on all samples at once")
+    }
+
+    /// Loss and accuracy over all samples, while `visit` sees the outputs [b, classes] or [b, values] of blocks of them, in
+    /// order; they change after it returns.
+    fn evaluate_and(&mut self, _visit: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<Evaluation> {
+        Ok(Evaluation { loss: self.loss()?.get()?, accuracy: f64::NAN })
+    }
+
+    /// Loss and accuracy over all samples.
+    fn evaluate(&mut self) -> Result<Evaluation> {
+        self.evaluate_and(&mut |_| Ok(()))
+    }
+
+    /// ∇²L at this θ as a map, wherever θ goes meanwhile.
+    fn hessian(&self) -> Result<Box<dyn HessianMap + '_>> {
+        bail!("this loss has no products with its Hessian: leave out what needs its curvature")
+    }
+
+    /// ∇²L at this θ, [P, P], in its kind.
+    ///
+    /// # Errors
+    /// Those of `observe`, which is called now and then.
+    fn whole_hessian(&self, observe: &mut dyn FnMut() -> Result<()>) -> Result<Tensor> {
+        by_rows(self, observe)
+    }
+
+    /// The derivative of outputs by inputs, at this θ, as a map.
+    fn by_inputs(&self) -> Result<Box<dyn InputVjp + '_>> {
+        bail!("this loss has no derivative by its inputs: leave out sensitivity")
+    }
 }
 
-/// ‖v‖₂, summed in float64; it stays on v's device until it is asked for.
-pub fn norm(v: &Tensor) -> anyhow::Result<Scalar> {
+/// The whole Hessian from its products with the rows of a basis.
+fn by_rows(objective: &(impl Objective + ?Sized), observe: &mut dyn FnMut() -> Result<()>) -> Result<Tensor> {
+    /// A pass forward serves them all.
+    const ROWS_AT_ONCE: i64 = 32;
+    let (map, theta) = (objective.hessian()?, objective.theta());
+    let basis = Tensor::f_eye(objective.layout().parameters(), (Kind::Double, theta.device()))?;
+    let rows = basis.f_split(ROWS_AT_ONCE, 0)?;
+    let products: Vec<Tensor> = rows.iter().map(|rows| map.times(rows, observe)).collect::<Result<_>>()?;
+    Ok(Tensor::f_cat(&products, 0)?.f_to_kind(theta.kind())?)
+}
+
+/// Samples at a time in a gradient over all: activations of more would take much memory.
+pub const GRADIENT_BLOCK: i64 = 1000;
+
+/// The mean loss over all samples and its gradient, in the shape of `like`: the weighted mean of blocks' ones, which
+/// `of_block` gives with their sums.
+fn by_blocks(
+    samples: &Samples,
+    like: &Tensor,
+    mut of_block: impl FnMut(&Tensor, &Tensor) -> Result<(Tensor, Sums)>,
+) -> Result<(Scalar, Tensor)> {
+    let n = samples.len() as f64;
+    let (mut losses, mut gradient) = (Vec::new(), like.f_zeros_like()?);
+    for (x, targets) in samples.blocks(GRADIENT_BLOCK) {
+        let (of_block, sums) = of_block(&x, &targets)?;
+        gradient = gradient.f_add(&of_block.f_mul_scalar(targets.size()[0] as f64 / n)?)?;
+        losses.push(Scalar::from(sums.loss));
+    }
+    // One after the other, in float64, wherever they are.
+    Ok((losses.into_iter().fold(Scalar::Host(0.0), |sum, loss| sum + loss / n), gradient))
+}
+
+/// The objective of a model on such samples: [`CrossEntropy`] of classes, [`MeanSquaredError`] of values.
+pub fn over(
+    model: &(impl Model + Clone + 'static),
+    weights: impl Into<Weights>,
+    samples: &Samples,
+) -> Result<Box<dyn Objective>> {
+    Ok(match samples.target {
+        Target::Classes(_) => Box::new(CrossEntropy::new(model, weights, samples)?),
+        Target::Values(_) => Box::new(MeanSquaredError::new(model, weights, samples)?),
+    })
+}
+
+/// The objectives of a model over the samples it trains on and over those it is tested on, at one θ: they share their
+/// weights.
+pub struct Splits {
+    pub train: Box<dyn Objective>,
+    pub test: Box<dyn Objective>,
+}
+
+impl Splits {
+    pub fn new(model: &(impl Model + Clone + 'static), weights: Weights, [train, test]: [&Samples; 2]) -> Result<Self> {
+        Ok(Self { train: over(model, weights.share(), train)?, test: over(model, weights, test)? })
+    }
+
+    /// Their θ, and buffers.
+    pub fn weights(&self) -> &Weights {
+        self.train.weights()
+    }
+
+    /// As [`Objective::move_to`].
+    pub fn move_to(&mut self, weights: &Weights) -> Result<()> {
+        self.train.move_to(weights)?;
+        self.test.move_to(weights)
+    }
+}
+
+/// Sums over some samples, as tensors on the device: read once an epoch, not once a batch.
+pub struct Sums {
+    /// Sum of the samples' losses.
+    pub loss: Tensor,
+    /// How many were classified right; `None` of values.
+    pub correct: Option<Tensor>,
+}
+
+impl Sums {
+    pub fn zero(device: Device) -> Self {
+        Self { loss: Tensor::zeros([], (Kind::Float, device)), correct: None }
+    }
+
+    /// Adds another batch's, on the device.
+    pub fn add(&mut self, other: Self) {
+        self.loss = &self.loss + other.loss;
+        self.correct = match (self.correct.take(), other.correct) {
+            (Some(own), Some(other)) => Some(own + other),
+            (own, other) => own.or(other),
+        };
+    }
+
+    /// The means over `n` samples: waits for the device.
+    pub fn means(self, n: i64) -> Result<Evaluation> {
+        let correct = self.correct.map_or(Scalar::Host(f64::NAN), Scalar::from);
+        let means = read_all(&[Scalar::from(self.loss) / n as f64, correct / n as f64])?;
+        Ok(Evaluation { loss: means[0], accuracy: means[1] })
+    }
+}
+
+/// Means over a set of samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    pub loss: f64,
+    /// Share of the samples that are classified right, 0…1; NaN where there are no classes.
+    pub accuracy: f64,
+}
+
+/// ‖v‖₂, summed in float64.
+pub fn norm(v: &Tensor) -> Result<Scalar> {
     Ok(v.f_to_kind(Kind::Double)?.f_norm()?.into())
 }
 
@@ -40,108 +221,49 @@ pub(crate) fn in_kernels(theta: &Tensor) -> bool {
     theta.device() == Device::Cpu && theta.kind() == Kind::Float && cpu::wanted()
 }
 
-/// The numbers of contiguous float32 tensors on the CPU: of some to be read, of others to be written.
-///
-/// A tensor is a handle, and others may share its memory: that one is borrowed says nothing of its numbers. That
-/// none of those written is another's, too, is checked here.
-///
-/// # Panics
-/// Where a tensor is of another kind, or shares memory with one to be written.
-///
-/// # Safety
-/// As long as the slices live nobody else uses what is written, and nobody writes or resizes what is read: no
-/// operation of libtorch on tensors that share their memory, on any thread. (Operations of libtorch have the same
-/// need, unchecked: a tensor that two threads know is not to be changed.)
-#[allow(clippy::mut_from_ref)] // who borrows a handle does not own its numbers
-pub(crate) unsafe fn float_slices<'a, const R: usize, const W: usize>(
-    read: [&'a Tensor; R],
-    written: [&'a Tensor; W],
-) -> ([&'a [f32]; R], [&'a mut [f32]; W]) {
-    let (reads, writes) = (read.map(raw_slice), written.map(raw_slice));
-    let apart = |a: *mut [f32], b: *mut [f32]| {
-        let end = |slice: *mut [f32]| slice.addr() + size_of::<f32>() * slice.len();
-        end(a) <= b.addr() || end(b) <= a.addr()
-    };
-    for (index, write) in writes.iter().enumerate() {
-        assert!(reads.iter().chain(&writes[..index]).all(|other| apart(*write, *other)), "tensors share memory");
-    }
-    // SAFETY: memory of living tensors, which outlive the slices, in whole numbers; no slice to be written meets
-    // another here, nor, as promised, elsewhere.
-    unsafe { (reads.map(|slice| &*slice), writes.map(|slice| &mut *slice)) }
-}
-
-/// A tensor's numbers in memory.
-fn raw_slice(tensor: &Tensor) -> *mut [f32] {
-    assert!(tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous());
-    let (start, len) = (tensor.data_ptr().cast::<f32>(), tensor.numel());
-    assert!(len == 0 || !start.is_null(), "a tensor without memory");
-    // libtorch gives an empty tensor no address; a slice always has one.
-    let start = if len == 0 { NonNull::dangling().as_ptr() } else { start };
-    std::ptr::slice_from_raw_parts_mut(start, len)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::data::Signature;
+    use crate::model::Network;
 
     pub fn relative(a: &Tensor, b: &Tensor) -> f64 {
         let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
         (a - &b).norm().double_value(&[]) / b.norm().double_value(&[])
     }
 
-    fn zeros(shape: &[i64]) -> Tensor {
-        Tensor::zeros(shape, (Kind::Float, Device::Cpu))
+    /// Points x [inputs, n] and y [outputs, n] as samples.
+    pub fn columns(x: &Tensor, y: &Tensor) -> Samples {
+        Samples { inputs: x.tr(), targets: y.tr(), target: Target::Values(y.size()[0]) }
     }
 
-    #[test]
-    fn slices_are_the_tensors_own() {
-        let (a, b) = (zeros(&[2, 3]), zeros(&[4]));
-        {
-            // SAFETY: nobody else knows these tensors.
-            let ([a], [b]) = unsafe { float_slices([&a], [&b]) };
-            assert_eq!(a, [0.0; 6]);
-            b.fill(1.0);
-        }
-        assert_eq!(b.sum(Kind::Float).double_value(&[]), 4.0);
-        let [upper, lower] = [0, 1].map(|row| a.get(row));
-        // SAFETY: as above.
-        let ([upper], [lower]) = unsafe { float_slices([&upper], [&lower]) };
-        assert_eq!((upper.len(), lower.len()), (3, 3), "neighbours share nothing");
+    /// A network on digits.
+    pub fn network(text: &str) -> Network {
+        let data = Signature { input: vec![1, 28, 28], tokens: None, target: Target::Classes(10) };
+        Network::parse(text, &data).unwrap()
     }
 
-    #[test]
-    fn an_empty_slice_has_an_address_all_the_same() {
-        let nothing = zeros(&[0, 5]);
-        assert!(nothing.data_ptr().is_null());
-        // SAFETY: there is nothing that another could use.
-        let ([read, _], [written]) = unsafe { float_slices([&nothing, &nothing], [&nothing]) };
-        let address = |slice: &[f32]| std::hint::black_box(slice.as_ptr()).addr();
-        assert!(read.is_empty() && written.is_empty() && address(read) > 0 && address(written) > 0);
+    fn pictures(x: &Tensor) -> Samples {
+        let inputs = x.to_kind(Kind::Float).view([-1, 1, 28, 28]);
+        let targets = (Tensor::arange(inputs.size()[0], (Kind::Int64, Device::Cpu)) * 7).remainder(10);
+        Samples { inputs, targets, target: Target::Classes(10) }
     }
 
-    #[test]
-    fn what_cannot_be_borrowed_is_refused() {
-        let a = zeros(&[4, 4]);
-        let b = zeros(&[4, 4]);
-        let refused = |read: &Tensor, written: &Tensor| {
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                // SAFETY: nobody else knows these tensors, and the slices are gone at once.
-                let _ = unsafe { float_slices([read], [written]) };
-            }))
-            .is_err()
-        };
-        assert!(!refused(&a, &b));
-        for (read, written) in [
-            (&a, &a),
-            (&a, &a.get(3)),
-            (&a.narrow(0, 0, 2), &a.narrow(0, 1, 2)),
-            (&b, &a.tr()),
-            (&b.to_kind(Kind::Double), &a),
-        ] {
-            assert!(refused(read, written));
-        }
-        // SAFETY: as above.
-        let twice = || unsafe { float_slices([], [&a, &a]) }.1.len();
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(twice)).is_err());
+    /// So many pictures that are no digits.
+    pub fn batch(samples: i64) -> Samples {
+        pictures(&Tensor::linspace(-3.0, 5.0, samples * 784, (Kind::Float, Device::Cpu)).sin())
+    }
+
+    /// Some without close neighbours, between whose convolutions rounding could decide.
+    pub fn rough_batch(samples: i64) -> Samples {
+        let x = (Tensor::arange(samples * 784, (Kind::Double, Device::Cpu)) * 12.9898).sin() * 43758.5453;
+        pictures(&((&x - x.floor()) * 4.0 - 1.0))
+    }
+
+    /// The gradient and the sums of one batch of all samples.
+    pub fn step(objective: &mut dyn Objective) -> (Tensor, Evaluation) {
+        let n = objective.samples();
+        let sums = objective.batch(&Tensor::arange(n, (Kind::Int64, Device::Cpu))).unwrap();
+        (objective.gradient().copy(), sums.means(n).unwrap())
     }
 }

@@ -18,7 +18,7 @@ impl From<f64> for Scalar {
     }
 }
 
-/// Of a tensor of one element: on the CPU it is read at once, elsewhere it stays where it is.
+/// Of a tensor of one element, no other: on the CPU it is read at once, elsewhere it stays where it is.
 impl From<Tensor> for Scalar {
     fn from(tensor: Tensor) -> Self {
         if tensor.device() == Device::Cpu { Self::Host(tensor.double_value(&[])) } else { Self::Device(tensor) }
@@ -26,6 +26,11 @@ impl From<Tensor> for Scalar {
 }
 
 impl Scalar {
+    /// The number, where that needs no waiting; else NaN.
+    pub fn if_here(&self) -> f64 {
+        if let Self::Host(value) = self { *value } else { f64::NAN }
+    }
+
     /// The number; waits for the device. Many are read faster by [`read_all`].
     pub fn get(&self) -> Result<f64> {
         match self {

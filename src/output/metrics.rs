@@ -74,13 +74,24 @@ fn without_nulls<S: Serializer>(backend: &Said, serializer: S) -> Result<S::Ok, 
     parts.serialize(serializer)
 }
 
-/// The images a study trained on.
+/// The data set a study trained on.
 #[derive(Serialize, Deserialize)]
 pub struct Data {
     pub name: String,
     /// What fingerprints cover.
     pub identity: String,
     pub synthetic: Option<bool>,
+    /// The set in whose place it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_place_of: Option<String>,
+}
+
+impl Data {
+    /// "synthetic digits in place of MNIST"; an older file says of what it stands in the place of that it is the report's.
+    pub fn substitution(&self) -> Option<String> {
+        let of = self.in_place_of.as_deref().unwrap_or("the report's data");
+        (self.synthetic == Some(true)).then(|| format!("{} in place of {of}", self.name))
+    }
 }
 
 /// One trial.

@@ -47,7 +47,7 @@ pub fn write(job: &Job, call: &Call) -> Result<Metrics> {
         }
     }
 
-    let mut provenance = call.provenance(study.data().as_ref())?;
+    let mut provenance = call.provenance(study.data().as_deref())?;
     for (backend, trials) in job.of_other_backends(&call.backend) {
         // Always a map, whatever stands in a record.
         let mut other = backend.as_object().cloned().unwrap_or_default();

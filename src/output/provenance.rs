@@ -1,7 +1,7 @@
 //! Where numbers come from: what of it holds for a whole call of hw1, and what each study adds when it is done.
 
 use crate::backend::{Backend, device::DeviceChoice};
-use crate::data::batches::{DataSpec, DatasetName};
+use crate::data::Dataset;
 use crate::output::metrics::{Data, Provenance};
 use anyhow::Result;
 use std::time::{Instant, SystemTime};
@@ -25,11 +25,12 @@ impl Call {
     }
 
     /// Of a study that is done now; `data` is `None` where points are computed.
-    pub fn provenance(&self, data: Option<&DataSpec>) -> Result<Provenance> {
-        let data = data.map(|spec| Data {
-            name: spec.title().to_owned(),
-            identity: spec.identity(),
-            synthetic: Some(spec.dataset == DatasetName::Synthetic),
+    pub fn provenance(&self, data: Option<&dyn Dataset>) -> Result<Provenance> {
+        let data = data.map(|set| Data {
+            name: set.title().to_owned(),
+            identity: set.identity(),
+            synthetic: Some(set.stands_in_for().is_some()),
+            in_place_of: set.stands_in_for().map(str::to_owned),
         });
         Ok(Provenance {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),

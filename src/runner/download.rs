@@ -1,22 +1,17 @@
 //! Data sets that trials are due on: loaded once, fetched where they are missing, and how the download is shown. Knows
 //! no file format and no mirror.
 
-use crate::data::batches::{DataSpec, Images};
-use crate::data::{fetch, mnist};
+use crate::data::{Data, Dataset, Download, fetch};
 use crate::error::say;
 use crate::runner::display::{ProgressMode, download_bar};
 use crate::runner::{Options, signals::Signals};
 use anyhow::Result;
-use std::path::Path;
+use std::sync::Arc;
 
-/// The images of a data set, on the device that trials run on.
-pub(super) fn load(spec: &DataSpec, signals: &Signals, options: &Options) -> Result<Images> {
-    let fetch = |folder: &Path| {
-        with_download_bar(options.progress, |bar| {
-            fetch::fetch(&mnist::FILES, folder, &fetch::mirrors(), signals.flag(), bar)
-        })
-    };
-    Ok(spec.load(options.data_dir.as_deref(), fetch)?.on(options.device))
+/// A data set with its samples, on the device that trials run on.
+pub(super) fn load(set: Arc<dyn Dataset>, signals: &Signals, options: &Options) -> Result<Data> {
+    let mut fetch = |download: Download| with_download_bar(options.progress, |bar| download(signals.flag(), bar));
+    Ok(Data::load(set, options.data_dir.as_deref(), &mut fetch)?.on(options.device))
 }
 
 /// Runs a download with a progress bar, or lines off a terminal.

@@ -135,14 +135,13 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
 /// Loads, before the first trial, each data set that trials are due on, once and onto the device.
 fn share<'a>(jobs: &[Job<'a>], signals: &Signals, options: &Options) -> Result<Vec<Shared<'a>>> {
     let mut loaded = BTreeMap::new();
-    for spec in jobs.iter().filter(|job| job.running > 0).filter_map(|job| job.study.data()) {
-        if let Entry::Vacant(entry) = loaded.entry(spec) {
-            let images = download::load(entry.key(), signals, options)?;
-            entry.insert(Arc::new(Mutex::new(images)));
+    for set in jobs.iter().filter(|job| job.running > 0).filter_map(|job| job.study.data()) {
+        if let Entry::Vacant(entry) = loaded.entry(set.identity()) {
+            entry.insert(Arc::new(Mutex::new(download::load(set, signals, options)?)));
         }
     }
-    let images = |job: &Job| loaded.get(&job.study.data()?).cloned();
-    Ok(jobs.iter().map(|job| Shared { study: job.study, dir: job.dir.clone(), images: images(job) }).collect())
+    let data = |job: &Job| loaded.get(&job.study.data()?.identity()).cloned();
+    Ok(jobs.iter().map(|job| Shared { study: job.study, dir: job.dir.clone(), data: data(job) }).collect())
 }
 
 /// The name of worker threads: a panic there is a failed trial, not a bug report on the screen.

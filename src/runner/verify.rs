@@ -3,6 +3,7 @@
 
 use crate::backend::Backend;
 use crate::backend::device::{DeviceChoice, set_up_thread};
+use crate::data::{Data, Download};
 use crate::error::{Interrupted, one_line};
 use crate::runner::identity;
 use crate::store::{Checked, Encoded, StudyDir};
@@ -71,11 +72,11 @@ pub fn recompute(
     stop: &AtomicBool,
 ) -> Result<Recomputed> {
     set_up_thread();
-    let data = study.data();
-    let data_here = data.as_ref().map(|spec| spec.identity());
+    let set = study.data();
+    let data_here = set.as_ref().map(|set| set.identity());
     let here = Backend::of(DeviceChoice::Cpu);
     let logged = dir.last_done()?;
-    let mut images = None;
+    let mut data: Option<Data> = None;
     let mut outcome = Recomputed::default();
     let mut left = most;
     for checked in &found.sound {
@@ -98,14 +99,15 @@ pub fn recompute(
             continue;
         }
         left -= 1;
-        if let (Some(spec), None) = (&data, &images) {
-            images = Some(spec.load(data_dir, |_| bail!("it is not on this machine: `hw1 data fetch`"))?);
+        if let (Some(set), None) = (&set, &data) {
+            let missing = &mut |_: Download| bail!("verify downloads nothing");
+            data = Some(Data::load(set.clone(), data_dir, missing)?);
         }
         let (label, trial) = (fingerprint.to_string(), of.trial.clone());
         let planned = Planned { label, seed: 0, fingerprint: fingerprint.clone(), cost: 0.0, trial };
         let (progress, read_weights) = (Progress::default(), |parent: &Fingerprint| dir.read_weights(parent));
-        let images = images.as_ref().map(|images| images.on(Device::Cpu));
-        let mut cx = Context::new(Device::Cpu, &progress, stop, &read_weights, images);
+        let data = data.as_ref().map(|data| data.on(Device::Cpu));
+        let mut cx = Context::new(Device::Cpu, &progress, stop, &read_weights, data);
         let again = study.run(&planned, &mut cx).and_then(|record| {
             Encoded::new(identity(study, &of.trial, "cpu"), &here, study.encode(&record)?, &cx.into_weights())
         });

@@ -2,7 +2,7 @@
 //! [`Study`], never a concrete experiment.
 
 use crate::backend::{Backend, device::set_up_thread};
-use crate::data::batches::Images;
+use crate::data::Data;
 use crate::error::{Interrupted, Unwritable, one_line};
 use crate::runner::schedule::{Queue, identity};
 use crate::runner::{Options, signals::Signals};
@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime};
 pub(super) struct Shared<'a> {
     pub study: &'a dyn Study,
     pub dir: StudyDir,
-    pub images: Option<Arc<Mutex<Images>>>,
+    pub data: Option<Arc<Mutex<Data>>>,
 }
 
 /// What a worker tells.
@@ -91,16 +91,16 @@ impl Worker<'_> {
     /// # Errors
     /// [`Unfit`], and where the run directory takes no more files.
     fn attempt(&self, job: usize, planned: &Planned, progress: &Progress) -> Result<End> {
-        let Shared { study, dir, images } = &self.shared[job];
+        let Shared { study, dir, data } = &self.shared[job];
         let begin = Instant::now();
         let read_weights = |fingerprint: &Fingerprint| dir.read_weights(fingerprint);
         let checkpoint = self.checkpoint(job, planned);
         let result = catch_unwind(AssertUnwindSafe(|| {
             // Shares the memory; tensors may be sent to a thread, not used by two at once. A poisoned lock is one that
-            // a panicking thread held; the images never change.
-            let images = images.as_ref().map(|images| images.lock().unwrap_or_else(PoisonError::into_inner));
-            let images = images.map(|images| images.on(self.options.device));
-            let mut cx = Context::new(self.options.device, progress, self.signals.flag(), &read_weights, images)
+            // a panicking thread held; the samples never change.
+            let data = data.as_ref().map(|data| data.lock().unwrap_or_else(PoisonError::into_inner));
+            let data = data.map(|data| data.on(self.options.device));
+            let mut cx = Context::new(self.options.device, progress, self.signals.flag(), &read_weights, data)
                 .with_checkpoints(&checkpoint, self.options.checkpoint_every);
             match study.run(planned, &mut cx) {
                 Ok(record) => {

@@ -1,16 +1,16 @@
 //! What a running trial has beside its own description: device, data, the weights of its parents, and where its own
 //! go; how far it is, and its checkpoints.
 
-use crate::data::batches::Images;
+use crate::data::Data;
 use crate::error::Interrupted;
-use crate::model::Layout;
+use crate::model::{Layout, Slot, Weights};
 use crate::store::checkpoint::{Checkpointer, EPOCHS, State};
 use crate::store::fingerprint::Fingerprint;
 use crate::store::weights::{self, NamedTensor, Tensors};
 use anyhow::{Context as _, Result, ensure};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// How far a running trial is: written by its thread, read by the one that draws.
 #[derive(Default)]
@@ -47,7 +47,7 @@ pub struct Context<'a> {
     stop: &'a AtomicBool,
     /// Reads the published weights of a finished trial of the same study.
     read_weights: &'a WeightsReader<'a>,
-    images: Option<Images>,
+    data: Option<Data>,
     weights: Tensors,
     checkpoints: Option<Checkpoints<'a>>,
 }
@@ -90,9 +90,9 @@ impl<'a> Context<'a> {
         progress: &'a Progress,
         stop: &'a AtomicBool,
         read_weights: &'a WeightsReader<'a>,
-        images: Option<Images>,
+        data: Option<Data>,
     ) -> Self {
-        Self { device, progress, stop, read_weights, images, weights: Tensors::new(), checkpoints: None }
+        Self { device, progress, stop, read_weights, data, weights: Tensors::new(), checkpoints: None }
     }
 
     /// Goes on from what is in the store, and saves there what is worth it every `interval`.
@@ -114,12 +114,12 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// The images that [`super::Experiment::data`] asked for, on the trial's device.
+    /// The data set that [`super::Experiment::data`] named, on the trial's device.
     ///
     /// # Errors
-    /// Where it asked for none.
-    pub fn images(&self) -> Result<&Images> {
-        self.images.as_ref().context("the study named no data set")
+    /// Where it named none.
+    pub fn data(&self) -> Result<&Data> {
+        self.data.as_ref().context("the study named no data set")
     }
 
     /// To be called once a step of a trial that is no training: shows where it is.
@@ -135,17 +135,17 @@ impl<'a> Context<'a> {
 
     /// What a finished trial of this study saved with [`Self::save_weights`].
     pub fn saved(&self, trial: &Fingerprint) -> Result<SavedWeights> {
-        let bytes = (self.read_weights)(trial)?;
-        let (tensors, _) = weights::decode(&bytes).with_context(|| format!("the weights of trial {trial}"))?;
-        Ok(SavedWeights { tensors, trial: trial.clone(), device: self.device })
+        SavedWeights::decode(&(self.read_weights)(trial)?, format!("trial {trial}"), self.device)
     }
 
-    /// Publishes θ with the record, as `<prefix>.fc1.weight` and so on.
-    pub fn save_weights(&mut self, prefix: &str, layout: &Layout, theta: &Tensor) -> Result<()> {
-        let theta = theta.f_detach()?.f_to_device(Device::Cpu)?;
-        for (index, slot) in layout.slots.iter().enumerate() {
-            let tensor = NamedTensor::copy_of(&layout.view(&theta, index))?;
-            self.weights.insert(format!("{prefix}.{}", slot.name), tensor);
+    /// Publishes weights with the record, as `<prefix>.fc1.weight` and so on.
+    pub fn save_weights(&mut self, prefix: &str, layout: &Layout, weights: &Weights) -> Result<()> {
+        let here = weights.each(|flat| flat.detach().to_device(Device::Cpu));
+        for (slots, flat) in [(&layout.slots, here.theta), (&layout.buffers, here.buffers)] {
+            for slot in slots {
+                let tensor = NamedTensor::copy_of(&slot.view(&flat))?;
+                self.weights.insert(format!("{prefix}.{}", slot.name), tensor);
+            }
         }
         Ok(())
     }
@@ -190,28 +190,61 @@ impl Checkpointer for Context<'_> {
     }
 }
 
-/// The weights file of a finished trial, read once.
+/// A file of weights, read once: of a finished trial, or from elsewhere.
 pub struct SavedWeights {
     tensors: Tensors,
-    trial: Fingerprint,
+    /// "trial 1a2b", or the file.
+    whose: String,
     device: Device,
 }
 
+/// Before the names of the weights that a training ended with.
+const FINAL: &str = "final.";
+
 impl SavedWeights {
-    /// θ as it was saved under this prefix, on the running trial's device.
+    /// The weights that a file of safetensors has; `whose` stands in errors.
+    ///
+    /// # Errors
+    /// Where the bytes are no such file.
+    pub fn decode(bytes: &[u8], whose: String, device: Device) -> Result<Self> {
+        let (tensors, _) = weights::decode(bytes).with_context(|| format!("the weights of {whose}"))?;
+        Ok(Self { tensors, whose, device })
+    }
+
+    /// The weights that were saved under this prefix, on the running trial's device.
     ///
     /// # Errors
     /// Where there are no such weights, or they do not fit the layout.
-    pub fn theta(&self, prefix: &str, layout: &Layout) -> Result<Tensor> {
-        let trial = &self.trial;
-        let mut slices = Vec::new();
-        for slot in &layout.slots {
-            let name = format!("{prefix}.{}", slot.name);
-            let tensor =
-                self.tensors.get(&name).with_context(|| format!("no {name} in the weights of trial {trial}"))?;
+    pub fn weights(&self, prefix: &str, layout: &Layout) -> Result<Weights> {
+        self.named(&format!("{prefix}."), layout)
+    }
+
+    /// The weights that a training ended with: those under "final", or, in a file of another program, under the
+    /// layout's own names.
+    ///
+    /// # Errors
+    /// As of [`Self::weights`].
+    pub fn solution(&self, layout: &Layout) -> Result<Weights> {
+        let is_ours = self.tensors.keys().any(|name| name.starts_with(FINAL));
+        self.named(if is_ours { FINAL } else { "" }, layout)
+    }
+
+    fn named(&self, prefix: &str, layout: &Layout) -> Result<Weights> {
+        Ok(Weights { theta: self.flat(prefix, &layout.slots)?, buffers: self.flat(prefix, &layout.buffers)? })
+    }
+
+    fn flat(&self, prefix: &str, slots: &[Slot]) -> Result<Tensor> {
+        let whose = &self.whose;
+        let mut slices = vec![Tensor::f_zeros([0], (Kind::Float, Device::Cpu))?];
+        for slot in slots {
+            let name = format!("{prefix}{}", slot.name);
+            let tensor = self.tensors.get(&name).with_context(|| {
+                let names: Vec<&str> = self.tensors.keys().take(3).map(String::as_str).collect();
+                format!("no {name} in the weights of {whose}, which begin with {}", names.join(", "))
+            })?;
             ensure!(
                 tensor.shape.iter().map(|&n| n as i64).eq(slot.shape.iter().copied()),
-                "{name} of trial {trial} has shape {:?}, not {:?}",
+                "{name} of {whose} has shape {:?}, not {:?}",
                 tensor.shape,
                 slot.shape
             );

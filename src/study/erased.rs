@@ -5,7 +5,7 @@ use super::context::Context;
 use super::experiment::{Done, Experiment, Record as _, Records, Size, Trial as _, shared_version, version};
 use super::findings::Findings;
 use super::measurements::Measurements;
-use crate::data::batches::DataSpec;
+use crate::data::Dataset;
 use crate::store::fingerprint::Fingerprint;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize as _;
@@ -48,7 +48,7 @@ pub trait Study: Send + Sync {
     fn folder(&self) -> String;
     /// What it asks, in a few sentences: the first paragraph of its TOML file.
     fn asked(&self) -> String;
-    fn data(&self) -> Option<DataSpec>;
+    fn data(&self) -> Option<Arc<dyn Dataset>>;
     /// The resolved settings, as TOML and as JSON.
     fn settings(&self) -> Result<(String, Value)>;
     /// See [`Experiment::size`].
@@ -85,7 +85,7 @@ impl<E: Experiment> Study for E {
         text.split_once(". ").map_or(text.clone(), |(_, asked)| asked.to_owned())
     }
 
-    fn data(&self) -> Option<DataSpec> {
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
         Experiment::data(self)
     }
 
@@ -98,7 +98,8 @@ impl<E: Experiment> Study for E {
     }
 
     fn plan(&self, before: &[Planned], finished: &Finished, device_kind: &str) -> Result<Vec<Planned>> {
-        let data = Experiment::data(self).map(|spec| spec.identity());
+        let set = Experiment::data(self);
+        let data = set.as_ref().map(|set| set.identity());
         let version = Study::version(self);
         let named = |records: &Records<E>| -> Result<Vec<Planned>> {
             self.trials(records)?
@@ -108,7 +109,7 @@ impl<E: Experiment> Study for E {
                     Ok(Planned {
                         label: self.label(trial),
                         seed: trial.seed(),
-                        cost: trial.cost(),
+                        cost: trial.cost(set.as_deref()),
                         fingerprint: Fingerprint::of(E::NAME, version, device_kind, data.as_deref(), &json),
                         trial: json,
                     })

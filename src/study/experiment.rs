@@ -6,7 +6,7 @@ use super::findings::Findings;
 use super::flags::Flag;
 use super::group::Settings;
 use super::measurements::Measurements;
-use crate::data::batches::DataSpec;
+use crate::data::Dataset;
 use crate::store::fingerprint::Fingerprint;
 use anyhow::Result;
 use serde::Serialize;
@@ -63,8 +63,8 @@ pub trait Experiment: Settings + Serialize + Send + Sync + 'static {
     /// Whether the settings make sense, beyond their types.
     fn check(&self) -> Result<(), String>;
 
-    /// The images it trains on; `None` where it needs none.
-    fn data(&self) -> Option<DataSpec> {
+    /// The data set it trains on; `None` where points are computed.
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
         None
     }
 
@@ -115,8 +115,8 @@ pub trait Trial: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     fn seed(&self) -> u64;
 
     /// How much work it is, beside other trials of any study: the longest start first, so that no
-    /// core is left alone with one at the end. Roughly parameters · samples · epochs.
-    fn cost(&self) -> f64 {
+    /// core is left alone with one at the end. Roughly parameters · samples · epochs; the study's data set is at hand.
+    fn cost(&self, _data: Option<&dyn Dataset>) -> f64 {
         0.0
     }
 }

@@ -31,7 +31,7 @@ impl Findings {
     /// Nothing yet but its images and what the report gives for these settings.
     pub fn of<E: Experiment>(study: &E) -> Result<Self> {
         let texts = Texts::of(study)?;
-        let summary = study.data().into_iter().map(|spec| ("data".to_owned(), spec.title().into())).collect();
+        let summary = study.data().into_iter().map(|set| ("data".to_owned(), set.title().into())).collect();
         Ok(Self { notes: texts.reported_notes()?, texts, summary, ..Self::default() })
     }
 

@@ -47,7 +47,7 @@ impl Flag {
     }
 }
 
-/// `--dataset`, of every study on digits.
+/// `--dataset`, of every study on a data set.
 pub const DATASET_FLAG: Flag = Flag::new(
     "dataset",
     "NAME",
@@ -59,15 +59,21 @@ pub const DATASET_FLAG: Flag = Flag::new(
 pub const TRAININGS_FLAG: Flag =
     Flag::new("trainings", "N", "trainings", "Trainings, each from its own initial weights").parsed(Flag::whole);
 
-/// `--model`, of studies of one classifier.
-pub const fn model_flag(help: &'static str) -> Flag {
-    Flag::new("model", "LAYERS", "model", help)
-}
+/// `--model`, of studies of one network on a data set.
+pub const MODEL_FLAG: Flag = Flag::new(
+    "model",
+    "LAYERS",
+    "model",
+    "The network by its layers: INPUTS-128-64-CLASSES, or convolutions first, conv8-conv16-128-CLASSES",
+);
 
-/// `--model`, of studies of several classifiers.
-pub const fn models_flag(help: &'static str) -> Flag {
-    Flag::new("model", "LAYERS", "models", help).repeatable()
-}
+/// `--model`, of studies of several.
+pub const MODELS_FLAG: Flag = Flag {
+    setting: "models",
+    help: "A network by its layers: INPUTS-128-64-CLASSES, or convolutions first, wide=conv32-conv64-128-CLASSES; \
+           replaces the report's",
+    ..MODEL_FLAG.repeatable()
+};
 
 /// `--fn`, of studies of one function.
 pub const FUNCTION_FLAG: Flag = Flag::new(

@@ -1,7 +1,7 @@
 //! Settings by group: `settings!` makes a struct whose keys are read from a TOML table one by one, so that an error
 //! knows its key, and whose groups are settings that studies share. What is not read stays in the table.
 
-use crate::data::batches::DataSpec;
+use crate::data::DataSpec;
 use toml::{Table, Value};
 
 /// Settings that stand in a TOML table.

@@ -7,6 +7,7 @@ use super::findings::cell;
 use super::points::line;
 use super::seeds::means_at_points;
 use crate::analysis::spectrum::smoothed;
+use crate::data::Target;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 
 /// Losses (left axis) and accuracies (right axis) against α, with the two solutions at 0 and 1, named, marked.
@@ -47,13 +48,13 @@ pub fn slices(curves: Vec<Series>) -> Panel {
 }
 
 /// The largest eigenvalues of each Hessian, descending, by rank; the number of classes is marked.
-pub fn eigenvalues<'a>(of: impl IntoIterator<Item = (Look, &'a [f64])>, classes: u8) -> Panel {
+pub fn eigenvalues<'a>(of: impl IntoIterator<Item = (Look, &'a [f64])>, target: Target) -> Panel {
     let ranked = of.into_iter().map(|(look, values)| {
         let ranks: Vec<f64> = (1..).map(f64::from).take(values.len()).collect();
         line(look, &ranks, values).mark(Mark::LinePoints)
     });
     Panel::plot("", Axis::linear("rank"), Axis::log("eigenvalue"), means_at_points(ranked.collect()))
-        .rules(vec![(f64::from(classes), format!("{classes} classes"))])
+        .rules(target.classes().map(|classes| (classes as f64, format!("{classes} classes"))).into_iter().collect())
 }
 
 /// Densities below this are no more than tails of the widened nodes.

@@ -19,7 +19,8 @@ pub type With<'a> = &'a [(&'a str, &'a dyn Display)];
 pub struct Texts {
     file: File,
     settings: Value,
-    /// What stands for `{data}`, and for `{over_seeds}`: what a caption says of curves that are means over seeds.
+    /// What stands for `{data}`, for `{one}` of its inputs, its `{classes}`, the `{chance_error}` of guessing, and for
+    /// `{over_seeds}`: what a caption says of curves that are means over seeds.
     known: BTreeMap<&'static str, String>,
 }
 
@@ -83,6 +84,13 @@ impl Reported {
     }
 }
 
+/// As it stands in a sentence: "ten", 100.
+fn in_words(number: i64) -> String {
+    const WORDS: [&str; 13] =
+        ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    usize::try_from(number).ok().and_then(|at| WORDS.get(at)).map_or(number.to_string(), |word| (*word).to_owned())
+}
+
 impl Texts {
     /// # Errors
     /// Where the TOML file says them in another form.
@@ -90,8 +98,12 @@ impl Texts {
         let file = toml::from_str(E::SETTINGS).with_context(|| format!("the texts of {}", E::NAME))?;
         let settings = serde_json::to_value(study)?;
         let mut known = BTreeMap::new();
-        if let Some(spec) = study.data() {
-            known.insert("data", spec.title().to_owned());
+        if let Some(set) = study.data() {
+            known.insert("data", set.title().to_owned());
+            known.insert("one", set.one().to_owned());
+            let target = set.signature().target;
+            known.insert("classes", in_words(target.outputs()));
+            known.insert("chance_error", (1.0 - target.chance()).to_string());
         }
         known.insert("over_seeds", caption(settings["repeats"].as_u64().unwrap_or(1), SEEDS));
         Ok(Self { file, settings, known })

@@ -6,18 +6,16 @@ use super::slices::{Directions, NEAR, Slices};
 use super::spectrum::{Eigenvalues, SpectrumProbes};
 use crate::analysis::slices::mean_rise;
 use crate::analysis::spectrum::outliers;
-use crate::data::batches::Samples;
-use crate::model::Classifier;
-use crate::objective::CrossEntropy;
+use crate::model::Network;
+use crate::objective::Objective;
 use crate::settings;
 use crate::study::{Context, Measurements, cell};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tch::Tensor;
 
 settings! {
-    /// What is measured, if anything, of the loss over some training images.
+    /// What is measured, if anything, of the loss over some training samples.
     #[derive(Clone, Debug, Serialize)]
     pub struct Measures(boxes: Boxes, slices: Directions, spectrum: Eigenvalues) {
         /// The first so many, or all.
@@ -29,10 +27,10 @@ settings! {
 pub(super) const MOST_NUMBERS: u128 = 1_000_000;
 
 impl Measures {
-    pub fn check(&self, model: &Classifier) -> Result<(), String> {
-        self.boxes.check(model)?;
+    pub fn check(&self, network: &Network) -> Result<(), String> {
+        self.boxes.check(network)?;
         self.slices.check()?;
-        self.spectrum.check(model)
+        self.spectrum.check(network)
     }
 
     /// In the order of tables and figures.
@@ -53,8 +51,8 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// Its work over so many samples, as [`crate::study::Trial::cost`].
-    pub fn cost(&self, model: &Classifier, samples: usize) -> f64 {
+    /// Its work for so many parameters over so many samples, as [`crate::study::Trial::cost`].
+    pub fn cost(&self, parameters: f64, samples: usize) -> f64 {
         // In gradients: a pass forward is a third of one, a product with the Hessian about three.
         let gradients = match *self {
             Self::Sharpness(Search { starts, steps, .. }) => starts as f64 * steps as f64,
@@ -63,32 +61,16 @@ impl Measure {
                 3.0 * (5.0 * eigenvalues as f64 + probes as f64 * steps as f64)
             }
         };
-        model.layout().parameters() as f64 * samples as f64 * gradients
+        parameters * samples as f64 * gradients
     }
 
-    pub fn measure(&self, at: &LossAt, cx: &Context) -> Result<Measurements> {
+    /// Around the objective's θ, which it moves; seed and name key what is random in it.
+    pub fn measure(&self, objective: &mut dyn Objective, key: (u64, &str), cx: &Context) -> Result<Measurements> {
         match self {
-            Self::Sharpness(search) => search.measure(at, cx),
-            Self::Slices(slices) => slices.measure(at, cx),
-            Self::Spectrum(spectrum) => spectrum.measure(at, cx),
+            Self::Sharpness(search) => search.measure(objective, key, cx),
+            Self::Slices(slices) => slices.measure(objective, key, cx),
+            Self::Spectrum(spectrum) => spectrum.measure(objective, key, cx),
         }
-    }
-}
-
-/// Where the loss is measured.
-pub struct LossAt<'a> {
-    pub model: &'a Classifier,
-    pub theta: &'a Tensor,
-    /// That the loss is over.
-    pub samples: &'a Samples,
-    /// Seed and name that key what is random in a measure.
-    pub key: (u64, &'a str),
-}
-
-impl LossAt<'_> {
-    /// The objective at another θ.
-    pub fn objective(&self, theta: &Tensor) -> CrossEntropy {
-        CrossEntropy::new(self.model, theta.shallow_clone())
     }
 }
 
@@ -176,9 +158,7 @@ mod tests {
         ] {
             let measure: Measure = serde_json::from_str(json).unwrap();
             assert_eq!(serde_json::to_string(&measure).unwrap(), json);
-            let model: Classifier = "784-1-10".parse().unwrap();
-            let parameters = model.layout().parameters() as f64;
-            assert_eq!(measure.cost(&model, 7), parameters * 7.0 * cost);
+            assert_eq!(measure.cost(50.0, 7), 50.0 * 7.0 * cost);
         }
     }
 

@@ -1,28 +1,28 @@
-//! A network learns to classify images in mini-batches: the settings of one training, its run and its record.
+//! A network learns in mini-batches: the settings of one training, its run and its record.
 
-use crate::data::batches::{Samples, TRAIN_SIZE};
-use crate::model::Classifier;
-use crate::objective::CrossEntropy;
+use crate::data::{Data, Dataset, Samples};
+use crate::model::{Architecture, Layout, Model as _, Network, Weights};
+use crate::objective::{Evaluation, Objective, Splits, over};
 use crate::settings;
 use crate::store::checkpoint::Series as Numbers;
 use crate::study::{Context, Measurements, Trial, check, flag};
-use crate::train::{MiniBatches, OptimizerName, Testing, train_classifier};
-use anyhow::Result;
+use crate::train::{MiniBatches, OptimizerName, train_in_batches};
+use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use tch::Kind;
 
-/// One training of one classifier in mini-batches.
+/// One training of one network in mini-batches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClassifierTraining {
-    pub model: Classifier,
+    pub model: Architecture,
     #[serde(flatten)]
     pub fit: MiniBatch,
     pub seed: u64,
 }
 
 settings! {
-    /// How a classifier is trained.
+    /// How a network is trained in mini-batches.
     #[derive(Clone, Debug, Serialize, Deserialize)]
     pub struct MiniBatch {
         pub optimizer: OptimizerName,
@@ -35,15 +35,85 @@ settings! {
 
 impl MiniBatch {
     /// A training of this network from this seed.
-    pub fn of(&self, model: &Classifier, seed: u64) -> ClassifierTraining {
+    pub fn of(&self, model: &Architecture, seed: u64) -> ClassifierTraining {
         ClassifierTraining { model: model.clone(), fit: self.clone(), seed }
     }
+
+    /// Trains on the one split, tests on the other every so many epochs and after the last, where an epoch is short,
+    /// testing would take most of the time; saves the initial and final weights. Seed and name key the order of the samples. `after_epoch` is
+    /// called after each epoch, counted from 1, with the objectives at its θ; it may add to the record's series with
+    /// [`crate::train::measure`], and end the training.
+    pub fn run(
+        &self,
+        splits: &mut Splits,
+        every: u64,
+        key: (u64, &str),
+        cx: &mut Context,
+        after_epoch: impl FnMut(&mut Context, u64, &mut Splits, &mut Numbers) -> Result<ControlFlow<()>>,
+    ) -> Result<Measurements> {
+        let layout = splits.train.layout().clone();
+        cx.save_weights("initial", &layout, splits.weights())?;
+        let batches = MiniBatches { batch_size: i64::from(self.batch_size), shuffle: self.shuffle.then_some(key) };
+        let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
+        let curves = train_in_batches(splits, &mut optimizer, &batches, (self.epochs, every), cx, after_epoch)?;
+        let (train, test) = (splits.train.evaluate()?, splits.test.evaluate()?);
+        cx.save_weights("final", &layout, splits.weights())?;
+        let scalars = [("epochs_run", curves.epochs_run as f64), ("diverged", flag(curves.diverged))];
+        let mut measured = Measurements::new(layout.parameters(), scalars, []);
+        measured.scalars.extend(final_numbers(train, test));
+        Ok(Measurements { series: curves.series, ..measured })
+    }
+}
+
+/// Loss and accuracy at the end, by name; of values there is no accuracy.
+pub fn final_numbers(train: Evaluation, test: Evaluation) -> impl Iterator<Item = (String, f64)> {
+    let of_split = |(split, found): (&str, Evaluation)| {
+        let accuracy = (!found.accuracy.is_nan()).then(|| (format!("final_{split}_accuracy"), found.accuracy));
+        [Some((format!("final_{split}_loss"), found.loss)), accuracy]
+    };
+    [("train", train), ("test", test)].map(of_split).into_iter().flatten().flatten()
 }
 
 /// Names what keys the randomness of a network's trainings: it starts from the same weights and sees the samples in the
 /// same order in every study.
-pub fn key(model: &Classifier) -> String {
+pub fn key(model: &Architecture) -> String {
     format!("classifier {model}")
+}
+
+/// A network on a trial's data.
+pub fn network(model: &Architecture, data: &Data) -> Result<Network> {
+    model.network(&data.set.signature()).map_err(Error::msg)
+}
+
+/// The loss of a network over the first so many of a trial's training samples, at weights for its layout.
+pub fn objective(
+    model: &Architecture,
+    samples: usize,
+    cx: &Context,
+    weights: impl FnOnce(&Layout) -> Result<Weights>,
+) -> Result<Box<dyn Objective>> {
+    let data = cx.data()?;
+    let network = network(model, data)?;
+    let weights = weights(&network.layout())?;
+    over(&network, weights, &data.train.first(samples))
+}
+
+/// The losses of a network over both splits of a trial's data.
+pub fn splits(model: &Architecture, cx: &Context, weights: impl FnOnce(&Layout) -> Result<Weights>) -> Result<Splits> {
+    let data = cx.data()?;
+    let network = network(model, data)?;
+    Splits::new(&network, weights(&network.layout())?, [&data.train, &data.test])
+}
+
+/// The parameters of a network on a data set; 0 where it does not fit it.
+pub fn parameters(model: &Architecture, data: Option<&dyn Dataset>) -> f64 {
+    let network = data.and_then(|set| model.network(&set.signature()).ok());
+    network.map_or(0.0, |network| network.layout().parameters() as f64)
+}
+
+/// How many samples a data set has to train on.
+pub fn train_size(data: Option<&dyn Dataset>) -> f64 {
+    data.map_or(0.0, |set| set.sizes()[0] as f64)
 }
 
 impl Trial for ClassifierTraining {
@@ -51,19 +121,24 @@ impl Trial for ClassifierTraining {
         self.seed
     }
 
-    fn cost(&self) -> f64 {
-        self.model.layout().parameters() as f64 * TRAIN_SIZE as f64 * self.fit.epochs as f64
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
+        parameters(&self.model, data) * train_size(data) * self.fit.epochs as f64
     }
 }
 
 impl ClassifierTraining {
-    pub fn check(&self) -> Result<(), String> {
+    /// Whether its settings make sense on this data set.
+    pub fn check(&self, data: &dyn Dataset) -> Result<(), String> {
         check::training(self.fit.epochs, self.fit.learning_rate)?;
         let (model, batch_size) = (&self.model, self.fit.batch_size);
         check::at_least_1(&[("batch_size", batch_size.into())])?;
-        let samples = u64::from(batch_size).min(TRAIN_SIZE as u64);
+        if data.signature().target.classes().is_none() {
+            return Err(format!("{} has values, and a classifier learns classes", data.title()));
+        }
+        let network = model.network(&data.signature())?;
+        let samples = u64::from(batch_size).min(data.sizes()[0] as u64);
         let what = format!("model '{model}' with a batch_size of {batch_size}");
-        check::memory(&what, model.memory_of_batch(samples), "lower batch_size")
+        check::memory(&what, network.memory_of_batch(samples), "lower batch_size")
     }
 
     /// See [`key`].
@@ -71,49 +146,30 @@ impl ClassifierTraining {
         key(&self.model)
     }
 
-    /// Trains on `train`, tests each epoch on the study's test images, and saves the initial and
-    /// final weights. The objective holds the final θ.
-    pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(CrossEntropy, Measurements)> {
+    /// The network at its initial weights, to be trained on `train` and tested on the study's test samples.
+    pub fn start(&self, cx: &Context, train: &Samples) -> Result<Splits> {
+        let data = cx.data()?;
+        let network = network(&self.model, data)?;
+        let weights = Weights::initial(&network.layout(), self.seed, &self.name(), Kind::Float, cx.device);
+        Splits::new(&network, weights, [train, &data.test])
+    }
+
+    /// Trains on `train`, tests each epoch on the study's test samples, and saves the initial and
+    /// final weights. The objectives hold the final θ.
+    pub fn run(&self, cx: &mut Context, train: &Samples) -> Result<(Splits, Measurements)> {
         self.run_observed(1, cx, train, |_, _, _, _| Ok(ControlFlow::Continue(())))
     }
 
-    /// [`Self::run`], tested every so many epochs, and after the last: where an epoch is short, testing would take most
-    /// of the time. `after_epoch` is called after each epoch, counted from 1, with the objective at its θ; it may add
-    /// to the record's series with [`crate::train::measure`], and end the training.
+    /// [`Self::run`], as [`MiniBatch::run`] has it.
     pub fn run_observed(
         &self,
         every: u64,
         cx: &mut Context,
         train: &Samples,
-        mut after_epoch: impl FnMut(&mut Context, u64, &CrossEntropy, &mut Numbers) -> Result<ControlFlow<()>>,
-    ) -> Result<(CrossEntropy, Measurements)> {
-        let (layout, name) = (self.model.layout(), self.name());
-        let theta = layout.initial(self.seed, &name, Kind::Float, cx.device);
-        cx.save_weights("initial", &layout, &theta)?;
-
-        let objective = CrossEntropy::new(&self.model, theta);
-        let test = cx.images()?.test.on(cx.device);
-        let batches = MiniBatches {
-            samples: train,
-            batch_size: i64::from(self.fit.batch_size),
-            shuffle: self.fit.shuffle.then_some((self.seed, name.as_str())),
-        };
-        let mut optimizer = self.fit.optimizer.with_learning_rate(self.fit.learning_rate);
-        let testing = Testing { samples: &test, every };
-        let epochs = self.fit.epochs;
-        let observe = |cx: &mut _, epoch, series: &mut _| after_epoch(cx, epoch, &objective, series);
-        let curves = train_classifier(&objective, &mut optimizer, &batches, &testing, epochs, cx, observe)?;
-        let (train, test) = (objective.evaluate(train), objective.evaluate(&test));
-        cx.save_weights("final", &layout, objective.theta())?;
-        let scalars = [
-            ("epochs_run", curves.epochs_run as f64),
-            ("diverged", flag(curves.diverged)),
-            ("final_train_loss", train.loss),
-            ("final_train_accuracy", train.accuracy),
-            ("final_test_loss", test.loss),
-            ("final_test_accuracy", test.accuracy),
-        ];
-        let measured = Measurements::new(layout.parameters(), scalars, []);
-        Ok((objective, Measurements { series: curves.series, ..measured }))
+        after_epoch: impl FnMut(&mut Context, u64, &mut Splits, &mut Numbers) -> Result<ControlFlow<()>>,
+    ) -> Result<(Splits, Measurements)> {
+        let mut splits = self.start(cx, train)?;
+        let measured = self.fit.run(&mut splits, every, (self.seed, &self.name()), cx, after_epoch)?;
+        Ok((splits, measured))
     }
 }

@@ -1,9 +1,10 @@
 //! A network learns a function of one variable: the points it learns from, its training on all of them at once, and
 //! its evaluation.
 
-use crate::data::functions::{Target, evenly_spaced, evenly_spaced_point};
-use crate::model::{Layout, Mlp};
-use crate::objective::{MeanSquaredError, Objective as _};
+use crate::data::functions::{self, evenly_spaced, evenly_spaced_point};
+use crate::data::{Dataset, Samples, Target};
+use crate::model::{Mlp, Weights};
+use crate::objective::{MeanSquaredError, Objective};
 use crate::settings;
 use crate::study::{Context, Measurements, Trial, check, flag};
 use crate::train::{Convergence, Ending, Epoch, OptimizerName, Stopping, Trained, train};
@@ -15,7 +16,7 @@ settings! {
     /// A function on a range, at evenly spaced points, both ends among them.
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     pub struct Problem {
-        pub function: Target,
+        pub function: functions::Target,
         /// Lowest and highest x.
         pub domain: [f64; 2],
         pub train_size: usize,
@@ -58,7 +59,7 @@ impl Trial for FunctionTraining {
         self.seed
     }
 
-    fn cost(&self) -> f64 {
+    fn cost(&self, _: Option<&dyn Dataset>) -> f64 {
         cost(&self.model, &self.problem, self.fit.epochs)
     }
 }
@@ -72,48 +73,51 @@ impl FunctionTraining {
         check::at_least_1(&[("patience", self.fit.patience)])
     }
 
-    /// Layout and initial θ, which are saved.
-    pub fn start(&self, cx: &mut Context) -> Result<(Layout, Tensor)> {
-        let layout = self.model.layout();
-        let theta = layout.initial(self.seed, &key(&self.model), Kind::Float, cx.device);
-        cx.save_weights("initial", &layout, &theta)?;
-        Ok((layout, theta))
+    /// The objective over the points that are learned from, at the initial θ.
+    pub fn start(&self, cx: &Context) -> Result<MeanSquaredError> {
+        let theta = self.model.layout().initial(self.seed, &key(&self.model), Kind::Float, cx.device);
+        MeanSquaredError::new(&self.model.network(), theta, &self.problem.train(Kind::Float, cx.device)?)
     }
 
     /// Trains, and evaluates the final network: series `train_loss`, and `prediction` at the evenly spaced validation
     /// points.
     pub fn fit(&self, cx: &mut Context) -> Result<Measurements> {
-        let (layout, theta) = self.start(cx)?;
-        let train_points = self.problem.train(Kind::Float, cx.device)?;
-        let mut objective = MeanSquaredError::new(&self.model, theta, &train_points.x, &train_points.y);
-        let trained = self.run(cx, &layout, &mut objective, |_| Ok(()))?;
-
-        let theta = objective.theta();
-        let on_train = evaluate(&self.model, theta, &train_points)?;
-        let on_validation = evaluate(&self.model, theta, &self.problem.validation(Kind::Float, cx.device)?)?;
+        let mut objective = self.start(cx)?;
+        let trained = self.fit.run(&mut objective, cx, |_| Ok(()))?;
+        let on_train = objective.evaluate()?;
+        let between = self.problem.validation(Kind::Float, cx.device)?;
+        let on_validation = Prediction::of(&mut self.objective(objective.weights(), &between)?, &between)?;
         let scalars = [
             ("final_train_loss", on_train.loss),
             ("final_validation_loss", on_validation.loss),
             ("maximum_error", on_validation.maximum_error),
         ];
         let endings = endings(&trained);
-        let series = [("train_loss", trained.train_loss), ("prediction", on_validation.prediction)];
-        Ok(Measurements::new(layout.parameters(), scalars, series).and(endings))
+        let series = [("train_loss", trained.train_loss), ("prediction", on_validation.values)];
+        Ok(Measurements::new(objective.layout().parameters(), scalars, series).and(endings))
     }
 
-    /// Trains, and saves the final θ, which the objective holds. `observe` is [`train`]'s.
+    /// The same network at the same θ, over other points.
+    pub fn objective(&self, weights: &Weights, points: &Samples) -> Result<MeanSquaredError> {
+        MeanSquaredError::new(&self.model.network(), weights.share(), points)
+    }
+}
+
+impl FullBatch {
+    /// Trains, and saves the initial and the final θ, which the objective holds. `observe` is [`train`]'s.
     pub fn run(
         &self,
+        objective: &mut dyn Objective,
         cx: &mut Context,
-        layout: &Layout,
-        objective: &mut MeanSquaredError,
         observe: impl FnMut(&mut Epoch) -> Result<()>,
     ) -> Result<Trained> {
-        let FullBatch { optimizer, learning_rate, epochs, convergence, patience } = self.fit;
+        let layout = objective.layout().clone();
+        cx.save_weights("initial", &layout, objective.weights())?;
+        let &Self { optimizer, learning_rate, epochs, convergence, patience } = self;
         let stopping = Stopping { convergence: Convergence { tolerance: convergence, patience }, below: None };
         let mut optimizer = optimizer.with_learning_rate(learning_rate);
         let trained = train(objective, &mut optimizer, epochs, &stopping, cx, observe)?;
-        cx.save_weights("final", layout, objective.theta())?;
+        cx.save_weights("final", &layout, objective.weights())?;
         Ok(trained)
     }
 }
@@ -121,12 +125,6 @@ impl FunctionTraining {
 /// See [`Trial::cost`].
 pub fn cost(model: &Mlp, problem: &Problem, epochs: u64) -> f64 {
     model.layout().parameters() as f64 * problem.train_size as f64 * epochs as f64
-}
-
-/// x and y, each [1, n].
-pub struct Points {
-    pub x: Tensor,
-    pub y: Tensor,
 }
 
 /// Beyond these, a slip of the pen is more likely than a wish.
@@ -163,22 +161,22 @@ impl Problem {
     }
 
     /// The points that are learned from, of this kind.
-    pub fn train(&self, kind: Kind, device: Device) -> Result<Points> {
+    pub fn train(&self, kind: Kind, device: Device) -> Result<Samples> {
         self.points(self.train_size, kind, device)
     }
 
     /// The points in between, of this kind.
-    pub fn validation(&self, kind: Kind, device: Device) -> Result<Points> {
+    pub fn validation(&self, kind: Kind, device: Device) -> Result<Samples> {
         self.points(self.validation_size, kind, device)
     }
 
-    fn points(&self, count: usize, kind: Kind, device: Device) -> Result<Points> {
+    fn points(&self, count: usize, kind: Kind, device: Device) -> Result<Samples> {
         let x = evenly_spaced(self.domain, count);
         let y = self.function.values(&x).map_err(anyhow::Error::msg)?;
-        let row = |values: &[f64]| -> Result<Tensor> {
-            Ok(Tensor::f_from_slice(values)?.f_to_kind(kind)?.f_to_device(device)?.f_unsqueeze(0)?)
+        let column = |values: &[f64]| -> Result<Tensor> {
+            Ok(Tensor::f_from_slice(values)?.f_to_kind(kind)?.f_to_device(device)?.f_unsqueeze(1)?)
         };
-        Ok(Points { x: row(&x)?, y: row(&y)? })
+        Ok(Samples { inputs: column(&x)?, targets: column(&y)?, target: Target::Values(1) })
     }
 }
 
@@ -199,32 +197,31 @@ pub fn check_model(model: &Mlp) -> Result<(), String> {
     Ok(())
 }
 
-/// A network beside the function it learned.
-pub struct Evaluation {
+/// A network beside the function it learned, at some points.
+pub struct Prediction {
     /// One number a point.
-    pub prediction: Vec<f64>,
+    pub values: Vec<f64>,
     /// Mean squared error.
     pub loss: f64,
     pub maximum_error: f64,
 }
 
-/// What a network predicts at `points`.
-pub fn evaluate(model: &Mlp, theta: &Tensor, points: &Points) -> Result<Evaluation> {
-    /// Points at a time, of networks that are not wider than that has room for: the activations of all of them at
-    /// once may not fit in memory.
-    const BLOCK: i64 = 16_384;
-    const ROOM: i64 = BLOCK * 4096;
-    let _no_grad = tch::no_grad_guard();
-    let widest = model.widths().iter().max().copied().unwrap_or(1);
-    let block = (ROOM / widest).clamp(1, BLOCK);
-    let blocks: Vec<Tensor> = points.x.f_split(block, 1)?.iter().map(|block| model.forward(theta, block)).collect();
-    let prediction = Tensor::f_cat(&blocks, 1)?.f_to_kind(Kind::Double)?;
-    let error = prediction.f_sub(&points.y.f_to_kind(Kind::Double)?)?;
-    Ok(Evaluation {
-        loss: error.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?,
-        maximum_error: error.f_abs()?.f_max()?.f_double_value(&[])?,
-        prediction: prediction.f_view(-1)?.f_to_device(Device::Cpu)?.try_into()?,
-    })
+impl Prediction {
+    /// At the θ of an objective over these points.
+    pub fn of(objective: &mut dyn Objective, points: &Samples) -> Result<Self> {
+        let mut outputs = Vec::new();
+        let loss = objective.evaluate_and(&mut |of_block| {
+            outputs.push(of_block.f_to_kind(Kind::Double)?);
+            Ok(())
+        });
+        let values = Tensor::f_cat(&outputs, 0)?;
+        let error = values.f_sub(&points.targets.f_to_kind(Kind::Double)?)?;
+        Ok(Self {
+            loss: loss?.loss,
+            maximum_error: error.f_abs()?.f_max()?.f_double_value(&[])?,
+            values: values.f_reshape([-1])?.f_to_device(Device::Cpu)?.try_into()?,
+        })
+    }
 }
 
 /// The scalars that say how a full-batch training ended, by name; [`ending`] reads them.

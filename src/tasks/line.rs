@@ -4,8 +4,8 @@
 use crate::analysis::interpolation::{barrier, error_barrier, point, with_solutions};
 use crate::analysis::statistics::{RANKED_ALIKE, highest, spearman};
 use crate::data::functions::evenly_spaced;
-use crate::model::Classifier;
-use crate::objective::{Accuracy, CrossEntropy};
+use crate::model::Weights;
+use crate::objective::{Evaluation, Splits};
 use crate::settings;
 use crate::study::{Context, Measurements, check};
 use crate::train::measure;
@@ -73,31 +73,34 @@ impl Alphas {
     }
 }
 
-/// The work of so many α over so many samples, as [`crate::study::Trial::cost`]: a pass forward is a third of a step.
-pub fn cost(model: &Classifier, alphas: &[f64], samples: usize) -> f64 {
+/// The work of so many α for so many parameters over so many samples, as [`crate::study::Trial::cost`]: a pass forward is
+/// a third of a step.
+pub fn cost(parameters: f64, alphas: &[f64], samples: usize) -> f64 {
     let evaluations = alphas.len() * samples;
-    model.layout().parameters() as f64 * evaluations as f64 / 3.0
+    parameters * evaluations as f64 / 3.0
 }
 
-/// Loss and accuracy of each θ(α) over both of the study's sets: series `alpha`, `train_loss`, `train_accuracy`,
-/// `test_loss` and `test_accuracy`.
-pub fn evaluate(
-    model: &Classifier,
-    [first, second]: [&Tensor; 2],
-    alphas: &[f64],
-    cx: &Context,
-) -> Result<Measurements> {
-    let images = cx.images()?;
-    let mut measured = Measurements::new(model.layout().parameters(), [], [("alpha", alphas.to_vec())]);
+/// Loss and accuracy of each θ(α), with the buffers of α, over both splits, from the objectives' own weights at α = 0 to
+/// those of the `second` solution at 1, where it leaves them at the last α: series `alpha`, `train_loss`,
+/// `train_accuracy`, `test_loss` and `test_accuracy`; of values there are no accuracies.
+///
+/// Running variances are extrapolated too, and beyond the solutions may come out below 0: a loss there is no number.
+pub fn evaluate(splits: &mut Splits, second: &Weights, alphas: &[f64], cx: &Context) -> Result<Measurements> {
+    let (first, parameters) = (splits.weights().each(Tensor::copy), splits.train.layout().parameters());
+    let mut measured = Measurements::new(parameters, [], [("alpha", alphas.to_vec())]);
     for (done, &alpha) in (1..).zip(alphas) {
-        let objective = CrossEntropy::new(model, point(first, second, alpha));
+        let [theta, buffers] = [(&first.theta, &second.theta), (&first.buffers, &second.buffers)]
+            .map(|(first, second)| point(first, second, alpha));
+        splits.move_to(&Weights { theta, buffers })?;
         let mut last = f64::NAN;
-        for (set, samples) in [("train", &images.train), ("test", &images.test)] {
-            let Accuracy { loss, accuracy } = objective.evaluate(samples);
-            measure(&mut measured.series, &format!("{set}_loss"), loss);
-            // Outputs that are no numbers rank no classes: their accuracy would be that of class 0.
-            let accuracy = if loss.is_finite() { accuracy } else { f64::NAN };
-            measure(&mut measured.series, &format!("{set}_accuracy"), accuracy);
+        for (split, objective) in [("train", &mut splits.train), ("test", &mut splits.test)] {
+            let Evaluation { loss, accuracy } = objective.evaluate()?;
+            measure(&mut measured.series, &format!("{split}_loss"), loss);
+            if !accuracy.is_nan() {
+                // Outputs that are no numbers rank no classes: their accuracy would be that of class 0.
+                let accuracy = if loss.is_finite() { accuracy } else { f64::NAN };
+                measure(&mut measured.series, &format!("{split}_accuracy"), accuracy);
+            }
             last = loss;
             cx.check_stop()?;
         }

@@ -1,4 +1,6 @@
-//! Trial bodies: trainings of a classifier and of a function, and what is measured at the weights they leave.
+//! Trial bodies: trainings of a classifier and of a function, and what is measured at the weights they leave: functions of
+//! an [`crate::objective::Objective`] and of weights from a [`Source`], which know no kind of model, data or device. What
+//! is of our grammar's networks alone (how one is set up on a data set, what one may cost) stands beside them.
 //!
 //! Errors of which nothing is said: of trial bodies libtorch's, and [`crate::error::Interrupted`], to be passed on; of
 //! checks of settings, a sentence that names the setting and what would be valid.
@@ -16,5 +18,8 @@ pub mod recipe;
 pub mod sensitivity;
 pub mod sharpness;
 pub mod slices;
+mod source;
 pub mod spectrum;
 pub mod until_threshold;
+
+pub use source::Source;

@@ -1,11 +1,9 @@
-//! Damped Newton on a network's mean squared error, in float64: from where a training ended to where the gradient
+//! Damped Newton on an objective in float64: from where a training ended to where the gradient
 //! vanishes, or as near as it gets.
 
-use super::function::Points;
-use crate::analysis::hessian;
 use crate::analysis::newton::{Ending, TwiceDifferentiable, minimise};
 use crate::model::Mlp;
-use crate::objective::{MeanSquaredError, Objective as _};
+use crate::objective::Objective;
 use crate::settings;
 use crate::study::{Context, Measurements, check, flag};
 use anyhow::Result;
@@ -58,46 +56,41 @@ pub struct Newton {
     pub threshold: f64,
 }
 
-/// The mean squared error over points, with both its derivatives.
-pub struct Loss<'a> {
-    model: &'a Mlp,
-    points: &'a Points,
-    objective: MeanSquaredError,
+/// An objective as Newton's method takes it, at whatever θ.
+struct Loss<'a> {
+    objective: &'a mut dyn Objective,
+    cx: &'a Context<'a>,
 }
 
-impl<'a> Loss<'a> {
-    /// θ gives kind and device only.
-    pub fn new(model: &'a Mlp, theta: &Tensor, points: &'a Points) -> Self {
-        Self { model, points, objective: MeanSquaredError::new(model, theta.copy(), &points.x, &points.y) }
+impl Loss<'_> {
+    fn move_to(&mut self, theta: &Tensor) -> Result<()> {
+        let weights = self.objective.weights().at(theta.shallow_clone());
+        self.objective.move_to(&weights)
     }
 }
 
 impl TwiceDifferentiable for Loss<'_> {
     fn loss_and_gradient(&mut self, theta: &Tensor) -> Result<(f64, Tensor)> {
-        self.objective.theta().shallow_clone().f_copy_(theta)?;
-        Ok((self.objective.loss_and_gradient().get()?, self.objective.gradient().copy()))
+        self.move_to(theta)?;
+        Ok((self.objective.loss_and_gradient()?.get()?, self.objective.gradient().copy()))
     }
 
     fn hessian(&mut self, theta: &Tensor) -> Result<Tensor> {
-        hessian::of_mean_squared_error(self.model, theta, &self.points.x, &self.points.y)
+        self.move_to(theta)?;
+        self.objective.whole_hessian(&mut || self.cx.check_stop())
     }
 }
 
 impl Newton {
-    /// The θ it gets to from this one, which so many epochs of training led to. Measures `newton_loss` and
-    /// `newton_gradient_norm`, before each step and at the end, and how it ended.
-    pub fn descend(
-        &self,
-        model: &Mlp,
-        theta: &Tensor,
-        points: &Points,
-        epochs: u64,
-        cx: &Context,
-    ) -> Result<(Tensor, Measurements)> {
-        let mut loss = Loss::new(model, theta, points);
-        let path = minimise(theta, self.threshold, self.steps as usize, &mut loss, |done, loss| {
+    /// Takes the objective from its θ, which so many epochs of training led to, as far as it gets. Measures `newton_loss`
+    /// and `newton_gradient_norm`, before each step and at the end, and how it ended.
+    pub fn descend(&self, objective: &mut dyn Objective, epochs: u64, cx: &Context) -> Result<Measurements> {
+        let start = objective.theta().copy();
+        let mut loss = Loss { objective, cx };
+        let path = minimise(&start, self.threshold, self.steps as usize, &mut loss, |done, loss| {
             cx.step_done(epochs + done as u64, epochs + self.steps, loss)
         })?;
+        loss.move_to(&path.theta)?;
         let scalars = [
             ("reached", flag(path.ending == Ending::Reached)),
             ("newton_stalled", flag(path.ending == Ending::Stalled)),
@@ -106,6 +99,6 @@ impl Newton {
             ("trained_gradient_norm", path.gradient_norm.first().copied().unwrap_or(f64::NAN)),
         ];
         let series = [("newton_loss", path.loss), ("newton_gradient_norm", path.gradient_norm)];
-        Ok((path.theta, Measurements::new(theta.size()[0], scalars, series)))
+        Ok(Measurements::new(start.numel() as i64, scalars, series))
     }
 }

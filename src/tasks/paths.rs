@@ -4,13 +4,12 @@
 use super::classifier::ClassifierTraining;
 use crate::analysis::pca::{Pca, pca};
 use crate::analysis::surface::PathPlane;
-use crate::data::batches::Samples;
-use crate::model::{Classifier, Layout};
-use crate::objective::CrossEntropy;
+use crate::model::{Layout, Model as _, Network, Weights};
+use crate::objective::{Objective, Scalar, read_all};
 use crate::study::{Context, Measurements, SavedWeights, check};
 use anyhow::{Context as _, Result};
 use std::ops::{ControlFlow, Range};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// The epochs after which weights are kept, counted from 1: the first, and every so many from there.
 pub fn epochs(epochs: u64, every: u64) -> impl Iterator<Item = u64> {
@@ -21,33 +20,32 @@ fn prefix(epoch: u64) -> String {
     format!("snapshot.{epoch}")
 }
 
-/// Trains on the study's images, and saves snapshots after [`epochs`] beside the initial and the final weights.
+/// Trains on the study's training samples, and saves snapshots after [`epochs`] beside the initial and the final weights.
 pub fn train(training: &ClassifierTraining, every: u64, cx: &mut Context) -> Result<Measurements> {
-    let train = cx.images()?.train.on(cx.device);
-    let layout = training.model.layout();
-    let trained = training.run_observed(1, cx, &train, |cx, epoch, objective, _| {
+    let train = cx.data()?.train.share();
+    let trained = training.run_observed(1, cx, &train, |cx, epoch, splits, _| {
         if (epoch - 1).is_multiple_of(every) {
-            cx.save_weights(&prefix(epoch), &layout, objective.theta())?;
+            cx.save_weights(&prefix(epoch), splits.train.layout(), splits.weights())?;
         }
         Ok(ControlFlow::Continue(()))
     });
     Ok(trained?.1)
 }
 
-/// θ after each of these epochs.
-pub fn read(saved: &SavedWeights, layout: &Layout, epochs: &[u64]) -> Result<Vec<Tensor>> {
-    epochs.iter().map(|epoch| saved.theta(&prefix(*epoch), layout)).collect()
+/// The weights after each of these epochs.
+pub fn read(saved: &SavedWeights, layout: &Layout, epochs: &[u64]) -> Result<Vec<Weights>> {
+    epochs.iter().map(|epoch| saved.weights(&prefix(*epoch), layout)).collect()
 }
 
-/// A training's path: epochs, and θ after each. It begins with the initial weights, after epoch 0, and ends with
+/// A training's path: epochs, and the weights after each. It begins with the initial weights, after epoch 0, and ends with
 /// those after the `last` one.
-pub fn path(saved: &SavedWeights, layout: &Layout, snapshots: &[u64], last: u64) -> Result<(Vec<u64>, Vec<Tensor>)> {
+pub fn path(saved: &SavedWeights, layout: &Layout, snapshots: &[u64], last: u64) -> Result<(Vec<u64>, Vec<Weights>)> {
     let mut epochs = [&[0], snapshots].concat();
-    let mut rows = vec![saved.theta("initial", layout)?];
+    let mut rows = vec![saved.weights("initial", layout)?];
     rows.extend(read(saved, layout, snapshots)?);
     if epochs.last() != Some(&last) {
         epochs.push(last);
-        rows.push(saved.theta("final", layout)?);
+        rows.push(saved.weights("final", layout)?);
     }
     Ok((epochs, rows))
 }
@@ -57,22 +55,23 @@ pub const PARTS: [&str; 2] = ["fc1", "full"];
 
 /// That so many snapshots fit into memory: those of all trainings, and one file as it is read, of so many `each` with
 /// the initial and the final weights.
-pub fn check_memory(model: &Classifier, snapshots: u64, each: u64) -> Result<(), String> {
-    let parameters = model.layout().parameters().unsigned_abs() as u128;
+pub fn check_memory(network: &Network, snapshots: u64, each: u64) -> Result<(), String> {
+    let parameters = network.layout().parameters().unsigned_abs() as u128;
     let held = u128::from(snapshots) + 2 * (u128::from(each) + 2);
-    let what = format!("{snapshots} snapshots of the {parameters} parameters of model '{model}'");
+    let what = format!("{snapshots} snapshots of the {parameters} parameters of model '{network}'");
     check::memory(&what, 4 * parameters * held, "raise snapshot_every, or lower trainings")
 }
 
-/// The first two components of the snapshots `rows`, each θ of the layout, for each of [`PARTS`]: series
+/// The first two components of the θ of the snapshots `rows`, for each of [`PARTS`]: series
 /// `<part>_component_1` and `_2`, one number a row, and scalars `<part>_explained_variance_1` and `_2`, shares from 0
 /// to 1.
-pub fn principal_components(layout: &Layout, rows: &[Tensor]) -> Result<Measurements> {
+pub fn principal_components(layout: &Layout, rows: &[Weights]) -> Result<Measurements> {
     let first = layout.slots.first().context("a model without weights")?;
+    let rows: Vec<Tensor> = rows.iter().map(|row| row.theta.shallow_clone()).collect();
     let of_first: Vec<Tensor> =
         rows.iter().map(|row| row.f_narrow(0, first.offset, first.len())).collect::<Result<_, _>>()?;
     let mut measured = Measurements::new(layout.parameters(), [], []);
-    for (part, rows) in PARTS.into_iter().zip([&of_first[..], rows]) {
+    for (part, rows) in PARTS.into_iter().zip([&of_first, &rows]) {
         let Pca { scores, explained_variance_ratio } = pca(rows, 2)?;
         for (component, (scores, share)) in (1..).zip(scores.into_iter().zip(explained_variance_ratio)) {
             measured.scalars.insert(format!("{part}_explained_variance_{component}"), share);
@@ -84,51 +83,55 @@ pub fn principal_components(layout: &Layout, rows: &[Tensor]) -> Result<Measurem
 
 /// The part of a plane that a picture shows: the points corner + u · side_1 + v · side_2, u and v in [0, 1].
 pub struct Frame {
-    pub corner: Tensor,
+    /// With the buffers of the path's end.
+    pub corner: Weights,
     pub sides: [Tensor; 2],
 }
 
 impl Frame {
     /// What is saved of one, by prefix.
-    const SAVED: [&str; 3] = ["corner", "side_1", "side_2"];
+    const SAVED: [&str; 3] = [Self::CORNER, "side_1", "side_2"];
+    pub const CORNER: &str = "corner";
 
     /// Of [`plane`], as it was saved.
     pub fn read(saved: &SavedWeights, layout: &Layout) -> Result<Self> {
-        let [corner, side_1, side_2] = Self::SAVED.map(|name| saved.theta(name, layout));
-        Ok(Self { corner: corner?, sides: [side_1?, side_2?] })
+        let [corner, side_1, side_2] = Self::SAVED.map(|name| saved.weights(name, layout));
+        Ok(Self { corner: corner?, sides: [side_1?.theta, side_2?.theta] })
     }
 }
 
 /// A picture reaches this much of its path's extent beyond it, at either end.
 const MARGIN: f64 = 0.3;
 
-/// Of the path `rows`, θ after each of `epochs`, in the plane through its end. Series, one number a point of the path:
-/// `epoch`, `component_1` and `component_2` (0 at the end), `distance_from_plane`, `distance_from_final`, `train_loss`
-/// over the samples there, and `projected_train_loss` at its projection onto the plane. Scalars: the shares of the
-/// path's variance, and `left`, `right`, `bottom` and `top` of the plane's [`Frame`], which is saved.
+/// Of the path `rows`, the weights after each of `epochs`, in the plane through its end. Series, one number a point of the
+/// path: `epoch`, `component_1` and `component_2` (0 at the end), `distance_from_plane`, `distance_from_final`,
+/// `train_loss` there, and `projected_train_loss` at its projection onto the plane. Scalars: the shares of the path's
+/// variance, and `left`, `right`, `bottom` and `top` of the plane's [`Frame`], which is saved.
 pub fn plane(
-    model: &Classifier,
-    (epochs, rows): (&[u64], &[Tensor]),
-    samples: &Samples,
+    objective: &mut dyn Objective,
+    (epochs, rows): (&[u64], &[Weights]),
     cx: &mut Context,
 ) -> Result<Measurements> {
-    let layout = model.layout();
-    let plane = PathPlane::of_path(rows)?;
+    let (layout, kind) = (objective.layout().clone(), objective.theta().kind());
+    let end = rows.last().context("a path of no points")?;
+    let thetas: Vec<Tensor> = rows.iter().map(|row| row.theta.shallow_clone()).collect();
+    let plane = PathPlane::of_path(&thetas)?;
     let (mut losses, mut projected) = (Vec::new(), Vec::new());
     for (done, (row, place)) in (1..).zip(rows.iter().zip(&plane.coordinates)) {
-        for (theta, found) in
-            [(row.shallow_clone(), &mut losses), (plane.point(*place)?.f_to_kind(Kind::Float)?, &mut projected)]
-        {
-            found.push(CrossEntropy::new(model, theta).evaluate(samples).loss);
+        // On the surface, which has the buffers of the end.
+        let shadow = end.at(plane.point(*place)?.f_to_kind(kind)?);
+        for (weights, found) in [(row, &mut losses), (&shadow, &mut projected)] {
+            objective.move_to(weights)?;
+            found.push(objective.loss()?);
             cx.check_stop()?;
         }
-        cx.step_done(done, rows.len() as u64, losses.last().copied().unwrap_or(f64::NAN))?;
+        cx.step_done(done, rows.len() as u64, losses.last().map_or(f64::NAN, Scalar::if_here))?;
     }
     let [(left, right), (bottom, top)] = plane.frame(MARGIN);
     let [one, two] = &plane.directions;
     let frame = [plane.point((left, bottom))?, one * (right - left), two * (top - bottom)];
     for (name, theta) in Frame::SAVED.iter().zip(frame) {
-        cx.save_weights(name, &layout, &theta.f_to_kind(Kind::Float)?)?;
+        cx.save_weights(name, &layout, &end.at(theta.f_to_kind(kind)?))?;
     }
     let (x, y) = plane.coordinates.iter().copied().unzip();
     let [first, second] = plane.explained_variance_ratio;
@@ -146,49 +149,50 @@ pub fn plane(
         ("component_2", y),
         ("distance_from_plane", plane.distance),
         ("distance_from_final", plane.distance_from_origin),
-        ("train_loss", losses),
-        ("projected_train_loss", projected),
+        ("train_loss", read_all(&losses)?),
+        ("projected_train_loss", read_all(&projected)?),
     ];
     Ok(Measurements::new(layout.parameters(), scalars, series))
 }
 
-/// The loss over the samples, series `train_loss`, at these of the `grid` x `grid` points of the frame, counted row by
-/// row. A grid has at least two points along a side.
+/// The loss, series `train_loss`, at these of the `grid` x `grid` points of the frame, counted row by row. A grid has at
+/// least two points along a side.
 pub fn surface(
-    model: &Classifier,
+    objective: &mut dyn Objective,
     Frame { corner, sides: [side_1, side_2] }: &Frame,
     grid: usize,
     points: Range<usize>,
-    samples: &Samples,
     cx: &Context,
 ) -> Result<Measurements> {
     let mut losses = Vec::new();
     let total = points.len() as u64;
     for (done, point) in (1..).zip(points) {
         let [u, v] = [point % grid, point / grid].map(|place| place as f64 / (grid - 1) as f64);
-        let theta = corner + side_1 * u + side_2 * v;
-        let loss = CrossEntropy::new(model, theta).evaluate(samples).loss;
+        objective.move_to(&corner.at(&corner.theta + side_1 * u + side_2 * v))?;
+        let loss = objective.loss()?;
+        cx.step_done(done, total, loss.if_here())?;
         losses.push(loss);
-        cx.step_done(done, total, loss)?;
     }
-    Ok(Measurements::new(model.layout().parameters(), [], [("train_loss", losses)]))
+    Ok(Measurements::new(objective.layout().parameters(), [], [("train_loss", read_all(&losses)?)]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::batches::{DataSpec, DatasetName};
+    use crate::data::{DataSpec, Dataset as _, DatasetName};
+    use crate::objective::over;
     use crate::study::Progress;
     use std::sync::atomic::AtomicBool;
-    use tch::Device;
+    use tch::{Device, Kind};
 
-    /// θ of a small network by seed, and images.
-    fn network() -> (Classifier, impl Fn(u64) -> Tensor, Samples) {
-        let model: Classifier = "784-4-10".parse().unwrap();
+    /// The loss of a small network over digits, and θ by seed.
+    fn network() -> (Box<dyn Objective>, impl Fn(u64) -> Tensor) {
+        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 50, test_size: 1 };
+        let model = Network::parse("784-4-10", &spec.signature()).unwrap();
         let layout = model.layout();
         let theta = move |seed| layout.initial(seed, "path", Kind::Float, Device::Cpu);
-        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 50, test_size: 1 };
-        (model, theta, spec.load(None, |_| Ok(())).unwrap().train)
+        let [train, _] = spec.load(None, &mut |_| Ok(())).unwrap();
+        (over(&model, theta(0), &train).unwrap(), theta)
     }
 
     fn with_context<T>(run: impl FnOnce(Context) -> T) -> T {
@@ -207,14 +211,14 @@ mod tests {
 
     #[test]
     fn both_parts_are_analysed_each_by_itself() {
-        let layout = "784-3-10".parse::<Classifier>().unwrap().layout();
+        let layout = "784-3-10".parse::<crate::model::Mlp>().unwrap().layout();
         let start = layout.initial(0, "pca", Kind::Float, Device::Cpu);
         // Rows that differ in the last biases alone: the first layer does not move.
-        let rows: Vec<Tensor> = (0..3)
+        let rows: Vec<Weights> = (0..3)
             .map(|row| {
                 let moved = start.copy();
                 let _ = moved.narrow(0, layout.parameters() - 1, 1).fill_(f64::from(row));
-                moved
+                moved.into()
             })
             .collect();
         let found = principal_components(&layout, &rows).unwrap();
@@ -229,10 +233,10 @@ mod tests {
     /// Three points lie in one plane: each is its own projection.
     #[test]
     fn a_path_of_three_points_lies_in_its_plane() {
-        let (model, theta, samples) = network();
-        let path: Vec<Tensor> = (0..3).map(theta).collect();
+        let (mut objective, theta) = network();
+        let path: Vec<Weights> = (0..3).map(|seed| theta(seed).into()).collect();
         let (found, saved) = with_context(|mut cx| {
-            let found = plane(&model, (&[0, 1, 4], &path), &samples, &mut cx).unwrap();
+            let found = plane(&mut *objective, (&[0, 1, 4], &path), &mut cx).unwrap();
             (found, cx.into_weights())
         });
         assert_eq!(found.series("epoch").unwrap(), [0.0, 1.0, 4.0]);
@@ -248,18 +252,20 @@ mod tests {
 
     #[test]
     fn the_corners_of_a_surface_are_those_of_its_frame() {
-        let (model, theta, samples) = network();
-        let frame = Frame { corner: theta(0), sides: [theta(1), theta(2)] };
-        let measured = |points| {
-            let found = with_context(|cx| surface(&model, &frame, 3, points, &samples, &cx)).unwrap();
+        let (mut objective, theta) = network();
+        let frame = Frame { corner: theta(0).into(), sides: [theta(1), theta(2)] };
+        let mut measured = |points| {
+            let found = with_context(|cx| surface(&mut *objective, &frame, 3, points, &cx)).unwrap();
             found.series("train_loss").unwrap().to_vec()
         };
         let losses = measured(0..9);
-        let Frame { corner, sides: [one, two] } = &frame;
-        let corners = [corner + one * 0.0, corner + one, corner + two, corner + one + two];
-        for (place, theta) in [0, 2, 6, 8].into_iter().zip(corners) {
-            assert!((losses[place] - CrossEntropy::new(&model, theta).evaluate(&samples).loss).abs() < 1e-6, "{place}");
-        }
         assert_eq!([measured(0..4), measured(4..9)].concat(), losses);
+        let Frame { corner, sides: [one, two] } = &frame;
+        let at = &corner.theta;
+        let corners = [at.copy(), at + one, at + two, at + one + two];
+        for (place, theta) in [0, 2, 6, 8].into_iter().zip(corners) {
+            objective.move_to(&corner.at(theta)).unwrap();
+            assert!((losses[place] - objective.evaluate().unwrap().loss).abs() < 1e-6, "{place}");
+        }
     }
 }

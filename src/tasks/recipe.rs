@@ -1,9 +1,9 @@
 //! A training recipe: what tells one training of a classifier from another, in a few words. `32 adam 1e-3` is batch
 //! size, optimizer and learning rate; behind them, where they are not the study's, the network, and `random-labels`:
-//! `32 adam 1e-3 784-64-64-10 random-labels`.
+//! `32 adam 1e-3 conv8-64-10 random-labels`.
 
 use super::classifier::{ClassifierTraining, MiniBatch};
-use crate::model::{Classifier, as_text};
+use crate::model::{Architecture, as_text};
 use crate::train::OptimizerName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct Recipe {
     pub optimizer: OptimizerName,
     pub learning_rate: f64,
     /// The study's where it names none.
-    pub model: Option<Classifier>,
+    pub model: Option<Architecture>,
     /// All training labels are drawn anew.
     pub random_labels: bool,
 }
@@ -73,18 +73,18 @@ impl Recipe {
     }
 
     /// The network it trains, where the study's is `model`.
-    pub fn network<'a>(&'a self, model: &'a Classifier) -> &'a Classifier {
+    pub fn network<'a>(&'a self, model: &'a Architecture) -> &'a Architecture {
         self.model.as_ref().unwrap_or(model)
     }
 
     /// The training by it, where the study's network is `model`.
-    pub fn training(&self, model: &Classifier, shuffle: bool, epochs: u64, seed: u64) -> ClassifierTraining {
+    pub fn training(&self, model: &Architecture, shuffle: bool, epochs: u64, seed: u64) -> ClassifierTraining {
         let Self { batch_size, optimizer, learning_rate, .. } = *self;
         MiniBatch { optimizer, learning_rate, batch_size, shuffle, epochs }.of(self.network(model), seed)
     }
 
     /// Whether this is a training by it, whatever the labels, where the study's network is `model`.
-    pub fn is_of(&self, training: &ClassifierTraining, model: &Classifier) -> bool {
+    pub fn is_of(&self, training: &ClassifierTraining, model: &Architecture) -> bool {
         let MiniBatch { batch_size, optimizer, learning_rate, .. } = training.fit;
         (self.batch_size, self.optimizer, self.learning_rate) == (batch_size, optimizer, learning_rate)
             && *self.network(model) == training.model
@@ -109,7 +109,7 @@ mod tests {
             ("32 adam", "2 words"),
             ("32 adam random-labels", "'random-labels' is not a learning rate"),
             ("32 adam 1e-3 random-labels 784-10", "5 words"),
-            ("32 adam 1e-3 784-64", "784-64"),
+            ("32 adam 1e-3 784", "an input and an output"),
             ("x adam 1e-3", "'x' is not a batch size"),
         ] {
             let error = text.parse::<Recipe>().unwrap_err();

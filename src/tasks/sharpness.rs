@@ -1,14 +1,14 @@
 //! How far the loss can rise in small boxes around a solution: its ε-box sharpness (Keskar et al. 2017), sought by
 //! projected sign ascent over all of some samples.
 
-use super::around::LossAt;
 use crate::analysis::sharpness::sharpness;
-use crate::model::Classifier;
-use crate::objective::GRADIENT_BLOCK;
+use crate::model::Network;
+use crate::objective::{GRADIENT_BLOCK, Objective};
 use crate::settings;
 use crate::study::{Context, Measurements, check};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 settings! {
     /// The boxes, and how the highest loss in each is sought.
@@ -27,7 +27,7 @@ const MOST_STARTS: u64 = 10_000;
 const MOST_STEPS: u64 = 100_000;
 
 impl Boxes {
-    pub fn check(&self, model: &Classifier) -> Result<(), String> {
+    pub fn check(&self, network: &Network) -> Result<(), String> {
         for epsilon in &self.epsilons {
             if epsilon.is_nan() || *epsilon <= 0.0 {
                 return Err(format!("epsilons has {}; each must be above 0", check::plain(*epsilon)));
@@ -38,8 +38,8 @@ impl Boxes {
             return Err(format!("epsilons has {} twice", check::plain(epsilon)));
         }
         if !self.epsilons.is_empty() {
-            let what = format!("the gradient of model '{model}' over {GRADIENT_BLOCK} images");
-            check::memory(&what, model.memory_of_batch(GRADIENT_BLOCK.unsigned_abs()), "take a smaller model")?;
+            let what = format!("the gradient of model '{network}' over {GRADIENT_BLOCK} samples");
+            check::memory(&what, network.memory_of_batch(GRADIENT_BLOCK.unsigned_abs()), "take a smaller model")?;
         }
         check::within("sharpness_starts", self.sharpness_starts, 1..=MOST_STARTS)?;
         check::within("sharpness_steps", self.sharpness_steps, 1..=MOST_STEPS)
@@ -62,16 +62,17 @@ pub struct Search {
 
 impl Search {
     /// The sharpness of the loss: `sharpness` is the best of all starts, in per cent; see [`sharpness`]. The key is that
-    /// of the starts.
-    pub fn measure(&self, at: &LossAt, cx: &Context) -> Result<Measurements> {
+    /// of the starts. Leaves the objective somewhere in the box.
+    pub fn measure(&self, objective: &mut dyn Objective, key: (u64, &str), cx: &Context) -> Result<Measurements> {
         let &Self { epsilon, starts, steps } = self;
+        let solution = objective.weights().each(Tensor::copy);
         let mut done = 0;
-        let found = sharpness(at.theta, epsilon, (starts, steps), at.key, |theta| {
-            let (loss, gradient) = at.objective(theta).loss_and_gradient_over(at.samples)?;
-            let loss = loss.get()?;
+        let found = sharpness(&solution.theta, epsilon, (starts, steps), key, |theta| {
+            objective.move_to(&solution.at(theta.shallow_clone()))?;
+            let loss = objective.loss_and_gradient()?.get()?;
             done += 1;
             cx.step_done(done, 1 + starts * steps, loss)?;
-            Ok((loss, gradient))
+            Ok((loss, objective.gradient().copy()))
         })?;
         let scalars = [
             ("train_loss", found.loss),
@@ -79,17 +80,18 @@ impl Search {
             ("sharpness_spread", found.spread()),
             ("gradients", found.gradients as f64),
         ];
-        Ok(Measurements::new(at.theta.numel() as i64, scalars, [("sharpness_by_start", found.by_start)]))
+        Ok(Measurements::new(objective.layout().parameters(), scalars, [("sharpness_by_start", found.by_start)]))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Mlp;
 
     #[test]
     fn boxes_that_are_none_are_refused() {
-        let model: Classifier = "784-5-10".parse().unwrap();
+        let model = "784-5-10".parse::<Mlp>().unwrap().network();
         let boxes = |epsilons: &[f64]| Boxes { epsilons: epsilons.to_vec(), sharpness_starts: 4, sharpness_steps: 20 };
         assert_eq!(boxes(&[1e-3, 5e-4]).check(&model), Ok(()));
         assert_eq!(boxes(&[5e-4]).searches().collect::<Vec<_>>(), [Search { epsilon: 5e-4, starts: 4, steps: 20 }]);

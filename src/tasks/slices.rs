@@ -1,12 +1,15 @@
 //! The loss around a solution along filter-normalised random directions (Li et al. 2018).
 
-use super::around::{LossAt, MOST_NUMBERS};
+use super::around::MOST_NUMBERS;
 use crate::analysis::surface::filter_normalised_direction;
 use crate::data::functions::evenly_spaced;
+use crate::model::Weights;
+use crate::objective::{Objective, read_all};
 use crate::settings;
 use crate::study::{Context, Measurements, check};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 settings! {
     /// Along how many directions, and at how many points of each.
@@ -66,19 +69,20 @@ pub struct Slices {
 
 impl Slices {
     /// L(θ + t d) by series `slice_1` and so on, a direction d each, keyed by seed and name; t from -1
-    /// to 1 in `step`, of which 1 moves every filter by its own length.
-    pub fn measure(&self, at: &LossAt, cx: &Context) -> Result<Measurements> {
-        let (&LossAt { theta, samples, key: (seed, name), .. }, layout) = (at, at.model.layout());
+    /// to 1 in `step`, of which 1 moves every filter by its own length. Leaves the objective at the last.
+    pub fn measure(
+        &self,
+        objective: &mut dyn Objective,
+        (seed, name): (u64, &str),
+        cx: &Context,
+    ) -> Result<Measurements> {
+        let solution = objective.weights().each(Tensor::copy);
+        let (layout, theta) = (objective.layout().clone(), &solution.theta);
         let steps = evenly_spaced([-1.0, 1.0], self.points);
         let mut measured = Measurements::new(layout.parameters(), [], [("step", steps.clone())]);
         for index in 1..=self.directions {
             let direction = filter_normalised_direction(&layout, theta, (seed, name, index))?;
-            let mut losses = Vec::new();
-            for &t in &steps {
-                let there = if t == 0.0 { theta.copy() } else { theta + &direction * t };
-                losses.push(at.objective(&there).evaluate(samples).loss);
-                cx.check_stop()?;
-            }
+            let losses = along(objective, &solution, &direction, &steps, cx)?;
             cx.step_done(index, self.directions, losses.last().copied().unwrap_or(f64::NAN))?;
             measured.series.insert(format!("slice_{index}"), losses);
         }
@@ -89,6 +93,23 @@ impl Slices {
     pub fn losses(record: &Measurements) -> Vec<&[f64]> {
         (1..).map_while(|index| record.series(&format!("slice_{index}")).ok()).collect()
     }
+}
+
+/// L(θ + t d) at these t of one direction d [P], from a `solution` that is not the objective's own: that moves.
+pub fn along(
+    objective: &mut dyn Objective,
+    solution: &Weights,
+    direction: &Tensor,
+    steps: &[f64],
+    cx: &Context,
+) -> Result<Vec<f64>> {
+    let theta = &solution.theta;
+    let loss_at = |&t: &f64| {
+        objective.move_to(&solution.at(if t == 0.0 { theta.shallow_clone() } else { theta + direction * t }))?;
+        cx.check_stop()?;
+        objective.loss()
+    };
+    read_all(&steps.iter().map(loss_at).collect::<Result<Vec<_>>>()?)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The spectrum of the Hessian at a solution: its largest eigenvalues by Lanczos, its density by stochastic Lanczos
 //! quadrature (Sagun et al. 2018; Ghorbani et al. 2019).
 
-use super::around::{LossAt, MOST_NUMBERS};
-use crate::analysis::curvature::{ClassifierHessian, Extremes, Wanted, lanczos, memory, spectral_density};
-use crate::model::Classifier;
+use super::around::MOST_NUMBERS;
+use crate::analysis::curvature::{Extremes, Wanted, lanczos, memory, spectral_density};
+use crate::model::{Model as _, Network};
+use crate::objective::Objective;
 use crate::rng::{Purpose, Rng};
 use crate::settings;
 use crate::study::{Context, Measurements, check, flag};
@@ -29,7 +30,7 @@ const MOST_PROBES: u64 = 10_000;
 const MOST_STEPS: u64 = 100_000;
 
 impl Eigenvalues {
-    pub fn check(&self, model: &Classifier) -> Result<(), String> {
+    pub fn check(&self, network: &Network) -> Result<(), String> {
         let &Self { eigenvalues, density_probes, density_steps } = self;
         check::within("eigenvalues", eigenvalues as u64, 0..=MOST_EIGENVALUES)?;
         if eigenvalues == 0 {
@@ -39,8 +40,8 @@ impl Eigenvalues {
         check::within("density_steps", density_steps as u64, 1..=MOST_STEPS)?;
         let density = [("density_probes", density_probes as u128), ("density_steps", density_steps as u128)];
         check::product(&density, MOST_NUMBERS)?;
-        let parameters = model.layout().parameters().unsigned_abs() as u128;
-        let what = format!("{eigenvalues} eigenvalues and {density_steps} density_steps of model '{model}'");
+        let parameters = network.layout().parameters().unsigned_abs() as u128;
+        let what = format!("{eigenvalues} eigenvalues and {density_steps} density_steps of model '{network}'");
         let needed = memory(parameters, most_products(eigenvalues).max(density_steps), eigenvalues);
         check::memory(&what, needed, "lower eigenvalues or density_steps")
     }
@@ -72,22 +73,26 @@ fn most_products(eigenvalues: usize) -> usize {
 impl SpectrumProbes {
     /// The largest eigenvalues of the Hessian of the loss, descending, in `top_eigenvalues` with their
     /// `residuals`, and its spectral density as `node` (eigenvalue) and `weight`. Seed and name key the random vectors.
-    pub fn measure(&self, at: &LossAt, cx: &Context) -> Result<Measurements> {
-        let &LossAt { model, theta, samples, key: (seed, name) } = at;
-        let n = theta.numel() as i64;
+    pub fn measure(
+        &self,
+        objective: &mut dyn Objective,
+        (seed, name): (u64, &str),
+        cx: &Context,
+    ) -> Result<Measurements> {
+        let n = objective.layout().parameters();
         // A training that diverged has no curvature where it ended.
-        if !at.objective(theta).evaluate(samples).loss.is_finite() {
+        if !objective.evaluate()?.loss.is_finite() {
             let series = ["top_eigenvalues", "residuals", "node", "weight"].map(|name| (name, Vec::new()));
             return Ok(Measurements::new(n, [("converged", 0.0)], series));
         }
-        let hessian = ClassifierHessian::new(model, theta, samples)?;
+        let hessian = objective.hessian()?;
         let most = most_products(self.eigenvalues);
         let all = (most + self.eigenvalues + self.probes * self.steps) as u64;
         let mut done = 0;
         let mut times = |v: &Tensor| {
             done += 1;
             cx.step_done(done, all, f64::NAN)?;
-            hessian.times(v, || cx.check_stop())
+            hessian.times(v, &mut || cx.check_stop())
         };
         let wanted = Wanted { top: self.eigenvalues, bottom: 0, tolerance: TOLERANCE, steps: most, sweeps: 1 };
         let mut rng = Rng::keyed(seed, name, Purpose::CurvatureProbe, 0);

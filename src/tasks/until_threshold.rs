@@ -1,14 +1,11 @@
-//! A network learns a function from all points at once, until the norm of the gradient is below a threshold.
+//! Training on all samples at once, until the norm of the gradient is below a threshold.
 
-use super::function::Problem;
-use crate::model::Mlp;
-use crate::objective::{MeanSquaredError, Objective as _, norm};
+use crate::objective::{Objective, norm};
 use crate::settings;
 use crate::study::{Context, Measurements, check, flag};
 use crate::train::{Below, Convergence, Ending, OptimizerName, Stopping, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
 
 settings! {
     /// How a network is trained until then.
@@ -29,21 +26,13 @@ impl UntilThreshold {
         check::stopping("threshold", self.threshold)
     }
 
-    /// The trained θ. Measures `train_loss` and `gradient_norm`, each before the epoch's step, and how it ended.
-    pub fn run(
-        &self,
-        problem: &Problem,
-        model: &Mlp,
-        theta: Tensor,
-        cx: &mut Context,
-    ) -> Result<(Tensor, Measurements)> {
-        let parameters = theta.size()[0];
-        let points = problem.train(Kind::Float, cx.device)?;
-        let mut objective = MeanSquaredError::new(model, theta, &points.x, &points.y);
+    /// Takes the objective to the trained θ. Measures `train_loss` and `gradient_norm`, each before the epoch's step, and
+    /// how it ended.
+    pub fn run(&self, objective: &mut dyn Objective, cx: &mut Context) -> Result<Measurements> {
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
         let below = Below { series: "gradient_norm", threshold: self.threshold };
         let stopping = Stopping { convergence: Convergence::NEVER, below: Some(below) };
-        let mut training = train(&mut objective, &mut optimizer, self.epochs, &stopping, cx, |now| {
+        let mut training = train(objective, &mut optimizer, self.epochs, &stopping, cx, |now| {
             now.measure("gradient_norm", norm(now.gradient)?);
             Ok(())
         })?;
@@ -53,6 +42,6 @@ impl UntilThreshold {
             ("diverged", flag(training.ending == Ending::Diverged)),
         ];
         let series = [("gradient_norm", training.take("gradient_norm")), ("train_loss", training.train_loss)];
-        Ok((objective.theta().shallow_clone(), Measurements::new(parameters, scalars, series)))
+        Ok(Measurements::new(objective.layout().parameters(), scalars, series))
     }
 }

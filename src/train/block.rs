@@ -49,7 +49,7 @@ impl Block {
     /// on the host is no finite number, or `observe` fails, whose error comes back.
     pub(super) fn run(
         &mut self,
-        objective: &mut impl Objective,
+        objective: &mut dyn Objective,
         optimizer: &mut Optimizer,
         (first, epochs): (u64, u64),
         keeper: &impl Checkpointer,
@@ -60,7 +60,7 @@ impl Block {
         self.measured.values.clear();
         for epoch in first.. {
             let index = self.losses.len();
-            let loss = objective.loss_and_gradient();
+            let loss = objective.loss_and_gradient()?;
             // One that is here already ends the block, as it will the training.
             if matches!(loss, Scalar::Host(value) if !value.is_finite()) {
                 self.losses.push(loss);

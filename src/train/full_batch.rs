@@ -4,17 +4,18 @@
 //! which nothing is read before their end; those past the training's end are taken back.
 
 use super::block::{Block, Epoch};
-use super::{Ending, Optimizer, Stopping, THETA, TRAIN_LOSS, Trained, measure, state_of};
+use super::{Ending, Optimizer, Stopping, TRAIN_LOSS, Trained, measure, restore, state_of};
 use crate::objective::{Objective, read_all};
 use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tch::Device;
 
 /// Its own counter in a state: epochs in a row with hardly any change.
 const QUIET_EPOCHS: &str = "quiet_epochs";
 
-/// Most epochs of a block on a device.
-const MOST_EPOCHS: u64 = 100;
+/// Most epochs of a block on a device: reading costs a twentieth of one of libtorch's epochs there, and those past the
+/// end, half a block of them, cost as much as any.
+const MOST_EPOCHS: u64 = 25;
 /// Most bytes of a block's copies of θ.
 const MOST_COPIED: usize = 256 << 20;
 
@@ -26,13 +27,17 @@ const MOST_COPIED: usize = 256 << 20;
 /// Those of `keeper` and of `observe`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not
 /// this training's.
 pub fn train(
-    objective: &mut impl Objective,
+    objective: &mut dyn Objective,
     optimizer: &mut Optimizer,
     epochs: u64,
     stopping: &Stopping,
     keeper: &mut impl Checkpointer,
     observe: impl FnMut(&mut Epoch) -> Result<()>,
 ) -> Result<Trained> {
+    ensure!(
+        objective.weights().buffers.numel() == 0,
+        "the model has running statistics, which only steps in mini-batches update: train it so"
+    );
     let theta = objective.theta();
     let block = if theta.device() == Device::Cpu {
         1
@@ -45,7 +50,7 @@ pub fn train(
 
 /// The same, its numbers read after each `length` epochs. They do not depend on it.
 fn train_in_blocks(
-    objective: &mut impl Objective,
+    objective: &mut dyn Objective,
     optimizer: &mut Optimizer,
     epochs: u64,
     stopping: &Stopping,
@@ -57,8 +62,7 @@ fn train_in_blocks(
     let (mut epoch, mut quiet_epochs) = (0, 0);
     if let Some(mut state) = keeper.resume()? {
         (epoch, quiet_epochs) = (state.counter(EPOCHS)?, state.counter(QUIET_EPOCHS)?);
-        state.restore(THETA, objective.theta())?;
-        optimizer.restore(&state, objective.theta())?;
+        restore(&state, objective.weights(), optimizer)?;
         training.train_loss = state.take_series(TRAIN_LOSS, epoch)?;
         training.measured = state.series;
     }
@@ -111,10 +115,10 @@ fn train_in_blocks(
             }
         }
         let loss = training.train_loss.last().copied().unwrap_or(f64::NAN);
-        let theta = objective.theta();
+        let weights = objective.weights();
         // Where it has converged within the block the optimizer is further on, and no step will need it.
         keeper.epoch_done(epoch, epochs, loss, &|| {
-            let mut state = state_of(epoch, theta, optimizer, &training.measured)?;
+            let mut state = state_of(epoch, weights, optimizer, &training.measured)?;
             state.counters.insert(QUIET_EPOCHS.to_owned(), quiet_epochs);
             state.series.insert(TRAIN_LOSS.to_owned(), training.train_loss.clone());
             Ok(state)
@@ -126,15 +130,16 @@ fn train_in_blocks(
 mod tests {
     use super::super::{Below, Convergence};
     use super::*;
-    use crate::objective::{MeanSquaredError, Scalar};
+    use crate::model::{Layout, Mlp, Weights};
+    use crate::objective::{MeanSquaredError, Scalar, tests::columns};
     use crate::store::checkpoint::State;
     use tch::Tensor;
 
     /// f(θ, x) = θ₀x + θ₁ on two points: a quadratic with a known minimum.
     fn line(initial: [f64; 2], y: [f64; 2]) -> MeanSquaredError {
         let x = Tensor::from_slice(&[-1.0, 1.0]).view([1, 2]);
-        let y = Tensor::from_slice(&y).view([1, 2]);
-        MeanSquaredError::new(&"1-1".parse().unwrap(), Tensor::from_slice(&initial), &x, &y)
+        let points = columns(&x, &Tensor::from_slice(&y).view([1, 2]));
+        MeanSquaredError::new(&"1-1".parse::<Mlp>().unwrap().network(), Tensor::from_slice(&initial), &points).unwrap()
     }
 
     fn go_on(_: &mut Epoch) -> Result<()> {
@@ -248,16 +253,24 @@ mod tests {
     struct Far(MeanSquaredError);
 
     impl Objective for Far {
-        fn theta(&self) -> &Tensor {
-            self.0.theta()
+        fn layout(&self) -> &Layout {
+            self.0.layout()
+        }
+
+        fn weights(&self) -> &Weights {
+            self.0.weights()
+        }
+
+        fn samples(&self) -> i64 {
+            self.0.samples()
         }
 
         fn gradient(&self) -> &Tensor {
             self.0.gradient()
         }
 
-        fn loss_and_gradient(&mut self) -> Scalar {
-            far(self.0.loss_and_gradient().get().unwrap())
+        fn loss_and_gradient(&mut self) -> Result<Scalar> {
+            Ok(far(self.0.loss_and_gradient()?.get()?))
         }
     }
 
@@ -445,7 +458,8 @@ mod tests {
         let train_with = |keeper: &mut Stopper, initial: &[f64]| {
             let model = if initial.len() == 2 { "1-1" } else { "1-2-1" };
             let (x, y) = (Tensor::from_slice(&[-1.0, 1.0]).view([1, 2]), Tensor::from_slice(&[0.0, 1.0]).view([1, 2]));
-            let mut objective = MeanSquaredError::new(&model.parse().unwrap(), Tensor::from_slice(initial), &x, &y);
+            let network = model.parse::<Mlp>().unwrap().network();
+            let mut objective = MeanSquaredError::new(&network, Tensor::from_slice(initial), &columns(&x, &y)).unwrap();
             train(&mut objective, &mut Optimizer::adam(0.1), 9, NEVER, keeper, go_on)
         };
         let mut keeper = Stopper { after: 4, ..Stopper::default() };

@@ -1,8 +1,8 @@
-//! Training of a classifier in mini-batches, epoch by epoch.
+//! Training in mini-batches, epoch by epoch.
 
-use super::{Optimizer, THETA, measure, state_of};
-use crate::data::batches::{Samples, order};
-use crate::objective::{Accuracy, BatchSums, CrossEntropy};
+use super::{Optimizer, measure, restore, state_of};
+use crate::data::order;
+use crate::objective::{Evaluation, Objective, Splits, Sums};
 use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
 use anyhow::Result;
 use std::ops::ControlFlow;
@@ -10,7 +10,6 @@ use tch::Tensor;
 
 /// How a training in mini-batches goes through its samples.
 pub struct MiniBatches<'a> {
-    pub samples: &'a Samples,
     pub batch_size: i64,
     /// Seed and name of the trial that key each epoch's permutation; `None` keeps the order.
     pub shuffle: Option<(u64, &'a str)>,
@@ -20,34 +19,52 @@ pub struct MiniBatches<'a> {
 /// batch, and ends the epoch with an error of its own.
 ///
 /// # Errors
-/// Only those of `observe`.
+/// Those of `observe`, and of the objective.
 pub fn train_epoch(
-    objective: &CrossEntropy,
+    objective: &mut dyn Objective,
     optimizer: &mut Optimizer,
     batches: &MiniBatches,
     epoch: u64,
-    mut observe: impl FnMut() -> Result<()>,
-) -> Result<Accuracy> {
-    let samples = batches.samples;
-    let order = Tensor::from_slice(&order(samples.len(), batches.shuffle, epoch)).to_device(samples.labels.device());
-    let mut total = BatchSums::zero(samples.labels.device());
-    for index in order.split(batches.batch_size, 0) {
-        let x = samples.images.index_select(0, &index);
-        let labels = samples.labels.index_select(0, &index);
-        let step = |gradient: &Tensor| optimizer.step(objective.theta(), gradient);
-        total.add(objective.with_gradient(&x, &labels, step).1);
-        observe()?;
-    }
-    Ok(total.means(samples.len()))
+    observe: impl FnMut() -> Result<()>,
+) -> Result<Evaluation> {
+    let order = order(objective.samples(), batches.shuffle, epoch);
+    train_on(objective, optimizer, &order, batches.batch_size, observe)
 }
 
-/// Names of a classifier's series.
+/// The same over the samples at these places, in their order.
+pub fn train_on(
+    objective: &mut dyn Objective,
+    optimizer: &mut Optimizer,
+    order: &[i64],
+    batch_size: i64,
+    mut observe: impl FnMut() -> Result<()>,
+) -> Result<Evaluation> {
+    let device = objective.theta().device();
+    let mut total = Sums::zero(device);
+    for index in Tensor::from_slice(order).to_device(device).split(batch_size, 0) {
+        let sums = objective.batch(&index)?;
+        optimizer.step(objective.theta(), objective.gradient());
+        total.add(sums);
+        observe()?;
+    }
+    total.means(order.len() as i64)
+}
+
+/// Names of a training's series.
 pub const TRAIN_LOSS: &str = "train_loss";
 pub const TRAIN_ACCURACY: &str = "train_accuracy";
 pub const TEST_LOSS: &str = "test_loss";
 pub const TEST_ACCURACY: &str = "test_accuracy";
 
-/// What a classifier's training measured, one number an epoch: [`TRAIN_LOSS`] and
+/// Adds loss and accuracy to the series of these names; of values there is no accuracy.
+fn evaluated(series: &mut Series, [loss, accuracy]: [&str; 2], found: Evaluation) {
+    measure(series, loss, found.loss);
+    if !found.accuracy.is_nan() {
+        measure(series, accuracy, found.accuracy);
+    }
+}
+
+/// What a training in mini-batches measured, one number an epoch: [`TRAIN_LOSS`] and
 /// [`TRAIN_ACCURACY`], means over the epoch's samples while training; [`TEST_LOSS`] and
 /// [`TEST_ACCURACY`], after each tested epoch, over the whole test set; and what the observer added.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,33 +75,25 @@ pub struct Curves {
     pub diverged: bool,
 }
 
-/// What a training is tested on, and how often.
-pub struct Testing<'a> {
-    pub samples: &'a Samples,
-    /// Epochs from a test to the next; the last epoch is tested in any case.
-    pub every: u64,
-}
-
-/// Trains a classifier epoch by epoch, from where `keeper` left off. `after_epoch` sees each epoch, counted from 1,
-/// and the series so far, to which it may add its own with [`measure`], and may end the training there.
+/// Trains epoch by epoch, from where `keeper` left off, and tests every so many epochs, and after the last one.
+/// `after_epoch` sees each epoch, counted from 1, and the series so far, to which it may add its own with [`measure`],
+/// and may end the training there.
 ///
 /// # Errors
 /// Those of `keeper` and of `after_epoch`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not
 /// this training's.
-pub fn train_classifier<K: Checkpointer>(
-    objective: &CrossEntropy,
+pub fn train_in_batches<K: Checkpointer>(
+    splits: &mut Splits,
     optimizer: &mut Optimizer,
     batches: &MiniBatches,
-    testing: &Testing,
-    epochs: u64,
+    (epochs, every): (u64, u64),
     keeper: &mut K,
-    mut after_epoch: impl FnMut(&mut K, u64, &mut Series) -> Result<ControlFlow<()>>,
+    mut after_epoch: impl FnMut(&mut K, u64, &mut Splits, &mut Series) -> Result<ControlFlow<()>>,
 ) -> Result<Curves> {
     let mut curves = Curves::default();
     if let Some(mut state) = keeper.resume()? {
         curves.epochs_run = state.counter(EPOCHS)?;
-        state.restore(THETA, objective.theta())?;
-        optimizer.restore(&state, objective.theta())?;
+        restore(&state, splits.weights(), optimizer)?;
         let train_loss = state.take_series(TRAIN_LOSS, curves.epochs_run)?;
         curves.series = state.series;
         curves.series.insert(TRAIN_LOSS.to_owned(), train_loss);
@@ -95,22 +104,20 @@ pub fn train_classifier<K: Checkpointer>(
         if curves.diverged || curves.epochs_run >= epochs {
             return Ok(curves);
         }
-        let train = train_epoch(objective, optimizer, batches, curves.epochs_run, || keeper.check_stop())?;
-        measure(&mut curves.series, TRAIN_LOSS, train.loss);
-        measure(&mut curves.series, TRAIN_ACCURACY, train.accuracy);
+        let train = train_epoch(&mut *splits.train, optimizer, batches, curves.epochs_run, || keeper.check_stop())?;
+        evaluated(&mut curves.series, [TRAIN_LOSS, TRAIN_ACCURACY], train);
         curves.epochs_run += 1;
         let is_last = curves.epochs_run == epochs || !train.loss.is_finite();
-        if is_last || curves.epochs_run.is_multiple_of(testing.every) {
-            let tested = objective.evaluate(testing.samples);
-            measure(&mut curves.series, TEST_LOSS, tested.loss);
-            measure(&mut curves.series, TEST_ACCURACY, tested.accuracy);
+        if is_last || curves.epochs_run.is_multiple_of(every) {
+            let tested = splits.test.evaluate()?;
+            evaluated(&mut curves.series, [TEST_LOSS, TEST_ACCURACY], tested);
         }
         // Nothing is kept of an epoch that ends it: going on from there would be one too many.
-        if after_epoch(keeper, curves.epochs_run, &mut curves.series)?.is_break() {
+        if after_epoch(keeper, curves.epochs_run, splits, &mut curves.series)?.is_break() {
             return Ok(curves);
         }
         keeper.epoch_done(curves.epochs_run, epochs, train.loss, &|| {
-            state_of(curves.epochs_run, objective.theta(), optimizer, &curves.series)
+            state_of(curves.epochs_run, splits.weights(), optimizer, &curves.series)
         })?;
     }
 }
@@ -118,37 +125,40 @@ pub fn train_classifier<K: Checkpointer>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Model as _;
+    use crate::objective::tests::{batch, network};
+    use crate::objective::{CrossEntropy, over};
     use tch::{Device, Kind};
 
     #[test]
     fn an_epoch_of_mini_batches_is_its_batches_one_by_one() {
-        use crate::data::batches::{DataSpec, DatasetName};
-        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 70, test_size: 1 };
-        let samples = spec.load(None, |_| Ok(())).unwrap().train;
-        let model: crate::model::Classifier = "784-5-10".parse().unwrap();
+        let (model, samples) = (network("784-5-10"), batch(70));
         let initial = || model.layout().initial(0, "epoch", Kind::Float, Device::Cpu);
-        let (ours, by_hand) = (CrossEntropy::new(&model, initial()), CrossEntropy::new(&model, initial()));
-        let batches = MiniBatches { samples: &samples, batch_size: 32, shuffle: Some((3, "epoch")) };
+        let mut ours = CrossEntropy::new(&model, initial(), &samples).unwrap();
+        let batches = MiniBatches { batch_size: 32, shuffle: Some((3, "epoch")) };
         let mut count = 0;
-        let mean = train_epoch(&ours, &mut Optimizer::adam(1e-2), &batches, 5, || {
+        let mean = train_epoch(&mut ours, &mut Optimizer::adam(1e-2), &batches, 5, || {
             count += 1;
             Ok(())
         });
         assert_eq!(count, 3);
 
         let mut adam = Optimizer::adam(1e-2);
-        let (mut loss, mut right) = (0.0, 0.0);
+        let (mut loss, mut right, theta) = (0.0, 0.0, initial());
         for batch in order(70, Some((3, "epoch")), 5).chunks(32) {
-            let index = Tensor::from_slice(batch);
-            let (x, labels) = (samples.images.index_select(0, &index), samples.labels.index_select(0, &index));
-            let (gradient, sums) = by_hand.gradient(&x, &labels);
-            adam.step(by_hand.theta(), &gradient);
+            let (inputs, targets) = samples.batch(&Tensor::from_slice(batch));
+            let batch = crate::data::Samples { inputs, targets, target: samples.target };
+            // The batch as a set of its own.
+            let mut by_hand = over(&model, theta.shallow_clone(), &batch).unwrap();
             let n = batch.len() as f64;
-            loss += sums.means(batch.len() as i64).loss * n;
-            right += sums.means(batch.len() as i64).accuracy * n;
+            let found = by_hand.evaluate().unwrap();
+            by_hand.loss_and_gradient().unwrap();
+            adam.step(by_hand.theta(), by_hand.gradient());
+            loss += found.loss * n;
+            right += found.accuracy * n;
         }
         let mean = mean.unwrap();
         assert!((mean.loss - loss / 70.0).abs() < 1e-6 && (mean.accuracy - right / 70.0).abs() < 1e-12);
-        assert_eq!(ours.theta(), by_hand.theta());
+        assert!((ours.theta() - theta).abs().max().double_value(&[]) < 1e-6);
     }
 }

@@ -11,17 +11,18 @@ pub use block::Epoch;
 pub use convergence::{Below, Convergence, Ending, Stopping, Trained};
 pub use full_batch::train;
 pub use mini_batch::{
-    Curves, MiniBatches, TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, Testing, train_classifier, train_epoch,
+    Curves, MiniBatches, TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, train_epoch, train_in_batches, train_on,
 };
 pub use optimizer::{Optimizer, OptimizerName};
 
+use crate::model::Weights;
 use crate::store::checkpoint::{EPOCHS, Series, State};
 use crate::store::weights::NamedTensor;
 use anyhow::Result;
-use tch::Tensor;
 
-/// θ in the state of a training.
+/// θ in the state of a training, and what is beside it.
 const THETA: &str = "theta";
+const BUFFERS: &str = "buffers";
 
 /// Adds a number to the series of that name.
 pub fn measure(series: &mut Series, name: &str, value: f64) {
@@ -31,11 +32,23 @@ pub fn measure(series: &mut Series, name: &str, value: f64) {
     }
 }
 
-/// θ, the optimizer and what was measured after some epochs.
-fn state_of(epochs: u64, theta: &Tensor, optimizer: &Optimizer, series: &Series) -> Result<State> {
+/// The weights, the optimizer and what was measured after some epochs.
+fn state_of(epochs: u64, weights: &Weights, optimizer: &Optimizer, series: &Series) -> Result<State> {
     let mut state = State { series: series.clone(), ..State::default() };
-    state.tensors.insert(THETA.to_owned(), NamedTensor::copy_of(theta)?);
+    state.tensors.insert(THETA.to_owned(), NamedTensor::copy_of(&weights.theta)?);
+    if weights.buffers.numel() > 0 {
+        state.tensors.insert(BUFFERS.to_owned(), NamedTensor::copy_of(&weights.buffers)?);
+    }
     state.counters.insert(EPOCHS.to_owned(), epochs);
     optimizer.save(&mut state)?;
     Ok(state)
+}
+
+/// Goes on from there.
+fn restore(state: &State, weights: &Weights, optimizer: &mut Optimizer) -> Result<()> {
+    state.restore(THETA, &weights.theta)?;
+    if weights.buffers.numel() > 0 {
+        state.restore(BUFFERS, &weights.buffers)?;
+    }
+    optimizer.restore(state, &weights.theta)
 }

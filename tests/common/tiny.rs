@@ -1,8 +1,8 @@
 //! A small data set of valid files, as MNIST's are: five images and their labels.
 
 use flate2::{Compression, write::GzEncoder};
+use hw1::data::digits::{PIXELS, SIDE};
 use hw1::data::mnist::{IdxFile, Items};
-use hw1::data::{PIXELS, SIDE};
 use hw1::files::sha256;
 use std::io::Write as _;
 

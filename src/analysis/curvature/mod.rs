@@ -3,11 +3,9 @@
 //! quadrature (Ghorbani et al. 2019). Knows losses and linear maps, nothing of training.
 
 mod density;
-mod hvp;
 mod lanczos;
 
 pub use density::{Density, Trace, hutchinson, spectral_density};
-pub use hvp::{ClassifierHessian, LossHessian};
 pub use lanczos::{Extremes, Ritz, Wanted, lanczos, memory};
 
 use crate::rng::Rng;
@@ -31,6 +29,11 @@ fn rademacher(n: i64, rng: &mut Rng) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::hessian::Spectrum;
+    use crate::data::Samples;
+    use crate::model::{Mlp, Model as _, Pass};
+    use crate::objective::tests::{columns, network, relative, rough_batch};
+    use crate::objective::{CrossEntropy, MeanSquaredError, Objective as _, by_double_backward};
     use crate::rng::Purpose;
 
     pub fn rng(seed: u64) -> Rng {
@@ -64,4 +67,65 @@ mod tests {
     }
 
     pub const TIGHT: Wanted = Wanted { top: 4, bottom: 3, tolerance: 1e-10, steps: 400, sweeps: 20 };
+
+    #[test]
+    fn products_show_the_spectrum_of_a_networks_whole_hessian() {
+        let model: Mlp = "1-6-5-4-1".parse().unwrap();
+        let x = Tensor::linspace(-2.0, 2.0, 80, (Kind::Double, Device::Cpu)).view([1, 80]);
+        let theta = model.layout().initial(5, "curvature", Kind::Double, Device::Cpu);
+        let n = theta.size()[0];
+        let objective = MeanSquaredError::new(&model.network(), theta, &columns(&x, &(&x * 2.0).sin())).unwrap();
+        let (hessian, exact) = (objective.hessian().unwrap(), objective.whole_hessian(&mut || Ok(())).unwrap());
+        let apply = |v: &Tensor| hessian.times(v, &mut || Ok(()));
+        for seed in 0..3 {
+            let v = rademacher(n, &mut rng(seed)).unwrap();
+            assert!(relative(&apply(&v).unwrap(), &exact.mv(&v)) < 1e-12);
+        }
+        // And so are its extreme eigenvalues, its trace and its density.
+        let spectrum = Spectrum::of(&exact).unwrap().eigenvalues;
+        let found = lanczos(n, Wanted { tolerance: 1e-11, ..TIGHT }, &mut rng(0), apply).unwrap();
+        let from_top: Vec<f64> = spectrum.iter().rev().take(4).copied().collect();
+        assert_close(&values(&found.top), &from_top, 1e-9 * from_top[0]);
+        assert_close(&values(&found.bottom), &spectrum[..3], 1e-9 * from_top[0]);
+        assert!(found.converged);
+        let trace = hutchinson(n, 400, &mut rng(1), apply).unwrap();
+        let sum: f64 = spectrum.iter().sum();
+        assert!((trace.value - sum).abs() < 4.0 * trace.standard_error, "{trace:?} against {sum}");
+        assert!(trace.standard_error < 0.2 * sum.abs());
+        let density = spectral_density(n, 300, 15, &mut rng(2), apply).unwrap();
+        let share = density.integral(|value| f64::from(u8::from(value > 0.5 * from_top[3])));
+        let expected = spectrum.iter().filter(|value| **value > 0.5 * from_top[3]).count() as f64 / n as f64;
+        assert!((share / expected - 1.0).abs() < 0.25, "{share} against {expected}");
+    }
+
+    #[test]
+    fn extremes_of_a_classifier_are_those_of_its_whole_hessian() {
+        let samples = rough_batch(40);
+        // All but 12 pixels dark, so that the whole Hessian, of the weights of those, is small.
+        let seen = samples.inputs.flatten(1, -1).narrow(1, 300, 12).copy();
+        let inputs = samples.inputs.zeros_like();
+        inputs.view([40, 784]).narrow(1, 300, 12).copy_(&(seen + 1.0));
+        let samples = Samples { inputs, ..samples };
+        let model = network("784-2-10");
+        let theta = model.layout().initial(6, "curvature", Kind::Double, Device::Cpu);
+        let n = theta.size()[0];
+        let used: Vec<i64> = (0..n).filter(|&at| at >= 2 * 784 || (300..312).contains(&(at % 784))).collect();
+        let used = Tensor::from_slice(&used);
+        let small = by_double_backward(&theta.index_select(0, &used), |part| {
+            let whole =
+                Tensor::zeros([n], (Kind::Double, Device::Cpu)).index_put(&[Some(used.shallow_clone())], part, false);
+            let x = samples.inputs.to_kind(Kind::Double);
+            let logits = model.outputs(&model.layout().views(&whole), &[], &x, Pass::Curvature).unwrap();
+            logits.log_softmax(-1, Kind::Double).nll_loss(&samples.targets)
+        });
+        let spectrum = Spectrum::of(&small.unwrap()).unwrap().eigenvalues;
+        let wanted = Wanted { top: 3, bottom: 2, tolerance: 1e-8, steps: 200, sweeps: 1 };
+        let objective = CrossEntropy::new(&model, theta, &samples).unwrap();
+        let hessian = objective.hessian().unwrap();
+        let found = lanczos(n, wanted, &mut rng(7), |v| hessian.times(v, &mut || Ok(()))).unwrap();
+        assert!(found.converged);
+        let from_top: Vec<f64> = spectrum.iter().rev().take(3).copied().collect();
+        assert_close(&values(&found.top), &from_top, 1e-10);
+        assert_close(&values(&found.bottom), &spectrum[..2], 1e-10);
+    }
 }

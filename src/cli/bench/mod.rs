@@ -8,8 +8,7 @@ use crate::analysis::statistics::quantile;
 use crate::backend::cpu::pieces;
 use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::cli::answer;
-use crate::data::batches::{DataSpec, DatasetName, Images, TEST_SIZE, TRAIN_SIZE};
-use crate::data::mnist;
+use crate::data::{Data, DataSpec, DatasetName, Download, mnist};
 use crate::error::{say, usage};
 use crate::output::provenance::Call;
 use crate::study::number::significant;
@@ -21,6 +20,7 @@ use meeting::{Meeting, Part, side_by_side};
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{num::NonZeroUsize, thread};
 use tch::{Device, Kind, Tensor};
@@ -86,8 +86,7 @@ struct Measured {
 
 /// The data that the digit workloads take: MNIST where it lies on this machine, else synthetic digits.
 fn data(data_dir: Option<&Path>) -> Result<DataSpec> {
-    let dataset = if mnist::find(data_dir)?.is_some() { DatasetName::Mnist } else { DatasetName::Synthetic };
-    Ok(DataSpec { dataset, train_size: TRAIN_SIZE, test_size: TEST_SIZE })
+    Ok(DataSpec::whole(if mnist::find(data_dir)?.is_some() { DatasetName::Mnist } else { DatasetName::Synthetic }))
 }
 
 /// Measures one workload after the other, and tells `done` of each.
@@ -110,10 +109,10 @@ fn measure_all(bench: &Bench, done: impl Fn(&Measured)) -> Result<Vec<Measured>>
         bench.workloads.iter().filter_map(named).collect()
     };
     let data_dir = bench.data_dir.as_deref();
-    let missing = |_: &Path| Err(anyhow!("MNIST is not where it was a moment ago"));
+    let missing = &mut |_: Download| Err(anyhow!("MNIST is not where it was a moment ago"));
     let on_digits = chosen.iter().any(|workload| !matches!(workload.unit, Unit::Epoch(_) | Unit::Hessian));
-    let images = if on_digits { Some(data(data_dir)?.load(data_dir, missing)?) } else { None };
-    let one = |workload| measure(workload, images.as_ref(), bench).inspect(&done);
+    let data = if on_digits { Some(Data::load(Arc::new(data(data_dir)?), data_dir, missing)?) } else { None };
+    let one = |workload| measure(workload, data.as_ref(), bench).inspect(&done);
     chosen.into_iter().map(one).collect()
 }
 
@@ -124,14 +123,14 @@ const WINDOW: Duration = Duration::from_millis(60);
 /// Milliseconds a unit and sgemm's GFLOP/s in each window.
 type Windows = Vec<(f64, f64)>;
 
-fn measure(workload: &'static Workload, images: Option<&Images>, bench: &Bench) -> Result<Measured> {
+fn measure(workload: &'static Workload, data: Option<&Data>, bench: &Bench) -> Result<Measured> {
     let meeting = Meeting::new(bench.trials);
-    let on_thread = |images: Option<Images>| -> Result<Windows> {
+    let on_thread = |data: Option<Data>| -> Result<Windows> {
         let _part = Part(&meeting);
         set_up_thread();
         // Nobody begins before all are here.
         meeting.wait()?;
-        let mut unit = set_up(workload, images.as_ref())?;
+        let mut unit = set_up(workload, data.as_ref())?;
         unit()?;
         let mut limit = limit();
         let round = |_| -> Result<(f64, f64)> {
@@ -145,9 +144,9 @@ fn measure(workload: &'static Workload, images: Option<&Images>, bench: &Bench) 
     let _cores: Vec<pieces::Lent> = (1..bench.threads).map(|_| pieces::lend()).collect();
     let trials = side_by_side(&meeting, |scope, number| {
         // Tensors go to a thread, and are not shared.
-        let images = images.map(|images| images.on(Device::Cpu));
+        let data = data.map(|data| data.on(Device::Cpu));
         let on_thread = &on_thread;
-        let thread = thread::Builder::new().spawn_scoped(scope, move || on_thread(images));
+        let thread = thread::Builder::new().spawn_scoped(scope, move || on_thread(data));
         thread.with_context(|| format!("cannot start thread {number} of {}; try fewer with --trials", bench.trials))
     })?;
     // Rates add up.

@@ -1,13 +1,12 @@
 //! The workloads, on the path that training takes, and the arithmetic that each needs. Knows no clock.
 
-use crate::analysis::{hessian::of_mean_squared_error, interpolation::point, sensitivity::jacobian_norm};
-use crate::data::batches::{Images, Samples, TEST_SIZE, TRAIN_SIZE};
-use crate::data::functions::{Target, evenly_spaced};
-use crate::data::{CLASSES, SIDE};
-use crate::model::{Classifier, Mlp};
-use crate::objective::{CrossEntropy, MeanSquaredError};
-use crate::train::{MiniBatches, OptimizerName, Stopping, train, train_epoch};
-use anyhow::{Context as _, Result, anyhow};
+use crate::analysis::{interpolation::point, sensitivity::jacobian_norm};
+use crate::data::functions::{self, evenly_spaced};
+use crate::data::{Data, DataSpec, Dataset as _, DatasetName, Samples, Target, order};
+use crate::model::{Mlp, Model as _, Network, Weights};
+use crate::objective::{CrossEntropy, MeanSquaredError, Objective, Splits};
+use crate::train::{OptimizerName, Stopping, train, train_on};
+use anyhow::{Context as _, Error, Result, anyhow};
 use tch::{Device, Kind, Tensor};
 
 /// What is measured, by the names that `hw1 bench` takes.
@@ -63,13 +62,11 @@ const EPOCHS: u64 = 10;
 /// What does some units a call and says how many.
 pub type Work = Box<dyn FnMut() -> Result<usize>>;
 
-pub fn set_up(workload: &Workload, images: Option<&Images>) -> Result<Work> {
-    let images = || images.context("no images");
+pub fn set_up(workload: &Workload, data: Option<&Data>) -> Result<Work> {
+    let data = || data.context("no data");
     match workload.unit {
         Unit::Epoch(points) => {
-            let (model, x, y) = on_points(workload.model, points, Kind::Float)?;
-            let theta = model.layout().initial(0, "bench", Kind::Float, Device::Cpu);
-            let mut objective = MeanSquaredError::new(&model, theta, &x, &y);
+            let mut objective = on_points(workload.model, points, Kind::Float)?;
             let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
             let epochs = if points > 50_000 { 1 } else { EPOCHS };
             Ok(Box::new(move || {
@@ -78,45 +75,37 @@ pub fn set_up(workload: &Workload, images: Option<&Images>) -> Result<Work> {
             }))
         }
         Unit::Hessian => {
-            let (model, x, y) = on_points(workload.model, 2000, Kind::Double)?;
-            let theta = model.layout().initial(0, "bench", Kind::Double, Device::Cpu);
-            Ok(Box::new(move || of_mean_squared_error(&model, &theta, &x, &y).map(|_| 1)))
+            let objective = on_points(workload.model, 2000, Kind::Double)?;
+            Ok(Box::new(move || objective.whole_hessian(&mut || Ok(())).map(|_| 1)))
         }
         Unit::Step => {
-            let objective = classifier(workload)?;
-            let train = &images()?.train;
+            let mut objective = workload.classifier(workload.initial(0)?, &data()?.train)?;
             let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
-            let (all, mut start, mut epoch) = (train.on(Device::Cpu), 0, 0);
+            let (size, mut start, mut epoch) = (STEPS * BATCH, 0, 0);
             Ok(Box::new(move || {
                 // On through the whole set: what is in the cache is what a training has there.
-                start = if start + STEPS * BATCH > all.len() { 0 } else { start };
-                let part = |tensor: &Tensor| tensor.narrow(0, start, STEPS * BATCH);
-                let samples = Samples { images: part(&all.images), labels: part(&all.labels) };
-                (start, epoch) = (start + STEPS * BATCH, epoch + 1);
-                let batches = MiniBatches { samples: &samples, batch_size: BATCH, shuffle: Some((0, "bench")) };
-                train_epoch(&objective, &mut adam, &batches, epoch, || Ok(()))?;
+                start = if start + size > objective.samples() { 0 } else { start };
+                let order: Vec<i64> = order(size, Some((0, "bench")), epoch).iter().map(|at| start + at).collect();
+                (start, epoch) = (start + size, epoch + 1);
+                train_on(&mut objective, &mut adam, &order, BATCH, || Ok(()))?;
                 Ok(STEPS as usize)
             }))
         }
         Unit::Evaluation => {
-            let objective = classifier(workload)?;
-            let test = images()?.test.on(Device::Cpu);
-            Ok(Box::new(move || finite(objective.evaluate(&test).loss)))
+            let mut objective = workload.classifier(workload.initial(0)?, &data()?.test)?;
+            Ok(Box::new(move || finite(objective.evaluate()?.loss)))
         }
         Unit::Jacobian => {
-            let model: Classifier = workload.model.parse().map_err(anyhow::Error::msg)?;
-            let theta = model.layout().initial(0, "bench", Kind::Float, Device::Cpu);
-            let probe = images()?.test.images.narrow(0, 0, 1000);
-            Ok(Box::new(move || finite(jacobian_norm(&model, &theta, &probe, || Ok(()))?)))
+            let probe = data()?.test.first(1000);
+            let objective = workload.classifier(workload.initial(0)?, &probe)?;
+            Ok(Box::new(move || finite(jacobian_norm(&mut *objective.by_inputs()?, &probe.inputs, || Ok(()))?)))
         }
         Unit::Alpha => {
-            let model: Classifier = workload.model.parse().map_err(anyhow::Error::msg)?;
-            let solution = |seed| model.layout().initial(seed, "bench", Kind::Float, Device::Cpu);
-            let (one, two) = (solution(0), solution(1));
-            let images = images()?.on(Device::Cpu);
+            let (one, two, data) = (workload.initial(0)?, workload.initial(1)?, data()?);
+            let mut splits = Splits::new(&workload.network()?, one.each(Tensor::copy), [&data.train, &data.test])?;
             Ok(Box::new(move || {
-                let objective = CrossEntropy::new(&model, point(&one, &two, 0.5));
-                finite(objective.evaluate(&images.train).loss + objective.evaluate(&images.test).loss)
+                splits.move_to(&point(&one.theta, &two.theta, 0.5).into())?;
+                finite(splits.train.evaluate()?.loss + splits.test.evaluate()?.loss)
             }))
         }
     }
@@ -127,23 +116,32 @@ fn finite(value: f64) -> Result<usize> {
     if value.is_finite() { Ok(1) } else { Err(anyhow!("a workload gives {value}")) }
 }
 
-fn classifier(workload: &Workload) -> Result<CrossEntropy> {
-    let model: Classifier = workload.model.parse().map_err(anyhow::Error::msg)?;
-    let theta = model.layout().initial(0, "bench", Kind::Float, Device::Cpu);
-    Ok(CrossEntropy::new(&model, theta))
-}
-
-/// A network, and sin(x) + x² at evenly spaced points: [1, points] each.
-fn on_points(model: &str, points: usize, kind: Kind) -> Result<(Mlp, Tensor, Tensor)> {
-    let model: Mlp = model.parse().map_err(anyhow::Error::msg)?;
-    let target: Target = "sin-sq".parse().map_err(anyhow::Error::msg)?;
+/// The loss of a network over sin(x) + x² at evenly spaced points.
+fn on_points(model: &str, points: usize, kind: Kind) -> Result<MeanSquaredError> {
+    let model: Mlp = model.parse().map_err(Error::msg)?;
+    let target: functions::Target = "sin-sq".parse().map_err(Error::msg)?;
     let grid = evenly_spaced([-2.0, 2.0], points);
-    let values = target.values(&grid).map_err(anyhow::Error::msg)?;
-    let row = |values: &[f64]| Tensor::from_slice(values).to_kind(kind).unsqueeze(0);
-    Ok((model, row(&grid), row(&values)))
+    let values = target.values(&grid).map_err(Error::msg)?;
+    let column = |values: &[f64]| Tensor::from_slice(values).to_kind(kind).unsqueeze(1);
+    let samples = Samples { inputs: column(&grid), targets: column(&values), target: Target::Values(1) };
+    let theta = model.layout().initial(0, "bench", kind, Device::Cpu);
+    MeanSquaredError::new(&model.network(), theta, &samples)
 }
 
 impl Workload {
+    /// On digits.
+    fn network(&self) -> Result<Network> {
+        Network::parse(self.model, &DataSpec::whole(DatasetName::Synthetic).signature()).map_err(Error::msg)
+    }
+
+    fn initial(&self, seed: u64) -> Result<Weights> {
+        Ok(self.network()?.layout().initial(seed, "bench", Kind::Float, Device::Cpu).into())
+    }
+
+    fn classifier(&self, weights: Weights, samples: &Samples) -> Result<CrossEntropy> {
+        CrossEntropy::new(&self.network()?, weights, samples)
+    }
+
     /// Additions and multiplications of a unit: two a weight and place forward, four backward; the gradient
     /// of the inputs is not counted where nobody needs it.
     pub fn flops(&self) -> Result<Option<f64>> {
@@ -152,34 +150,25 @@ impl Workload {
             let forward: f64 = layers.iter().sum();
             Ok(if training { 3.0 * forward - layers[0] } else { forward })
         };
+        let set = DataSpec::whole(DatasetName::Synthetic);
+        let ([train, test], classes) = (set.sizes().map(|size| size as f64), set.signature().target.outputs() as f64);
         Ok(match self.unit {
             Unit::Epoch(points) => Some(per_sample(true)? * points as f64),
             Unit::Step => Some(per_sample(true)? * BATCH as f64),
-            Unit::Evaluation => Some(per_sample(false)? * TEST_SIZE as f64),
-            // Forward, and a pass back to the image for each class but one.
-            Unit::Jacobian => Some(per_sample(false)? * f64::from(CLASSES) * 1000.0),
-            Unit::Alpha => Some(per_sample(false)? * (TRAIN_SIZE + TEST_SIZE) as f64),
+            Unit::Evaluation => Some(per_sample(false)? * test),
+            // Forward, and a pass back to the input for each class but one.
+            Unit::Jacobian => Some(per_sample(false)? * classes * 1000.0),
+            Unit::Alpha => Some(per_sample(false)? * (train + test)),
             Unit::Hessian => None,
         })
     }
 
     /// Additions and multiplications of each layer on one sample.
     fn products(&self) -> Result<Vec<f64>> {
-        let linear = |mlp: &Mlp| mlp.widths().windows(2).map(|pair| (2 * pair[0] * pair[1]) as f64).collect::<Vec<_>>();
-        if let Ok(mlp) = self.model.parse::<Mlp>() {
-            return Ok(linear(&mlp));
+        if let Unit::Epoch(_) | Unit::Hessian = self.unit {
+            return Ok(self.model.parse::<Mlp>().map_err(Error::msg)?.network().products());
         }
-        let Classifier::Cnn(cnn) = self.model.parse().map_err(anyhow::Error::msg)? else {
-            return Err(anyhow!("'{}' is no network", self.model));
-        };
-        let (mut inputs, mut side) = (1, SIDE as i64);
-        let mut layers = Vec::new();
-        for &outputs in cnn.channels() {
-            layers.push((2 * 9 * inputs * outputs * side * side) as f64);
-            (inputs, side) = (outputs, side / 2);
-        }
-        layers.extend(linear(cnn.head()));
-        Ok(layers)
+        Ok(self.network()?.products())
     }
 }
 

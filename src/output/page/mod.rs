@@ -19,7 +19,7 @@ use html::{Html, Image};
 use markdown::MarkdownText;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, path::PathBuf};
-use words::plain;
+use words::{capitalised, plain};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -275,8 +275,10 @@ fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
     };
     let mut warnings = Vec::new();
     let mut warn = |what: &str, of: Option<String>| warnings.extend(of.map(|folders| format!("{what}: {folders}.")));
-    let is_synthetic = |study: &Study| study.metrics.provenance.data.as_ref()?.synthetic;
-    warn("Synthetic digits in place of MNIST", folders(&|study| is_synthetic(study) == Some(true)));
+    let substitute = |study: &Study| study.metrics.provenance.data.as_ref()?.substitution();
+    for said in studies.iter().filter_map(substitute).collect::<BTreeSet<String>>() {
+        warn(&capitalised(&said), folders(&|study| substitute(study).as_ref() == Some(&said)));
+    }
     warn("Partial, as some trials failed", folders(&|study| !study.metrics.failures.is_empty()));
     let presets: BTreeSet<&str> = studies.iter().map(Study::preset).collect();
     for preset in presets.into_iter().filter(|preset| *preset != DEFAULT_PRESET) {

@@ -57,6 +57,12 @@ pub fn flatten(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
     }
 }
 
+/// With a capital in front.
+pub fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// A measured number in four digits, anything else as it is.
 fn scalar(value: &Value) -> String {
     match value {

@@ -1,11 +1,9 @@
 //! Forward and backward pass of a classifier without a graph, for float32 on a CPU.
 
-use super::super::feedforward::{Layer, Workspace};
-use super::super::float_slices;
-use super::BatchSums;
+use super::feedforward::{Layer, Workspace};
+use super::{Sums, float_slices};
 use crate::backend::cpu::conv::{self, Convolutions};
-use crate::data::{CLASSES, PIXELS, SIDE};
-use crate::model::{Classifier, Mlp};
+use crate::model::{Mlp, Model as _, Network};
 use tch::Tensor;
 
 /// Forward and backward pass of a classifier without a graph: convolutions in [`crate::backend::cpu`], linear
@@ -13,6 +11,8 @@ use tch::Tensor;
 pub(super) struct Explicit {
     convolutions: Option<Convolutions>,
     head: Mlp,
+    /// Numbers of an input.
+    numbers: i64,
     /// Views of θ and of the gradient.
     layers: Vec<Layer>,
     pub(super) gradient: Tensor,
@@ -38,18 +38,21 @@ struct Convolved {
 }
 
 impl Explicit {
-    pub(super) fn new(model: &Classifier, theta: &Tensor) -> Self {
-        let (convolutions, head) = match model {
-            Classifier::Mlp(mlp) => (None, mlp.clone()),
-            Classifier::Cnn(cnn) => {
-                let channels: Vec<usize> = cnn.channels().iter().map(|&channels| channels as usize).collect();
-                (Some(Convolutions::new(SIDE, &channels)), cnn.head().clone())
+    /// `None` of a network that is not for these kernels: convolutions are of one input channel and square.
+    pub(super) fn new(network: &Network, theta: &Tensor) -> Option<Self> {
+        let convolutions = match (network.convolutions(), network.input()) {
+            ([], _) => None,
+            (channels, &[1, height, width]) if height == width => {
+                let channels: Vec<usize> = channels.iter().map(|&channels| channels as usize).collect();
+                Some(Convolutions::new(height as usize, &channels))
             }
+            _ => return None,
         };
-        let gradient = theta.zeros_like();
-        let layout = model.layout();
+        let (gradient, layout, head) = (theta.zeros_like(), network.layout(), network.head().clone());
         let first = layout.slots.len() - 2 * (head.widths().len() - 1);
-        Self { convolutions, layers: Layer::all(&layout, first, theta, &gradient), head, gradient, buffers: Vec::new() }
+        let layers = Layer::all(&layout, first, theta, &gradient);
+        let numbers = network.input().iter().product();
+        Some(Self { convolutions, layers, head, numbers, gradient, buffers: Vec::new() })
     }
 
     /// The buffers for so many samples, the last used in front.
@@ -78,7 +81,7 @@ impl Explicit {
         &mut self.buffers[0]
     }
 
-    /// Fills the buffers' logits for a batch `x` [n, 784].
+    /// Fills the buffers' logits for a batch `x` [n, input…].
     fn forward(&mut self, theta: &Tensor, x: &Tensor) {
         let x = x.contiguous();
         let samples = x.size()[0] as usize;
@@ -93,17 +96,17 @@ impl Explicit {
             convolutions.forward(&theta[..convolutions.parameters()], x, &mut convolved.workspace, features, columns);
             workspace.forward(&convolved.features, layers);
         } else {
-            workspace.forward(&x.tr(), layers);
+            workspace.forward(&x.flatten(1, -1).tr(), layers);
         }
     }
 
-    pub(super) fn sums(&mut self, theta: &Tensor, x: &Tensor, labels: &Tensor) -> BatchSums {
+    pub(super) fn sums(&mut self, theta: &Tensor, x: &Tensor, labels: &Tensor) -> Sums {
         self.forward(theta, x);
         softmax(&self.buffers[0].workspace.outputs[self.layers.len() - 1], labels, None)
     }
 
     /// Fills `gradient` for a batch.
-    pub(super) fn differentiate(&mut self, theta: &Tensor, x: &Tensor, labels: &Tensor) -> BatchSums {
+    pub(super) fn differentiate(&mut self, theta: &Tensor, x: &Tensor, labels: &Tensor) -> Sums {
         let _no_grad = tch::no_grad_guard();
         self.forward(theta, x);
         let Self { convolutions, layers, buffers, gradient, .. } = self;
@@ -122,26 +125,27 @@ impl Explicit {
             let part = &mut gradient[..parameters];
             convolutions.backward(&theta[..parameters], inner, [features, deltas], columns, part);
         } else {
-            workspace.backward(x, layers, true, None);
+            workspace.backward(&x.flatten(1, -1), layers, true, None);
         }
         sums
     }
 
-    /// The logits [n, 10] of a batch `x` [n, 784].
+    /// The logits [n, classes] of a batch `x` [n, input…].
     pub(super) fn logits(&mut self, theta: &Tensor, x: &Tensor) -> Tensor {
         self.forward(theta, x);
         self.last_logits(x.size()[0]).copy()
     }
 
-    /// The logits [n, 10] of the last forward pass, of so many samples: a view of the buffers.
+    /// The logits [n, classes] of the last forward pass, of so many samples: a view of the buffers.
     pub(super) fn last_logits(&self, samples: i64) -> Tensor {
         self.buffers[0].workspace.outputs[self.layers.len() - 1].narrow(1, 0, samples).tr()
     }
 
-    /// Jᵀ·seed of each sample of the last forward pass, [n, 784], with `cotangents` [n, 10].
-    pub(super) fn vjp(&mut self, theta: &Tensor, cotangents: &Tensor) -> Tensor {
-        let Self { convolutions, layers, buffers, .. } = self;
-        let Buffers { samples, workspace, convolved } = &mut buffers[0];
+    /// Jᵀ·c of each sample of the last forward pass, [n, numbers of an input], with `cotangents` [n, classes]; `None` where
+    /// there was no such pass.
+    pub(super) fn vjp(&mut self, theta: &Tensor, cotangents: &Tensor) -> Option<Tensor> {
+        let Self { convolutions, layers, buffers, numbers, .. } = self;
+        let Buffers { samples, workspace, convolved } = buffers.first_mut()?;
         let samples = *samples as i64;
         let delta = &mut workspace.deltas[layers.len() - 1];
         let _ = delta.zero_();
@@ -150,27 +154,27 @@ impl Explicit {
             (Some(convolutions), Some(Convolved { workspace: inner, features, deltas, .. })) => {
                 workspace.vjp(layers, deltas);
                 // Zeros, as a slice is of numbers that are there.
-                let images = Tensor::zeros([samples, PIXELS as i64], (cotangents.kind(), cotangents.device()));
+                let images = Tensor::zeros([samples, *numbers], (cotangents.kind(), cotangents.device()));
                 let columns = deltas.size()[1] as usize;
                 let theta_alone = convolutions.parameters();
                 // SAFETY: as in `forward`; the images are new.
                 let ([theta, features, deltas], [pixels]) =
                     unsafe { float_slices([theta, features, deltas], [&images]) };
                 convolutions.vjp(&theta[..theta_alone], inner, [features, deltas], columns, pixels);
-                images
+                Some(images)
             }
             _ => {
-                let images = Tensor::empty([PIXELS as i64, samples], (cotangents.kind(), cotangents.device()));
+                let images = Tensor::empty([*numbers, samples], (cotangents.kind(), cotangents.device()));
                 workspace.vjp(layers, &images);
-                images.tr()
+                Some(images.tr())
             }
         }
     }
 }
 
-/// Cross entropy and accuracy of `logits` [10, samples or more], summed over the samples; and into `delta`,
+/// Cross entropy and accuracy of `logits` [classes, samples or more], summed over the samples; and into `delta`,
 /// where there is one, the derivative of the mean by the logits, 0 beyond the samples.
-fn softmax(logits: &Tensor, labels: &Tensor, delta: Option<&Tensor>) -> BatchSums {
+fn softmax(logits: &Tensor, labels: &Tensor, delta: Option<&Tensor>) -> Sums {
     let mut own = vec![0i64; labels.numel()];
     labels.copy_data(&mut own, labels.numel());
     let shape = [logits.size()[0], logits.size()[1]].map(|length| length as usize);
@@ -184,7 +188,7 @@ fn softmax(logits: &Tensor, labels: &Tensor, delta: Option<&Tensor>) -> BatchSum
             None => softmax_of_slices(float_slices([logits], []).0[0], shape, &own, None),
         }
     };
-    BatchSums { loss: Tensor::from(loss), correct: Tensor::from(correct) }
+    Sums { loss: Tensor::from(loss), correct: Some(Tensor::from(correct)) }
 }
 
 /// [`softmax`]'s sums of losses and of right answers, with `logits` and `delta` of one shape.
@@ -198,7 +202,7 @@ fn softmax_of_slices(
     if let Some(delta) = &mut delta {
         delta.fill(0.0);
     }
-    let (mut loss, mut correct) = (0.0, 0);
+    let (mut loss, mut correct, mut p) = (0.0, 0, vec![0f32; classes]);
     for (sample, &label) in labels.iter().enumerate() {
         let label = label as usize;
         let z = |class: usize| logits[class * columns + sample];
@@ -208,7 +212,6 @@ fn softmax_of_slices(
                 (best, most) = (class, z(class));
             }
         }
-        let mut p = [0.0f32; CLASSES as usize];
         p.iter_mut().enumerate().for_each(|(class, p)| *p = (z(class) - most).exp());
         let sum: f32 = p.iter().sum();
         loss += f64::from(sum.ln() - (z(label) - most));
@@ -225,13 +228,34 @@ fn softmax_of_slices(
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::tests::relative;
-    use super::super::tests::{batch, rough_batch};
-    use super::super::{CrossEntropy, InputVjp};
-    use super::*;
+    use super::super::tests::{batch, network, relative, rough_batch, step};
+    use super::super::{CrossEntropy, Objective as _};
     use crate::backend::cpu::{on_narrow_vectors, pieces};
-    use crate::data::batches::Samples;
-    use tch::{Device, Kind};
+    use crate::data::{Samples, Signature, Target};
+    use crate::model::{Model as _, Network};
+    use tch::{Device, Kind, Tensor};
+
+    fn is_autograds(model: &Network, samples: [Samples; 2]) {
+        let theta = model.layout().initial(3, "explicit", Kind::Float, Device::Cpu);
+        let [one, two] = samples.each_ref();
+        let mut explicit = samples.each_ref().map(|samples| CrossEntropy::new(model, theta.copy(), samples).unwrap());
+        // Back and forth: the buffers hold other numbers then.
+        for (turn, samples) in [one, two, one].into_iter().enumerate() {
+            let explicit = &mut explicit[turn % 2];
+            assert!(explicit.is_explicit(), "{model}");
+            let (gradient, found) = step(explicit);
+            let mut autograd = CrossEntropy::new(model, theta.to_kind(Kind::Double), samples).unwrap();
+            let (expected, means) = step(&mut autograd);
+            assert!((found.loss - means.loss).abs() < 1e-5, "{model}: {found:?}, {means:?}");
+            assert_eq!(found.accuracy, means.accuracy, "{model}");
+            let error = relative(&gradient, &expected);
+            assert!(error < 1e-5, "{model} on {}: {error}", samples.len());
+            let _core = pieces::lend();
+            assert_eq!(step(explicit).0, gradient, "{model}");
+            let evaluated = explicit.evaluate().unwrap();
+            assert!((evaluated.loss - found.loss).abs() < 1e-6 && evaluated.accuracy == found.accuracy, "{model}");
+        }
+    }
 
     #[test]
     fn explicit_passes_are_autograds_on_any_number_of_cores() {
@@ -244,25 +268,37 @@ mod tests {
             ("conv2-conv3-conv4-conv5-10", [20, 128]),
             ("conv32-conv64-32-10", [16, 5]),
         ] {
-            let model: Classifier = model.parse().unwrap();
-            let theta = model.layout().initial(3, "explicit", Kind::Float, Device::Cpu);
-            let explicit = CrossEntropy::explicit(&model, theta.copy());
-            let autograd = CrossEntropy::by_autograd(&model, theta.to_kind(Kind::Double));
-            // Back and forth: the buffers hold other numbers then.
-            for samples in [batches[0], batches[1], batches[0]] {
-                let (x, labels) = batch(samples);
-                let (gradient, sums) = explicit.gradient(&x, &labels);
-                let (expected, expected_sums) = autograd.gradient(&x.to_kind(Kind::Double), &labels);
-                let (found, expected_means) = (sums.means(samples), expected_sums.means(samples));
-                assert!((found.loss - expected_means.loss).abs() < 1e-5, "{model}: {found:?}, {expected_means:?}");
-                assert_eq!(found.accuracy, expected_means.accuracy, "{model}");
-                let error = relative(&gradient, &expected);
-                assert!(error < 1e-5, "{model} on {samples}: {error}");
-                let _core = pieces::lend();
-                assert_eq!(explicit.gradient(&x, &labels).0, gradient, "{model}");
-                let samples = Samples { images: x, labels };
-                let evaluated = explicit.evaluate(&samples);
-                assert!((evaluated.loss - found.loss).abs() < 1e-6 && evaluated.accuracy == found.accuracy, "{model}");
+            is_autograds(&network(model), batches.map(batch));
+        }
+    }
+
+    /// Of this shape, in so many classes.
+    fn other(shape: &[i64], classes: i64, samples: i64) -> (Signature, Samples) {
+        let data = Signature { input: shape.to_vec(), tokens: None, target: Target::Classes(classes) };
+        let x = (Tensor::arange(samples * data.numbers(), (Kind::Double, Device::Cpu)) * 12.9898).sin() * 43758.5453;
+        let x = ((&x - x.floor()) * 4.0 - 1.0).to_kind(Kind::Float);
+        let targets = Tensor::arange(samples, (Kind::Int64, Device::Cpu)).remainder(classes);
+        let inputs = x.view(&[&[samples], shape].concat()[..]);
+        (data, Samples { inputs, targets, target: Target::Classes(classes) })
+    }
+
+    #[test]
+    fn kernels_know_no_digit_and_decline_what_they_do_not_know() {
+        for (shape, classes, model, is_known) in [
+            (&[3, 8, 8][..], 5, "192-7-5", true),
+            (&[6], 23, "6-9-23", true),
+            (&[1, 9, 9], 3, "conv4-conv3-3", true),
+            (&[3, 8, 8], 5, "conv4-6-5", false),
+            (&[1, 8, 12], 5, "conv4-6-5", false),
+        ] {
+            let (data, samples) = other(shape, classes, 40);
+            let model = Network::parse(model, &data).unwrap();
+            if is_known {
+                is_autograds(&model, [samples, other(shape, classes, 7).1]);
+            } else {
+                let theta = model.layout().initial(3, "explicit", Kind::Float, Device::Cpu);
+                let mut objective = CrossEntropy::new(&model, theta, &samples).unwrap();
+                assert!(!objective.is_explicit() && objective.evaluate().unwrap().loss.is_finite());
             }
         }
     }
@@ -270,14 +306,16 @@ mod tests {
     #[test]
     fn narrow_vectors_give_what_wide_ones_do() {
         for model in ["conv8-10", "conv5-conv15-32-10", "conv3-conv7-conv10-12-10", "conv32-conv40-10"] {
-            let model: Classifier = model.parse().unwrap();
+            let model = network(model);
             let theta = model.layout().initial(3, "narrow", Kind::Float, Device::Cpu);
-            let (x, labels) = (rough_batch(21), batch(21).1);
+            let samples = rough_batch(21);
             let cotangents = Tensor::linspace(0.0, 50.0, 210, (Kind::Float, Device::Cpu)).cos().view([21, 10]);
             let measure = || {
-                let gradient = CrossEntropy::explicit(&model, theta.copy()).gradient(&x, &labels).0;
-                let mut probe = InputVjp::new(&model, &theta);
-                [gradient, probe.logits(&x), probe.vjp(&cotangents)]
+                let mut objective = CrossEntropy::new(&model, theta.copy(), &samples).unwrap();
+                let gradient = step(&mut objective).0;
+                let mut by_inputs = objective.by_inputs().unwrap();
+                let logits = by_inputs.outputs(&samples.inputs).unwrap();
+                [gradient, logits, by_inputs.vjp(&cotangents).unwrap()]
             };
             let wide = measure();
             on_narrow_vectors(|| {
