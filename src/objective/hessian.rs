@@ -27,7 +27,7 @@ use tch::{Kind, Tensor};
 ///
 /// # Errors
 /// libtorch's: memory, or shapes that do not fit.
-pub fn of_mean_squared_error(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+pub(super) fn of_mean_squared_error(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let _no_grad = tch::no_grad_guard();
     let network = Network::new(model, theta);
     let parameters = network.layout.parameters();

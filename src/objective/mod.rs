@@ -19,7 +19,7 @@ mod scalar;
 
 pub use cross_entropy::CrossEntropy;
 pub(crate) use floats::float_slices;
-pub use hessian::{by_double_backward, of_mean_squared_error};
+pub use hessian::by_double_backward;
 use hessian_map::BlockHessian;
 pub use hessian_map::{GraphHessian, HessianMap};
 pub use input_vjp::InputVjp;

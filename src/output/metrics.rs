@@ -211,3 +211,21 @@ impl Metrics {
         Ok(Some(serde_json::from_slice(&bytes)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Data;
+
+    #[test]
+    fn a_substitute_is_said_in_whose_place_it_stands() {
+        let said = |json: serde_json::Value| serde_json::from_value::<Data>(json).unwrap().substitution();
+        let mut data =
+            serde_json::json!({"name": "drawn", "identity": "1", "synthetic": true, "in_place_of": "photographs"});
+        assert_eq!(said(data.clone()).unwrap(), "drawn in place of photographs");
+        // An older file.
+        data.as_object_mut().unwrap().remove("in_place_of");
+        assert_eq!(said(data.clone()).unwrap(), "drawn in place of the report's data");
+        data["synthetic"] = false.into();
+        assert_eq!(said(data), None);
+    }
+}

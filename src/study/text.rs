@@ -177,3 +177,14 @@ impl Texts {
         self.file.reported.iter().find(|reported| reported.note.is_none() && reported.is_of(trial))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn small_numbers_are_words() {
+        let words = [0, 2, 10, 12, 13, 100].map(in_words);
+        assert_eq!(words, ["no", "two", "ten", "twelve", "13", "100"]);
+    }
+}
