@@ -51,9 +51,7 @@ impl CrossEntropy {
         let (samples, gradient) = (samples.of_kind(&weights.theta), weights.theta.zeros_like());
         Ok(Self { model: Box::new(model.clone()), layout: model.layout(), weights, samples, gradient, implementation })
     }
-}
 
-impl CrossEntropy {
     /// Over all samples, in blocks small enough for the cache.
     fn sums(&mut self, visit: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<Sums> {
         let _no_grad = tch::no_grad_guard();

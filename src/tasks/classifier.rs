@@ -39,10 +39,10 @@ impl MiniBatch {
         ClassifierTraining { model: model.clone(), fit: self.clone(), seed }
     }
 
-    /// Trains on the one split, tests on the other every so many epochs and after the last, where an epoch is short,
-    /// testing would take most of the time; saves the initial and final weights. Seed and name key the order of the samples. `after_epoch` is
-    /// called after each epoch, counted from 1, with the objectives at its θ; it may add to the record's series with
-    /// [`crate::train::measure`], and end the training.
+    /// Trains on the one split and saves the initial and final weights. Tests on the other every so many epochs and
+    /// after the last: where an epoch is short, testing would take most of the time. Seed and name key the order of the
+    /// samples. `after_epoch` is called after each epoch, counted from 1, with the objectives at its θ; it may add to
+    /// the record's series with [`crate::train::measure`], and end the training.
     pub fn run(
         &self,
         splits: &mut Splits,

@@ -4,7 +4,7 @@
 use super::classifier::{self, final_numbers, parameters, train_size};
 use super::function::{FunctionTraining, endings};
 use crate::data::{Dataset, order};
-use crate::model::{Architecture, Model as _, Weights};
+use crate::model::{Architecture, Layout, Weights};
 use crate::objective::{Evaluation, Objective as _, Splits, norm, read_all};
 use crate::study::{Context, Measurements, Trial, flag};
 use crate::train::{OptimizerName, measure};
@@ -71,10 +71,9 @@ impl MiniBatchNorms {
     /// `full_gradient_norm` and `full_train_loss`, each taken before the step in `step`. Ends with the epoch whose
     /// last measured loss is no number. Short beside trainings on functions: it keeps no checkpoint.
     pub fn run(&self, cx: &mut Context) -> Result<Measurements> {
-        let data = cx.data()?;
-        let (network, name) = (classifier::network(&self.model, data)?, classifier::key(&self.model));
-        let weights = Weights::initial(&network.layout(), self.seed, &name, Kind::Float, cx.device);
-        let Splits { train: mut objective, mut test } = Splits::new(&network, weights, [&data.train, &data.test])?;
+        let name = classifier::key(&self.model);
+        let initial = |layout: &Layout| Ok(Weights::initial(layout, self.seed, &name, Kind::Float, cx.device));
+        let Splits { train: mut objective, mut test } = classifier::splits(&self.model, cx, initial)?;
         let layout = objective.layout().clone();
         cx.save_weights("initial", &layout, objective.weights())?;
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
