@@ -1,7 +1,10 @@
-//! The few shapes that figures consist of, drawn through plotters' SVG backend. Knows drawing units and colours, not
-//! what is shown.
+//! The few shapes that figures consist of, drawn through plotters' SVG backend; pictures of pixels, which it has not,
+//! beside it. Knows drawing units and colours, not what is shown.
+
+use std::cell::RefCell;
 
 use anyhow::Result;
+use base64::Engine as _;
 use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
@@ -14,6 +17,8 @@ use super::{geometry::*, style::*};
 
 pub(super) struct Canvas<'a> {
     pub(super) area: DrawingArea<SVGBackend<'a>, Shift>,
+    /// SVG of the pictures, which lie above all else.
+    pub(super) pictures: RefCell<String>,
 }
 
 impl Canvas<'_> {
@@ -28,6 +33,20 @@ impl Canvas<'_> {
 
     pub(super) fn line(&self, points: &[Point], color: RGBColor, width: u32) -> Result<()> {
         Ok(self.area.draw(&PathElement::new(simplified(points), color.stroke_width(width)))?)
+    }
+
+    /// A PNG that fills a rectangle, with hard edges between its pixels or, where these are about as small as the
+    /// screen's, without.
+    pub(super) fn picture(&self, r: Rect, png: &[u8], hard: bool) {
+        let ((x0, y0), (x1, y1)) = (rounded((r.x0, r.y0)), rounded((r.x1, r.y1)));
+        let style = if hard { " style=\"image-rendering:pixelated\"" } else { "" };
+        let data = base64::engine::general_purpose::STANDARD.encode(png);
+        *self.pictures.borrow_mut() += &format!(
+            "<image x=\"{x0}\" y=\"{y0}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\"{style} \
+             href=\"data:image/png;base64,{data}\"/>\n",
+            x1 - x0,
+            y1 - y0
+        );
     }
 
     pub(super) fn frame(&self, r: Rect, color: RGBColor) -> Result<()> {

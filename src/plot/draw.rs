@@ -1,6 +1,8 @@
 //! Draws a figure that has been laid out: grid, level lines, curves, cells, axes, labels. Makes what plotters writes,
 //! where text is still text; does not know what is published of it.
 
+use std::cell::RefCell;
+
 use anyhow::{Context as _, Result, ensure};
 use plotters::backend::SVGBackend;
 use plotters::drawing::IntoDrawingArea as _;
@@ -47,12 +49,15 @@ impl Figure {
         let (width, height) = rounded((x1, y1));
         let mut svg = String::new();
         let backend = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
-        let canvas = Canvas { area: backend.into_drawing_area() };
+        let canvas = Canvas { area: backend.into_drawing_area(), pictures: RefCell::default() };
         canvas.fill(page, WHITE, 1.0)?;
         canvas.text_lines(&header, TITLE, page.center().0, MARGIN)?;
         panels.iter().try_for_each(|panel| panel.draw(&canvas))?;
         canvas.area.present()?;
+        let pictures = canvas.pictures.take();
         drop(canvas);
+        let end = svg.rfind("</svg>").context("plotters wrote no end")?;
+        svg.insert_str(end, &pictures);
         Ok(svg)
     }
 }

@@ -9,8 +9,10 @@ use super::{contour::Contours, scale::Scale};
 pub const MAX_PANELS: usize = 64;
 /// Most cells in one heat map.
 pub const MAX_CELLS: usize = 2500;
+/// Most images in one panel.
+pub const MAX_IMAGES: usize = 1000;
 /// Most pixels in one panel of images.
-pub const MAX_PIXELS: usize = 100_000;
+pub const MAX_PIXELS: usize = 2_000_000;
 /// Most points in the grid of one panel's level lines.
 pub const MAX_NODES: usize = 100_000;
 /// Most values that have level lines in one panel.
@@ -48,7 +50,7 @@ pub enum Content {
     Plot(Plot),
     /// A table of counts on coloured cells.
     HeatMap(HeatMap),
-    /// Small grey images with captions.
+    /// Small images, grey or in colour, with captions.
     Images(Images),
 }
 
@@ -86,16 +88,36 @@ pub struct HeatMap {
     pub shades: Vec<f64>,
 }
 
-/// Images of one size, in a grid.
+/// Images of one size and one sort, in a grid. One too large for its place is drawn smaller.
 #[derive(Clone, Debug)]
 pub struct Images {
     /// Pixels per row and rows of each image.
     pub size: (usize, usize),
+    /// What the bytes of all of them are.
+    pub pixels: Pixels,
     /// Images per row (at least one is assumed).
     pub columns: usize,
-    /// Caption (its line breaks are kept, up to three lines) and pixels row by row, from 0 for
-    /// paper to 255 for ink as in MNIST.
+    /// Caption (its line breaks are kept, up to three lines) and pixels row by row.
     pub images: Vec<(String, Vec<u8>)>,
+}
+
+/// The bytes of a pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pixels {
+    /// One, from 0 for paper to 255 for ink as in MNIST.
+    Ink,
+    /// Three: red, green and blue.
+    Rgb,
+}
+
+impl Pixels {
+    /// Bytes of a pixel.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Ink => 1,
+            Self::Rgb => 3,
+        }
+    }
 }
 
 /// An axis; its range always follows the data.
@@ -266,12 +288,13 @@ impl Panel {
                 let given = (counts.len(), shades.len());
                 ensure!(given == (cells, cells), "{} counts and {} shades for {cells} cells", given.0, given.1);
             }
-            Content::Images(Images { size, images, .. }) => {
-                let pixels = size.0.saturating_mul(size.1);
-                let all = pixels.saturating_mul(images.len());
+            Content::Images(Images { size, pixels, images, .. }) => {
+                ensure!(images.len() <= MAX_IMAGES, "{} images, not up to {MAX_IMAGES}", images.len());
+                let of_one = size.0.saturating_mul(size.1);
+                let all = of_one.saturating_mul(images.len());
                 ensure!((1..=MAX_PIXELS).contains(&all), "{all} pixels, not 1 to {MAX_PIXELS}");
-                let odd = images.iter().position(|(_, given)| given.len() != pixels);
-                ensure!(odd.is_none(), "image {odd:?} has not {} x {} pixels", size.0, size.1);
+                let odd = images.iter().position(|(_, given)| given.len() != of_one * pixels.bytes());
+                ensure!(odd.is_none(), "image {odd:?} has not {} x {} pixels {pixels:?}", size.0, size.1);
             }
         }
         Ok(())

@@ -89,7 +89,7 @@ pub(super) fn confusion(n: usize) -> HeatMap {
 pub(super) fn images(count: usize, columns: usize) -> Images {
     let pixels = |k: usize| (0..28 * 28).map(|i| (i * (k + 1) % 256) as u8).collect();
     let images = (0..count).map(|k| (format!("true {k}\npredicted 9 (0.98)"), pixels(k)));
-    Images { size: (28, 28), columns, images: images.collect() }
+    Images { size: (28, 28), pixels: Pixels::Ink, columns, images: images.collect() }
 }
 
 pub(super) fn shown(content: Content) -> Result<String> {

@@ -26,7 +26,8 @@ pub struct Misclassified {
     pub predicted: i64,
     /// Probability of the predicted class.
     pub confidence: f64,
-    /// What it shows, in grey values, 0 background; nothing where samples are no pictures.
+    /// What it shows: height · width grey values, 0 background, or as many of red, green and blue, pixel by pixel; row
+    /// by row either way. Nothing where samples are no pictures.
     pub pixels: Vec<u8>,
 }
 
