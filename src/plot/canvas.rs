@@ -111,9 +111,10 @@ impl Canvas<'_> {
         Ok(())
     }
 
-    /// Text that reads upwards, centered on `at`, with its baseline to the right of the letters.
-    pub(super) fn text_upwards(&self, text: &str, style: TextStyle, at: Point) -> Result<()> {
-        self.write(text, style, (at.0 - 0.76 * style.size, at.1), HPos::Center, FontTransform::Rotate270)
+    /// Text that reads upwards, with its baseline, through `at`, to the right of the letters; anchored "right" it ends
+    /// there.
+    pub(super) fn text_upwards(&self, text: &str, style: TextStyle, at: Point, anchor: HPos) -> Result<()> {
+        self.write(text, style, (at.0 - 0.76 * style.size, at.1), anchor, FontTransform::Rotate270)
     }
 
     /// The backend writes the baseline 0.76 em below (before rotation) an origin "at the top",

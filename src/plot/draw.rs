@@ -154,7 +154,7 @@ impl PanelLayout<'_> {
         }
     }
 
-    /// Counts on coloured cells with hairlines between them.
+    /// Counts on coloured cells with hairlines between them; on small cells neither, but what the colours say.
     fn draw_cells(&self, canvas: &Canvas, map: &HeatMap) -> Result<()> {
         let (rows, columns) = (map.rows.len(), map.columns.len());
         let (width, height) = (self.plot.width() / columns as f64, self.plot.height() / rows as f64);
@@ -174,17 +174,60 @@ impl PanelLayout<'_> {
         for (i, &value) in map.shades.iter().enumerate() {
             canvas.fill(cell(i), cell_color(value), 1.0)?;
         }
-        (0..=columns).try_for_each(|i| canvas.line(&[(x(i), y(0)), (x(i), y(rows))], FRAME, HAIRLINE))?;
-        (0..=rows).try_for_each(|i| canvas.line(&[(x(0), y(i)), (x(columns), y(i))], FRAME, HAIRLINE))?;
-        // Smaller digits could not be read.
-        let texts = texts.iter().zip(&map.shades).enumerate().filter(|_| size >= 4.0 * PT);
-        for (i, (text, &value)) in texts {
+        // Smaller digits could not be read, and the lines would drown the colours.
+        let small = size < 4.0 * PT;
+        let lines = |count| (0..=count).step_by(if small { count } else { 1 });
+        lines(columns).try_for_each(|i| canvas.line(&[(x(i), y(0)), (x(i), y(rows))], FRAME, HAIRLINE))?;
+        lines(rows).try_for_each(|i| canvas.line(&[(x(0), y(i)), (x(columns), y(i))], FRAME, HAIRLINE))?;
+        self.draw_name_ticks(canvas, [columns, rows])?;
+        if small {
+            return self.draw_shades_key(canvas, lo, hi);
+        }
+        for (i, (text, &value)) in texts.iter().zip(&map.shades).enumerate() {
             let color = if text == "0" { PALE } else { ink_on(cell_color(value)) };
             let style = TextStyle { size, color, ..CELL_COUNT };
             let (x, y) = cell(i).center();
             canvas.text(text, style, (x, y + style.cap_height() / 2.0), HPos::Center)?;
         }
         Ok(())
+    }
+
+    /// From each name to its row or column, where others have none.
+    fn draw_name_ticks(&self, canvas: &Canvas, [columns, rows]: [usize; 2]) -> Result<()> {
+        let plot = self.plot;
+        for (at, _) in self.x.ticks.major.iter().filter(|_| self.x.ticks.major.len() < columns) {
+            let x = self.dotted_x(*at, HAIRLINE);
+            canvas.line(&[(x, plot.y1), (x, plot.y1 + TICK)], AXIS, HAIRLINE)?;
+        }
+        for (at, _) in self.y[0].ticks.major.iter().filter(|_| self.y[0].ticks.major.len() < rows) {
+            let y = self.dotted_y(*at, HAIRLINE);
+            canvas.line(&[(plot.x0 - TICK, y), (plot.x0, y)], AXIS, HAIRLINE)?;
+        }
+        Ok(())
+    }
+
+    /// The lowest and the highest value with the shades between, left of the label below, where there is room.
+    fn draw_shades_key(&self, canvas: &Canvas, lo: f64, hi: f64) -> Result<()> {
+        const STEPS: usize = 9;
+        let texts = [lo, hi].map(|v| v.to_string());
+        let side = AXIS_LABEL.cap_height();
+        let [left, right] = texts.each_ref().map(|text| text_width(text, TICK_LABEL) + GAP);
+        let bar = Rect::sized(
+            (self.cell.x0 + MARGIN + left, self.plot.y1 + self.below_plot() - self.x.label_depth() + 1.5 * GAP),
+            STEPS as f64 * side,
+            side,
+        );
+        let label = self.x.label.iter().map(|line| text_width(line, AXIS_LABEL)).fold(0.0, f64::max);
+        if hi <= lo || bar.x1 + right + MARGIN > self.plot.center().0 - label / 2.0 {
+            return Ok(());
+        }
+        for i in 0..STEPS {
+            let step = Rect { x0: bar.x0 + i as f64 * side, x1: bar.x0 + (i + 1) as f64 * side, ..bar };
+            canvas.fill(step, shade(i as f64 / (STEPS - 1) as f64), 1.0)?;
+        }
+        canvas.frame(bar, FRAME)?;
+        canvas.text(&texts[0], TICK_LABEL, (bar.x0 - GAP, bar.y1), HPos::Right)?;
+        canvas.text(&texts[1], TICK_LABEL, (bar.x1 + GAP, bar.y1), HPos::Left)
     }
 
     fn draw_axes(&self, canvas: &Canvas) -> Result<()> {
@@ -213,11 +256,18 @@ impl PanelLayout<'_> {
 
     fn draw_labels(&self, canvas: &Canvas) -> Result<()> {
         let plot = self.plot;
-        let baseline = plot.y1 + TICK + GAP + TICK_LABEL.cap_height();
+        let (top, bottom) = (plot.y1 + TICK + GAP, plot.y1 + self.below_plot() - self.x.label_depth());
         for (at, label) in &self.x.ticks.major {
-            canvas.text(label, TICK_LABEL, (self.x_at(*at), baseline), HPos::Center)?;
+            let x = self.x_at(*at);
+            match self.x.upright {
+                Some(_) => {
+                    let baseline = x + TICK_LABEL.cap_height() / 2.0;
+                    canvas.text_upwards(label, TICK_LABEL, (baseline, top), HPos::Right)?;
+                }
+                None => canvas.text(label, TICK_LABEL, (x, top + TICK_LABEL.cap_height()), HPos::Center)?,
+            }
         }
-        self.draw_centered(canvas, &self.x.label, AXIS_LABEL, baseline + 1.5 * GAP)?;
+        self.draw_centered(canvas, &self.x.label, AXIS_LABEL, bottom + 1.5 * GAP)?;
         for (i, side) in self.y.iter().enumerate() {
             // Baselines from left to right, the last line next to the left axis or far from the right one.
             let (edge, anchor, last) = match i {
@@ -229,7 +279,7 @@ impl PanelLayout<'_> {
             }
             for (line, behind) in side.label.iter().rev().zip(0..) {
                 let baseline = last - 0.236 * AXIS_LABEL.size - f64::from(behind) * AXIS_LABEL.line_height();
-                canvas.text_upwards(line, AXIS_LABEL, (baseline, plot.center().1))?;
+                canvas.text_upwards(line, AXIS_LABEL, (baseline, plot.center().1), HPos::Center)?;
             }
         }
         let top = plot.y0 - 2.0 * GAP - self.heading_style.block_height(self.heading.len());
@@ -265,9 +315,48 @@ mod tests {
         assert_eq!(found, [grey, [8, 0x30, 0x6B], [255; 3], grey]);
     }
 
+    /// What CIFAR-10 and CIFAR-100 call their classes, or about.
+    fn named(n: usize) -> Figure {
+        let short = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+        let name = |i: usize| short.get(i).filter(|_| n == 10).map_or(format!("aquarium_fish{i}"), |s| (*s).into());
+        let names: Vec<String> = (0..n).map(name).collect();
+        figure(panel(Content::HeatMap(HeatMap { columns: names.clone(), rows: names, ..confusion(n) })))
+    }
+
+    #[test]
+    fn names_too_long_to_stand_beside_each_other_read_upwards() {
+        for n in [10, 20, 47, 100] {
+            let figure = named(n);
+            let panel = laid_out(&figure);
+            for (side, length) in [(&panel.x, panel.plot.width()), (&panel.y[0], panel.plot.height())] {
+                let major = &side.ticks.major;
+                assert!(major.len() >= n.min(15) && major.iter().all(|(_, name)| !name.ends_with('…')), "{n}");
+                let close = major.windows(2).any(|w| (w[1].0 - w[0].0).abs() * length < 1.25 * TICK_LABEL.size);
+                assert!(!close, "{n}");
+            }
+            let widest = panel.x.ticks.major.iter().map(|(_, name)| text_width(name, TICK_LABEL)).fold(0.0, f64::max);
+            assert!(panel.plot.y1 + TICK + GAP + widest < panel.cell.y1 - MARGIN - AXIS_LABEL.size);
+            let drawn = figure.draw().unwrap();
+            assert_eq!(drawn.matches("rotate(270").count(), panel.x.ticks.major.len() + 1, "and the axis");
+            assert_eq!(drawn.contains("1,000"), n <= 20, "counts where they can be read");
+        }
+        assert_eq!(figure(panel(Content::HeatMap(confusion(10)))).draw().unwrap().matches("rotate(270").count(), 1);
+    }
+
+    #[test]
+    fn cells_without_counts_have_a_key() {
+        let figure = named(100);
+        let panel = laid_out(&figure);
+        let bar =
+            Rect { x0: panel.cell.x0 + MARGIN, x1: panel.plot.x0, y0: panel.cell.y1 - 3.5 * MM, y1: panel.cell.y1 };
+        let colours: std::collections::BTreeSet<[u8; 3]> =
+            (0..40).map(|i| color_at(&figure, bar, (f64::from(i) / 40.0, 0.1))).collect();
+        assert!(colours.contains(&[8, 0x30, 0x6B]) && colours.contains(&[0x6B, 0xAE, 0xD6]), "{colours:?}");
+    }
+
     #[test]
     fn heat_maps_of_any_kind_are_drawn_or_refused() {
-        for n in [1, 2, 10, 50] {
+        for n in [1, 2, 10, 50, 100] {
             let mut map = confusion(n);
             for shades in [vec![0.0; n * n], vec![f64::NAN; n * n], vec![f64::MAX; n * n], vec![-1e308; n * n]] {
                 map.shades = shades;
@@ -279,7 +368,7 @@ mod tests {
             assert!(shown(Content::HeatMap(map)).is_err());
         }
         assert!(shown(Content::HeatMap(confusion(0))).is_err());
-        assert!(shown(Content::HeatMap(confusion(51))).is_err());
+        assert!(shown(Content::HeatMap(confusion(101))).is_err());
         let svg = shown(Content::HeatMap(HeatMap { rows: vec![String::new()], ..confusion(3) }));
         assert!(format!("{:#}", svg.unwrap_err()).contains("9 counts"));
     }

@@ -8,7 +8,7 @@ use super::{contour::Contours, scale::Scale};
 /// Most panels in one figure; more could not be read, and would not fit in memory as a PNG.
 pub const MAX_PANELS: usize = 64;
 /// Most cells in one heat map.
-pub const MAX_CELLS: usize = 2500;
+pub const MAX_CELLS: usize = 10_000;
 /// Most images in one panel.
 pub const MAX_IMAGES: usize = 1000;
 /// Most pixels in one panel of images.
@@ -81,7 +81,7 @@ pub struct HeatMap {
     pub columns: Vec<String>,
     /// Names of the rows, top to bottom.
     pub rows: Vec<String>,
-    /// What is written in the cells, row by row.
+    /// What is written in the cells, row by row, where these are large enough.
     pub counts: Vec<u64>,
     /// What colours them, from white (zero, or the lowest if negative) to dark blue (the highest); a cell whose
     /// shade is not finite is grey, such as a diagonal that would drown the rest.

@@ -1,5 +1,8 @@
 //! Where everything in a figure stands: cells of panels, plot areas that line up, sides with their ticks, and from
 //! there the curves in drawing units. Knows how wide texts are, draws nothing.
+//!
+//! Longer than others, and whole: a side's names and ticks decide where the plot stands, and the plot's size which
+//! names and ticks there are.
 
 use super::figure::{Axis, Content, Figure, HeatMap, Mark, Panel, Plot, Series};
 use super::legend::{Legend, LegendPosition};
@@ -8,6 +11,10 @@ use super::text::{clean, text_width, wrapped};
 use super::{canvas::band_edges, contour::Contours, geometry::*, images::ImageGrid, style::*};
 
 const HEAT_MAP_ASPECT: f64 = 0.8; // height by width
+const LONGEST_NAME: f64 = 0.25; // of a category, by the panel's width
+// From one name of a category to the next, at least: beside each other, and under each other.
+const NAMES_ACROSS: f64 = 2.0 * TICK_LABEL.size;
+const NAMES_DOWN: f64 = 1.3 * TICK_LABEL.size;
 
 /// A side of a panel with what is written along it; a vertical one has the series it measures.
 pub(super) struct Side<'a> {
@@ -17,6 +24,8 @@ pub(super) struct Side<'a> {
     pub(super) range: Range,
     /// The name in lines.
     pub(super) label: Vec<String>,
+    /// Where the names of categories would be cut beside each other, they read upwards: the length of the longest.
+    pub(super) upright: Option<f64>,
     pub(super) ticks: Ticks,
 }
 
@@ -39,12 +48,27 @@ impl<'a> Side<'a> {
             }
         }
         let kind = AxisKind::Continuous(axis.scale);
-        Self { name: &axis.label, kind, series, range, label: Vec::new(), ticks: Ticks::default() }
+        Self { name: &axis.label, kind, series, range, label: Vec::new(), upright: None, ticks: Ticks::default() }
     }
 
     fn categorical(name: &'a str, names: &'a [String]) -> Self {
         let (range, kind) = (Range { lo: 0.0, hi: 1.0 }, AxisKind::Categorical(names));
-        Self { name, kind, series: &[], range, label: Vec::new(), ticks: Ticks::default() }
+        Self { name, kind, series: &[], range, label: Vec::new(), upright: None, ticks: Ticks::default() }
+    }
+
+    /// Lets the names of categories read upwards where they do not fit beside each other.
+    fn turn_names(&mut self, width: f64, longest: f64) {
+        let AxisKind::Categorical(names) = self.kind else { return };
+        let widths: Vec<f64> = names.iter().map(|name| text_width(&clean(name), TICK_LABEL)).collect();
+        let pitch = width / names.len() as f64;
+        let room = pitch * (NAMES_ACROSS / pitch).ceil().max(1.0) - 0.5 * TICK_LABEL.size;
+        let widest = widths.into_iter().fold(0.0, f64::max);
+        self.upright = (widest > room).then(|| widest.min(longest));
+    }
+
+    /// Of a horizontal side, how far its ticks' labels reach down.
+    fn tick_height(&self) -> f64 {
+        self.upright.unwrap_or(TICK_LABEL.cap_height())
     }
 
     fn transform(&self, v: f64) -> Option<f64> {
@@ -64,7 +88,7 @@ impl<'a> Side<'a> {
         self.transform(0.0).unwrap_or(self.range.lo)
     }
 
-    fn label_depth(&self) -> f64 {
+    pub(super) fn label_depth(&self) -> f64 {
         let label = AXIS_LABEL.block_height(self.label.len());
         if label > 0.0 { label + 1.5 * GAP } else { 0.0 }
     }
@@ -85,7 +109,7 @@ impl<'a> Side<'a> {
         self.ticks = match self.kind {
             AxisKind::Continuous(scale) => scale.fitting_ticks(self.range, height, 7, |_| 2.0 * TICK_LABEL.size),
             AxisKind::Categorical(names) => {
-                let mut ticks = category_ticks(names, height, |_| max_tick_label);
+                let mut ticks = category_ticks(names, height, NAMES_DOWN, |_| max_tick_label);
                 ticks.major.iter_mut().for_each(|(at, _)| *at = 1.0 - *at);
                 ticks
             }
@@ -96,7 +120,10 @@ impl<'a> Side<'a> {
         let extent = |label: &str| text_width(label, TICK_LABEL) + 1.4 * TICK_LABEL.size;
         match self.kind {
             AxisKind::Continuous(scale) => scale.fitting_ticks(self.range, width, 8, extent),
-            AxisKind::Categorical(names) => category_ticks(names, width, |pitch| pitch - 0.5 * TICK_LABEL.size),
+            AxisKind::Categorical(names) => match self.upright {
+                Some(longest) => category_ticks(names, width, NAMES_DOWN, |_| longest),
+                None => category_ticks(names, width, NAMES_ACROSS, |pitch| pitch - 0.5 * TICK_LABEL.size),
+            },
         }
     }
 }
@@ -160,6 +187,8 @@ impl<'a> PanelLayout<'a> {
             Content::Images(_) => (Side::categorical("", &[]), vec![Side::categorical("", &[])]),
         };
         x.label = wrapped(x.name, AXIS_LABEL, 0.75 * cell.width(), 2);
+        // Two thirds: names on the left may take as much as they are given.
+        x.turn_names(0.66 * cell.width(), LONGEST_NAME * cell.width());
         let mut layout = Self {
             panel,
             cell,
@@ -181,7 +210,7 @@ impl<'a> PanelLayout<'a> {
     fn height(&self, plot: f64) -> f64 {
         match &self.panel.content {
             Content::Plot(_) => plot,
-            Content::HeatMap(_) => self.cell.width() * HEAT_MAP_ASPECT,
+            Content::HeatMap(_) => self.cell.width() * HEAT_MAP_ASPECT + self.x.tick_height() - TICK_LABEL.cap_height(),
             Content::Images(images) => {
                 let width = self.cell.width() - 2.0 * MARGIN;
                 self.top() + MARGIN + ImageGrid::new(images, width, f64::INFINITY).height
@@ -198,7 +227,7 @@ impl<'a> PanelLayout<'a> {
     pub(super) fn below_plot(&self) -> f64 {
         match self.panel.content {
             Content::Images(_) => 0.0,
-            _ => TICK + GAP + TICK_LABEL.cap_height() + self.x.label_depth(),
+            _ => TICK + GAP + self.x.tick_height() + self.x.label_depth(),
         }
     }
 
@@ -228,7 +257,8 @@ impl<'a> PanelLayout<'a> {
         let beside = self.right_depth() + legend;
         let width = self.cell.width() - left - MARGIN - beside;
         let ticks = self.x.horizontal_ticks(width).major;
-        let overhangs = ticks.iter().map(|(at, t)| text_width(t, TICK_LABEL) / 2.0 - (1.0 - at) * width);
+        let extent = |text: &str| self.x.upright.map_or(text_width(text, TICK_LABEL), |_| TICK_LABEL.size);
+        let overhangs = ticks.iter().map(|(at, t)| extent(t) / 2.0 - (1.0 - at) * width);
         MARGIN + beside.max(overhangs.fold(0.0, f64::max))
     }
 
@@ -365,7 +395,7 @@ fn arrange(layouts: &mut [PanelLayout], columns: usize) {
             panel.plot.y0 = on_dots(panel.cell.y0 + top, AXIS_LINE);
             panel.plot.y1 = on_dots(panel.cell.y1 - bottom, AXIS_LINE);
             for side in &mut panel.y {
-                side.set_vertical(panel.plot.height(), 0.25 * panel.cell.width());
+                side.set_vertical(panel.plot.height(), LONGEST_NAME * panel.cell.width());
             }
         }
     }

@@ -301,11 +301,11 @@ fn power_of_ten(e: i32) -> String {
     "10".chars().chain(raised).collect()
 }
 
-/// A label for each category, or for every second, third, ... where they would be too close; `max_width` gives that of
-/// a label from the distance between two.
-pub(super) fn category_ticks(names: &[String], length: f64, max_width: impl Fn(f64) -> f64) -> Ticks {
+/// A label for each category, or for every second, third, ... where they would be closer than `apart`; `max_width`
+/// gives that of a label from the distance between two.
+pub(super) fn category_ticks(names: &[String], length: f64, apart: f64, max_width: impl Fn(f64) -> f64) -> Ticks {
     let count = names.len() as f64;
-    let stride = (2.0 * TICK_LABEL.size * count / length).ceil().max(1.0) as usize;
+    let stride = (apart * count / length).ceil().max(1.0) as usize;
     let max_width = max_width(length / count * stride as f64);
     let tick = |(i, name): (usize, &String)| ((i as f64 + 0.5) / count, shortened(&clean(name), TICK_LABEL, max_width));
     Ticks { major: names.iter().enumerate().step_by(stride).map(tick).collect(), minor: Vec::new() }
