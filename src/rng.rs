@@ -19,6 +19,8 @@ pub enum Purpose {
     RandomLabels,
     /// One built-in digit: its label, its shape and its noise.
     SyntheticDigit,
+    /// The same in colour.
+    SyntheticColour,
     /// The probes and starts of Lanczos and Hutchinson.
     CurvatureProbe,
     /// A direction through θ along which a loss is looked at.
@@ -35,6 +37,7 @@ impl Purpose {
             Self::Permutation => "permutation",
             Self::RandomLabels => "random-labels",
             Self::SyntheticDigit => "synthetic-digit",
+            Self::SyntheticColour => "synthetic-colour",
             Self::CurvatureProbe => "curvature-probe",
             Self::RandomDirection => "random-direction",
             Self::SharpnessStart => "sharpness-start",

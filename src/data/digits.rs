@@ -37,7 +37,7 @@ pub enum Split {
 
 impl Split {
     /// Part of every key: never rename one.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Test => "test",
@@ -54,11 +54,15 @@ pub fn generate(seed: u64, split: Split, count: usize) -> Digits {
         .enumerate()
         .map(|(index, image)| {
             let mut rng = Rng::keyed(seed, split.name(), Purpose::SyntheticDigit, index as u64);
-            let label = rng.below(GLYPHS.len());
-            let variants = GLYPHS[label];
-            let glyph = variants[rng.below(variants.len())];
-            painter.draw(glyph, &mut rng, image);
-            label as u8
+            let (label, ink) = painter.digit(&mut rng);
+            // Most images have little noise, a few much.
+            let grain = rng.uniform();
+            let noise = 0.09 * grain * grain;
+            for (pixel, ink) in image.iter_mut().zip(ink) {
+                let value = ink + noise * rng.bell();
+                *pixel = (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+            }
+            label
         })
         .collect();
     Digits { images, labels }
@@ -144,7 +148,7 @@ struct Dot {
 
 /// Draws one digit after another into the same buffers.
 #[derive(Default)]
-struct Painter {
+pub(super) struct Painter {
     /// A stroke's control points, moved from where the glyph has them.
     control: Vec<Dot>,
     /// The path of all strokes, as the ends of short straight lines.
@@ -205,7 +209,15 @@ fn pulls(at: f64) -> [f64; NODES] {
 }
 
 impl Painter {
-    fn draw(&mut self, glyph: Glyph, rng: &mut Rng, image: &mut [u8]) {
+    /// The digit that a stream decides on: its label and its ink, from 0 to a little above 1 where the pen is bold.
+    pub(super) fn digit(&mut self, rng: &mut Rng) -> (u8, [f64; PIXELS]) {
+        let label = rng.below(GLYPHS.len());
+        let variants = GLYPHS[label];
+        let glyph = variants[rng.below(variants.len())];
+        (label as u8, self.draw(glyph, rng))
+    }
+
+    fn draw(&mut self, glyph: Glyph, rng: &mut Rng) -> [f64; PIXELS] {
         let hand = Hand::draw(rng);
         let radius = rng.uniform_in(0.7, 1.65);
         self.lines.clear();
@@ -221,13 +233,7 @@ impl Painter {
             cover(line, softness, &mut ink);
         }
         let brightness = rng.uniform_in(0.85, 1.3);
-        // Most images have little noise, a few much.
-        let grain = rng.uniform();
-        let noise = 0.09 * grain * grain;
-        for (pixel, ink) in image.iter_mut().zip(ink) {
-            let value = ink * brightness + noise * rng.bell();
-            *pixel = (value.clamp(0.0, 1.0) * 255.0).round() as u8;
-        }
+        ink.map(|ink| ink * brightness)
     }
 
     /// The control points of one stroke, each a little off, as no hand hits them exactly.

@@ -1,6 +1,7 @@
 //! What is learned from. The seam: a [`Dataset`] says what its inputs and targets are, what it is called and where its
 //! samples come from; nothing above knows a file format, a shape or a number of classes. Knows nothing of models.
 
+pub mod colour_digits;
 pub mod digits;
 pub mod fetch;
 pub mod functions;
