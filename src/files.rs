@@ -4,7 +4,7 @@
 use sha2::{Digest as _, Sha256};
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Files on their way to their names begin so; left over only where a process was killed.
@@ -15,6 +15,14 @@ const TEMPORARY: &str = ".hw1-";
 /// # Errors
 /// Where it cannot be written; what stood there before still stands then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomically_with(path, |file| file.write_all(bytes))
+}
+
+/// The same of what `write` writes, piece by piece.
+///
+/// # Errors
+/// Those of `write` too.
+pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
@@ -25,7 +33,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder)?.sync_all()

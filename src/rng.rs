@@ -21,6 +21,8 @@ pub enum Purpose {
     SyntheticDigit,
     /// The same in colour.
     SyntheticColour,
+    /// Which samples of a data set are held out, and its order where labels come in runs.
+    Split,
     /// The probes and starts of Lanczos and Hutchinson.
     CurvatureProbe,
     /// A direction through θ along which a loss is looked at.
@@ -38,6 +40,7 @@ impl Purpose {
             Self::RandomLabels => "random-labels",
             Self::SyntheticDigit => "synthetic-digit",
             Self::SyntheticColour => "synthetic-colour",
+            Self::Split => "split",
             Self::CurvatureProbe => "curvature-probe",
             Self::RandomDirection => "random-direction",
             Self::SharpnessStart => "sharpness-start",

@@ -64,7 +64,7 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
 
 fn curve(x: &[f64], y: &[f64]) -> Samples {
     let column = |values: &[f64]| Tensor::from_slice(values).unsqueeze(1);
-    Samples { inputs: column(x), targets: column(y), target: Target::Values(1) }
+    Samples::new(column(x), column(y), Target::Values(1))
 }
 
 /// On digits.
@@ -77,7 +77,7 @@ fn network(model: &Architecture) -> Network {
 fn pictures(pixels: &[f64]) -> Samples {
     let inputs = Tensor::from_slice(pixels).view([-1, 1, 28, 28]);
     let targets = (Tensor::arange(inputs.size()[0], (Kind::Int64, tch::Device::Cpu)) * 7).remainder(10);
-    Samples { inputs, targets, target: Target::Classes(10) }
+    Samples::new(inputs, targets, Target::Classes(10))
 }
 
 #[derive(Deserialize)]
@@ -134,7 +134,8 @@ fn sensitivities_are_pytorchs() {
         let theta = scrambled(&model.layout(), 1);
         // Float32 on a CPU goes through oneDNN's layout, float64 through plain tensors.
         for (kind, tolerance) in [(Kind::Double, 1e-10), (Kind::Float, 1e-4)] {
-            let (objective, x) = (CrossEntropy::new(&model, theta.to_kind(kind), &images), images.inputs.to_kind(kind));
+            let theta = theta.to_kind(kind);
+            let (x, objective) = (images.of_kind(&theta), CrossEntropy::new(&model, theta, &images));
             let objective = objective.unwrap();
             let mut by_inputs = objective.by_inputs().unwrap();
             let input = input_gradient_norm(&mut *by_inputs, &x, golden.batch_size, || Ok(())).unwrap();
@@ -191,7 +192,7 @@ fn hessians_are_torch_funcs() {
         let xs = evenly_spaced([1.0, 5.0], golden.points);
         let ys: Vec<f64> = xs.iter().map(|x| x.cos() / x).collect();
         let samples = curve(&xs, &ys);
-        let (x, y) = (samples.inputs.tr(), samples.targets.tr());
+        let (x, y) = (samples.inputs().unwrap().tr(), samples.targets.tr());
         // The script's model has its weights in float32.
         let theta = initial(&model.layout()).to_kind(Kind::Double);
         let loss = |theta: &Tensor| (model.forward(theta, &x) - &y).square().mean(Kind::Double);

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use hw1::analysis::hessian::Spectrum;
 use hw1::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use hw1::analysis::surface::filter_normalised;
-use hw1::data::{Data, Dataset, Fetch, Samples, Signature, Target};
+use hw1::data::{Access, Data, Dataset, Samples, Signature, Target};
 use hw1::error::Interrupted;
 use hw1::files::sha256;
 use hw1::model::{Initial, Layout, Model, Network, Pass, Weights};
@@ -23,7 +23,6 @@ use hw1::train::{OptimizerName, Stopping, train};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -81,7 +80,7 @@ impl Dataset for Own {
         self.sizes
     }
 
-    fn load(&self, _: Option<&Path>, _: &mut Fetch) -> Result<[Samples; 2]> {
+    fn load(&self, _: &Access) -> Result<[Samples; 2]> {
         let Signature { input, tokens, target } = &self.signature;
         let [train, test] = self.sizes.map(|size| size as i64);
         let n = train + test;
@@ -97,7 +96,7 @@ impl Dataset for Own {
         let inputs = inputs.view(&[&[n], &input[..]].concat()[..]);
         let part = |start, size| {
             let part = |tensor: &Tensor| tensor.narrow(0, start, size);
-            Samples { inputs: part(&inputs), targets: part(&targets), target: *target }
+            Samples::new(part(&inputs), part(&targets), *target)
         };
         Ok([part(0, train), part(train, test)])
     }
@@ -264,7 +263,7 @@ fn doubles(tensor: &Tensor) -> Vec<f64> {
 }
 
 fn data(set: &Own) -> Data {
-    Data::load(Arc::new(set.clone()), None, &mut |_| bail!("nothing is fetched")).unwrap()
+    Data::load(Arc::new(set.clone()), &Access::default()).unwrap()
 }
 
 fn with_context<T>(set: &Own, run: impl FnOnce(&mut Context) -> Result<T>) -> T {
@@ -425,18 +424,19 @@ fn sensitivity(model: &(impl Model + Clone + 'static), set: &Own, golden: &Golde
     let objective = over(model, weights.each(Tensor::copy), &test).unwrap();
     let mut by_inputs = objective.by_inputs().unwrap();
     if set.signature.tokens.is_some() {
-        let error = by_inputs.outputs(&test.inputs).unwrap_err().to_string();
+        let error = by_inputs.outputs(&test.inputs().unwrap()).unwrap_err().to_string();
         assert!(error.contains("nothing can be derived by inputs that are whole numbers"), "{error}");
         return;
     }
-    let inputs = test.inputs.to_kind(Kind::Double);
+    let in_double = test.of_kind(&Tensor::zeros([1], (Kind::Double, Device::Cpu)));
+    let inputs = in_double.inputs().unwrap();
     let outputs = by_inputs.outputs(&inputs).unwrap();
     golden.all_close(&doubles(&outputs.narrow(0, 0, 3)), "/outputs", 1e-11);
     match set.signature.target {
         Target::Classes(_) => {
-            let norm = jacobian_norm(&mut *by_inputs, &inputs, || Ok(())).unwrap();
+            let norm = jacobian_norm(&mut *by_inputs, &in_double, || Ok(())).unwrap();
             golden.close(norm, "/sensitivity/jacobian_norm", 1e-10);
-            let norm = input_gradient_norm(&mut *by_inputs, &inputs, 4, || Ok(())).unwrap();
+            let norm = input_gradient_norm(&mut *by_inputs, &in_double, 4, || Ok(())).unwrap();
             golden.close(norm, "/sensitivity/input_gradient_norm", 1e-10);
         }
         Target::Values(values) => {
@@ -617,11 +617,8 @@ fn what_does_not_fit_is_an_error_that_says_so() {
         assert!(said(objective.hessian().unwrap().times(&vector(0, 32), &mut || Ok(())).map(drop)).contains("[16, 2]"));
     }
     // More logits than classes.
-    let samples = Samples {
-        targets: data(&Own::images()).train.targets.narrow(0, 0, 16),
-        target: Target::Classes(5),
-        ..data(&values).train
-    };
+    let targets = data(&Own::images()).train.targets.narrow(0, 0, 16);
+    let samples = Samples::new(data(&values).train.inputs().unwrap(), targets, Target::Classes(5));
     let mut objective = over(&Tanh, initial(&Tanh.layout()), &samples).unwrap();
     assert!(said(objective.evaluate().map(drop)).contains("outputs of shape [16, 2]; the data needs [16, 5]"));
     // Weights of another model.
@@ -635,6 +632,11 @@ fn what_does_not_fit_is_an_error_that_says_so() {
         Ok(said(train(&mut *objective, &mut optimizer, 1, &Stopping::NEVER, cx, |_| Ok(())).map(drop)))
     });
     assert!(error.contains("mini-batches"), "{error}");
+}
+
+/// With other inputs.
+fn with(samples: &mut Samples, inputs: impl Fn(&Tensor) -> Tensor) {
+    *samples = Samples::new(inputs(&samples.inputs().unwrap()), samples.targets.shallow_clone(), samples.target);
 }
 
 /// Announces what it does not give.
@@ -659,8 +661,8 @@ impl Dataset for Liar {
         self.0.sizes()
     }
 
-    fn load(&self, data_dir: Option<&Path>, fetch: &mut Fetch) -> Result<[Samples; 2]> {
-        let mut splits = self.0.load(data_dir, fetch)?;
+    fn load(&self, access: &Access) -> Result<[Samples; 2]> {
+        let mut splits = self.0.load(access)?;
         self.1(&mut splits[1]);
         Ok(splits)
     }
@@ -671,19 +673,19 @@ fn data_that_is_not_as_announced_is_refused() {
     let lies: [(Own, Lie, &str); 8] = [
         (
             Own::images(),
-            |samples| samples.inputs = samples.inputs.flatten(1, -1),
+            |samples| with(samples, |inputs| inputs.flatten(1, -1)),
             "inputs of shape [10, 192], not [10, 3, 8, 8]",
         ),
         (Own::images(), |samples| samples.targets = samples.targets.narrow(0, 0, 9), "targets of shape [9]"),
         (Own::images(), |samples| samples.targets = &samples.targets + 1, "a label of 5, and 5 are named from 0"),
         (Own::images(), |samples| samples.targets = &samples.targets - 1, "a label of -1"),
         (Own::images(), |samples| samples.targets = samples.targets.to_kind(Kind::Float), "Classes(5)"),
-        (Own::tokens(), |samples| samples.inputs = &samples.inputs + 1, "a token of 11, and 11 are named from 0"),
+        (Own::tokens(), |samples| with(samples, |inputs| inputs + 1), "a token of 11, and 11 are named from 0"),
         (Own::values(), |samples| samples.targets = samples.targets.select(1, 0), "targets of shape [6], not [6, 2]"),
         (Own::new(&[3], None, Target::Values(2), [16, 0]), |_| {}, "are none"),
     ];
     for (own, lie, what) in lies {
-        let error = Data::load(Arc::new(Liar(own, lie)), None, &mut |_| bail!("nothing is fetched")).err().unwrap();
+        let error = Data::load(Arc::new(Liar(own, lie)), &Access::default()).err().unwrap();
         let error = format!("{error:#}");
         assert!(error.contains("the test samples of lies") && error.contains(what), "{error}");
     }

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, bail};
 use hw1::backend::device::DeviceChoice;
+use hw1::data::Access;
 use hw1::model::Mlp;
 use hw1::runner::{Job, Options, ProgressMode, Signals, identity, run};
 use hw1::store::RunDir;
@@ -163,7 +164,7 @@ fn options(workers: usize) -> Options {
         device: Device::Cpu,
         progress: ProgressMode::Silent,
         verbose: false,
-        data_dir: None,
+        access: Access::default(),
         checkpoint_every: std::time::Duration::from_secs(30),
     }
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::Dir;
-use hw1::data::{Data, DataSpec, DatasetName};
+use hw1::data::{Access, Built, Data, DataSpec};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,8 +30,8 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn images(metrics: &Value) -> Data {
     let size = |key: &str| metrics["settings"][key].as_u64().unwrap() as usize;
     let (train_size, test_size) = (size("train_size"), size("test_size"));
-    let set = DataSpec { dataset: DatasetName::Synthetic, train_size, test_size };
-    Data::load(std::sync::Arc::new(set), None, &mut |_| Ok(())).unwrap()
+    let set = DataSpec::of(Built::Synthetic, [train_size, test_size]);
+    Data::load(std::sync::Arc::new(set), &Access::default()).unwrap()
 }
 
 type Network = BTreeMap<String, Tensor>;
@@ -85,7 +85,7 @@ fn every_point_of_the_line_is_a_plain_evaluation_of_the_saved_weights() {
         let network: Network =
             first.iter().map(|(name, theta)| (name.clone(), theta * (1.0 - alpha) + &second[name] * *alpha)).collect();
         for (set, samples) in [("train", &images.train), ("test", &images.test)] {
-            let log_p = logits(&network, &samples.inputs).log_softmax(-1, Kind::Double);
+            let log_p = logits(&network, &samples.inputs().unwrap()).log_softmax(-1, Kind::Double);
             let found = numbers(&line[format!("{set}_loss")])[at];
             close(found, log_p.nll_loss(&samples.targets).double_value(&[]), &format!("{set} loss at {alpha}"));
             let right = log_p.argmax(-1, false).eq_tensor(&samples.targets).sum(Kind::Int64).int64_value(&[]);
@@ -163,7 +163,7 @@ fn sensitivities_are_autograds_at_the_saved_weights() {
     let dir = Dir::new();
     let metrics = metrics(&dir, &["sensitivity"]);
     assert_eq!(labels(&metrics), ["batch-32", "batch-64", "batch-128", "batch-256", "batch-512"]);
-    let test = images(&metrics).test.inputs;
+    let test = images(&metrics).test.inputs().unwrap();
     for trial in metrics["trials"].as_array().unwrap() {
         let (label, scalars, series) = (trial["label"].as_str().unwrap(), &trial["scalars"], &trial["series"]);
         for name in

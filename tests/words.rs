@@ -2,7 +2,7 @@
 //! what several seeds show together.
 
 use anyhow::Result;
-use hw1::data::{DataSpec, Dataset, DatasetName};
+use hw1::data::{Access, Built, DataSpec, Dataset};
 use hw1::error::Usage;
 use hw1::plot::{Axis, Color, Content, Mark, Panel, Plot, Scale, Series};
 use hw1::settings;
@@ -171,7 +171,7 @@ impl Experiment for Words {
         Ok(())
     }
     fn data(&self) -> Option<Arc<dyn Dataset>> {
-        Some(Arc::new(DataSpec { dataset: DatasetName::Synthetic, train_size: 1, test_size: 1 }))
+        Some(Arc::new(DataSpec::of(Built::Synthetic, [1, 1])))
     }
     fn size(&self) -> Size {
         Size::of_seeds(1, 1, "")
@@ -181,7 +181,7 @@ impl Experiment for Words {
 
 /// As its own TOML has it.
 fn words() -> Words {
-    Words::read(&mut Words::SETTINGS.parse().unwrap()).unwrap()
+    Words::read(&mut Words::SETTINGS.parse().unwrap(), &Access::default()).unwrap()
 }
 
 fn resolved(layers: &Layers) -> Vec<Toy> {

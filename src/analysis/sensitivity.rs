@@ -3,6 +3,7 @@
 //! outputs and their derivative by its inputs.
 
 use super::statistics::{highest, lowest};
+use crate::data::Samples;
 use crate::objective::InputVjp;
 use anyhow::Result;
 use tch::{Kind, Tensor};
@@ -10,9 +11,9 @@ use tch::{Kind, Tensor};
 /// Samples at a time, so that activations stay in the cache.
 const BLOCK: i64 = 128;
 
-/// Mean over the full batches of `inputs` [n, input…], in their order, of √Σ(∂ℓ/∂x)² over the batch,
+/// Mean over the full batches of the inputs of `samples` [n, input…], in their order, of √Σ(∂ℓ/∂x)² over the batch,
 /// with ℓ the batch's mean cross entropy against the model's own predictions: the report's measure.
-/// NaN where `inputs` do not fill one batch.
+/// NaN where they do not fill one batch.
 ///
 /// Samples do not touch each other, so ∂ℓ/∂xᵢ = (1/B) Jᵢᵀ(pᵢ - e), with Jᵢ = ∂zᵢ/∂xᵢ, p = softmax(z)
 /// and e the unit vector of the largest p: one pass over blocks serves every batch size B. The mean
@@ -22,16 +23,17 @@ const BLOCK: i64 = 128;
 /// Those of `observe`, which is called after every block, and of `network`.
 pub fn input_gradient_norm(
     network: &mut dyn InputVjp,
-    inputs: &Tensor,
+    samples: &Samples,
     batch_size: i64,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
-    let batches = inputs.size()[0] / batch_size;
+    let batches = samples.len() / batch_size;
     if batches == 0 {
         return Ok(f64::NAN);
     }
     let mut squares = Vec::new();
-    for x in inputs.narrow(0, 0, batches * batch_size).split(BLOCK, 0) {
+    for block in samples.first((batches * batch_size) as usize).blocks(BLOCK) {
+        let (x, _) = block?;
         let p = network.outputs(&x)?.softmax(-1, x.kind());
         let cotangents = &p - p.argmax(-1, false).one_hot(p.size()[1]);
         squares.push(square_norms(&network.vjp(&cotangents)?));
@@ -41,7 +43,7 @@ pub fn input_gradient_norm(
     Ok((of_batches.sqrt() / batch_size as f64).mean(Kind::Double).double_value(&[]))
 }
 
-/// Mean over `inputs` [n, input…] of the Frobenius norm of ∂softmax/∂x, [classes, numbers] at each input (Novak
+/// Mean over the inputs of `samples` [n, input…] of the Frobenius norm of ∂softmax/∂x, [classes, numbers] at each input (Novak
 /// et al. 2018, "Sensitivity and generalization in neural networks").
 ///
 /// Exact, a backward pass a class through a block of samples: ∂p_k/∂x = Jᵀ p_k(e_k - p). The last
@@ -51,11 +53,12 @@ pub fn input_gradient_norm(
 /// Those of `observe`, which is called after every block, and of `network`.
 pub fn jacobian_norm(
     network: &mut dyn InputVjp,
-    inputs: &Tensor,
+    samples: &Samples,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
     let mut norms = Vec::new();
-    for x in inputs.split(BLOCK, 0) {
+    for block in samples.blocks(BLOCK) {
+        let (x, _) = block?;
         let p = network.outputs(&x)?.softmax(-1, x.kind());
         // [samples, classes, classes], row k the gradient of p_k by the logits.
         let by_logits = p.diag_embed(0, -2, -1) - p.unsqueeze(2) * p.unsqueeze(1);
@@ -86,7 +89,7 @@ fn square_norms(rows: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Samples, Target};
+    use crate::data::Target;
     use crate::model::{Model as _, Network, Pass};
     use crate::objective::{over, tests};
     use tch::Device;
@@ -104,20 +107,25 @@ mod tests {
         model.outputs(&model.layout().views(theta), &[], x, Pass::Curvature).unwrap()
     }
 
-    fn with_network<T>(model: &Network, theta: &Tensor, x: &Tensor, of: impl FnOnce(&mut dyn InputVjp) -> T) -> T {
+    fn with_network<T>(
+        model: &Network,
+        theta: &Tensor,
+        x: &Tensor,
+        of: impl FnOnce(&mut dyn InputVjp, &Samples) -> T,
+    ) -> T {
         let targets = Tensor::zeros([x.size()[0]], (Kind::Int64, Device::Cpu));
-        let samples = Samples { inputs: x.shallow_clone(), targets, target: Target::Classes(10) };
+        let samples = Samples::new(x.shallow_clone(), targets, Target::Classes(10));
         let objective = over(model, theta.shallow_clone(), &samples).unwrap();
         let mut network = objective.by_inputs().unwrap();
-        of(&mut *network)
+        of(&mut *network, &samples)
     }
 
     fn jacobian(model: &Network, theta: &Tensor, x: &Tensor) -> f64 {
-        with_network(model, theta, x, |network| jacobian_norm(network, x, calm).unwrap())
+        with_network(model, theta, x, |network, x| jacobian_norm(network, x, calm).unwrap())
     }
 
     fn input_gradient(model: &Network, theta: &Tensor, x: &Tensor, batch_size: i64) -> f64 {
-        with_network(model, theta, x, |network| input_gradient_norm(network, x, batch_size, calm).unwrap())
+        with_network(model, theta, x, |network, x| input_gradient_norm(network, x, batch_size, calm).unwrap())
     }
 
     fn calm() -> Result<()> {
@@ -197,9 +205,9 @@ mod tests {
     #[test]
     fn an_observer_may_end_a_measurement() {
         let (model, theta, x) = problem("784-10", 8, Kind::Float);
-        with_network(&model, &theta, &x, |network| {
-            assert!(jacobian_norm(network, &x, || anyhow::bail!("enough")).is_err());
-            assert!(input_gradient_norm(network, &x, 4, || anyhow::bail!("enough")).is_err());
+        with_network(&model, &theta, &x, |network, x| {
+            assert!(jacobian_norm(network, x, || anyhow::bail!("enough")).is_err());
+            assert!(input_gradient_norm(network, x, 4, || anyhow::bail!("enough")).is_err());
         });
     }
 }

@@ -1,10 +1,12 @@
 //! `hw1 all`: every study as one run, with a page at its end.
 
 use crate::cli::registry::{REGISTRY, Studies};
-use crate::cli::run::{Common, run_or_list};
+use crate::cli::run::{Common, made, run_or_list};
 use crate::cli::{report::write_page, run_dir};
 use crate::error::{Exit, say, usage};
 use crate::output::page::Format;
+use crate::runner::Signals;
+use crate::study::DATASET_FLAG;
 use crate::study::settings::{DEFAULT_PRESET, Layers};
 use crate::terminal::print;
 use anyhow::Result;
@@ -17,6 +19,9 @@ pub struct All {
     /// Only these, by subcommand, separated by commas
     #[arg(long, value_name = "STUDY", action = ArgAction::Set, value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
+    /// What all studies of classes learn from, as they have it [default: mnist; synthetic in the smoke preset]
+    #[arg(long, value_name = "NAME|PATH", visible_alias = "dataset")]
+    data: Option<String>,
     /// All but these
     #[arg(long, value_name = "STUDY", action = ArgAction::Set, value_delimiter = ',', value_parser = names())]
     skip: Vec<String>,
@@ -44,7 +49,9 @@ pub fn run(all: &All) -> Result<()> {
     let common = &all.common;
     let preset = common.preset.as_deref().unwrap_or(DEFAULT_PRESET);
     let run_dir = run_dir(common.out.as_deref(), preset);
-    let ran = run_or_list(&all.studies()?, &run_dir, common, preset);
+    let signals = Signals::install()?;
+    let studies = made(&signals, || all.studies(&signals))?;
+    let ran = run_or_list(&studies, &run_dir, common, &signals, preset);
     if common.dry_run || ran.as_ref().is_err_and(|error| error.is::<Exit>()) {
         return ran;
     }
@@ -60,8 +67,8 @@ pub fn run(all: &All) -> Result<()> {
 }
 
 impl All {
-    fn studies(&self) -> Result<Studies> {
-        let Self { only, skip, common } = self;
+    fn studies(&self, signals: &Signals) -> Result<Studies> {
+        let Self { only, skip, data, common } = self;
         if common.config.is_some() {
             return Err(usage("--config is for one study; here use --set study.key=value"));
         }
@@ -84,8 +91,13 @@ impl All {
         for entry in REGISTRY.iter().filter(|entry| wanted(entry.name)) {
             let of_entry = sets.iter().filter(|(name, _)| *name == entry.name).map(|(_, set)| set.clone());
             let (preset, repeats) = (common.preset.clone(), Some(entry.repeats_in_all));
-            let mut layers = Layers { preset, repeats, sets: of_entry.collect(), ..Layers::default() };
+            let access = common.access(signals);
+            let mut layers = Layers { preset, repeats, sets: of_entry.collect(), access, ..Layers::default() };
             common.add_numbers(&mut layers)?;
+            let flag = entry.flags.iter().find(|flag| flag.setting == DATASET_FLAG.setting);
+            if let (Some(data), Some(flag)) = (data, flag) {
+                layers.flags.push(("--data".to_owned(), flag.setting.to_owned(), data.clone().into()));
+            }
             studies.extend((entry.studies)(&layers)?);
         }
         if studies.is_empty() {

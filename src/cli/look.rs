@@ -1,6 +1,7 @@
 //! The commands that look at runs: show, claims, compare. None trains anything, and none writes to a run directory.
 
 use crate::cli::{answer, registry::study_in, run_dir};
+use crate::data::Access;
 use crate::output::show::{Listing, Unfinished};
 use crate::output::study_folder::{StudyFolder, read_run_dir};
 use crate::output::{claims::Claims, compare::Comparison};
@@ -57,7 +58,7 @@ pub fn show(look: &Look) -> Result<()> {
 
 /// How far the last call of a study is, by the settings that it left.
 fn unfinished(run_dir: &RunDir, folder: &StudyFolder) -> Result<Unfinished> {
-    let (entry, layers, study) = study_in(&folder.name, &run_dir.study(&folder.name))?;
+    let (entry, layers, study) = study_in(&folder.name, &run_dir.study(&folder.name), &Access::default())?;
     let mut furthest: Option<Unfinished> = None;
     for device_kind in ["cpu", "cuda"] {
         let mut job = Job::new(study.as_ref(), run_dir, layers.preset());

@@ -1,6 +1,7 @@
 //! The registry: all experiments by name, each with what makes its studies of settings. The only place that names
 //! them all.
 
+use crate::data::Access;
 use crate::experiments::{grad_norm::GradNorm, interpolate::Interpolate, min_ratio::MinRatio, mnist_cnn::MnistCnn};
 use crate::experiments::{params_sweep::ParamsSweep, pca_weights::PcaWeights, random_labels::RandomLabels};
 use crate::experiments::{sensitivity::Sensitivity, simulate::Simulate};
@@ -56,14 +57,18 @@ pub fn experiments() -> impl Iterator<Item = (&'static str, Maker)> {
 
 /// The study that a folder of a run directory is of, by the settings that stand there; with those, and
 /// its subcommand's entry.
-pub(super) fn study_in(folder: &str, dir: &StudyDir) -> Result<(&'static Entry, Layers, Box<dyn Study>)> {
+pub(super) fn study_in(
+    folder: &str,
+    dir: &StudyDir,
+    access: &Access,
+) -> Result<(&'static Entry, Layers, Box<dyn Study>)> {
     let of_folder = |entry: &&Entry| folder == entry.name || folder.starts_with(&format!("{}-", entry.name));
     // The longest name that fits.
     let entry = REGISTRY.iter().filter(of_folder).max_by_key(|entry| entry.name.len());
     let entry = entry.with_context(|| format!("no study is called {folder}"))?;
     let path = dir.root().join("settings.toml");
     let text = read_settings(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut layers = Layers::default();
+    let mut layers = Layers { access: access.clone(), ..Layers::default() };
     layers.read_config(path, &text)?;
     let studies = (entry.studies)(&layers)?;
     let study = studies.into_iter().find(|study| study.folder() == folder).context("it is of another study")?;

@@ -3,14 +3,16 @@
 use crate::backend::device::DeviceChoice;
 use crate::cli::registry::{Entry, read_settings};
 use crate::cli::run_dir;
+use crate::data::Access;
 use crate::error::{Exit, Interrupted, one_line, say, usage};
 use crate::output::{self, provenance::Call};
-use crate::runner::{self, Job, Options, ProgressMode, Signals};
+use crate::runner::{self, Job, Options, ProgressMode, Signals, Watcher};
 use crate::store::RunDir;
 use crate::study::{Fingerprint, Study, settings::Layers};
 use crate::terminal::print;
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
+use std::sync::{Arc, atomic::Ordering};
 use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf, time::Duration};
 use toml::Value;
 
@@ -35,7 +37,7 @@ pub struct Common {
     /// report (as the report says), canonical (as the literature asks) or smoke (tiny) [default: report]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Folder with MNIST's files, for studies on digits [default: HW1_DATA_DIR, else the cache]
+    /// Folder with the files of a data set with a name [default: HW1_DATA_DIR, else the cache]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Settings from a TOML file, such as a run's settings.toml
@@ -77,7 +79,7 @@ pub enum When {
 /// The subcommand of an experiment: its own flags are built, since the registry names them, those of all derived.
 pub fn command(entry: &Entry) -> Command {
     let own = entry.flags.iter().map(|flag| {
-        let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
+        let arg = Arg::new(flag.name).long(flag.name).visible_aliases(flag.alias).help(flag.help);
         if flag.value_name.is_empty() {
             return arg.num_args(0).default_missing_value("").action(ArgAction::Set);
         }
@@ -91,14 +93,31 @@ pub fn command(entry: &Entry) -> Command {
 /// Runs an experiment.
 pub fn run(entry: &Entry, matches: &ArgMatches) -> Result<()> {
     let common = Common::from_arg_matches(matches)?;
-    let layers = layers(entry, &common, matches)?;
+    let signals = Signals::install()?;
+    let layers = layers(entry, &common, &signals, matches)?;
     let run_dir = run_dir(common.out.as_deref(), layers.preset());
-    run_or_list(&(entry.studies)(&layers)?, &run_dir, &common, layers.preset())
+    let studies = made(&signals, || (entry.studies)(&layers))?;
+    run_or_list(&studies, &run_dir, &common, &signals, layers.preset())
+}
+
+/// What is made of settings, which may take reading or fetching data.
+pub fn made<T>(signals: &Signals, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    match make() {
+        // Told by what was asked for: an error of settings has been put into words already.
+        Err(_) if signals.flag().load(Ordering::Relaxed) => {
+            say(
+                "hw1: interrupted while data was read or fetched; nothing is lost, the same command goes on from there",
+            );
+            Err(Exit(signals.exit_code()).into())
+        }
+        made => made,
+    }
 }
 
 /// The settings that the command line gives, by layer.
-fn layers(entry: &Entry, common: &Common, matches: &ArgMatches) -> Result<Layers> {
-    let mut layers = Layers { preset: common.preset.clone(), sets: common.sets.clone(), ..Layers::default() };
+fn layers(entry: &Entry, common: &Common, signals: &Signals, matches: &ArgMatches) -> Result<Layers> {
+    let access = common.access(signals);
+    let mut layers = Layers { preset: common.preset.clone(), sets: common.sets.clone(), access, ..Layers::default() };
     if let Some(path) = &common.config {
         let text =
             read_settings(path).map_err(|error| usage(format!("cannot read --config {}: {error}", path.display())))?;
@@ -132,6 +151,21 @@ impl Common {
         Ok(())
     }
 
+    /// What is shown of progress.
+    fn progress(&self) -> ProgressMode {
+        match self.progress {
+            _ if self.quiet => ProgressMode::Silent,
+            When::Auto => ProgressMode::auto(),
+            When::Always => ProgressMode::Bars,
+            When::Never => ProgressMode::Silent,
+        }
+    }
+
+    /// How data is got at: the folder that was named, and who shows what takes long.
+    pub fn access(&self, signals: &Signals) -> Access {
+        Access { data_dir: self.data_dir.clone(), watch: Some(Arc::new(Watcher::new(self.progress(), signals))) }
+    }
+
     /// Trials at a time.
     pub fn workers(&self) -> usize {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -142,30 +176,30 @@ impl Common {
 }
 
 /// Runs what is due of studies and tells what came of it, or lists it for `--dry-run`.
-pub fn run_or_list(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<()> {
+pub fn run_or_list(
+    studies: &[Box<dyn Study>],
+    run_dir: &RunDir,
+    common: &Common,
+    signals: &Signals,
+    preset: &str,
+) -> Result<()> {
     if common.dry_run {
         return list(studies, run_dir, common, preset);
     }
-    let signals = Signals::install()?;
     let options = Options {
         workers: common.workers(),
         force: common.force,
         choice: common.device,
         device: common.device.open()?,
-        progress: match common.progress {
-            _ if common.quiet => ProgressMode::Silent,
-            When::Auto => ProgressMode::auto(),
-            When::Always => ProgressMode::Bars,
-            When::Never => ProgressMode::Silent,
-        },
+        progress: common.progress(),
         verbose: common.verbose,
-        data_dir: common.data_dir.clone(),
+        access: common.access(signals),
         checkpoint_every: runner::checkpoint_interval()?,
     };
     let call = Call::now(options.choice, options.workers, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
-    let ran = runner::lock(run_dir, &signals, &options).and_then(|lock| {
-        runner::run(&mut jobs, &signals, &options)?;
+    let ran = runner::lock(run_dir, signals, &options).and_then(|lock| {
+        runner::run(&mut jobs, signals, &options)?;
         Ok(lock)
     });
     let _lock = match ran {

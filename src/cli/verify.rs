@@ -1,6 +1,7 @@
 //! `hw1 verify`: a line a study and a line a problem. What is wrong, runner/verify.rs finds.
 
 use crate::cli::{registry::study_in, run_dir};
+use crate::data::Access;
 use crate::error::{Exit, Interrupted, one_line, say};
 use crate::runner::{Signals, verify};
 use crate::study::settings::DEFAULT_PRESET;
@@ -21,7 +22,7 @@ pub struct Verify {
     /// Run up to N finished trials of each study again, from scratch, and compare bytes
     #[arg(long, value_name = "N", default_value_t = 0)]
     recompute: usize,
-    /// Folder with MNIST's files [default: HW1_DATA_DIR, else the cache]
+    /// Folder with the files of a data set with a name [default: HW1_DATA_DIR, else the cache]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -30,6 +31,8 @@ pub fn run(arguments: &Verify) -> Result<()> {
     let preset = arguments.preset.as_deref().unwrap_or(DEFAULT_PRESET);
     let run_dir = run_dir(arguments.out.as_deref(), preset);
     let signals = Signals::install()?;
+    // It downloads nothing.
+    let access = Access { data_dir: arguments.data_dir.clone(), watch: None };
     let mut studies = run_dir.studies().context("name a run directory with --out or --preset")?;
     studies.retain(|(_, dir)| dir.has_trials());
     if studies.is_empty() {
@@ -38,15 +41,14 @@ pub fn run(arguments: &Verify) -> Result<()> {
     let mut problems = 0;
     for (folder, dir) in studies {
         let mut lines = Vec::new();
-        match study_in(&folder, &dir) {
+        match study_in(&folder, &dir, &access) {
             Err(error) => lines.push(format!("settings.toml: {}", one_line(&error))),
             Ok((_, _, study)) => {
                 let found = verify::check(study.as_ref(), &dir)?;
                 let mut summary = format!("{folder}: {} records", found.records);
                 if arguments.recompute > 0 {
-                    let data_dir = arguments.data_dir.as_deref();
                     let most = arguments.recompute;
-                    let again = match verify::recompute(study.as_ref(), &dir, &found, most, data_dir, signals.flag()) {
+                    let again = match verify::recompute(study.as_ref(), &dir, &found, most, &access, signals.flag()) {
                         Err(error) if error.is::<Interrupted>() => return Err(Exit(signals.exit_code()).into()),
                         again => again?,
                     };

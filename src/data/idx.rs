@@ -1,5 +1,5 @@
-//! One IDX file of images or labels, plain or gzipped, taken only when its contents are the expected ones to the bit.
-//! Knows no network (fetch) and no tensors.
+//! One IDX file of images or labels that is known, plain or gzipped, taken only when its contents are the expected ones
+//! to the bit; formats/idx.rs reads any. Knows no network (fetch) and no tensors.
 
 use super::digits::{CLASSES, SIDE};
 use crate::files::sha256;
@@ -54,9 +54,12 @@ impl IdxFile {
     }
 }
 
-/// The plain file first: it is the faster one, and the one a download writes.
+/// The plain file first: it is the faster one, and the one a download writes. Some tools that unpack call
+/// `train-images-idx3-ubyte` `train-images.idx3-ubyte`.
 pub(super) fn locate(file: &IdxFile, folder: &Path) -> Option<PathBuf> {
-    [folder.join(file.name), folder.join(format!("{}.gz", file.name))].into_iter().find(|path| path.is_file())
+    let (name, other) = (file.name.to_owned(), file.name.replace("-idx", ".idx"));
+    let names = [&name, &other, &format!("{name}.gz"), &format!("{other}.gz")].map(|name| folder.join(name));
+    names.into_iter().find(|path| path.is_file())
 }
 
 /// The items of a file in a folder, plain or gzipped, as [`parse`] gives them, and its digest looked at.
@@ -123,7 +126,7 @@ pub(crate) fn accept(file: &IdxFile, received: &[u8]) -> Result<Vec<u8>, String>
 /// The plain contents of a file, which may be gzipped: what it is called does not decide, since
 /// browsers unpack on the way and keep the name. Reads one byte more than `file` should have, never
 /// further: neither a header nor a gzip bomb decides how much is allocated.
-fn unpack(file: &IdxFile, mut reader: impl Read) -> Result<Vec<u8>, String> {
+pub(super) fn unpack(file: &IdxFile, mut reader: impl Read) -> Result<Vec<u8>, String> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
     let limit = file.raw_len() + 1;
     let mut raw = Vec::with_capacity(limit);
@@ -141,7 +144,7 @@ fn unpack(file: &IdxFile, mut reader: impl Read) -> Result<Vec<u8>, String> {
     Ok(raw)
 }
 
-fn check(file: &IdxFile, raw: &[u8]) -> Result<(), String> {
+pub(super) fn check(file: &IdxFile, raw: &[u8]) -> Result<(), String> {
     let expected = file.raw_len();
     let truncated = || format!("it is truncated: {expected} bytes are expected unpacked, {} were found", raw.len());
     let magic: &[u8; 4] = raw.first_chunk().ok_or_else(truncated)?;

@@ -4,10 +4,10 @@
 pub use super::idx::{FileCheck, IdxFile, Items, load_file, parse, verify_file};
 
 use super::digits::Digits;
+use super::folders::Wanted;
 use super::idx::locate;
 use crate::files::sha256;
-use anyhow::{Context as _, Result, bail};
-use std::env;
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// The data set, as distributed: its order is part of it.
@@ -46,32 +46,31 @@ pub const FILES: [IdxFile; 4] = [
     },
 ];
 
+/// Where it is fetched from, in turn: PyTorch's and CVDF's copies.
+pub const MIRRORS: [&str; 2] =
+    ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"];
+
 /// What names MNIST in a fingerprint: SHA-256 over the four files' digests, written one after the
 /// other as in [`FILES`]. A constant, since [`load`] takes no other contents.
 pub fn digest() -> String {
     sha256(FILES.map(|file| file.sha256).concat().as_bytes())
 }
 
-/// The folder that holds MNIST: `data_dir` (`--data-dir`), else `HW1_DATA_DIR`, else the first cache
-/// that has all four files: `$XDG_CACHE_HOME/hw1/mnist`, `~/.cache/hw1/mnist`. `None` where no
-/// folder was named and no cache has them. Looks at names, not into the files.
+/// Where MNIST is looked for.
+fn wanted<T>(of: impl FnOnce(Wanted) -> T) -> T {
+    let missing = |folder: &Path| -> Vec<String> {
+        FILES.iter().filter(|file| locate(file, folder).is_none()).map(|file| file.name.to_owned()).collect()
+    };
+    let form = " (plain or .gz)";
+    of(Wanted { name: "mnist", title: "MNIST", below: &["MNIST/raw", "mnist", "raw"], missing: &missing, form })
+}
+
+/// The folder that holds MNIST: see [`Wanted::find`].
 ///
 /// # Errors
 /// Where a folder was named and lacks one of the files: never another one in its place.
 pub fn find(data_dir: Option<&Path>) -> Result<Option<PathBuf>> {
-    let Some((folder, by)) = named_folder(data_dir) else {
-        return Ok(caches().into_iter().find(|folder| missing(folder).is_empty()));
-    };
-    let missing = missing(&folder);
-    if !missing.is_empty() {
-        let folder = folder.display();
-        bail!(
-            "{folder}, named by {by}, has no {} (plain or .gz): put MNIST's files there, \
-             run `hw1 data fetch --data-dir {folder}`, or name another folder with --data-dir",
-            missing.join(", no ")
-        );
-    }
-    Ok(Some(folder))
+    wanted(|mnist| mnist.find(data_dir))
 }
 
 /// Where a download goes: the first place [`find`] looks at.
@@ -79,33 +78,7 @@ pub fn find(data_dir: Option<&Path>) -> Result<Option<PathBuf>> {
 /// # Errors
 /// Where no folder was named and there is no home to put a cache into.
 pub fn fetch_folder(data_dir: Option<&Path>) -> Result<PathBuf> {
-    if let Some((folder, _)) = named_folder(data_dir) {
-        return Ok(folder);
-    }
-    caches()
-        .into_iter()
-        .next()
-        .context("there is no cache to put MNIST into, since HOME is not set: name a folder with --data-dir")
-}
-
-fn named_folder(data_dir: Option<&Path>) -> Option<(PathBuf, &'static str)> {
-    if let Some(folder) = data_dir {
-        return Some((folder.to_owned(), "--data-dir"));
-    }
-    let folder = env::var_os("HW1_DATA_DIR").filter(|value| !value.is_empty())?;
-    Some((folder.into(), "HW1_DATA_DIR"))
-}
-
-fn caches() -> Vec<PathBuf> {
-    // The XDG specification has relative paths ignored; without it one would mean another cache in
-    // every working directory.
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let homes = [absolute("XDG_CACHE_HOME"), absolute("HOME").map(|home| home.join(".cache"))];
-    homes.into_iter().flatten().map(|cache| cache.join("hw1").join("mnist")).collect()
-}
-
-fn missing(folder: &Path) -> Vec<&'static str> {
-    FILES.iter().filter(|file| locate(file, folder).is_none()).map(|file| file.name).collect()
+    wanted(|mnist| mnist.fetch_folder(data_dir))
 }
 
 /// Reads MNIST from a folder.

@@ -2,19 +2,33 @@
 //! samples come from; nothing above knows a file format, a shape or a number of classes. Knows nothing of models.
 
 pub mod colour_digits;
+mod decoded;
 pub mod digits;
 pub mod fetch;
+mod folders;
+pub mod formats;
 pub mod functions;
 mod idx;
+mod memory;
 pub mod mnist;
 mod named;
+mod options;
+pub mod raw;
+mod remembered;
 mod samples;
+mod sent;
+mod source;
+mod spec;
 
-pub use named::{DataSpec, DatasetName};
-pub use samples::{Samples, blocks, order};
+pub use named::{Built, SETS, Set};
+pub use options::DataOptions;
+pub use samples::{Samples, Scaling, blocks, order};
+pub use spec::{DataSpec, Named};
 
 use anyhow::{Context as _, Result, ensure};
-use std::path::Path;
+use raw::Raw;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tch::{Device, Tensor};
@@ -30,7 +44,7 @@ pub struct Signature {
 }
 
 /// What is to be learned of an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// One of so many classes.
     Classes(i64),
@@ -78,8 +92,47 @@ impl Signature {
 /// Gets a set that is missing: until the flag is set, and telling how far it is.
 pub type Download<'a> = &'a dyn Fn(&AtomicBool, &mut dyn FnMut(fetch::Event)) -> Result<()>;
 
-/// Who may download, and shows it.
-pub type Fetch<'a> = dyn FnMut(Download) -> Result<()> + 'a;
+/// Reads something long.
+pub type Read<'a> = &'a mut dyn FnMut(&mut Told) -> Result<()>;
+
+/// Who is told how much is done of how much; an error of theirs ends it.
+pub type Told<'a> = dyn FnMut(u64, u64) -> Result<()> + 'a;
+
+/// Who shows what takes long, and lets it be interrupted.
+pub trait Watch: Send + Sync {
+    /// # Errors
+    /// Those of the download.
+    fn download(&self, download: Download) -> Result<()>;
+
+    /// # Errors
+    /// Those of the reading.
+    fn read(&self, what: &str, read: Read) -> Result<()>;
+}
+
+/// How data is got at.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// The folder that the user named for sets with a name.
+    pub data_dir: Option<PathBuf>,
+    /// `None` where nothing may be downloaded and nobody looks.
+    pub watch: Option<Arc<dyn Watch>>,
+}
+
+impl Access {
+    fn download(&self, download: Download) -> Result<()> {
+        self.watch.as_ref().context("nothing is downloaded here")?.download(download)
+    }
+
+    fn read(&self, what: &str, mut read: impl FnMut(&mut Told) -> Result<Raw>) -> Result<Raw> {
+        let Some(watch) = &self.watch else { return read(&mut |_, _| Ok(())) };
+        let mut found = None;
+        watch.read(what, &mut |progress| {
+            found = Some(read(progress)?);
+            Ok(())
+        })?;
+        found.context("nothing was read")
+    }
+}
 
 /// A set of samples in two splits, known before any is read.
 pub trait Dataset: Send + Sync {
@@ -94,9 +147,9 @@ pub trait Dataset: Send + Sync {
         None
     }
 
-    /// What one input is called: "digit".
+    /// What the class of an input is called: "digit".
     fn one(&self) -> &str {
-        "sample"
+        "class"
     }
 
     fn signature(&self) -> Signature;
@@ -110,14 +163,34 @@ pub trait Dataset: Send + Sync {
         (0..classes).map(|class| class.to_string()).collect()
     }
 
-    /// The grey values, height · width of them row by row, that an image shows to people; `None` where there are none.
-    fn grey(&self, _input: &Tensor) -> Result<Option<Vec<u8>>> {
+    /// What was decided in reading it that its user should know, a sentence each.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What its numbers are normalised by.
+    fn normalisation(&self) -> Option<Normalisation> {
+        None
+    }
+
+    /// What an image shows to people, row by row: a grey value of each pixel, or its red, green and blue; `None` where
+    /// there is nothing to see.
+    fn picture(&self, _input: &Tensor) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
 
-    /// Reads or draws the training and the test samples. Where the set is nowhere on this machine, `fetch` is asked to
-    /// download it.
-    fn load(&self, data_dir: Option<&Path>, fetch: &mut Fetch) -> Result<[Samples; 2]>;
+    /// Reads or draws the training and the test samples. Where the set is nowhere on this machine, it is downloaded as
+    /// `access` has it.
+    fn load(&self, access: &Access) -> Result<[Samples; 2]>;
+}
+
+/// What stored numbers become before a network sees them: (x / unit - mean) / deviation, by channel or by feature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalisation {
+    /// 255 of bytes, 1 of others.
+    pub unit: f64,
+    pub mean: Vec<f64>,
+    pub deviation: Vec<f64>,
 }
 
 /// A set with its samples.
@@ -130,8 +203,8 @@ pub struct Data {
 impl Data {
     /// # Errors
     /// Where the samples cannot be had, or are not those that the set announces.
-    pub fn load(set: Arc<dyn Dataset>, data_dir: Option<&Path>, fetch: &mut Fetch) -> Result<Self> {
-        let [train, test] = set.load(data_dir, fetch)?;
+    pub fn load(set: Arc<dyn Dataset>, access: &Access) -> Result<Self> {
+        let [train, test] = set.load(access)?;
         let ([train_size, test_size], signature) = (set.sizes(), set.signature());
         for (split, samples, size) in [("training", &train, train_size), ("test", &test, test_size)] {
             samples.check(&signature, size).with_context(|| format!("the {split} samples of {}", set.title()))?;

@@ -1,185 +1,466 @@
-//! The sets that hw1 knows by name, each of images with their classes: how much of one a study takes, its identity for
-//! fingerprints, and where it comes from.
+//! The sets that hw1 knows by name, each of images with their classes: what an image is, how many there are, and where
+//! they come from.
 
-use super::digits::{self, CLASSES, PIXELS, SIDE};
-use super::{Dataset, Fetch, Samples, Signature, Target, fetch, mnist};
+use super::digits::{self, Digits, SIDE, Split};
+use super::folders::Wanted;
+use super::idx::{FileCheck, IdxFile, Items, locate};
+use super::sent::{Archive, Gzipped, Sent, digest_of};
+use super::{Access, colour_digits, fetch, mnist};
 use crate::error::Interrupted;
-use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tch::{Device, Kind, Tensor};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
 
-/// The data sets by their names in the settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DatasetName {
+/// A data set that goes by a name.
+pub struct Set {
+    pub name: &'static str,
+    /// "MNIST": every output made from it says so.
+    pub title: &'static str,
+    /// What the class of an image is called: "digit".
+    pub one: &'static str,
+    /// Channels, height and width.
+    pub input: [i64; 3],
+    /// In their order; of sets whose files name them these are the same.
+    pub class_names: &'static [&'static str],
+    pub classes: usize,
+    /// Training and test images.
+    pub sizes: [usize; 2],
+    /// Mean and deviation of the training images by channel, in 0…1, where its source publishes them, or it is drawn.
+    pub published: Option<[&'static [f64]; 2]>,
+    /// The set in whose place it was made.
+    pub stands_in_for: Option<&'static str>,
+    /// In a few words, for a list.
+    pub about: &'static str,
+    pub(super) comes: Comes,
+}
+
+/// Where a set comes from.
+pub(super) enum Comes {
+    /// hw1 draws the first so many.
+    Drawn(fn(Split, usize) -> Digits, Drawn),
+    /// Files whose contents are known to the bit.
     Mnist,
-    Synthetic,
+    /// Files that any reader reads; it is known by what they decode to.
+    Files(Download),
 }
 
-/// What a study trains on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct DataSpec {
-    pub dataset: DatasetName,
-    /// The first so many training images.
-    pub train_size: usize,
-    /// The first so many test images.
-    pub test_size: usize,
+/// What identifies images that are drawn.
+pub(super) struct Drawn {
+    pub called: &'static str,
+    pub version: u32,
 }
 
-/// The whole of MNIST, and as much of the synthetic digits.
-const TRAIN_SIZE: usize = 60_000;
-const TEST_SIZE: usize = 10_000;
+pub(super) struct Download {
+    /// Gzipped IDX files, or one archive.
+    pub sent: SentFiles,
+    /// Usual places, in turn.
+    pub mirrors: &'static [&'static str],
+    /// Where they lie below a folder, as others unpack them.
+    pub below: &'static [&'static str],
+}
 
-/// The synthetic set is one set, like MNIST: trials differ in their own seeds.
-const SYNTHETIC_SEED: u64 = 0;
+pub(super) enum SentFiles {
+    Idx(&'static [Gzipped; 4]),
+    Archive(&'static [Archive; 1]),
+}
 
-/// What MNIST's pixels are normalised by: their mean and standard deviation over the training
-/// images, in 0…1; the synthetic digits are close to it.
-const MEAN: f64 = 0.1307;
-const STANDARD_DEVIATION: f64 = 0.3081;
+/// The synthetic sets are one set each, like MNIST: trials differ in their own seeds.
+pub const SYNTHETIC_SEED: u64 = 0;
 
-impl DataSpec {
-    /// All of a set.
-    pub fn whole(dataset: DatasetName) -> Self {
-        Self { dataset, train_size: TRAIN_SIZE, test_size: TEST_SIZE }
+const DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// MNIST's four files under the digests of another set's gzipped ones.
+const fn gzipped(of: &'static str, md5: [&'static str; 4]) -> [Gzipped; 4] {
+    const fn file(name: &'static str, items: Items, count: usize) -> IdxFile {
+        IdxFile { name, items, count, sha256: "" }
+    }
+    let [images, labels, test_images, test_labels] = md5;
+    [
+        Gzipped { file: file("train-images-idx3-ubyte", Items::Images, 60_000), of, md5: images },
+        Gzipped { file: file("train-labels-idx1-ubyte", Items::Labels, 60_000), of, md5: labels },
+        Gzipped { file: file("t10k-images-idx3-ubyte", Items::Images, 10_000), of, md5: test_images },
+        Gzipped { file: file("t10k-labels-idx1-ubyte", Items::Labels, 10_000), of, md5: test_labels },
+    ]
+}
+
+// MD5 sums of the gzipped files as torchvision has them (0.26, datasets/mnist.py).
+static FASHION_MNIST: [Gzipped; 4] = gzipped(
+    "Fashion-MNIST",
+    [
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    ],
+);
+static KMNIST: [Gzipped; 4] = gzipped(
+    "KMNIST",
+    [
+        "bdb82020997e1d708af4cf47b453dcf7",
+        "e144d726b3acfaa3e44228e80efcd344",
+        "5c965bf0a639b31b8f53240b1b52f4d7",
+        "7320c461ea6c1c855c0b718fb2a4b134",
+    ],
+);
+/// MNIST's own gzipped files, to tell another set's folder by.
+const MNIST_SENT: [&str; 4] = [
+    "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "d53e105ee54ea40749a09fcbcd1e9432",
+    "9fb629c4189551a2d022fa330f9573f3",
+    "ec29112dd5afa0611ce80d1b7f02629c",
+];
+
+// MD5 sums of the binary archives as https://www.cs.toronto.edu/~kriz/cifar.html states them.
+static CIFAR_10: [Archive; 1] = [Archive {
+    name: "cifar-10-binary.tar.gz",
+    of: "CIFAR-10",
+    md5: "c32a1d4ab5d03f1284b67883e8d87530",
+    limit: 200 << 20,
+    files: &[
+        ("batches.meta.txt", 0),
+        ("data_batch_1.bin", 30_730_000),
+        ("data_batch_2.bin", 30_730_000),
+        ("data_batch_3.bin", 30_730_000),
+        ("data_batch_4.bin", 30_730_000),
+        ("data_batch_5.bin", 30_730_000),
+        ("test_batch.bin", 30_730_000),
+    ],
+}];
+static CIFAR_100: [Archive; 1] = [Archive {
+    name: "cifar-100-binary.tar.gz",
+    of: "CIFAR-100",
+    md5: "03b5dce01913d631647c71ecec9e9cb8",
+    limit: 200 << 20,
+    files: &[("fine_label_names.txt", 0), ("train.bin", 153_700_000), ("test.bin", 30_740_000)],
+}];
+
+/// All of them, in the order of a list.
+pub static SETS: [Set; 7] = [
+    Set {
+        name: "mnist",
+        title: "MNIST",
+        one: "digit",
+        input: [1, SIDE as i64, SIDE as i64],
+        class_names: DIGITS,
+        classes: 10,
+        sizes: [60_000, 10_000],
+        published: Some([&[0.1307], &[0.3081]]),
+        stands_in_for: None,
+        about: "handwritten digits (LeCun, Cortes and Burges 1998), 11 MB",
+        comes: Comes::Mnist,
+    },
+    Set {
+        name: "fashion-mnist",
+        title: "Fashion-MNIST",
+        one: "class",
+        input: [1, 28, 28],
+        class_names: &[
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ],
+        classes: 10,
+        sizes: [60_000, 10_000],
+        published: None,
+        stands_in_for: None,
+        about: "articles of clothing (Xiao, Rasul and Vollgraf 2017), 30 MB",
+        comes: Comes::Files(Download {
+            sent: SentFiles::Idx(&FASHION_MNIST),
+            mirrors: &[
+                "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            ],
+            below: &["FashionMNIST/raw", "fashion-mnist", "raw"],
+        }),
+    },
+    Set {
+        name: "kmnist",
+        title: "KMNIST",
+        one: "class",
+        input: [1, 28, 28],
+        class_names: &["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+        classes: 10,
+        sizes: [60_000, 10_000],
+        published: None,
+        stands_in_for: None,
+        about: "cursive Japanese characters (Clanuwat et al. 2018), 21 MB",
+        comes: Comes::Files(Download {
+            sent: SentFiles::Idx(&KMNIST),
+            mirrors: &["https://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
+            below: &["KMNIST/raw", "kmnist", "raw"],
+        }),
+    },
+    Set {
+        name: "cifar-10",
+        title: "CIFAR-10",
+        one: "class",
+        input: [3, 32, 32],
+        class_names: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+        classes: 10,
+        sizes: [50_000, 10_000],
+        published: None,
+        stands_in_for: None,
+        about: "small colour photographs in 10 classes (Krizhevsky 2009), 170 MB",
+        comes: Comes::Files(Download {
+            sent: SentFiles::Archive(&CIFAR_10),
+            mirrors: &["https://www.cs.toronto.edu/~kriz/"],
+            below: &["cifar-10-batches-bin", "cifar-10"],
+        }),
+    },
+    Set {
+        name: "cifar-100",
+        title: "CIFAR-100",
+        one: "class",
+        input: [3, 32, 32],
+        class_names: &[],
+        classes: 100,
+        sizes: [50_000, 10_000],
+        published: None,
+        stands_in_for: None,
+        about: "small colour photographs in 100 classes (Krizhevsky 2009), 169 MB",
+        comes: Comes::Files(Download {
+            sent: SentFiles::Archive(&CIFAR_100),
+            mirrors: &["https://www.cs.toronto.edu/~kriz/"],
+            below: &["cifar-100-binary", "cifar-100"],
+        }),
+    },
+    Set {
+        name: "synthetic",
+        title: "synthetic digits",
+        one: "digit",
+        input: [1, SIDE as i64, SIDE as i64],
+        class_names: DIGITS,
+        classes: 10,
+        sizes: [60_000, 10_000],
+        // The digits are close to MNIST's.
+        published: Some([&[0.1307], &[0.3081]]),
+        stands_in_for: Some("MNIST"),
+        about: "grey digits that hw1 draws itself",
+        comes: Comes::Drawn(
+            |split, count| digits::generate(SYNTHETIC_SEED, split, count),
+            Drawn { called: "synthetic digits", version: digits::VERSION },
+        ),
+    },
+    Set {
+        name: "synthetic-rgb",
+        title: "synthetic colour digits",
+        one: "digit",
+        input: [3, colour_digits::SIDE as i64, colour_digits::SIDE as i64],
+        class_names: DIGITS,
+        classes: 10,
+        sizes: [60_000, 10_000],
+        published: Some([&colour_digits::MEAN, &colour_digits::STANDARD_DEVIATION]),
+        stands_in_for: Some("CIFAR-10"),
+        about: "digits on coloured ground that hw1 draws itself, in CIFAR's shape",
+        comes: Comes::Drawn(
+            |split, count| {
+                let drawn = colour_digits::generate(SYNTHETIC_SEED, split, count);
+                Digits { images: drawn.images, labels: drawn.labels }
+            },
+            Drawn { called: "synthetic colour digits", version: colour_digits::VERSION },
+        ),
+    },
+];
+
+/// The sets of which everything is known without their files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Built {
+    Mnist = 0,
+    Synthetic = 5,
+    SyntheticRgb = 6,
+}
+
+impl Built {
+    /// That set.
+    pub fn set(self) -> &'static Set {
+        &SETS[self as usize]
+    }
+}
+
+impl Set {
+    /// The set of a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SETS.iter().find(|set| set.name == name)
     }
 
-    /// An error names the setting and what would be valid.
-    pub fn check(&self) -> Result<(), String> {
-        for (name, size, most) in
-            [("train_size", self.train_size, TRAIN_SIZE), ("test_size", self.test_size, TEST_SIZE)]
-        {
-            if !(1..=most).contains(&size) {
-                return Err(format!("{name} is {size}; it must be from 1 to {most}"));
+    /// Its classes by name, where they are known without its files.
+    pub fn class_names(&self) -> Vec<String> {
+        self.class_names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Numbers of an image.
+    pub fn numbers(&self) -> usize {
+        self.input.iter().product::<i64>() as usize
+    }
+
+    /// Whether hw1 draws it: it lies in no folder.
+    pub fn is_drawn(&self) -> bool {
+        matches!(self.comes, Comes::Drawn(..))
+    }
+
+    fn wanted<T>(&self, of: impl FnOnce(Wanted) -> T) -> Option<T> {
+        let Self { name, title, .. } = self;
+        let Comes::Files(Download { sent, below, .. }) = &self.comes else { return None };
+        Some(match sent {
+            SentFiles::Idx(files) => {
+                let missing = |folder: &Path| -> Vec<String> {
+                    let missing = files.iter().filter(|file| locate(&file.file, folder).is_none());
+                    missing.map(|file| file.file.name.to_owned()).collect()
+                };
+                of(Wanted { name, title, below, missing: &missing, form: " (plain or .gz)" })
+            }
+            SentFiles::Archive([archive]) => {
+                let missing = |folder: &Path| -> Vec<String> {
+                    let files =
+                        archive.files.iter().filter(|(name, length)| *length > 0 && !folder.join(name).is_file());
+                    files.map(|(name, _)| (*name).to_owned()).collect()
+                };
+                of(Wanted { name, title, below, missing: &missing, form: "" })
+            }
+        })
+    }
+
+    /// The folder that holds it, where one does: see [`Wanted::find`]; `None` of one that is drawn, too.
+    ///
+    /// # Errors
+    /// Where a folder was named and lacks one of the files.
+    pub fn find(&self, data_dir: Option<&Path>) -> Result<Option<PathBuf>> {
+        match &self.comes {
+            Comes::Drawn(..) => Ok(None),
+            Comes::Mnist => mnist::find(data_dir),
+            Comes::Files(_) => self.wanted(|wanted| wanted.find(data_dir)).unwrap_or(Ok(None)),
+        }
+    }
+
+    /// Where a download goes.
+    ///
+    /// # Errors
+    /// Where no folder was named and there is no home to put a cache into; of a set that is drawn.
+    pub fn fetch_folder(&self, data_dir: Option<&Path>) -> Result<PathBuf> {
+        match &self.comes {
+            Comes::Drawn(..) => bail!("hw1 draws {} itself: there is nothing to fetch", self.title),
+            Comes::Mnist => mnist::fetch_folder(data_dir),
+            Comes::Files(_) => match self.wanted(|wanted| wanted.fetch_folder(data_dir)) {
+                Some(folder) => folder,
+                None => bail!("{} has no files", self.title),
+            },
+        }
+    }
+
+    /// Where it is fetched from, in turn.
+    pub fn mirrors(&self) -> Vec<String> {
+        fetch::mirrors(match &self.comes {
+            Comes::Drawn(..) => &[],
+            Comes::Mnist => &mnist::MIRRORS,
+            Comes::Files(download) => download.mirrors,
+        })
+    }
+
+    /// Downloads what a folder lacks of it: see [`fetch::fetch`].
+    ///
+    /// # Errors
+    /// Those of that.
+    pub fn fetch(
+        &self,
+        into: &Path,
+        mirrors: &[String],
+        stop: &std::sync::atomic::AtomicBool,
+        progress: &mut dyn FnMut(fetch::Event),
+    ) -> Result<()> {
+        match &self.comes {
+            Comes::Drawn(..) => Ok(()),
+            Comes::Mnist => fetch::fetch(&mnist::FILES, into, mirrors, stop, progress),
+            Comes::Files(Download { sent: SentFiles::Idx(files), .. }) => {
+                fetch::fetch(&files[..], into, mirrors, stop, progress)
+            }
+            Comes::Files(Download { sent: SentFiles::Archive(archive), .. }) => {
+                fetch::fetch(&archive[..], into, mirrors, stop, progress)
+            }
+        }
+    }
+
+    /// Looks at all of its files in a folder, through to the end whatever it finds.
+    pub fn verify(&self, folder: &Path) -> Vec<FileCheck> {
+        fn of<S: Sent>(files: &[S], folder: &Path) -> Vec<FileCheck> {
+            files.iter().flat_map(|file| file.verify(folder)).collect()
+        }
+        match &self.comes {
+            Comes::Drawn(..) => Vec::new(),
+            Comes::Mnist => mnist::verify(folder),
+            Comes::Files(Download { sent: SentFiles::Idx(files), .. }) => of(&files[..], folder),
+            Comes::Files(Download { sent: SentFiles::Archive(archive), .. }) => of(&archive[..], folder),
+        }
+    }
+
+    /// Whether the digest of its files is known in whatever form they are.
+    pub fn is_known_to_the_bit(&self) -> bool {
+        matches!(self.comes, Comes::Mnist)
+    }
+
+    /// Its folder; where it is nowhere on this machine, fetched there.
+    ///
+    /// # Errors
+    /// With every way out.
+    pub(super) fn found_or_fetched(&self, access: &Access) -> Result<PathBuf> {
+        let data_dir = access.data_dir.as_deref();
+        if let Some(folder) = self.find(data_dir)? {
+            return Ok(folder);
+        }
+        let fetched = self.fetch_folder(data_dir).and_then(|folder| {
+            let mirrors = self.mirrors();
+            access.download(&|stop, event| self.fetch(&folder, &mirrors, stop, event))?;
+            Ok(folder)
+        });
+        fetched.map_err(|error| self.with_ways_out(error))
+    }
+
+    /// It could not be fetched; an interruption is told as such.
+    pub(super) fn with_ways_out(&self, error: anyhow::Error) -> anyhow::Error {
+        if error.is::<Interrupted>() {
+            return error;
+        }
+        let Self { title, name, .. } = self;
+        let command = if *name == "mnist" { "hw1 data fetch".to_owned() } else { format!("hw1 data fetch {name}") };
+        let drawn = if self.input[0] == 1 { "synthetic" } else { "synthetic-rgb" };
+        error.context(format!(
+            "{title} is not on this machine: name its folder with --data-dir, fetch it where there is a network with \
+             `{command}`, or use the built-in digits with --data {drawn}; what was tried"
+        ))
+    }
+
+    /// That a folder does not hold another set's files, told by a digest that is known.
+    ///
+    /// # Errors
+    /// Names file and set.
+    pub fn refuse_others(&self, folder: &Path) -> Result<()> {
+        let Comes::Files(Download { sent: SentFiles::Idx(files), .. }) = &self.comes else { return Ok(()) };
+        for (at, file) in files.iter().enumerate() {
+            let Some(path) = locate(&file.file, folder) else { continue };
+            let Some(digest) = digest_of(&path) else { continue };
+            let of_mnist = [mnist::FILES[at].sha256, MNIST_SENT[at]].contains(&digest.as_str());
+            let others = SETS.iter().filter(|set| set.name != self.name);
+            let other = others.into_iter().find(|set| match &set.comes {
+                Comes::Mnist => of_mnist,
+                Comes::Files(Download { sent: SentFiles::Idx(files), .. }) => files[at].md5 == digest,
+                _ => false,
+            });
+            if let Some(other) = other {
+                bail!(
+                    "{} is {}'s, not {}'s: name the folder of {} with --data-dir, or ask for --data {}",
+                    path.display(),
+                    other.title,
+                    self.title,
+                    self.title,
+                    other.name
+                );
             }
         }
         Ok(())
-    }
-}
-
-impl Dataset for DataSpec {
-    fn identity(&self) -> String {
-        let set = match self.dataset {
-            DatasetName::Mnist => format!("mnist {}", mnist::digest()),
-            DatasetName::Synthetic => format!("synthetic digits {} seed {SYNTHETIC_SEED}", digits::VERSION),
-        };
-        format!("{set} train {} test {}", self.train_size, self.test_size)
-    }
-
-    fn title(&self) -> &str {
-        match self.dataset {
-            DatasetName::Mnist => "MNIST",
-            DatasetName::Synthetic => "synthetic digits",
-        }
-    }
-
-    fn stands_in_for(&self) -> Option<&str> {
-        (self.dataset == DatasetName::Synthetic).then_some("MNIST")
-    }
-
-    fn one(&self) -> &str {
-        "digit"
-    }
-
-    fn signature(&self) -> Signature {
-        let side = SIDE as i64;
-        Signature { input: vec![1, side, side], tokens: None, target: Target::Classes(CLASSES.into()) }
-    }
-
-    fn sizes(&self) -> [usize; 2] {
-        [self.train_size, self.test_size]
-    }
-
-    fn grey(&self, image: &Tensor) -> Result<Option<Vec<u8>>> {
-        let grey = (image * STANDARD_DEVIATION + MEAN) * 255.0;
-        let grey = grey.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?;
-        Ok(Some(grey.f_reshape([-1])?.try_into()?))
-    }
-
-    /// Where MNIST cannot be had, with every way out.
-    fn load(&self, data_dir: Option<&Path>, fetch: &mut Fetch) -> Result<[Samples; 2]> {
-        let (train, test) = match self.dataset {
-            DatasetName::Mnist => {
-                let folder = match mnist::find(data_dir)? {
-                    Some(folder) => folder,
-                    None => mnist::fetch_folder(data_dir)
-                        .and_then(|folder| {
-                            let mirrors = fetch::mirrors();
-                            fetch(&|stop, event| fetch::fetch(&mnist::FILES, &folder, &mirrors, stop, event))?;
-                            Ok(folder)
-                        })
-                        .map_err(with_ways_out)?,
-                };
-                let mnist = mnist::load(&folder)?;
-                (mnist.train, mnist.test)
-            }
-            DatasetName::Synthetic => (
-                digits::generate(SYNTHETIC_SEED, digits::Split::Train, self.train_size),
-                digits::generate(SYNTHETIC_SEED, digits::Split::Test, self.test_size),
-            ),
-        };
-        Ok([self.normalised(&train, self.train_size)?, self.normalised(&test, self.test_size)?])
-    }
-}
-
-impl DataSpec {
-    fn normalised(&self, digits: &digits::Digits, size: usize) -> Result<Samples> {
-        let pixels = digits
-            .images
-            .get(..size * PIXELS)
-            .with_context(|| format!("{} has fewer than {size} of these", self.title()))?;
-        let labels =
-            digits.labels.get(..size).with_context(|| format!("{} has fewer than {size} of these", self.title()))?;
-        let Signature { input, target, .. } = self.signature();
-        let shape = [&[size as i64], &input[..]].concat();
-        let mut images = Tensor::f_from_slice(pixels)?.f_view(&shape[..])?.f_to_kind(Kind::Float)?;
-        // In place: each copy of MNIST takes 190 MB.
-        let _ = images.f_div_scalar_(255.0)?.f_sub_scalar_(MEAN)?.f_div_scalar_(STANDARD_DEVIATION)?;
-        let labels = Tensor::f_from_slice(labels)?.f_to_kind(Kind::Int64)?;
-        Ok(Samples { inputs: images, targets: labels, target })
-    }
-}
-
-/// MNIST could not be fetched; an interruption is told as such.
-fn with_ways_out(error: anyhow::Error) -> anyhow::Error {
-    if error.is::<Interrupted>() {
-        return error;
-    }
-    error.context(
-        "MNIST is not on this machine: name its folder with --data-dir, fetch it where there is a network with \
-         `hw1 data fetch`, or use the built-in digits with --dataset synthetic; what was tried",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn synthetic_digits_become_normalised_tensors() {
-        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 300, test_size: 20 };
-        let [train, test] = spec.load(None, &mut |_| Ok(())).unwrap();
-        assert_eq!((train.inputs.size(), test.targets.size()), (vec![300, 1, 28, 28], vec![20]));
-        let raw = digits::generate(SYNTHETIC_SEED, digits::Split::Train, 300);
-        let expected = (f64::from(raw.images[500]) / 255.0 - MEAN) / STANDARD_DEVIATION;
-        assert!((train.inputs.view(-1).double_value(&[500]) - expected).abs() < 1e-6);
-        assert_eq!(train.targets.int64_value(&[7]), i64::from(raw.labels[7]));
-        assert!(train.inputs.mean(Kind::Float).double_value(&[]).abs() < 0.2);
-    }
-
-    #[test]
-    fn grey_values_survive_normalisation() {
-        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 3, test_size: 1 };
-        let raw = digits::generate(SYNTHETIC_SEED, digits::Split::Train, 3);
-        let [train, _] = spec.load(None, &mut |_| Ok(())).unwrap();
-        assert!(spec.grey(&train.inputs.select(0, 2)).unwrap().unwrap() == raw.images[2 * PIXELS..]);
-    }
-
-    #[test]
-    fn identities_tell_sets_and_sizes_apart() {
-        let spec = |dataset, train_size| DataSpec { dataset, train_size, test_size: 10 }.identity();
-        assert_ne!(spec(DatasetName::Mnist, 100), spec(DatasetName::Synthetic, 100));
-        assert_ne!(spec(DatasetName::Mnist, 100), spec(DatasetName::Mnist, 200));
     }
 }

@@ -7,21 +7,95 @@ use tch::{Device, Kind, Tensor};
 
 /// Inputs with what is to be learned of each.
 pub struct Samples {
-    /// [n, input…]: in float32, normalised; tokens in int64.
-    pub inputs: Tensor,
+    /// [n, input…] as they are stored: tokens in int64, other numbers as they are learned from or, of sets that would
+    /// fill the memory, in bytes that become such where they are used: see [`Self::inputs`].
+    stored: Tensor,
+    /// What makes numbers of bytes.
+    scaling: Option<Scaling>,
     /// [n] in int64 of classes, [n, m] in the inputs' kind of values.
     pub targets: Tensor,
     pub target: Target,
 }
 
-impl Samples {
+/// What numbers that are stored become before a network sees them: (x / divisor - mean) / deviation, by channel or by
+/// feature, in float32: the same to the bit whenever and wherever that is done.
+pub struct Scaling {
+    /// Each of a shape that fits an input's: [channels, 1, 1], [features].
+    mean: Tensor,
+    deviation: Tensor,
+    divisor: Tensor,
+    /// Of the result.
+    kind: Kind,
+}
+
+impl Scaling {
+    /// By as many means and deviations as an input has channels or features.
+    ///
+    /// # Errors
+    /// Where they do not fit an input of such a shape.
+    pub fn new(input: &[i64], divisor: f64, mean: &[f64], deviation: &[f64]) -> Result<Self> {
+        let by = |values: &[f64]| -> Result<Tensor> {
+            let mut shape = vec![1; input.len()];
+            shape[0] = input[0];
+            Ok(Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view(&shape[..])?)
+        };
+        let divisor = Tensor::f_scalar_tensor(divisor, (Kind::Float, Device::Cpu))?;
+        Ok(Self { mean: by(mean)?, deviation: by(deviation)?, divisor, kind: Kind::Float })
+    }
+
     fn each(&self, of: impl Fn(&Tensor) -> Tensor) -> Self {
-        Self { inputs: of(&self.inputs), targets: of(&self.targets), target: self.target }
+        let Self { mean, deviation, divisor, kind } = self;
+        Self { mean: of(mean), deviation: of(deviation), divisor: of(divisor), kind: *kind }
+    }
+
+    /// Of numbers [n, input…] of any kind, copied.
+    ///
+    /// # Errors
+    /// Where they are of another shape.
+    pub fn applied(&self, stored: &Tensor) -> Result<Tensor> {
+        let mut x = stored.f_to_dtype(Kind::Float, false, true)?;
+        // In place: each copy of a set takes hundreds of megabytes. By tensors: a scalar's quotient would be a product
+        // on a GPU, and differ in the last bit.
+        let _ = x.f_div_(&self.divisor)?.f_sub_(&self.mean)?.f_div_(&self.deviation)?;
+        Ok(x.f_to_kind(self.kind)?)
+    }
+}
+
+impl Samples {
+    /// Of inputs as they are learned from, [n, input…]: in float32 or float64, tokens in int64.
+    pub fn new(inputs: Tensor, targets: Tensor, target: Target) -> Self {
+        Self { stored: inputs, scaling: None, targets, target }
+    }
+
+    /// Of inputs in bytes, which are scaled where they are used.
+    pub fn in_bytes(stored: Tensor, scaling: Scaling, targets: Tensor, target: Target) -> Self {
+        Self { stored, scaling: Some(scaling), targets, target }
+    }
+
+    fn each(&self, of: impl Fn(&Tensor) -> Tensor) -> Self {
+        let scaling = self.scaling.as_ref().map(|scaling| scaling.each(Tensor::shallow_clone));
+        Self { stored: of(&self.stored), scaling, targets: of(&self.targets), target: self.target }
     }
 
     /// The same memory on the same device, a copy elsewhere.
     pub fn on(&self, device: Device) -> Self {
-        self.each(|tensor| tensor.to_device(device))
+        let scaling = self.scaling.as_ref().map(|scaling| scaling.each(|tensor| tensor.to_device(device)));
+        Self { scaling, ..self.each(|tensor| tensor.to_device(device)) }
+    }
+
+    /// What is stored of some inputs, as they are learned from; a copy where they are bytes.
+    fn scaled(&self, stored: Tensor) -> Result<Tensor> {
+        self.scaling.as_ref().map_or(Ok(stored.shallow_clone()), |scaling| scaling.applied(&stored))
+    }
+
+    /// [n, input…]: all inputs as they are learned from.
+    pub fn inputs(&self) -> Result<Tensor> {
+        self.scaled(self.stored.shallow_clone())
+    }
+
+    /// [input…]: one of them.
+    pub fn input(&self, index: i64) -> Result<Tensor> {
+        Ok(self.scaled(self.stored.f_narrow(0, index, 1)?)?.f_squeeze_dim(0)?)
     }
 
     /// That they are so many, and as a data set announces them.
@@ -29,7 +103,7 @@ impl Samples {
         let Signature { input, tokens, target } = signature;
         ensure!(size > 0, "are none");
         let expected = |rest: &[i64]| [&[size as i64], rest].concat();
-        let (inputs, targets) = (self.inputs.size(), self.targets.size());
+        let (inputs, targets) = (self.stored.size(), self.targets.size());
         ensure!(inputs == expected(input), "have inputs of shape {inputs:?}, not {:?}", expected(input));
         let (shape, kinds): (_, &[Kind]) = match target {
             Target::Classes(_) => (expected(&[]), &[Kind::Int64]),
@@ -37,7 +111,7 @@ impl Samples {
         };
         let is_of_kind = kinds.contains(&self.targets.kind()) && self.target == *target;
         ensure!(targets == shape && is_of_kind, "have targets of shape {targets:?}, not {shape:?} of {target:?}");
-        for (what, tensor, below) in [("token", &self.inputs, *tokens), ("label", &self.targets, target.classes())] {
+        for (what, tensor, below) in [("token", &self.stored, *tokens), ("label", &self.targets, target.classes())] {
             let Some(below) = below else { continue };
             let [least, most] = [tensor.f_min()?, tensor.f_max()?].map(|number| number.f_int64_value(&[]));
             let (least, most) = (least?, most?);
@@ -47,17 +121,19 @@ impl Samples {
                 if least < 0 { least } else { most }
             );
         }
-        ensure!(tokens.is_none() || self.inputs.kind() == Kind::Int64, "have tokens that are not in int64");
+        ensure!(tokens.is_none() || self.stored.kind() == Kind::Int64, "have tokens that are not in int64");
         Ok(())
     }
 
     /// Moved to the device of `like`, and what is real in them to its kind.
     pub fn of_kind(&self, like: &Tensor) -> Self {
         let is_real = |tensor: &Tensor| matches!(tensor.kind(), Kind::Float | Kind::Double);
-        self.each(|tensor| {
-            let tensor = tensor.to_device(like.device());
-            if is_real(&tensor) { tensor.to_kind(like.kind()) } else { tensor }
-        })
+        let there = self.on(like.device());
+        let scaling =
+            there.scaling.as_ref().map(|scaling| Scaling { kind: like.kind(), ..scaling.each(Tensor::shallow_clone) });
+        let of_kind =
+            |tensor: &Tensor| if is_real(tensor) { tensor.to_kind(like.kind()) } else { tensor.shallow_clone() };
+        Self { scaling, ..there.each(of_kind) }
     }
 
     /// Handles that share the memory.
@@ -84,14 +160,19 @@ impl Samples {
     }
 
     /// Those at `index` [b] in int64, copied: inputs and targets.
-    pub fn batch(&self, index: &Tensor) -> (Tensor, Tensor) {
-        (self.inputs.index_select(0, index), self.targets.index_select(0, index))
+    ///
+    /// # Errors
+    /// Where one is not there.
+    pub fn batch(&self, index: &Tensor) -> Result<(Tensor, Tensor)> {
+        Ok((self.scaled(self.stored.f_index_select(0, index)?)?, self.targets.f_index_select(0, index)?))
     }
 
-    /// Inputs and targets of at most `size` samples at a time, in order, sharing memory.
-    pub fn blocks(&self, size: i64) -> impl Iterator<Item = (Tensor, Tensor)> + '_ {
-        let cut = |(start, size)| (self.inputs.narrow(0, start, size), self.targets.narrow(0, start, size));
-        blocks(self.len(), size).map(cut)
+    /// Inputs and targets of at most `size` samples at a time, in order, sharing memory where it can be shared.
+    pub fn blocks(&self, size: i64) -> impl Iterator<Item = Result<(Tensor, Tensor)>> + '_ {
+        blocks(self.len(), size).map(|(start, size)| {
+            let inputs = self.scaled(self.stored.f_narrow(0, start, size)?)?;
+            Ok((inputs, self.targets.f_narrow(0, start, size)?))
+        })
     }
 
     pub fn len(&self) -> i64 {

@@ -4,20 +4,19 @@
 
 use crate::analysis::rest::{Rest, last_tenth, peak};
 use crate::analysis::statistics::quantile;
-use crate::data::{DataSpec, Dataset, DatasetName};
-use crate::model::{Architecture, Mlp};
-use crate::objective::GRADIENT_BLOCK;
+use crate::data::Dataset;
+use crate::model::Mlp;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::seeds::means_over_epochs;
 use crate::study::{
     Cell, Context, DATASET_FLAG, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Measurements, Records,
-    Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, check, curves, points,
+    Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, curves, points,
 };
+use crate::tasks::beside::DigitsSettings;
 use crate::tasks::function::{FullBatch, FunctionTraining, Problem, ending};
 use crate::tasks::gradient_norms::{MiniBatchNorms, of_function};
-use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -28,64 +27,6 @@ settings! {
     #[derive(Clone, Debug, Serialize)]
     pub struct GradNorm(problem: Problem, fit: FullBatch, digits: DigitsSettings, seeds: Seeds) {
         model: Mlp,
-        dataset: Digits,
-    }
-}
-
-/// Which digits are learned beside the function, if any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Digits {
-    None,
-    Mnist,
-    Synthetic,
-}
-
-settings! {
-    /// How digits are learned.
-    #[derive(Clone, Debug, Serialize)]
-    pub struct DigitsSettings {
-        digits_train_size: usize,
-        digits_test_size: usize,
-        digits_model: Architecture,
-        digits_optimizer: OptimizerName,
-        digits_learning_rate: f64,
-        digits_batch_size: u32,
-        digits_epochs: u64,
-        /// Steps from a measurement to the next.
-        digits_every: u64,
-    }
-}
-
-impl DigitsSettings {
-    fn spec(&self, dataset: DatasetName) -> DataSpec {
-        DataSpec { dataset, train_size: self.digits_train_size, test_size: self.digits_test_size }
-    }
-
-    fn training(&self, seed: u64) -> MiniBatchNorms {
-        MiniBatchNorms {
-            model: self.digits_model.clone(),
-            optimizer: self.digits_optimizer,
-            learning_rate: self.digits_learning_rate,
-            batch_size: self.digits_batch_size,
-            epochs: self.digits_epochs,
-            every: self.digits_every,
-            seed,
-        }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let named = |error| format!("digits_{error}");
-        check::training(self.digits_epochs, self.digits_learning_rate).map_err(named)?;
-        check::at_least_1(&[("digits_batch_size", self.digits_batch_size.into())])?;
-        // The whole set's gradient is taken in blocks.
-        let samples = u64::from(self.digits_batch_size).min(self.digits_train_size as u64).max(GRADIENT_BLOCK as u64);
-        let spec = self.spec(DatasetName::Synthetic);
-        let network = self.digits_model.network(&spec.signature()).map_err(named)?;
-        let what = format!("digits_model '{}' with a batch of {samples}", self.digits_model);
-        check::memory(&what, network.memory_of_batch(samples), "lower digits_batch_size")?;
-        check::at_least_1(&[("digits_every", self.digits_every)])?;
-        spec.check().map_err(named)
     }
 }
 
@@ -127,7 +68,8 @@ impl Experiment for GradNorm {
         DOMAIN_FLAG,
         WIDTHS_FLAG,
         Flag {
-            help: "Digits to learn in mini-batches beside the function: none, mnist or synthetic [default: none]",
+            help: "What to learn in mini-batches beside the function: none, a name that `hw1 data list` shows, or a path \
+                   [default: none]",
             ..DATASET_FLAG
         },
     ];
@@ -145,16 +87,11 @@ impl Experiment for GradNorm {
     }
 
     fn size(&self) -> Size {
-        self.seeds.size(if self.dataset == Digits::None { 1 } else { 2 }, "lower --repeats")
+        self.seeds.size(if self.digits.beside.set.is_none() { 1 } else { 2 }, "lower --repeats")
     }
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {
-        let name = match self.dataset {
-            Digits::None => return None,
-            Digits::Mnist => DatasetName::Mnist,
-            Digits::Synthetic => DatasetName::Synthetic,
-        };
-        Some(Arc::new(self.digits.spec(name)))
+        Some(Arc::new(self.digits.beside.set.clone()?))
     }
 
     fn label(&self, trial: &Trial) -> String {
@@ -167,7 +104,7 @@ impl Experiment for GradNorm {
     fn trials(&self, _: &Records<Self>) -> Result<Vec<Trial>> {
         let of_function = |seed| Trial::Function(self.fit.of(&self.problem, &self.model, seed));
         let mut trials: Vec<Trial> = self.seeds.all().map(of_function).collect();
-        if self.dataset != Digits::None {
+        if self.digits.beside.set.is_some() {
             trials.extend(self.seeds.all().map(|seed| Trial::Digits(self.digits.training(seed))));
         }
         Ok(trials)
@@ -186,7 +123,7 @@ impl Experiment for GradNorm {
         let (functions, digits): (Vec<&Done<Self>>, Vec<&Done<Self>>) =
             done.iter().partition(|done| matches!(done.trial, Trial::Function(_)));
         self.show_functions(&functions, &mut findings)?;
-        if self.dataset != Digits::None {
+        if self.digits.beside.set.is_some() {
             self.show_digits(&digits, &mut findings)?;
         }
         Ok(findings)
@@ -229,9 +166,8 @@ impl GradNorm {
             Trial::Function(_) => peak(record.series("gradient_norm")?),
             Trial::Digits(_) => {
                 let steps = record.series("step")?;
-                let steps_an_epoch = self.digits.digits_train_size.div_ceil(self.digits.digits_batch_size as usize);
                 let highest = peak(record.series("full_gradient_norm")?);
-                highest.map(|(at, norm)| (steps[at] as usize / steps_an_epoch, norm))
+                highest.map(|(at, norm)| (steps[at] as usize / self.digits.steps_an_epoch(), norm))
             }
         };
         Ok(highest.map_or((f64::NAN, f64::NAN), |(epoch, norm)| (epoch as f64, norm)))

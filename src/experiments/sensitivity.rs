@@ -442,6 +442,7 @@ fn configuration_claims(configurations: &[Configuration], findings: &Findings) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Access;
     use crate::study::Settings as _;
 
     fn configuration(recipe: &str, jacobian: f64, gap: f64) -> Configuration {
@@ -466,7 +467,7 @@ mod tests {
         }
         // What did not fit has no part in it.
         all.push(configuration("32 sgd 1e-9", f64::NAN, f64::NAN));
-        let study = Sensitivity::read(&mut Sensitivity::SETTINGS.parse().unwrap()).unwrap();
+        let study = Sensitivity::read(&mut Sensitivity::SETTINGS.parse().unwrap(), &Access::default()).unwrap();
         let findings = Findings::of(&study).unwrap();
         let claims = |of: &[Configuration]| configuration_claims(of, &findings).unwrap();
         let verdicts: Vec<_> = claims(&all).iter().map(|claim| claim.verdict).collect();

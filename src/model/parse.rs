@@ -132,10 +132,15 @@ impl Architecture {
     /// # Errors
     /// Where its inputs or outputs are not the data's, or it is too large.
     pub fn network(&self, data: &Signature) -> Result<Network, String> {
-        let (numbers, outputs, is_image) = (data.numbers(), data.target.outputs(), data.image().is_some());
-        let advice = if is_image { format!(" or conv16-conv32-128-{outputs}") } else { String::new() };
+        let numbers = data.numbers();
+        // Settings spell out these words by the data.
+        let (last, first) = match data.target {
+            Target::Classes(_) => ("classes".to_owned(), "inputs".to_owned()),
+            Target::Values(values) => (values.to_string(), numbers.to_string()),
+        };
+        let advice = if data.image().is_some() { format!(" or conv16-conv32-128-{last}") } else { String::new() };
         let explain = |what: &str| {
-            format!("model '{}': {what}; write it like {numbers}-64-{outputs}{advice}", shorten(&self.to_string()))
+            format!("model '{}': {what}; write it like {first}-64-{last}{advice}", shorten(&self.to_string()))
         };
         let misfit = || {
             let shape: Vec<String> = data.input.iter().map(i64::to_string).collect();
@@ -334,7 +339,7 @@ mod tests {
         for (bad, reason) in [
             (
                 "1-20-1",
-                "1×28×28 = 784 numbers and is one of 10 classes; write it like 784-64-10 or conv16-conv32-128-10",
+                "1×28×28 = 784 numbers and is one of 10 classes; write it like inputs-64-classes or conv16-conv32-128-classes",
             ),
             ("784-20-9", "10 classes"),
             ("conv8", "no linear layer"),

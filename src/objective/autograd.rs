@@ -120,7 +120,8 @@ impl Autograd {
         visit: &mut dyn FnMut(&Tensor) -> Result<()>,
     ) -> Result<Sums> {
         let mut all = Sums::zero(samples.targets.device());
-        for (x, targets) in samples.blocks(block) {
+        for block in samples.blocks(block) {
+            let (x, targets) = block?;
             let (sums, outputs) = self.sums(&x, &targets)?;
             visit(&outputs)?;
             all.add(sums);

@@ -61,7 +61,8 @@ impl CrossEntropy {
             Implementation::Autograd(autograd) => return autograd.sums_over(samples, EVALUATION_BLOCK, visit),
         };
         let mut sums = Sums::zero(samples.targets.device());
-        for (x, labels) in samples.blocks(EVALUATION_BLOCK) {
+        for block in samples.blocks(EVALUATION_BLOCK) {
+            let (x, labels) = block?;
             sums.add(explicit.sums(&weights.theta, &x, &labels));
             visit(&explicit.last_logits(x.size()[0]))?;
         }
@@ -126,7 +127,7 @@ impl Objective for CrossEntropy {
     }
 
     fn batch(&mut self, index: &Tensor) -> Result<Sums> {
-        let (x, labels) = self.samples.batch(index);
+        let (x, labels) = self.samples.batch(index)?;
         let (gradient, sums) = self.implementation.differentiate(&self.weights.theta, &x, &labels, Pass::Train)?;
         self.gradient = gradient;
         Ok(sums)
@@ -230,7 +231,7 @@ mod tests {
         let labels: Vec<i64> = (&samples.targets).try_into().unwrap();
         // -log softmax by hand, in f64, sample by sample.
         let slices = model.layout().views(&theta);
-        let logits = model.outputs(&slices, &[], &samples.inputs, Pass::Curvature).unwrap();
+        let logits = model.outputs(&slices, &[], &samples.inputs().unwrap(), Pass::Curvature).unwrap();
         let logits: Vec<f64> = logits.view(-1).to_kind(Kind::Double).try_into().unwrap();
         let (mut loss, mut right) = (0.0, 0);
         for (logits, &label) in logits.chunks_exact(10).zip(&labels) {
@@ -240,7 +241,8 @@ mod tests {
         }
         // The gradient of θ as one leaf.
         let whole = theta.copy().set_requires_grad(true);
-        let outputs = model.outputs(&model.layout().views(&whole), &[], &samples.inputs, Pass::Curvature).unwrap();
+        let outputs =
+            model.outputs(&model.layout().views(&whole), &[], &samples.inputs().unwrap(), Pass::Curvature).unwrap();
         let expected = outputs.cross_entropy_for_logits(&samples.targets);
         let expected = Tensor::run_backward(&[expected], &[&whole], false, false).remove(0);
         for mut objective in both(&model, &theta, &samples) {
@@ -266,7 +268,7 @@ mod tests {
             let [mut explicit, mut autograd] = objectives.each_ref().map(|objective| objective.by_inputs().unwrap());
             assert!(explicit.vjp(&theta).is_err() && autograd.vjp(&theta).is_err(), "before a forward pass");
             for samples in [20, 128, 1] {
-                let x = rough_batch(samples).inputs;
+                let x = rough_batch(samples).inputs().unwrap();
                 let outputs = [explicit.outputs(&x).unwrap(), autograd.outputs(&x.to_kind(Kind::Double)).unwrap()];
                 assert!(relative(&outputs[0], &outputs[1]) < 1e-5, "{model}");
                 for turn in 0..2 {

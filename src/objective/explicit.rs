@@ -279,7 +279,7 @@ mod tests {
         let x = ((&x - x.floor()) * 4.0 - 1.0).to_kind(Kind::Float);
         let targets = Tensor::arange(samples, (Kind::Int64, Device::Cpu)).remainder(classes);
         let inputs = x.view(&[&[samples], shape].concat()[..]);
-        (data, Samples { inputs, targets, target: Target::Classes(classes) })
+        (data, Samples::new(inputs, targets, Target::Classes(classes)))
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
                 let mut objective = CrossEntropy::new(&model, theta.copy(), &samples).unwrap();
                 let gradient = step(&mut objective).0;
                 let mut by_inputs = objective.by_inputs().unwrap();
-                let logits = by_inputs.outputs(&samples.inputs).unwrap();
+                let logits = by_inputs.outputs(&samples.inputs().unwrap()).unwrap();
                 [gradient, logits, by_inputs.vjp(&cotangents).unwrap()]
             };
             let wide = measure();

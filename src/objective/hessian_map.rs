@@ -121,7 +121,8 @@ impl HessianMap for BlockHessian<'_> {
         let rows: Vec<Vec<Tensor>> = rows.iter().map(|row| self.layout.views(row)).collect();
         let n = self.samples.len() as f64;
         let sum = Tensor::f_zeros([rows.len() as i64, self.layout.parameters()], (Kind::Double, device))?;
-        for (x, targets) in self.samples.blocks(BLOCK) {
+        for block in self.samples.blocks(BLOCK) {
+            let (x, targets) = block?;
             let gradient = tch::with_grad(|| self.gradient(&x, &targets))?;
             for (index, v) in (0..).zip(&rows) {
                 let root = tch::with_grad(|| {
@@ -171,7 +172,7 @@ mod tests {
             let rows = (Tensor::arange(2 * theta.size()[0], (Kind::Double, Device::Cpu)) * 0.37).cos().view([2, -1]);
             // Two blocks here, one there.
             let whole = GraphHessian::new(&theta, |theta| {
-                let x = samples.inputs.to_kind(Kind::Double);
+                let x = samples.inputs().unwrap().to_kind(Kind::Double);
                 let logits = model.outputs(&layout.views(theta), &[], &x, Pass::Curvature).unwrap();
                 logits.log_softmax(-1, Kind::Double).nll_loss(&samples.targets)
             });
@@ -198,7 +199,7 @@ mod tests {
             let loss = objective.loss_and_gradient().unwrap().get().unwrap();
             let product = objective.hessian().unwrap().times(&v, &mut calm).unwrap();
             let mut by_inputs = objective.by_inputs().unwrap();
-            let outputs = by_inputs.outputs(&samples.inputs.to_kind(Kind::Double)).unwrap();
+            let outputs = by_inputs.outputs(&samples.inputs().unwrap().to_kind(Kind::Double)).unwrap();
             let by_inputs = by_inputs.vjp(&outputs).unwrap();
             [Tensor::from(loss), objective.gradient().copy(), product, by_inputs]
         };
@@ -230,7 +231,7 @@ mod tests {
         let objective = CrossEntropy::new(&model, theta.copy(), &samples).unwrap();
         let found = objective.whole_hessian(&mut calm).unwrap();
         let expected = by_double_backward(&theta, |theta| {
-            let x = samples.inputs.to_kind(Kind::Double);
+            let x = samples.inputs().unwrap().to_kind(Kind::Double);
             let logits = model.outputs(&model.layout().views(theta), &[], &x, Pass::Curvature).unwrap();
             logits.log_softmax(-1, Kind::Double).nll_loss(&samples.targets)
         });

@@ -62,14 +62,14 @@ impl MeanSquaredError {
         let Some(mlp) = as_mlp(model) else { return Ok(new) };
         let theta = &new.weights.theta;
         new.implementation = if in_kernels(theta) && new.layout.parameters() <= MOST_IN_KERNEL {
-            new.kernel(mlp)
+            new.kernel(mlp)?
         } else {
             // Equal tiles, their number a function of the problem alone: the sums' order, and so
             // every bit of the result, depends on nothing else.
             let points = samples.len();
             let most = if theta.device() == Device::Cpu { TILE_FLOATS } else { DEVICE_TILE_FLOATS };
             let tiles = (points * mlp.widths().iter().sum::<i64>() + most - 1) / most;
-            new.products(mlp, (points + tiles - 1) / tiles)
+            new.products(mlp, (points + tiles - 1) / tiles)?
         };
         Ok(new)
     }
@@ -84,17 +84,17 @@ impl MeanSquaredError {
         Ok(Self { model, layout, weights, samples, gradient, implementation, autograd })
     }
 
-    fn kernel(&self, mlp: &Mlp) -> Implementation {
+    fn kernel(&self, mlp: &Mlp) -> Result<Implementation> {
         let widths: Vec<usize> = mlp.widths().iter().map(|&width| width as usize).collect();
-        let [x, y] = [&self.samples.inputs, &self.samples.targets].map(columns);
+        let [x, y] = [&self.samples.inputs()?, &self.samples.targets].map(columns);
         // SAFETY: this thread does nothing with tensors while the numbers are copied.
         let ([x, y], []) = unsafe { float_slices([&x, &y], []) };
-        Implementation::Kernel(Dense::new(&widths, x, y))
+        Ok(Implementation::Kernel(Dense::new(&widths, x, y)))
     }
 
-    fn products(&self, mlp: &Mlp, tile: i64) -> Implementation {
-        let [x, y] = [&self.samples.inputs, &self.samples.targets].map(columns);
-        Implementation::Products(Products::new(tile, mlp, [&self.weights.theta, &self.gradient], &x, &y))
+    fn products(&self, mlp: &Mlp, tile: i64) -> Result<Implementation> {
+        let [x, y] = [&self.samples.inputs()?, &self.samples.targets].map(columns);
+        Ok(Implementation::Products(Products::new(tile, mlp, [&self.weights.theta, &self.gradient], &x, &y)))
     }
 }
 
@@ -158,7 +158,7 @@ impl Objective for MeanSquaredError {
     }
 
     fn batch(&mut self, index: &Tensor) -> Result<Sums> {
-        let (x, y) = self.samples.batch(index);
+        let (x, y) = self.samples.batch(index)?;
         let (gradient, sums) = self.autograd.differentiate(&x, &y, Pass::Train)?;
         // In place: the layers know this one.
         self.gradient.shallow_clone().f_copy_(&gradient)?;
@@ -174,7 +174,7 @@ impl Objective for MeanSquaredError {
         };
         let widest = mlp.widths().iter().max().copied().unwrap_or(1);
         let block = (ROOM / widest).clamp(1, EVALUATION_BLOCK);
-        let blocks = columns(&samples.inputs).f_split(block, 1)?;
+        let blocks = columns(&samples.inputs()?).f_split(block, 1)?;
         let blocks: Vec<Tensor> = blocks.iter().map(|block| mlp.forward(&weights.theta, block)).collect();
         let outputs = Tensor::f_cat(&blocks, 1)?.f_tr()?;
         visit(&outputs)?;
@@ -189,7 +189,7 @@ impl Objective for MeanSquaredError {
         let Some(mlp) = as_mlp(&**model) else {
             return Ok(Box::new(BlockHessian::new(&**model, layout, weights, samples, Loss::SquaredError)?));
         };
-        let [x, y] = [&samples.inputs, &samples.targets].map(columns);
+        let [x, y] = [&samples.inputs()?, &samples.targets].map(columns);
         Ok(Box::new(GraphHessian::new(&weights.theta, |theta| {
             (mlp.forward(theta, &x) - y).square().sum(Kind::Double) / samples.len() as f64
         })?))
@@ -197,7 +197,7 @@ impl Objective for MeanSquaredError {
 
     fn whole_hessian(&self, observe: &mut dyn FnMut() -> Result<()>) -> Result<Tensor> {
         let Some(mlp) = as_mlp(&*self.model) else { return by_rows(self, observe) };
-        let [x, y] = [&self.samples.inputs, &self.samples.targets].map(columns);
+        let [x, y] = [&self.samples.inputs()?, &self.samples.targets].map(columns);
         of_mean_squared_error(mlp, &self.weights.theta, &x, &y)
     }
 
@@ -318,7 +318,7 @@ mod tests {
     }
 
     fn in_kernel(model: &Mlp, theta: Tensor, x: &Tensor, y: &Tensor) -> MeanSquaredError {
-        with(model, theta, [x, y], |new| new.kernel(model))
+        with(model, theta, [x, y], |new| new.kernel(model).unwrap())
     }
 
     fn problem(widths: &str, samples: i64) -> (Mlp, Tensor, Tensor, Tensor) {
@@ -337,7 +337,7 @@ mod tests {
             let (model, theta, x, y) = problem(widths, 101);
             let (loss, gradient) = by_autograd(&model, &theta, &x, &y);
             for tile in [1, 7, 50, 101, 1000] {
-                let mut objective = with(&model, theta.copy(), [&x, &y], |new| new.products(&model, tile));
+                let mut objective = with(&model, theta.copy(), [&x, &y], |new| new.products(&model, tile).unwrap());
                 // Twice: the buffers hold the first call's numbers then.
                 for _ in 0..2 {
                     let explicit = read(objective.loss_and_gradient().unwrap());

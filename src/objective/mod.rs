@@ -128,7 +128,8 @@ fn by_blocks(
 ) -> Result<(Scalar, Tensor)> {
     let n = samples.len() as f64;
     let (mut losses, mut gradient) = (Vec::new(), like.f_zeros_like()?);
-    for (x, targets) in samples.blocks(GRADIENT_BLOCK) {
+    for block in samples.blocks(GRADIENT_BLOCK) {
+        let (x, targets) = block?;
         let (of_block, sums) = of_block(&x, &targets)?;
         gradient = gradient.f_add(&of_block.f_mul_scalar(targets.size()[0] as f64 / n)?)?;
         losses.push(Scalar::from(sums.loss));
@@ -234,7 +235,7 @@ pub(crate) mod tests {
 
     /// Points x [inputs, n] and y [outputs, n] as samples.
     pub fn columns(x: &Tensor, y: &Tensor) -> Samples {
-        Samples { inputs: x.tr(), targets: y.tr(), target: Target::Values(y.size()[0]) }
+        Samples::new(x.tr(), y.tr(), Target::Values(y.size()[0]))
     }
 
     /// A network on digits.
@@ -246,7 +247,7 @@ pub(crate) mod tests {
     fn pictures(x: &Tensor) -> Samples {
         let inputs = x.to_kind(Kind::Float).view([-1, 1, 28, 28]);
         let targets = (Tensor::arange(inputs.size()[0], (Kind::Int64, Device::Cpu)) * 7).remainder(10);
-        Samples { inputs, targets, target: Target::Classes(10) }
+        Samples::new(inputs, targets, Target::Classes(10))
     }
 
     /// So many pictures that are no digits.

@@ -3,6 +3,7 @@
 //! which are most of its bytes. Knows no record and no study.
 
 use crate::backend::Said;
+use crate::data::Normalisation;
 use crate::plot;
 use crate::study::claim::{self, Verdict};
 use crate::study::{Measurements, Planned, numbers};
@@ -84,6 +85,12 @@ pub struct Data {
     /// The set in whose place it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_place_of: Option<String>,
+    /// What its numbers are normalised by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalised_by: Option<Normalisation>,
+    /// What was decided in reading it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl Data {

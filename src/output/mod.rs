@@ -4,6 +4,7 @@
 pub mod claims;
 pub mod compare;
 mod csv;
+pub mod data_sheet;
 mod figures;
 pub mod metrics;
 mod notes;

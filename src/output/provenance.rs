@@ -31,6 +31,8 @@ impl Call {
             identity: set.identity(),
             synthetic: Some(set.stands_in_for().is_some()),
             in_place_of: set.stands_in_for().map(str::to_owned),
+            normalised_by: set.normalisation(),
+            notes: set.notes(),
         });
         Ok(Provenance {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),

@@ -31,6 +31,14 @@ pub(super) fn download_bar(mode: ProgressMode) -> ProgressBar {
     bar
 }
 
+/// The bar of something that is read.
+pub(super) fn reading_bar(mode: ProgressMode, what: &str) -> ProgressBar {
+    let bar = if mode == ProgressMode::Bars { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    set_style(&bar, "{prefix}  {bar:24} {percent} %  {eta} left");
+    bar.set_prefix(what.to_owned());
+    bar
+}
+
 fn set_style(bar: &ProgressBar, template: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("━╸─"));

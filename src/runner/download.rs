@@ -1,17 +1,49 @@
-//! Data sets that trials are due on: loaded once, fetched where they are missing, and how the download is shown. Knows
-//! no file format and no mirror.
+//! How the download and the reading of a data set are shown, and how a signal ends them. Knows no file format and no
+//! mirror.
 
-use crate::data::{Data, Dataset, Download, fetch};
-use crate::error::say;
-use crate::runner::display::{ProgressMode, download_bar};
-use crate::runner::{Options, signals::Signals};
-use anyhow::Result;
-use std::sync::Arc;
+use crate::data::{Download, Read, Watch, fetch};
+use crate::error::{Interrupted, say};
+use crate::runner::display::{ProgressMode, download_bar, reading_bar};
+use crate::runner::signals::Signals;
+use anyhow::{Result, ensure};
+use std::time::{Duration, Instant};
 
-/// A data set with its samples, on the device that trials run on.
-pub(super) fn load(set: Arc<dyn Dataset>, signals: &Signals, options: &Options) -> Result<Data> {
-    let mut fetch = |download: Download| with_download_bar(options.progress, |bar| download(signals.flag(), bar));
-    Ok(Data::load(set, options.data_dir.as_deref(), &mut fetch)?.on(options.device))
+/// Shows what takes long with data.
+pub struct Watcher {
+    mode: ProgressMode,
+    signals: Signals,
+}
+
+impl Watcher {
+    pub fn new(mode: ProgressMode, signals: &Signals) -> Self {
+        Self { mode, signals: signals.clone() }
+    }
+}
+
+/// What is read sooner than this is not told of, off a terminal.
+const SOON: Duration = Duration::from_secs(2);
+
+impl Watch for Watcher {
+    fn download(&self, download: Download) -> Result<()> {
+        with_download_bar(self.mode, |bar| download(self.signals.flag(), bar))
+    }
+
+    fn read(&self, what: &str, read: Read) -> Result<()> {
+        let (bar, begin) = (reading_bar(self.mode, what), Instant::now());
+        let mut told = self.mode != ProgressMode::Lines;
+        let result = read(&mut |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+            if !told && begin.elapsed() > SOON {
+                told = true;
+                say(&format!("hw1: {what}"));
+            }
+            ensure!(!self.signals.stopped(), Interrupted);
+            Ok(())
+        });
+        bar.finish_and_clear();
+        result
+    }
 }
 
 /// Runs a download with a progress bar, or lines off a terminal.
@@ -41,7 +73,10 @@ pub fn with_download_bar(
             bar.set_position(bytes);
         }
         fetch::Event::Failed { file, reason } => line(format!("{file}: {reason}")),
-        fetch::Event::Finished { file } => line(format!("{file}: done")),
+        fetch::Event::Finished { file, pinned: false } => line(format!("{file}: done")),
+        fetch::Event::Finished { file, pinned: true } => {
+            line(format!("{file}: done; no digest of its files is published: what was fetched is remembered"));
+        }
     });
     bar.finish_and_clear();
     result

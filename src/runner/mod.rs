@@ -9,11 +9,12 @@ pub mod verify;
 mod workers;
 
 pub use display::ProgressMode;
-pub use download::with_download_bar;
+pub use download::{Watcher, with_download_bar};
 pub use schedule::{Job, identity};
 pub use signals::Signals;
 
 use crate::backend::{Backend, cpu::pieces, device::DeviceChoice};
+use crate::data::{Access, Data};
 use crate::error::{Interrupted, say, usage};
 use crate::store::{Lock, RunDir};
 use anyhow::{Context as _, Result};
@@ -22,7 +23,7 @@ use schedule::{CloseOnDrop, Queue};
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::{path::PathBuf, thread, time::Duration};
+use std::{thread, time::Duration};
 use tch::Device;
 use workers::{End, Event, Shared, Worker};
 
@@ -36,8 +37,8 @@ pub struct Options {
     pub device: Device,
     pub progress: ProgressMode,
     pub verbose: bool,
-    /// `--data-dir`.
-    pub data_dir: Option<PathBuf>,
+    /// How data is got at.
+    pub access: Access,
     /// Between two checkpoints of a trial.
     pub checkpoint_every: Duration,
 }
@@ -107,7 +108,7 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
         return Ok(());
     }
 
-    let shared = share(jobs, signals, options)?;
+    let shared = share(jobs, options)?;
     thread::scope(|scope| {
         // The scope waits for the workers: however it is left, they must find the queue closed.
         let _closing = CloseOnDrop(&queue);
@@ -133,11 +134,11 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
 }
 
 /// Loads, before the first trial, each data set that trials are due on, once and onto the device.
-fn share<'a>(jobs: &[Job<'a>], signals: &Signals, options: &Options) -> Result<Vec<Shared<'a>>> {
+fn share<'a>(jobs: &[Job<'a>], options: &Options) -> Result<Vec<Shared<'a>>> {
     let mut loaded = BTreeMap::new();
     for set in jobs.iter().filter(|job| job.running > 0).filter_map(|job| job.study.data()) {
         if let Entry::Vacant(entry) = loaded.entry(set.identity()) {
-            entry.insert(Arc::new(Mutex::new(download::load(set, signals, options)?)));
+            entry.insert(Arc::new(Mutex::new(Data::load(set, &options.access)?.on(options.device))));
         }
     }
     let data = |job: &Job| loaded.get(&job.study.data()?.identity()).cloned();

@@ -3,13 +3,13 @@
 
 use crate::backend::Backend;
 use crate::backend::device::{DeviceChoice, set_up_thread};
-use crate::data::{Data, Download};
+use crate::data::{Access, Data};
 use crate::error::{Interrupted, one_line};
 use crate::runner::identity;
 use crate::store::{Checked, Encoded, StudyDir};
 use crate::study::{Context, Fingerprint, Planned, Progress, Study};
-use anyhow::{Result, bail};
-use std::{path::Path, sync::atomic::AtomicBool};
+use anyhow::Result;
+use std::sync::atomic::AtomicBool;
 use tch::Device;
 
 /// What was found in one study's folder.
@@ -68,7 +68,7 @@ pub fn recompute(
     dir: &StudyDir,
     found: &Found,
     most: usize,
-    data_dir: Option<&Path>,
+    access: &Access,
     stop: &AtomicBool,
 ) -> Result<Recomputed> {
     set_up_thread();
@@ -100,8 +100,7 @@ pub fn recompute(
         }
         left -= 1;
         if let (Some(set), None) = (&set, &data) {
-            let missing = &mut |_: Download| bail!("verify downloads nothing");
-            data = Some(Data::load(set.clone(), data_dir, missing)?);
+            data = Some(Data::load(set.clone(), access)?);
         }
         let (label, trial) = (fingerprint.to_string(), of.trial.clone());
         let planned = Planned { label, seed: 0, fingerprint: fingerprint.clone(), cost: 0.0, trial };

@@ -82,7 +82,11 @@ impl<E: Experiment> Study for E {
         let paragraph = E::SETTINGS.lines().map_while(|line| line.strip_prefix("# "));
         let text = paragraph.collect::<Vec<_>>().join(" ");
         // Behind the name of the subcommand and the report's task.
-        text.split_once(". ").map_or(text.clone(), |(_, asked)| asked.to_owned())
+        let asked = text.split_once(". ").map_or(text.as_str(), |(_, asked)| asked);
+        // The report's set by what it has.
+        let title = Experiment::data(self).map_or(String::new(), |set| set.title().to_owned());
+        let whole = if title == "MNIST" { "MNIST's digits" } else { &title };
+        asked.replace("{set}", whole).replace("{data}", &title)
     }
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {

@@ -31,8 +31,10 @@ impl Findings {
     /// Nothing yet but its images and what the report gives for these settings.
     pub fn of<E: Experiment>(study: &E) -> Result<Self> {
         let texts = Texts::of(study)?;
+        let of_data = study.data().map_or(Vec::new(), |set| set.notes());
+        let notes = [texts.reported_notes()?, of_data].concat();
         let summary = study.data().into_iter().map(|set| ("data".to_owned(), set.title().into())).collect();
-        Ok(Self { notes: texts.reported_notes()?, texts, summary, ..Self::default() })
+        Ok(Self { notes, texts, summary, ..Self::default() })
     }
 
     /// With this table.

@@ -3,6 +3,8 @@
 /// A flag that sets a setting, beside the flags all experiments share.
 pub struct Flag {
     pub name: &'static str,
+    /// Another name of it.
+    pub alias: Option<&'static str>,
     /// Empty for a switch, which sets its setting to true.
     pub value_name: &'static str,
     /// The setting it gives a value to.
@@ -33,7 +35,7 @@ impl Flag {
 
     /// A flag of the text of a setting: `--name VALUE`.
     pub const fn new(name: &'static str, value_name: &'static str, setting: &'static str, help: &'static str) -> Self {
-        Self { name, value_name, setting, repeatable: false, parse: Self::text, help }
+        Self { name, alias: None, value_name, setting, repeatable: false, parse: Self::text, help }
     }
 
     /// The same, given once for each entry of a list.
@@ -47,13 +49,17 @@ impl Flag {
     }
 }
 
-/// `--dataset`, of every study on a data set.
-pub const DATASET_FLAG: Flag = Flag::new(
-    "dataset",
-    "NAME",
-    "dataset",
-    "mnist, or synthetic: digits drawn by hw1 itself [default: mnist; synthetic in the smoke preset]",
-);
+/// `--data`, of every study on a data set; `--dataset` too.
+pub const DATASET_FLAG: Flag = Flag {
+    alias: Some("dataset"),
+    ..Flag::new(
+        "data",
+        "NAME|PATH",
+        "dataset",
+        "What to learn from: a name that `hw1 data list` shows, or the path of IDX files, an .npz, CIFAR's batches, a \
+         folder of classes or a .csv [default: mnist; synthetic in the smoke preset]",
+    )
+};
 
 /// `--trainings`, of every study of several trainings of one network.
 pub const TRAININGS_FLAG: Flag =
@@ -64,13 +70,13 @@ pub const MODEL_FLAG: Flag = Flag::new(
     "model",
     "LAYERS",
     "model",
-    "The network by its layers: INPUTS-128-64-CLASSES, or convolutions first, conv8-conv16-128-CLASSES",
+    "The network by its layers: inputs-128-64-classes, or convolutions first, conv8-conv16-128-classes",
 );
 
 /// `--model`, of studies of several.
 pub const MODELS_FLAG: Flag = Flag {
     setting: "models",
-    help: "A network by its layers: INPUTS-128-64-CLASSES, or convolutions first, wide=conv32-conv64-128-CLASSES; \
+    help: "A network by its layers: inputs-128-64-classes, or convolutions first, wide=conv32-conv64-128-classes; \
            replaces the report's",
     ..MODEL_FLAG.repeatable()
 };

@@ -36,7 +36,7 @@ pub(crate) use experiment::RAISED;
 pub use experiment::{Done, Experiment, MOST_TRIALS, Record, Records, SHARED_VERSION, Size, Trial, version};
 pub use findings::{Cell, Findings, cell};
 pub use flags::{DATASET_FLAG, DOMAIN_FLAG, FUNCTION_FLAG, Flag, MODEL_FLAG, MODELS_FLAG, TRAININGS_FLAG, WIDTHS_FLAG};
-pub use group::{Settings, Wrong, take};
+pub use group::{DATASET, Settings, Wrong, open, spell_out, take};
 pub use measurements::{Measurements, flag, numbers};
 pub use seeds::Seeds;
 pub use table::Table;

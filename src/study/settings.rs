@@ -7,8 +7,10 @@
 //! defaults that come with a value of the experiment's variant key (`'*'` for any other value),
 //! `[preset.<name>]` and `[preset.<name>.variant.<value>]` change them for a preset.
 
+use super::group::{DATA, DATASET};
 use super::text;
 use super::{Experiment, MOST_TRIALS, Size, Study, Wrong};
+use crate::data::{Access, DataOptions};
 use crate::error::usage;
 use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
@@ -34,6 +36,8 @@ pub struct Layers {
     pub flags: Vec<(String, String, Value)>,
     /// `--set key=value`, as written.
     pub sets: Vec<String>,
+    /// How data that settings name is got at.
+    pub access: Access,
 }
 
 impl Layers {
@@ -66,7 +70,12 @@ impl Layers {
         let overrides = self.overrides::<E>(&base)?;
         let mut trials = 0;
         let Some(key) = E::VARIANT else {
-            return Ok(vec![Box::new(study::<E>(base.defaults(None, self.preset()), overrides, &mut trials)?)]);
+            return Ok(vec![Box::new(study::<E>(
+                base.defaults(None, self.preset()),
+                overrides,
+                &self.access,
+                &mut trials,
+            )?)]);
         };
         let chosen = overrides.get(key).cloned().or_else(|| base.defaults(None, self.preset()).remove(key));
         let values = match chosen {
@@ -84,7 +93,7 @@ impl Layers {
             let mut overrides = overrides.clone();
             overrides.insert(key.to_owned(), value.clone());
             let of_others = trials;
-            let study = study::<E>(base.defaults(Some(text), self.preset()), overrides, &mut trials)?;
+            let study = study::<E>(base.defaults(Some(text), self.preset()), overrides, &self.access, &mut trials)?;
             if folders.insert(Experiment::folder(&study)) {
                 studies.push(Box::new(study));
             } else {
@@ -107,6 +116,9 @@ impl Layers {
         }
         let mut table = Table::new();
         let mut insert = |key: &str, value: Value, source: &str| -> Result<()> {
+            if base.keys.contains(DATASET) && (key == DATA || key.starts_with("data.")) {
+                return insert_option(&mut table, key, value, source);
+            }
             if !base.keys.contains(key) {
                 let keys: Vec<&str> = base.keys.iter().map(String::as_str).collect();
                 let keys = keys.join(", ");
@@ -131,6 +143,41 @@ impl Layers {
         }
         Ok(table)
     }
+}
+
+/// Adds an assignment `data.<name>=value` to a table of how a data set is read.
+///
+/// # Errors
+/// [`crate::error::Usage`] where it is none.
+pub fn option(assignment: &str, options: &mut Table) -> Result<()> {
+    let source = format!("--set {assignment}");
+    let (key, text) =
+        assignment.split_once('=').ok_or_else(|| usage(format!("{source}: write --set data.name=value")))?;
+    if !key.trim().starts_with("data.") {
+        return Err(usage(format!("{source}: only data.<name> can be set here")));
+    }
+    let mut table = Table::new();
+    insert_option(&mut table, key.trim(), parse_value(text.trim()), &source)?;
+    if let Some(Value::Table(added)) = table.remove(DATA) {
+        options.extend(added);
+    }
+    Ok(())
+}
+
+/// Adds `data.<name>`, or a table of them, to the table of how a data set is read.
+fn insert_option(table: &mut Table, key: &str, value: Value, source: &str) -> Result<()> {
+    let Value::Table(options) = table.entry(DATA).or_insert_with(|| Table::new().into()) else { return Ok(()) };
+    let added = match (key.split_once('.'), value) {
+        (Some((_, name)), value) => [(name.to_owned(), value)].into_iter().collect(),
+        (None, Value::Table(added)) => added,
+        (None, other) => return Err(usage(format!("{source}: {other} is no table of data.<name> = value"))),
+    };
+    if let Some((name, _)) = added.iter().find(|(name, _)| !DataOptions::NAMES.contains(&name.as_str())) {
+        let names: Vec<String> = DataOptions::NAMES.iter().map(|name| format!("data.{name}")).collect();
+        return Err(usage(format!("{source}: there is no setting 'data.{name}'; there are {}", names.join(", "))));
+    }
+    options.extend(added);
+    Ok(())
 }
 
 /// An experiment's own TOML file, taken apart.
@@ -182,12 +229,14 @@ fn chosen(variants: &Table, variant: Option<&str>) -> Table {
 
 /// Settings of their own type, checked: by the experiment, and for what no experiment may forget. `trials` are
 /// those of the studies before, and then also this one's.
-fn study<E: Experiment>(mut defaults: Table, overrides: Table, trials: &mut u128) -> Result<E> {
+fn study<E: Experiment>(mut defaults: Table, overrides: Table, access: &Access, trials: &mut u128) -> Result<E> {
     let examples = defaults.clone();
     defaults.extend(overrides);
     let of_settings = |what: String| usage(format!("settings of {}: {what}", E::NAME));
-    let experiment =
-        E::read(&mut defaults).map_err(|wrong| of_settings(plain(&wrong.why) + &example(&wrong, &examples)))?;
+    let experiment = E::read(&mut defaults, access).map_err(|mut wrong| match wrong.failed.take() {
+        Some(failed) => failed,
+        None => of_settings(plain(&wrong.why) + &example(&wrong, &examples)),
+    })?;
     if let Some(key) = defaults.keys().next() {
         return Err(of_settings(format!("unknown field `{key}`")));
     }

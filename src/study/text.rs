@@ -19,8 +19,9 @@ pub type With<'a> = &'a [(&'a str, &'a dyn Display)];
 pub struct Texts {
     file: File,
     settings: Value,
-    /// What stands for `{data}`, for `{one}` of its inputs, its `{classes}`, the `{chance_error}` of guessing, and for
-    /// `{over_seeds}`: what a caption says of curves that are means over seeds.
+    /// What stands for `{data}`, for `{one}` of its classes, for its `{items}` (images or samples) and `{things}` (digits,
+    /// or its title), its `{classes}`, the `{chance_error}` of guessing, and for `{over_seeds}`: what a caption says of
+    /// curves that are means over seeds.
     known: BTreeMap<&'static str, String>,
 }
 
@@ -101,6 +102,9 @@ impl Texts {
         if let Some(set) = study.data() {
             known.insert("data", set.title().to_owned());
             known.insert("one", set.one().to_owned());
+            known.insert("items", if set.signature().image().is_some() { "images" } else { "samples" }.to_owned());
+            let is_of_digits = set.one() == "digit";
+            known.insert("things", if is_of_digits { "digits" } else { set.title() }.to_owned());
             let target = set.signature().target;
             known.insert("classes", in_words(target.outputs()));
             known.insert("chance_error", (1.0 - target.chance()).to_string());
@@ -153,8 +157,10 @@ impl Texts {
         let claimed = claimed.into_iter().flatten().next();
         let bound = claimed.map_or(f64::NAN, Claimed::upper_bound);
         let bound: (&str, &dyn Display) = ("bound", &bound);
-        let protocol =
-            |name: &String| self.file.differs.get(name).cloned().with_context(|| format!("[differs] has no {name}"));
+        let protocol = |name: &String| {
+            let protocol = self.file.differs.get(name).with_context(|| format!("[differs] has no {name}"))?;
+            self.filled(protocol, &[])
+        };
         let differs = text.differs.as_ref().map(protocol);
         let with = &[with, &[bound]].concat();
         Ok(Stated {

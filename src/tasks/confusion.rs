@@ -59,7 +59,7 @@ impl Confusion {
                 truth: labels[index],
                 predicted: predicted[index],
                 confidence: confidence[index],
-                pixels: data.set.grey(&data.test.inputs.f_select(0, index as i64)?)?.unwrap_or_default(),
+                pixels: data.set.picture(&data.test.input(index as i64)?)?.unwrap_or_default(),
             })
         };
         let misclassified = wrong.into_iter().map(keep).collect::<Result<_>>()?;

@@ -176,7 +176,7 @@ impl Problem {
         let column = |values: &[f64]| -> Result<Tensor> {
             Ok(Tensor::f_from_slice(values)?.f_to_kind(kind)?.f_to_device(device)?.f_unsqueeze(1)?)
         };
-        Ok(Samples { inputs: column(&x)?, targets: column(&y)?, target: Target::Values(1) })
+        Ok(Samples::new(column(&x)?, column(&y)?, Target::Values(1)))
     }
 }
 

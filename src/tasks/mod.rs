@@ -6,6 +6,7 @@
 //! checks of settings, a sentence that names the setting and what would be valid.
 
 pub mod around;
+pub mod beside;
 pub mod classifier;
 pub mod confusion;
 pub mod critical_point;

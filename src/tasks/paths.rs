@@ -179,7 +179,7 @@ pub fn surface(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DataSpec, Dataset as _, DatasetName};
+    use crate::data::{Access, Built, DataSpec, Dataset as _};
     use crate::objective::over;
     use crate::study::Progress;
     use std::sync::atomic::AtomicBool;
@@ -187,11 +187,11 @@ mod tests {
 
     /// The loss of a small network over digits, and θ by seed.
     fn network() -> (Box<dyn Objective>, impl Fn(u64) -> Tensor) {
-        let spec = DataSpec { dataset: DatasetName::Synthetic, train_size: 50, test_size: 1 };
+        let spec = DataSpec::of(Built::Synthetic, [50, 1]);
         let model = Network::parse("784-4-10", &spec.signature()).unwrap();
         let layout = model.layout();
         let theta = move |seed| layout.initial(seed, "path", Kind::Float, Device::Cpu);
-        let [train, _] = spec.load(None, &mut |_| Ok(())).unwrap();
+        let [train, _] = spec.load(&Access::default()).unwrap();
         (over(&model, theta(0), &train).unwrap(), theta)
     }
 

@@ -63,11 +63,11 @@ impl MeasuredTraining {
             "sensitivity is that of a classifier to measured numbers, and {} has other inputs or targets",
             data.set.title()
         );
-        let (mut train, test) = (data.train.share(), data.test.inputs.shallow_clone());
+        let (mut train, test) = (data.train.share(), data.test.share());
         if self.random_labels {
             train = train.corrupted(1.0, self.training.seed, NAME)?;
         }
-        let probe = test.narrow(0, 0, self.probe_size as i64);
+        let probe = test.first(self.probe_size);
         let (splits, record) = self.training.run_observed(1, cx, &train, |cx, _, splits, series| {
             let mut network = splits.test.by_inputs()?;
             let input_gradient = input_gradient_norm(&mut *network, &test, batch_size, || cx.check_stop())?;

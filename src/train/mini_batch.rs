@@ -146,8 +146,8 @@ mod tests {
         let mut adam = Optimizer::adam(1e-2);
         let (mut loss, mut right, theta) = (0.0, 0.0, initial());
         for batch in order(70, Some((3, "epoch")), 5).chunks(32) {
-            let (inputs, targets) = samples.batch(&Tensor::from_slice(batch));
-            let batch = crate::data::Samples { inputs, targets, target: samples.target };
+            let (inputs, targets) = samples.batch(&Tensor::from_slice(batch)).unwrap();
+            let batch = crate::data::Samples::new(inputs, targets, samples.target);
             // The batch as a set of its own.
             let mut by_hand = over(&model, theta.shallow_clone(), &batch).unwrap();
             let n = batch.len() as f64;

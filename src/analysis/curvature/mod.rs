@@ -102,10 +102,10 @@ mod tests {
     fn extremes_of_a_classifier_are_those_of_its_whole_hessian() {
         let samples = rough_batch(40);
         // All but 12 pixels dark, so that the whole Hessian, of the weights of those, is small.
-        let seen = samples.inputs.flatten(1, -1).narrow(1, 300, 12).copy();
-        let inputs = samples.inputs.zeros_like();
+        let seen = samples.inputs().unwrap().flatten(1, -1).narrow(1, 300, 12).copy();
+        let inputs = samples.inputs().unwrap().zeros_like();
         inputs.view([40, 784]).narrow(1, 300, 12).copy_(&(seen + 1.0));
-        let samples = Samples { inputs, ..samples };
+        let samples = Samples::new(inputs, samples.targets, samples.target);
         let model = network("784-2-10");
         let theta = model.layout().initial(6, "curvature", Kind::Double, Device::Cpu);
         let n = theta.size()[0];
@@ -114,7 +114,7 @@ mod tests {
         let small = by_double_backward(&theta.index_select(0, &used), |part| {
             let whole =
                 Tensor::zeros([n], (Kind::Double, Device::Cpu)).index_put(&[Some(used.shallow_clone())], part, false);
-            let x = samples.inputs.to_kind(Kind::Double);
+            let x = samples.inputs().unwrap().to_kind(Kind::Double);
             let logits = model.outputs(&model.layout().views(&whole), &[], &x, Pass::Curvature).unwrap();
             logits.log_softmax(-1, Kind::Double).nll_loss(&samples.targets)
         });

@@ -8,12 +8,12 @@ use crate::analysis::statistics::quantile;
 use crate::backend::cpu::pieces;
 use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::cli::answer;
-use crate::data::{Data, DataSpec, DatasetName, Download, mnist};
+use crate::data::{Access, Built, Data, DataSpec, mnist};
 use crate::error::{say, usage};
 use crate::output::provenance::Call;
 use crate::study::number::significant;
 use crate::terminal;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use meeting::{Meeting, Part, side_by_side};
@@ -86,7 +86,7 @@ struct Measured {
 
 /// The data that the digit workloads take: MNIST where it lies on this machine, else synthetic digits.
 fn data(data_dir: Option<&Path>) -> Result<DataSpec> {
-    Ok(DataSpec::whole(if mnist::find(data_dir)?.is_some() { DatasetName::Mnist } else { DatasetName::Synthetic }))
+    Ok(DataSpec::whole(if mnist::find(data_dir)?.is_some() { Built::Mnist } else { Built::Synthetic }))
 }
 
 /// Measures one workload after the other, and tells `done` of each.
@@ -109,9 +109,9 @@ fn measure_all(bench: &Bench, done: impl Fn(&Measured)) -> Result<Vec<Measured>>
         bench.workloads.iter().filter_map(named).collect()
     };
     let data_dir = bench.data_dir.as_deref();
-    let missing = &mut |_: Download| Err(anyhow!("MNIST is not where it was a moment ago"));
+    let access = Access { data_dir: bench.data_dir.clone(), watch: None };
     let on_digits = chosen.iter().any(|workload| !matches!(workload.unit, Unit::Epoch(_) | Unit::Hessian));
-    let data = if on_digits { Some(Data::load(Arc::new(data(data_dir)?), data_dir, missing)?) } else { None };
+    let data = if on_digits { Some(Data::load(Arc::new(data(data_dir)?), &access)?) } else { None };
     let one = |workload| measure(workload, data.as_ref(), bench).inspect(&done);
     chosen.into_iter().map(one).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::analysis::{interpolation::point, sensitivity::jacobian_norm};
 use crate::data::functions::{self, evenly_spaced};
-use crate::data::{Data, DataSpec, Dataset as _, DatasetName, Samples, Target, order};
+use crate::data::{Built, Data, DataSpec, Dataset as _, Samples, Target, order};
 use crate::model::{Mlp, Model as _, Network, Weights};
 use crate::objective::{CrossEntropy, MeanSquaredError, Objective, Splits};
 use crate::train::{OptimizerName, Stopping, train, train_on};
@@ -98,7 +98,7 @@ pub fn set_up(workload: &Workload, data: Option<&Data>) -> Result<Work> {
         Unit::Jacobian => {
             let probe = data()?.test.first(1000);
             let objective = workload.classifier(workload.initial(0)?, &probe)?;
-            Ok(Box::new(move || finite(jacobian_norm(&mut *objective.by_inputs()?, &probe.inputs, || Ok(()))?)))
+            Ok(Box::new(move || finite(jacobian_norm(&mut *objective.by_inputs()?, &probe, || Ok(()))?)))
         }
         Unit::Alpha => {
             let (one, two, data) = (workload.initial(0)?, workload.initial(1)?, data()?);
@@ -123,7 +123,7 @@ fn on_points(model: &str, points: usize, kind: Kind) -> Result<MeanSquaredError>
     let grid = evenly_spaced([-2.0, 2.0], points);
     let values = target.values(&grid).map_err(Error::msg)?;
     let column = |values: &[f64]| Tensor::from_slice(values).to_kind(kind).unsqueeze(1);
-    let samples = Samples { inputs: column(&grid), targets: column(&values), target: Target::Values(1) };
+    let samples = Samples::new(column(&grid), column(&values), Target::Values(1));
     let theta = model.layout().initial(0, "bench", kind, Device::Cpu);
     MeanSquaredError::new(&model.network(), theta, &samples)
 }
@@ -131,7 +131,7 @@ fn on_points(model: &str, points: usize, kind: Kind) -> Result<MeanSquaredError>
 impl Workload {
     /// On digits.
     fn network(&self) -> Result<Network> {
-        Network::parse(self.model, &DataSpec::whole(DatasetName::Synthetic).signature()).map_err(Error::msg)
+        Network::parse(self.model, &DataSpec::whole(Built::Synthetic).signature()).map_err(Error::msg)
     }
 
     fn initial(&self, seed: u64) -> Result<Weights> {
@@ -150,7 +150,7 @@ impl Workload {
             let forward: f64 = layers.iter().sum();
             Ok(if training { 3.0 * forward - layers[0] } else { forward })
         };
-        let set = DataSpec::whole(DatasetName::Synthetic);
+        let set = DataSpec::whole(Built::Synthetic);
         let ([train, test], classes) = (set.sizes().map(|size| size as f64), set.signature().target.outputs() as f64);
         Ok(match self.unit {
             Unit::Epoch(points) => Some(per_sample(true)? * points as f64),

@@ -1,9 +1,10 @@
-//! The download of MNIST: from several mirrors in turn, checked before anything is put in place,
-//! by one process at a time. What MNIST is stands in mnist.rs, and how one file is asked for in client.rs.
+//! The download of a data set: from several mirrors in turn, checked before anything is put in place, by one process
+//! at a time. What sets there are stands in named.rs, what is sent of them in sent.rs, and how one file is asked for in
+//! client.rs.
 
 mod client;
 
-use super::idx::{self, IdxFile};
+use super::sent::{self, Sent};
 use crate::error::Interrupted;
 use crate::files;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -23,7 +24,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub enum Event<'a> {
     /// Another process fetches into the folder; once.
     Waiting,
-    /// The file is there and is MNIST's: nothing to do.
+    /// The file is there and is the set's: nothing to do.
     Present { file: &'a str },
     /// A mirror is asked for the file.
     Started { file: &'a str, url: &'a str },
@@ -31,21 +32,21 @@ pub enum Event<'a> {
     Received { file: &'a str, bytes: u64, total: Option<u64> },
     /// A mirror failed; the next one is tried.
     Failed { file: &'a str, reason: &'a str },
-    /// The file is in place.
-    Finished { file: &'a str },
+    /// The file is in place; `pinned` where no digest of it is published, so that later it is held against what was
+    /// seen now.
+    Finished { file: &'a str, pinned: bool },
 }
 
-/// Where MNIST is fetched from, in turn: `HW1_MIRRORS` (addresses with blanks between), else
-/// PyTorch's and CVDF's copies.
-pub fn mirrors() -> Vec<String> {
-    const USUAL: &str =
-        "https://ossci-datasets.s3.amazonaws.com/mnist/ https://storage.googleapis.com/cvdf-datasets/mnist/";
-    let named = std::env::var("HW1_MIRRORS").ok().filter(|text| !text.trim().is_empty());
-    named.as_deref().unwrap_or(USUAL).split_whitespace().map(str::to_owned).collect()
+/// Where a set is fetched from, in turn: `HW1_MIRRORS` (addresses with blanks between), else the `usual` places.
+pub fn mirrors(usual: &[&str]) -> Vec<String> {
+    match std::env::var("HW1_MIRRORS").ok().filter(|text| !text.trim().is_empty()) {
+        Some(named) => named.split_whitespace().map(str::to_owned).collect(),
+        None => usual.iter().map(|&mirror| mirror.to_owned()).collect(),
+    }
 }
 
 /// Downloads those of a data set's files that `into` does not hold, as plain files: of MNIST 11 MB to fetch and 55 MB
-/// on disk, since unpacking would cost every later run more than reading. A file appears whole and with the right SHA-256, or
+/// on disk, since unpacking would cost every later run more than reading. A file appears whole and with the right digest, or
 /// not at all; one of its name with other contents is replaced. Waits where another process fetches into the folder,
 /// and leaves all to it. HTTPS, except from this very machine; the proxy is taken from the environment
 /// (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
@@ -53,8 +54,8 @@ pub fn mirrors() -> Vec<String> {
 /// # Errors
 /// Where the folder cannot be written or no mirror gives a file, with what each of them said;
 /// [`Interrupted`] once `stop` is set.
-pub fn fetch(
-    files: &[IdxFile],
+pub fn fetch<S: Sent>(
+    files: &[S],
     into: &Path,
     mirrors: &[String],
     stop: &AtomicBool,
@@ -77,11 +78,11 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    fn files(&mut self, files: &[IdxFile], into: &Path) -> Result<()> {
-        let is_valid = |file: &&IdxFile| idx::verify_file(file, into).problem.is_none();
+    fn files<S: Sent>(&mut self, files: &[S], into: &Path) -> Result<()> {
+        let is_valid = |file: &S| file.verify(into).iter().all(|check| check.problem.is_none());
         // Before the lock: a folder that holds all need not be writable.
-        if files.iter().all(|file| is_valid(&file)) {
-            files.iter().for_each(|file| (self.progress)(Event::Present { file: file.name }));
+        if files.iter().all(is_valid) {
+            files.iter().for_each(|file| (self.progress)(Event::Present { file: file.name() }));
             return Ok(());
         }
         fs::create_dir_all(into)
@@ -91,16 +92,25 @@ impl Fetch<'_> {
             let _ = files::remove_leftovers(into);
         }
         for file in files {
-            if is_valid(&file) {
-                (self.progress)(Event::Present { file: file.name });
+            if is_valid(file) {
+                (self.progress)(Event::Present { file: file.name() });
                 continue;
             }
-            let raw = self.ask_mirrors(file)?;
+            let received = self.ask_mirrors(file)?;
             self.check_stop()?;
-            let path = into.join(file.name);
-            files::write_atomically(&path, &raw)
-                .with_context(|| format!("cannot write {}; name another folder with --data-dir", path.display()))?;
-            (self.progress)(Event::Finished { file: file.name });
+            let write = |name: &str, bytes: &[u8]| {
+                let path = into.join(name);
+                files::write_atomically(&path, bytes)
+                    .with_context(|| format!("cannot write {}; name another folder with --data-dir", path.display()))
+            };
+            for (name, bytes) in received {
+                write(&name, &bytes)?;
+                if !file.is_known() {
+                    let (name, bytes) = sent::pinned(into, &name, &bytes)?;
+                    write(name, &bytes)?;
+                }
+            }
+            (self.progress)(Event::Finished { file: file.name(), pinned: !file.is_known() });
         }
         Ok(())
     }
@@ -132,19 +142,19 @@ impl Fetch<'_> {
         }
     }
 
-    /// The plain contents of a file, checked, from the first mirror that has it.
-    fn ask_mirrors(&mut self, file: &IdxFile) -> Result<Vec<u8>> {
+    /// The plain files in what the first mirror sends that has it, checked.
+    fn ask_mirrors(&mut self, file: &dyn Sent) -> Result<Vec<(String, Vec<u8>)>> {
         let mut reasons = Vec::new();
         for mirror in self.mirrors {
-            let url = format!("{}/{}.gz", mirror.trim_end_matches('/'), file.name);
-            (self.progress)(Event::Started { file: file.name, url: &url });
+            let url = format!("{}/{}", mirror.trim_end_matches('/'), file.address());
+            (self.progress)(Event::Started { file: file.name(), url: &url });
             match self.ask(file, &url) {
-                Ok(raw) => return Ok(raw),
+                Ok(files) => return Ok(files),
                 Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) => {
                     // One line, whatever a library or a server had to say.
                     let reason = format!("{url}: {error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
-                    (self.progress)(Event::Failed { file: file.name, reason: &reason });
+                    (self.progress)(Event::Failed { file: file.name(), reason: &reason });
                     reasons.push(reason);
                 }
             }
@@ -153,16 +163,16 @@ impl Fetch<'_> {
             reasons.push("there is no mirror to ask".to_owned());
         }
         bail!(
-            "cannot download {}: {}; look at the network and HTTPS_PROXY, name a folder that has MNIST with --data-dir, \
-             or use --dataset synthetic",
-            file.name,
-            reasons.join("; ")
+            "cannot download {}: {}; look at the network and HTTPS_PROXY, name a folder that has {} with --data-dir, \
+             or use --data synthetic",
+            file.name(),
+            reasons.join("; "),
+            file.of()
         )
     }
 
-    fn ask(&mut self, file: &IdxFile, url: &str) -> Result<Vec<u8>> {
-        // gzip never makes contents much larger than they are.
-        let limit = file.raw_len() + file.raw_len() / 8 + 1024;
+    fn ask(&mut self, file: &dyn Sent, url: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let limit = file.limit();
         let oversized = || anyhow!("more than {limit} bytes were sent");
         // The network blocks, so it has a thread of its own: here the stop flag is looked at, whatever the server
         // does. The thread is not joined: it ends by itself, within the time a name or a connection may take.
@@ -190,7 +200,7 @@ impl Fetch<'_> {
                 Ok(Message::Chunk(chunk)) => {
                     ensure!(received.len() + chunk.len() <= limit, oversized());
                     received.extend_from_slice(&chunk);
-                    (self.progress)(Event::Received { file: file.name, bytes: received.len() as u64, total });
+                    (self.progress)(Event::Received { file: file.name(), bytes: received.len() as u64, total });
                 }
                 Ok(Message::End(end)) => {
                     end?;
@@ -200,7 +210,7 @@ impl Fetch<'_> {
                 Err(RecvTimeoutError::Disconnected) => bail!("the download broke off"),
             }
         }
-        idx::accept(file, &received).map_err(|what| anyhow!("what was sent is not MNIST's: {what}"))
+        file.files(&received).map_err(|what| anyhow!("what was sent is not {}'s: {what}", file.of()))
     }
 }
 

@@ -1,0 +1,230 @@
+//! Rules from arrays to samples, by tables.
+
+use super::*;
+
+fn part(inputs: Numbers, targets: Targets) -> Part {
+    Part { inputs, targets, from: "x.npz".into() }
+}
+
+/// Images of 1×1×2 bytes, each its place and its label, and such labels.
+fn images(labels: &[i64]) -> Part {
+    let bytes = (0u8..).zip(labels).flat_map(|(at, label)| [at, *label as u8]).collect();
+    part(Numbers::Bytes(bytes), Targets::Numbers(labels.to_vec()))
+}
+
+fn raw(train: Part, test: Option<Part>) -> Raw {
+    let (kind, shape) = (Kind::Images, vec![1, 1, 2]);
+    Raw { kind, shape, train, test, class_names: None, divisor: 255.0, notes: Vec::new() }
+}
+
+fn decoded(train: Part, test: Option<Part>) -> Decoded {
+    Decoded::of(raw(train, test), TEST_SHARE).unwrap()
+}
+
+fn classes(arrays: &Arrays) -> &[i64] {
+    let Learned::Classes(labels) = &arrays.targets else { panic!("values") };
+    labels
+}
+
+fn bytes(arrays: &Arrays) -> &[u8] {
+    let Numbers::Bytes(bytes) = &arrays.inputs else { panic!("no bytes") };
+    bytes
+}
+
+#[test]
+fn a_source_in_two_splits_without_runs_is_taken_as_it_is() {
+    let Decoded { about, arrays } = decoded(images(&[0, 1, 2, 0, 1, 2]), Some(images(&[2, 1, 0])));
+    assert_eq!(classes(&arrays[0]), [0, 1, 2, 0, 1, 2]);
+    assert_eq!(bytes(&arrays[1]), [0, 2, 1, 1, 2, 0]);
+    assert_eq!((about.target, about.class_names), (Target::Classes(3), ["0", "1", "2"].map(String::from).to_vec()));
+    assert_eq!((about.sizes, about.counts), ([6, 3], [vec![2; 3], vec![1; 3]]));
+    assert!(about.notes.is_empty() && !about.is_split_here);
+}
+
+#[test]
+fn labels_become_classes_in_their_order_and_that_is_said() {
+    let words = |words: &[&str]| Targets::Words(words.iter().map(|word| (*word).into()).collect());
+    for (targets, names, labels, note) in [
+        (Targets::Numbers(vec![1, -1, 1, -1]), ["-1", "1"], [1, 0, 1, 0], "Labels -1, 1 are classes 0 to 1"),
+        (Targets::Numbers(vec![7, 3, 3, 7]), ["3", "7"], [1, 0, 0, 1], "Labels 3, 7 are classes"),
+        (words(&["dog", "cat", "dog", "cat"]), ["cat", "dog"], [1, 0, 1, 0], ""),
+    ] {
+        let test = part(
+            Numbers::Bytes(vec![1, 1]),
+            if let Targets::Words(_) = targets {
+                words(&["dog"])
+            } else {
+                let Targets::Numbers(numbers) = &targets else { unreachable!() };
+                Targets::Numbers(numbers[..1].to_vec())
+            },
+        );
+        let Decoded { about, arrays } = decoded(part(Numbers::Bytes(vec![0; 8]), targets), Some(test));
+        assert_eq!(about.class_names, names);
+        assert_eq!((classes(&arrays[0]), classes(&arrays[1])), (&labels[..], &[1][..]));
+        assert_eq!(about.notes.concat().is_empty(), note.is_empty());
+        assert!(about.notes.concat().contains(note), "{:?}", about.notes);
+    }
+    // Numbers in one split and words in the other are words.
+    let test = part(Numbers::Bytes(vec![1, 1]), words(&["5"]));
+    let Decoded { about, arrays } = decoded(images(&[10, 5, 10, 5]), Some(test));
+    assert_eq!((about.class_names, classes(&arrays[1])), (["10", "5"].map(String::from).to_vec(), &[1][..]));
+}
+
+#[test]
+fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
+    let floats = |values: &[f32]| part(Numbers::Floats(values.to_vec()), Targets::Numbers(vec![0, 1]));
+    let values = |width, values: Vec<f32>| Targets::Values { width, values };
+    let cases: [(Raw, &str); 13] = [
+        (raw(images(&[]), None), "x.npz has no samples"),
+        (raw(images(&[0, 1]), Some(images(&[]))), "x.npz has no samples"),
+        (raw(part(Numbers::Bytes(vec![0; 6]), Targets::Numbers(vec![0, 1])), None), "3 inputs and 2 labels"),
+        (raw(part(Numbers::Bytes(vec![0; 5]), Targets::Numbers(vec![0, 1])), None), "no common shape"),
+        (raw(images(&[4, 4, 4]), None), "has one class, '4'"),
+        (raw(images(&[0, 1, 0, 1]), Some(images(&[0, 2]))), "class '2' has no training sample and 1 to test on"),
+        (Raw { class_names: Some(vec!["a".into(), "b".into()]), ..raw(images(&[0, 2]), None) }, "a label of 2, and 2"),
+        (
+            Raw { class_names: Some(["a", "b", "c"].map(String::from).to_vec()), ..raw(images(&[0, 1, 0]), None) },
+            "class 'c' has no training sample:",
+        ),
+        (
+            raw(floats(&[1.0, 2.0, f32::NAN, 0.0]), None),
+            "input 1 (from 0) has a value that is no finite number, as have 1 of 2",
+        ),
+        (raw(floats(&[f32::INFINITY, 2.0, f32::NAN, 0.0]), None), "input 0 (from 0)"),
+        (raw(part(Numbers::Bytes(vec![0; 4]), values(1, vec![0.0, f32::NAN])), None), "target of sample 1"),
+        (
+            raw(part(Numbers::Bytes(vec![0; 4]), values(1, vec![0.0; 2])), Some(images(&[0, 1]))),
+            "targets of different kinds",
+        ),
+        (raw(images(&[0, 1]), None), "leaves 2 to train on and 0 to test on"),
+    ];
+    for (raw, words) in cases {
+        let error = format!("{:#}", Decoded::of(raw, TEST_SHARE).unwrap_err());
+        assert!(error.contains(words) && !error.contains('\n'), "{error}");
+    }
+    let tokens =
+        Raw { kind: Kind::Tokens, ..raw(part(Numbers::Whole(vec![1, 2, -3, 4]), Targets::Numbers(vec![0, 1])), None) };
+    assert!(Decoded::of(tokens, 0.5).unwrap_err().to_string().contains("a token of -3"));
+}
+
+#[test]
+fn a_share_of_each_class_is_held_out_by_content() {
+    // 40 of class 0, 10 of class 1, 1 of class 2, in runs.
+    let labels: Vec<i64> = [vec![0; 40], vec![1; 10], vec![2]].concat();
+    let one = decoded(images(&labels), None);
+    assert_eq!(one.about.counts, [vec![32, 8, 1], vec![8, 2, 0]]);
+    assert_eq!(one.about.sizes, [41, 10]);
+    assert!(one.about.is_split_here && one.about.notes.concat().contains("10 of 51 samples were held out"));
+    assert_eq!(one, decoded(images(&labels), None), "the same content, the same split");
+    // Nobody is lost, nobody is twice.
+    let mut all: Vec<u8> = one.arrays.iter().flat_map(|arrays| bytes(arrays).chunks(2).map(|image| image[0])).collect();
+    all.sort_unstable();
+    assert!(all.iter().copied().eq(0..51));
+    for arrays in &one.arrays {
+        assert!(bytes(arrays).chunks(2).map(|image| i64::from(image[1])).eq(classes(arrays).iter().copied()));
+    }
+    // Another content, another choice.
+    let mut other = labels.clone();
+    other.swap(0, 45);
+    let picked = |decoded: &Decoded| bytes(&decoded.arrays[1]).chunks(2).map(|image| image[0]).collect::<Vec<_>>();
+    assert_ne!(picked(&one), picked(&decoded(images(&other), None)));
+    // Half of them, of values too.
+    let values = part(Numbers::Bytes(vec![3; 20]), Targets::Values { width: 1, values: vec![0.5; 10] });
+    assert_eq!(Decoded::of(raw(values, None), 0.5).unwrap().about.sizes, [5, 5]);
+}
+
+#[test]
+fn labels_in_runs_are_shuffled_once_and_that_is_said() {
+    let sorted: Vec<i64> = (0..60).map(|at| at / 20).collect();
+    let mixed: Vec<i64> = (0..60).map(|at| at * 7 % 11 % 3).collect();
+    for (train, test, note) in [
+        (&sorted, &sorted, "both splits"),
+        (&sorted, &mixed, "the training samples were"),
+        (&mixed, &sorted, "the test samples were"),
+    ] {
+        let Decoded { about, arrays } = decoded(images(train), Some(images(test)));
+        assert!(about.notes.concat().contains(note), "{:?}", about.notes);
+        for (arrays, labels) in arrays.iter().zip([train, test]) {
+            let is_shuffled = labels == &sorted;
+            assert_eq!(classes(arrays) != &labels[..], is_shuffled);
+            assert!(!comes_in_runs(&arrays.targets));
+            // Inputs go with their labels.
+            assert!(bytes(arrays).chunks(2).map(|image| i64::from(image[1])).eq(classes(arrays).iter().copied()));
+        }
+    }
+    assert_eq!(decoded(images(&sorted), Some(images(&mixed))), decoded(images(&sorted), Some(images(&mixed))));
+}
+
+#[test]
+fn runs_are_far_fewer_changes_than_by_chance() {
+    let runs = |labels: &[i64]| comes_in_runs(&Learned::Classes(labels.to_vec()));
+    assert!(runs(&[0, 0, 0, 1, 1, 1]) && runs(&[2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0]));
+    assert!(!runs(&[0, 1, 0, 1]) && !runs(&[0]) && !runs(&[]) && !runs(&[0, 0, 1, 0, 1, 1, 0, 1]));
+    // Nine in ten of one class: few changes are usual.
+    let rare: Vec<i64> = (0..200).map(|at| i64::from(at * 37 % 101 < 10)).collect();
+    assert!(!runs(&rare));
+    let mut sorted = rare.clone();
+    sorted.sort_unstable();
+    assert!(runs(&sorted));
+    assert!(!comes_in_runs(&Learned::Values(vec![1.0; 9])));
+}
+
+#[test]
+fn the_identity_is_that_of_the_numbers() {
+    let digest = |raw: Raw| Decoded::of(raw, TEST_SHARE).unwrap().about.digest;
+    let base = || raw(images(&[0, 1, 0, 1]), Some(images(&[0, 1])));
+    let named = Raw { notes: vec!["a note".into()], divisor: 1.0, ..base() };
+    let renamed = Raw { train: Part { from: "y.csv".into(), ..base().train }, ..base() };
+    assert_eq!(digest(base()), digest(named));
+    assert_eq!(digest(base()), digest(renamed));
+    // Words or numbers, the classes are the same.
+    let words = Targets::Words(["a", "b", "a", "b"].map(String::from).to_vec());
+    let of_words = part(base().train.inputs, words);
+    let test = part(images(&[0, 1]).inputs, Targets::Words(["a", "b"].map(String::from).to_vec()));
+    assert_eq!(digest(base()), digest(raw(of_words, Some(test))));
+    let others = [
+        raw(images(&[0, 1, 1, 0]), Some(images(&[0, 1]))),
+        raw(images(&[0, 1, 0, 1]), Some(images(&[1, 0]))),
+        raw(images(&[0, 1, 0, 1, 0, 1]), Some(images(&[0, 1]))),
+        Raw { shape: vec![1, 2, 1], ..base() },
+        Raw { kind: Kind::Features, ..base() },
+    ];
+    let mut all: Vec<String> = others.into_iter().map(digest).collect();
+    all.push(digest(base()));
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 6);
+}
+
+#[test]
+fn scales_are_means_and_deviations_by_channel() {
+    // Two channels of three places, two images.
+    let bytes = vec![0, 10, 20, 100, 100, 100, 30, 40, 50, 100, 100, 100];
+    let scale = Scale::over(&Numbers::Bytes(bytes.clone()), &[2, 1, 3], Kind::Images, 1.0);
+    let deviation = (1750.0f64 / 6.0).sqrt() / 255.0;
+    assert!((scale.mean[0] - 25.0 / 255.0).abs() < 1e-15 && (scale.mean[1] - 100.0 / 255.0).abs() < 1e-15);
+    assert!((scale.deviation[0] - deviation).abs() < 1e-15, "{} {deviation}", scale.deviation[0]);
+    assert_eq!((scale.deviation[1], scale.unit, scale.as_is, scale.range), (1.0, 255.0, 1.0, [0.0, 100.0]));
+    // As floats the same, in their own unit.
+    let floats = bytes.iter().map(|byte| f32::from(*byte)).collect();
+    let scale = Scale::over(&Numbers::Floats(floats), &[2, 1, 3], Kind::Images, 1.0);
+    assert!((scale.mean[0] - 25.0).abs() < 1e-12 && (scale.deviation[0] - 255.0 * deviation).abs() < 1e-12);
+    assert_eq!((scale.deviation[1], scale.unit), (1.0, 1.0));
+    // By column; a column that is all but constant is left as it is.
+    let features = vec![1.0, 5.0, 0.1, 3.0, 5.0, 0.1];
+    let scale = Scale::over(&Numbers::Floats(features), &[3], Kind::Features, 1.0);
+    assert_eq!((scale.mean[0], scale.mean[1]), (2.0, 5.0));
+    assert_eq!(scale.deviation, [1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn values_and_tokens_are_taken_too() {
+    let values = |n: usize| Targets::Values { width: 2, values: vec![0.25; 2 * n] };
+    let many = decoded(part(Numbers::Bytes(vec![1; 8]), values(4)), Some(part(Numbers::Bytes(vec![1; 2]), values(1))));
+    assert_eq!((many.about.target, many.about.sizes), (Target::Values(2), [4, 1]));
+    let tokens = part(Numbers::Whole(vec![0, 1, 2, 3, 4, 9]), Targets::Numbers(vec![0, 1, 0]));
+    let test = part(Numbers::Whole(vec![11, 1]), Targets::Numbers(vec![1]));
+    let of_tokens = Raw { kind: Kind::Tokens, shape: vec![2], ..raw(tokens, Some(test)) };
+    let about = Decoded::of(of_tokens, TEST_SHARE).unwrap().about;
+    assert_eq!((about.tokens, about.input), (Some(12), vec![2]));
+}

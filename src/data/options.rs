@@ -1,0 +1,156 @@
+//! The settings `data.<name>`: what a source does not say of itself.
+
+use super::decoded::TEST_SHARE;
+use super::raw::Options;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// `--set data.<name>=…`; each is left out where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataOptions {
+    /// Name of the array of inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inputs: Option<String>,
+    /// Name of the array of targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    targets: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// A column by name, or by number from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "name_or_number")]
+    label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shape: Option<Sides<3>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<Sides<2>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    test_share: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    normalise: Option<bool>,
+}
+
+impl DataOptions {
+    /// All of them.
+    pub const NAMES: [&str; 8] = ["inputs", "targets", "kind", "label", "shape", "size", "test_share", "normalise"];
+
+    /// What a reader is told.
+    pub(super) fn of_reader(&self) -> Options {
+        let Self { inputs, targets, kind, label, .. } = self.clone();
+        let (shape, size) = (self.shape.map(|sides| sides.0), self.size.map(|sides| sides.0));
+        Options { inputs, targets, kind, label, shape, size }
+    }
+
+    /// Nothing but whether numbers are normalised.
+    pub(super) fn normalised(normalise: bool) -> Self {
+        Self { normalise: Some(normalise), ..Self::default() }
+    }
+
+    /// Whether they say nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The share of the samples that is held out, where a source has none to test on.
+    pub(super) fn test_share(&self) -> f64 {
+        self.test_share.unwrap_or(TEST_SHARE)
+    }
+
+    /// Whether numbers are normalised by mean and deviation.
+    pub fn normalise(&self) -> bool {
+        self.normalise.unwrap_or(true)
+    }
+
+    /// An error names the setting and what would be valid.
+    pub(super) fn check(&self) -> Result<(), String> {
+        const KINDS: [&str; 5] = ["images", "channels-first", "channels-last", "features", "tokens"];
+        match &self.kind {
+            Some(kind) if !KINDS.contains(&kind.as_str()) => {
+                return Err(format!("data.kind is '{kind:.20}'; it must be one of {}", KINDS.join(", ")));
+            }
+            _ => {}
+        }
+        let share = self.test_share();
+        if share > 0.0 && share < 1.0 {
+            Ok(())
+        } else {
+            Err(format!("data.test_share is {share}; it must be between 0 and 1"))
+        }
+    }
+}
+
+/// TOML takes a column's number for one.
+fn name_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "data.label is the name of a column, or its number from 0")]
+    enum Label {
+        Name(String),
+        Number(i64),
+    }
+    Ok(Some(match Label::deserialize(deserializer)? {
+        Label::Name(name) => name,
+        Label::Number(number) => number.to_string(),
+    }))
+}
+
+/// Lengths with an x between them: 1x28x28.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sides<const N: usize>([usize; N]);
+
+/// A longer side than this is a slip of the pen.
+const LONGEST: usize = 1 << 14;
+
+impl<const N: usize> Serialize for Sides<N> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.map(|side| side.to_string()).join("x"))
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Sides<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let sides: Option<Vec<usize>> = text.split(['x', '×']).map(|side| side.trim().parse().ok()).collect();
+        let sides = sides.filter(|sides| sides.iter().all(|side| (1..=LONGEST).contains(side)));
+        let sides = sides.and_then(|sides| <[usize; N]>::try_from(sides).ok());
+        let example =
+            if N == 3 { "channels, height and width, as in 3x32x32" } else { "height and width, as in 32x32" };
+        sides.map(Self).ok_or_else(|| D::Error::custom(format!("'{text:.20}' is not {example}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<DataOptions, String> {
+        let options: DataOptions = toml::from_str(text).map_err(|error: toml::de::Error| error.message().to_owned())?;
+        options.check().map(|()| options)
+    }
+
+    #[test]
+    fn options_are_read_as_they_are_written() {
+        let text = "label = \"y\"\nshape = \"1x8x8\"\nsize = \"32x16\"\ntest_share = 0.3\nnormalise = false\n";
+        let options = read(text).unwrap();
+        assert_eq!(toml::to_string(&options).unwrap(), text);
+        assert_eq!((options.shape, options.size), (Some(Sides([1, 8, 8])), Some(Sides([32, 16]))));
+        assert_eq!(read("label = -1").unwrap().label.as_deref(), Some("-1"));
+        assert!(read("").unwrap().is_empty() && !options.is_empty());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (text, words) in [
+            ("shape = \"8x8\"", "'8x8' is not channels, height and width, as in 3x32x32"),
+            ("size = \"32\"", "'32' is not height and width"),
+            ("size = \"0x3\"", "'0x3' is not"),
+            ("kind = \"pictures\"", "data.kind is 'pictures'; it must be one of images, "),
+            ("test_share = 1", "data.test_share is 1; it must be between 0 and 1"),
+            ("test_share = nan", "between 0 and 1"),
+            ("label = [1]", "data.label is the name of a column, or its number"),
+            ("lable = 1", "unknown field `lable`"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What was decoded of a source, kept in the cache folder for the next process: `hw1/decoded/<hash of path and
+//! settings>/` with what is known of it, and its arrays where reading them takes long. A file that changed in size or
+//! time is read anew; what is damaged counts as not there. Knows no format.
+
+use super::decoded::{About, Arrays, Decoded, Learned};
+use super::folders::caches;
+use super::options::DataOptions;
+use super::raw::Numbers;
+use super::source::{READ_BY, Stored, shaped};
+use crate::files::{sha256, write_atomically, write_atomically_with};
+use anyhow::{Context as _, Result};
+use flate2::Crc;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+use tch::{Device, Kind, Tensor};
+
+/// What files were when they were read: SHA-256 over the path, size and time of each, and over what they were read by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stamp(String);
+
+impl Stamp {
+    /// # Errors
+    /// Where a file is gone.
+    pub(super) fn of(path: &Path, options: &DataOptions, files: &[PathBuf]) -> Result<Self> {
+        let mut text = format!("{READ_BY} {} {}\n", path.display(), serde_json::to_string(options)?);
+        for file in files {
+            let about = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let time = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            text.push_str(&format!("{} {} {:?}\n", file.display(), about.len(), time));
+        }
+        Ok(Self(sha256(text.as_bytes())))
+    }
+}
+
+/// Where a source is remembered.
+pub(super) struct Place(PathBuf);
+
+/// `about.json`.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    stamp: Stamp,
+    about: About,
+    /// Of `arrays`, where they are kept.
+    arrays: Option<Kept>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Kept {
+    /// CRC-32 of the file.
+    crc: u32,
+    /// "bytes", "floats" or "whole".
+    kind: String,
+}
+
+/// What all remembered arrays together may take on disk; in bytes. Beyond, the oldest go.
+const MOST_ON_DISK: u64 = 20 << 30;
+
+/// Bytes read or written at a time.
+const PIECE: usize = 1 << 22;
+
+impl Place {
+    /// `None` where there is no cache folder.
+    pub(super) fn of(path: &Path, options: &DataOptions) -> Option<Self> {
+        let path = path.canonicalize().ok()?;
+        let name = sha256(format!("{} {}", path.display(), serde_json::to_string(options).ok()?).as_bytes());
+        let cache = caches("decoded").into_iter().next()?;
+        Some(Self(cache.join(&name[..24])))
+    }
+
+    fn known(&self, stamp: &Stamp) -> Option<Known> {
+        let known: Known = serde_json::from_slice(&fs::read(self.0.join("about.json")).ok()?).ok()?;
+        (known.stamp == *stamp).then_some(known)
+    }
+
+    /// What is known of a source whose files are as they were.
+    pub(super) fn about(&self, stamp: &Stamp) -> Option<About> {
+        Some(self.known(stamp)?.about)
+    }
+
+    /// Keeps what was read; its arrays too where that was `slow`.
+    pub(super) fn remember(&self, stamp: &Stamp, Decoded { about, arrays }: &Decoded, slow: bool) -> Result<()> {
+        fs::create_dir_all(&self.0)?;
+        let kept = if slow { Some(self.keep(arrays)?) } else { None };
+        let known = Known { stamp: stamp.clone(), about: about.clone(), arrays: kept };
+        // The arrays first: what is known says that they are there.
+        write_atomically(&self.0.join("about.json"), &serde_json::to_vec(&known)?)?;
+        Ok(())
+    }
+
+    fn keep(&self, arrays: &[Arrays; 2]) -> Result<Kept> {
+        let kind = match arrays[0].inputs {
+            Numbers::Bytes(_) => "bytes",
+            Numbers::Floats(_) => "floats",
+            Numbers::Whole(_) => "whole",
+        };
+        let needed: u64 = arrays.iter().map(Arrays::bytes).sum();
+        if let Some(all) = self.0.parent() {
+            make_room(all, needed)?;
+        }
+        let mut crc = Crc::new();
+        write_atomically_with(&self.0.join("arrays"), |file| {
+            for Arrays { inputs, targets } in arrays {
+                match inputs {
+                    Numbers::Bytes(all) => write(file, &mut crc, all, |byte| [byte])?,
+                    Numbers::Floats(all) => write(file, &mut crc, all, f32::to_le_bytes)?,
+                    Numbers::Whole(all) => write(file, &mut crc, all, i64::to_le_bytes)?,
+                }
+                match targets {
+                    Learned::Classes(all) => write(file, &mut crc, all, i64::to_le_bytes)?,
+                    Learned::Values(all) => write(file, &mut crc, all, f32::to_le_bytes)?,
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Kept { crc: crc.sum(), kind: kind.into() })
+    }
+
+    /// The arrays of a source whose files are as they were; `None` where they were not kept, or are damaged.
+    pub(super) fn arrays(&self, stamp: &Stamp, about: &About) -> Option<[Stored; 2]> {
+        let kept = self.known(stamp)?.arrays?;
+        let mut file = File::open(self.0.join("arrays")).ok()?;
+        let mut crc = Crc::new();
+        let numbers: i64 = about.input.iter().product();
+        let mut split = |size: usize| -> Result<Stored> {
+            let n = size as i64;
+            let kind = match kept.kind.as_str() {
+                "bytes" => Kind::Uint8,
+                "floats" => Kind::Float,
+                _ => Kind::Int64,
+            };
+            let inputs = read(&mut file, &mut crc, kind, n * numbers)?;
+            let targets = match about.target.classes() {
+                Some(_) => read(&mut file, &mut crc, Kind::Int64, n)?,
+                None => read(&mut file, &mut crc, Kind::Float, n * about.target.outputs())?,
+            };
+            shaped(about, inputs, targets)
+        };
+        let both = split(about.sizes[0]).and_then(|train| Ok([train, split(about.sizes[1])?]));
+        both.ok().filter(|_| crc.sum() == kept.crc)
+    }
+}
+
+/// Removes what was remembered longest ago until there is room.
+fn make_room(folder: &Path, needed: u64) -> io::Result<()> {
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if let Ok(about) = fs::metadata(path.join("arrays")) {
+            kept.push((about.modified().unwrap_or(UNIX_EPOCH), about.len(), path));
+        }
+    }
+    kept.sort();
+    let mut all: u64 = needed + kept.iter().map(|(_, size, _)| size).sum::<u64>();
+    for (_, size, path) in kept {
+        if all <= MOST_ON_DISK {
+            break;
+        }
+        fs::remove_dir_all(path)?;
+        all -= size;
+    }
+    Ok(())
+}
+
+fn write<T: Copy, const N: usize>(
+    file: &mut dyn Write,
+    crc: &mut Crc,
+    all: &[T],
+    bytes: impl Fn(T) -> [u8; N],
+) -> io::Result<()> {
+    for some in all.chunks(PIECE / N) {
+        let some: Vec<u8> = some.iter().flat_map(|value| bytes(*value)).collect();
+        crc.update(&some);
+        file.write_all(&some)?;
+    }
+    Ok(())
+}
+
+/// So many numbers of a kind, piece by piece: a second copy of them all would take as much memory again.
+fn read(file: &mut File, crc: &mut Crc, kind: Kind, count: i64) -> Result<Tensor> {
+    let all = Tensor::f_empty([count], (kind, Device::Cpu))?;
+    let width = kind.elt_size_in_bytes() as i64;
+    let most = PIECE as i64 / width;
+    let mut bytes = vec![0; PIECE];
+    for start in (0..count).step_by(most as usize) {
+        let some = most.min(count - start);
+        let bytes = &mut bytes[..(some * width) as usize];
+        file.read_exact(bytes)?;
+        crc.update(bytes);
+        let tensor = match kind {
+            Kind::Uint8 => Tensor::f_from_slice(bytes)?,
+            Kind::Float => {
+                let numbers: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+                Tensor::f_from_slice(&numbers)?
+            }
+            _ => {
+                let numbers: Vec<i64> = bytes.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
+                Tensor::f_from_slice(&numbers)?
+            }
+        };
+        all.f_narrow(0, start, some)?.f_copy_(&tensor)?;
+    }
+    Ok(all)
+}

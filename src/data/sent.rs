@@ -1,0 +1,245 @@
+//! Files of data sets as mirrors send them: what each is called there, how it is told from another, and what of it is
+//! put into the folder. Digests are only those that a document or package states. Knows no network.
+
+use super::idx::{self, FileCheck, IdxFile, accept, locate, verify_file};
+use crate::files::sha256;
+use anyhow::{Context as _, Result, bail};
+use flate2::read::GzDecoder;
+use md5::{Digest as _, Md5};
+use serde_json::{Map, Value};
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+/// What is asked of a mirror in one go.
+pub trait Sent: Sync {
+    /// As it stands in the folder, or what its files come in.
+    fn name(&self) -> &str;
+
+    /// Behind a mirror's address.
+    fn address(&self) -> String;
+
+    /// "MNIST"
+    fn of(&self) -> &str;
+
+    /// More bytes than it could have.
+    fn limit(&self) -> usize;
+
+    /// Looks at its files in a folder through to the end.
+    fn verify(&self, folder: &Path) -> Vec<FileCheck>;
+
+    /// The files in what was received, by name, checked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn files(&self, received: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String>;
+
+    /// Whether the digest of its plain files is known; else what a fetch first saw of them is pinned.
+    fn is_known(&self) -> bool;
+}
+
+/// gzip never makes contents much larger than they are.
+fn packed(raw: usize) -> usize {
+    raw + raw / 8 + 1024
+}
+
+impl Sent for IdxFile {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn address(&self) -> String {
+        format!("{}.gz", self.name)
+    }
+
+    fn of(&self) -> &str {
+        "MNIST"
+    }
+
+    fn limit(&self) -> usize {
+        packed(self.raw_len())
+    }
+
+    fn verify(&self, folder: &Path) -> Vec<FileCheck> {
+        vec![verify_file(self, folder)]
+    }
+
+    fn files(&self, received: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+        Ok(vec![(self.name.to_owned(), accept(self, received)?)])
+    }
+
+    fn is_known(&self) -> bool {
+        true
+    }
+}
+
+/// An IDX file of whose gzipped form a digest is known, and of its contents none.
+pub struct Gzipped {
+    /// Without a digest.
+    pub file: IdxFile,
+    pub of: &'static str,
+    pub md5: &'static str,
+}
+
+/// Several files in one: a gzipped tar.
+pub struct Archive {
+    pub name: &'static str,
+    pub of: &'static str,
+    pub md5: &'static str,
+    /// More bytes than it could have.
+    pub limit: usize,
+    /// Files in it, by name, and how long each is; 0 where that is open.
+    pub files: &'static [(&'static str, usize)],
+}
+
+/// Longer than any of the files whose length is open.
+const LONGEST: u64 = 1 << 20;
+
+fn md5_of(bytes: &[u8]) -> String {
+    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn check_md5(bytes: &[u8], expected: &str) -> Result<(), String> {
+    let found = md5_of(bytes);
+    if found == expected { Ok(()) } else { Err(format!("its MD5 is {found}, not {expected}")) }
+}
+
+impl Sent for Gzipped {
+    fn name(&self) -> &str {
+        self.file.name
+    }
+
+    fn address(&self) -> String {
+        self.file.address()
+    }
+
+    fn of(&self) -> &str {
+        self.of
+    }
+
+    fn limit(&self) -> usize {
+        self.file.limit()
+    }
+
+    fn verify(&self, folder: &Path) -> Vec<FileCheck> {
+        let path = locate(&self.file, folder);
+        let look = || -> Result<()> {
+            let path = path.as_ref().with_context(|| format!("{} has no {}", folder.display(), self.file.name))?;
+            let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let told = |what: String| {
+                anyhow::anyhow!("{} cannot be taken for {}'s {}: {what}", path.display(), self.of, self.file.name)
+            };
+            let raw = idx::unpack(&self.file, &bytes[..]).map_err(told)?;
+            idx::check(&self.file, &raw).map_err(told)?;
+            if bytes.starts_with(&[0x1f, 0x8b]) {
+                return check_md5(&bytes, self.md5).map_err(told);
+            }
+            check_pin(folder, self.file.name, &raw).map_err(told)
+        };
+        let problem = look().err().map(|error| format!("{error:#}"));
+        vec![FileCheck { name: self.file.name, path, problem }]
+    }
+
+    fn files(&self, received: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+        check_md5(received, self.md5)?;
+        let raw = idx::unpack(&self.file, received)?;
+        idx::check(&self.file, &raw)?;
+        Ok(vec![(self.file.name.to_owned(), raw)])
+    }
+
+    fn is_known(&self) -> bool {
+        false
+    }
+}
+
+impl Sent for Archive {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn address(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn of(&self) -> &str {
+        self.of
+    }
+
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn verify(&self, folder: &Path) -> Vec<FileCheck> {
+        let of_file = |(name, length): &(&'static str, usize)| {
+            let path = folder.join(name);
+            let look = || -> Result<()> {
+                let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                if *length > 0 && bytes.len() != *length {
+                    bail!("{} has {} bytes, not {length}", path.display(), bytes.len());
+                }
+                check_pin(folder, name, &bytes).map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))
+            };
+            let problem = look().err().map(|error| format!("{error:#}"));
+            FileCheck { name, path: path.is_file().then_some(path.clone()), problem }
+        };
+        self.files.iter().map(of_file).collect()
+    }
+
+    fn files(&self, received: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+        check_md5(received, self.md5)?;
+        let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+        let damaged = |error: std::io::Error| format!("the archive is damaged ({error})");
+        let mut archive = tar::Archive::new(GzDecoder::new(received));
+        for entry in archive.entries().map_err(damaged)? {
+            let entry = entry.map_err(damaged)?;
+            let name = entry.path().ok().and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+            let Some((name, length)) = self.files.iter().find(|(file, _)| name.as_deref() == Some(*file)) else {
+                continue;
+            };
+            let most = if *length > 0 { *length as u64 } else { LONGEST };
+            let mut bytes = Vec::new();
+            entry.take(most + 1).read_to_end(&mut bytes).map_err(damaged)?;
+            if bytes.len() as u64 > most || (*length > 0 && bytes.len() != *length) {
+                return Err(format!("{name} in it has {} bytes or more, not {most}", bytes.len()));
+            }
+            found.push(((*name).to_owned(), bytes));
+        }
+        match self.files.iter().find(|(name, _)| !found.iter().any(|(other, _)| other == name)) {
+            Some((missing, _)) => Err(format!("the archive has no {missing}")),
+            None => Ok(found),
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        false
+    }
+}
+
+/// Digests of the files that a fetch put into a folder, of which none is published.
+const PINS: &str = "hw1-pinned.json";
+
+fn pins(folder: &Path) -> Map<String, Value> {
+    let bytes = fs::read(folder.join(PINS)).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// That a file is the one that was fetched, where one was.
+fn check_pin(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), String> {
+    match pins(folder).get(name).and_then(Value::as_str) {
+        Some(pinned) if pinned != sha256(bytes) => Err("it changed since it was fetched".into()),
+        _ => Ok(()),
+    }
+}
+
+/// Adds a file to those pinned in its folder: name and contents of the file of pins.
+pub(super) fn pinned(folder: &Path, name: &str, bytes: &[u8]) -> Result<(&'static str, Vec<u8>)> {
+    let mut all = pins(folder);
+    all.insert(name.to_owned(), sha256(bytes).into());
+    Ok((PINS, serde_json::to_vec_pretty(&all)?))
+}
+
+/// The MD5 of a file that may be another set's, where it is gzipped; its SHA-256 where it is plain.
+pub(super) fn digest_of(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    Some(if bytes.starts_with(&[0x1f, 0x8b]) { md5_of(&bytes) } else { sha256(&bytes) })
+}
