@@ -25,6 +25,8 @@ pub enum Purpose {
     RandomDirection,
     /// Where a search for the highest loss in a box starts.
     SharpnessStart,
+    /// Which of measured points are held out.
+    HeldOut,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::CurvatureProbe => "curvature-probe",
             Self::RandomDirection => "random-direction",
             Self::SharpnessStart => "sharpness-start",
+            Self::HeldOut => "held-out",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod functions;
 mod idx;
 pub mod mnist;
 mod named;
+pub mod points;
 mod samples;
 
 pub use named::{DataSpec, DatasetName};

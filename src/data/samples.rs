@@ -15,6 +15,14 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// Pairs of a number and the number that is to be learned of it, of this kind.
+    pub fn of_numbers(x: &[f64], y: &[f64], kind: Kind, device: Device) -> Result<Self> {
+        let column = |values: &[f64]| -> Result<Tensor> {
+            Ok(Tensor::f_from_slice(values)?.f_to_kind(kind)?.f_to_device(device)?.f_unsqueeze(1)?)
+        };
+        Ok(Self { inputs: column(x)?, targets: column(y)?, target: Target::Values(1) })
+    }
+
     fn each(&self, of: impl Fn(&Tensor) -> Tensor) -> Self {
         Self { inputs: of(&self.inputs), targets: of(&self.targets), target: self.target }
     }
@@ -53,10 +61,15 @@ impl Samples {
 
     /// Moved to the device of `like`, and what is real in them to its kind.
     pub fn of_kind(&self, like: &Tensor) -> Self {
+        self.cast(like.kind(), like.device())
+    }
+
+    /// Moved to this device, and what is real in them to this kind.
+    pub fn cast(&self, kind: Kind, device: Device) -> Self {
         let is_real = |tensor: &Tensor| matches!(tensor.kind(), Kind::Float | Kind::Double);
         self.each(|tensor| {
-            let tensor = tensor.to_device(like.device());
-            if is_real(&tensor) { tensor.to_kind(like.kind()) } else { tensor }
+            let tensor = tensor.to_device(device);
+            if is_real(&tensor) { tensor.to_kind(kind) } else { tensor }
         })
     }
 
@@ -121,16 +134,20 @@ pub fn corrupted(labels: &[i64], classes: i64, corruption: f64, seed: u64, trial
 }
 
 /// The order of an epoch's samples: 0 … n-1, or a permutation of them keyed by seed, trial and
-/// epoch (Fisher and Yates, as Durstenfeld has it).
+/// epoch.
 pub fn order(n: i64, shuffle: Option<(u64, &str)>, epoch: u64) -> Vec<i64> {
     let mut order: Vec<i64> = (0..n).collect();
     if let Some((seed, trial)) = shuffle {
-        let mut rng = Rng::keyed(seed, trial, Purpose::Permutation, epoch);
-        for last in (1..order.len()).rev() {
-            order.swap(last, rng.below(last + 1));
-        }
+        permute(&mut order, &mut Rng::keyed(seed, trial, Purpose::Permutation, epoch));
     }
     order
+}
+
+/// Puts into a random order, each equally likely (Fisher and Yates, as Durstenfeld has it).
+pub(super) fn permute<T>(order: &mut [T], rng: &mut Rng) {
+    for last in (1..order.len()).rev() {
+        order.swap(last, rng.below(last + 1));
+    }
 }
 
 #[cfg(test)]
