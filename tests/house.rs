@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("output", &["analysis", "backend", "data", "error", "files", "plot", "runner", "store", "study", "terminal"]),
     ("runner", &["backend", "data", "error", "store", "study"]),
-    ("experiments", &["analysis", "data", "files", "model", "objective", "plot", "study", "tasks", "train"]),
+    ("experiments", &["analysis", "data", "model", "objective", "plot", "study", "tasks", "train"]),
     ("tasks", &["analysis", "data", "files", "model", "objective", "rng", "store", "study", "train"]),
     ("study", &["analysis", "data", "error", "model", "plot", "store"]),
     ("train", &["backend", "data", "model", "objective", "store"]),
