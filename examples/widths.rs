@@ -12,7 +12,8 @@ use hw1::study::table::Table;
 use hw1::study::{
     Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Measurements, Records, Seeds, Size, curves,
 };
-use hw1::tasks::function::{FullBatch, FunctionTraining, Problem};
+use hw1::tasks::function::{FullBatch, FunctionTraining};
+use hw1::tasks::problem::Problem;
 use serde::Serialize;
 
 settings! {
@@ -82,7 +83,7 @@ impl Widths {
     }
 
     fn trial(&self, model: &Mlp, seed: u64) -> FunctionTraining {
-        FunctionTraining { problem: self.problem.clone(), model: model.clone(), fit: self.fit.clone(), seed }
+        self.fit.of(&self.problem, model, seed)
     }
 }
 

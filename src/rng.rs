@@ -29,6 +29,8 @@ pub enum Purpose {
     RandomDirection,
     /// Where a search for the highest loss in a box starts.
     SharpnessStart,
+    /// Which of measured points are held out.
+    HeldOut,
 }
 
 impl Purpose {
@@ -44,6 +46,7 @@ impl Purpose {
             Self::CurvatureProbe => "curvature-probe",
             Self::RandomDirection => "random-direction",
             Self::SharpnessStart => "sharpness-start",
+            Self::HeldOut => "held-out",
         }
     }
 }

@@ -13,6 +13,7 @@ mod memory;
 pub mod mnist;
 mod named;
 mod options;
+pub mod points;
 pub mod raw;
 mod remembered;
 mod samples;

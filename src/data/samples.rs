@@ -67,6 +67,14 @@ impl Samples {
         Self { stored: inputs, scaling: None, targets, target }
     }
 
+    /// Pairs of a number and the number that is to be learned of it, of this kind.
+    pub fn of_numbers(x: &[f64], y: &[f64], kind: Kind, device: Device) -> Result<Self> {
+        let column = |values: &[f64]| -> Result<Tensor> {
+            Ok(Tensor::f_from_slice(values)?.f_to_kind(kind)?.f_to_device(device)?.f_unsqueeze(1)?)
+        };
+        Ok(Self::new(column(x)?, column(y)?, Target::Values(1)))
+    }
+
     /// Of inputs in bytes, which are scaled where they are used.
     pub fn in_bytes(stored: Tensor, scaling: Scaling, targets: Tensor, target: Target) -> Self {
         Self { stored, scaling: Some(scaling), targets, target }
@@ -127,12 +135,15 @@ impl Samples {
 
     /// Moved to the device of `like`, and what is real in them to its kind.
     pub fn of_kind(&self, like: &Tensor) -> Self {
+        self.cast(like.kind(), like.device())
+    }
+
+    /// Moved to this device, and what is real in them to this kind.
+    pub fn cast(&self, kind: Kind, device: Device) -> Self {
         let is_real = |tensor: &Tensor| matches!(tensor.kind(), Kind::Float | Kind::Double);
-        let there = self.on(like.device());
-        let scaling =
-            there.scaling.as_ref().map(|scaling| Scaling { kind: like.kind(), ..scaling.each(Tensor::shallow_clone) });
-        let of_kind =
-            |tensor: &Tensor| if is_real(tensor) { tensor.to_kind(like.kind()) } else { tensor.shallow_clone() };
+        let there = self.on(device);
+        let scaling = there.scaling.as_ref().map(|scaling| Scaling { kind, ..scaling.each(Tensor::shallow_clone) });
+        let of_kind = |tensor: &Tensor| if is_real(tensor) { tensor.to_kind(kind) } else { tensor.shallow_clone() };
         Self { scaling, ..there.each(of_kind) }
     }
 
@@ -202,16 +213,20 @@ pub fn corrupted(labels: &[i64], classes: i64, corruption: f64, seed: u64, trial
 }
 
 /// The order of an epoch's samples: 0 … n-1, or a permutation of them keyed by seed, trial and
-/// epoch (Fisher and Yates, as Durstenfeld has it).
+/// epoch.
 pub fn order(n: i64, shuffle: Option<(u64, &str)>, epoch: u64) -> Vec<i64> {
     let mut order: Vec<i64> = (0..n).collect();
     if let Some((seed, trial)) = shuffle {
-        let mut rng = Rng::keyed(seed, trial, Purpose::Permutation, epoch);
-        for last in (1..order.len()).rev() {
-            order.swap(last, rng.below(last + 1));
-        }
+        permute(&mut order, &mut Rng::keyed(seed, trial, Purpose::Permutation, epoch));
     }
     order
+}
+
+/// Puts into a random order, each equally likely (Fisher and Yates, as Durstenfeld has it).
+pub(super) fn permute<T>(order: &mut [T], rng: &mut Rng) {
+    for last in (1..order.len()).rev() {
+        order.swap(last, rng.below(last + 1));
+    }
 }
 
 #[cfg(test)]

@@ -11,12 +11,13 @@ use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::seeds::means_over_epochs;
 use crate::study::{
-    Cell, Context, DATASET_FLAG, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Measurements, Records,
-    Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, curves, points,
+    Cell, Context, DATASET_FLAG, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Instead, Measurements,
+    POINTS, POINTS_FLAG, Records, Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, curves, points,
 };
 use crate::tasks::beside::DigitsSettings;
-use crate::tasks::function::{FullBatch, FunctionTraining, Problem, ending};
+use crate::tasks::function::{FullBatch, FunctionTraining, ending};
 use crate::tasks::gradient_norms::{MiniBatchNorms, of_function};
+use crate::tasks::problem::Problem;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -63,9 +64,11 @@ impl Experiment for GradNorm {
     const ABOUT: &'static str = "The norm of the gradient beside the loss (task 2-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/grad-norm.toml");
     const VERSION: u32 = 3;
+    const INSTEAD: Option<Instead> = Some(POINTS);
     const FLAGS: &'static [Flag] = &[
         FUNCTION_FLAG,
         DOMAIN_FLAG,
+        POINTS_FLAG,
         WIDTHS_FLAG,
         Flag {
             help: "What to learn in mini-batches beside the function: none, a name that `hw1 data list` shows, or a path \
@@ -83,6 +86,9 @@ impl Experiment for GradNorm {
         self.fit.of(&self.problem, &self.model, self.seeds.seed).check()?;
         self.seeds.check()?;
         self.problem.check()?;
+        if self.problem.measured().is_some() && self.digits.beside.set.is_some() {
+            return Err("points and a dataset: a study is of one set of data; add --dataset none".into());
+        }
         self.digits.check()
     }
 
@@ -91,7 +97,10 @@ impl Experiment for GradNorm {
     }
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {
-        Some(Arc::new(self.digits.beside.set.clone()?))
+        match &self.digits.beside.set {
+            Some(set) => Some(Arc::new(set.clone())),
+            None => self.problem.data(),
+        }
     }
 
     fn label(&self, trial: &Trial) -> String {
@@ -175,14 +184,14 @@ impl GradNorm {
 
     /// Gradient norm and loss on the function: apart, and one above the other.
     fn show_functions(&self, done: &[&Done<Self>], findings: &mut Findings) -> Result<()> {
-        let formula = self.problem.function.formula();
+        let words = self.problem.words();
         let norms = panel(NORM, done, &[("", "gradient_norm", Mark::Line)])?;
         let of_both = [("train", "train_loss", Mark::Line), ("validation", "validation_loss", Mark::Dashed)];
         let losses = panel("loss (mean squared error)", done, &of_both)?;
-        findings.figure("gradient-norm", &[("formula", &formula)], 1, vec![norms.clone()])?;
-        findings.figure("loss", &[("formula", &formula)], 1, vec![losses.clone()])?;
-        findings.figure("gradient-norm-and-loss", &[("formula", &formula)], 1, vec![norms, losses])?;
-        findings.summarise("function", formula);
+        findings.figure("gradient-norm", &words.with(), 1, vec![norms.clone()])?;
+        findings.figure("loss", &words.with(), 1, vec![losses.clone()])?;
+        findings.figure("gradient-norm-and-loss", &words.with(), 1, vec![norms, losses])?;
+        self.problem.tell(findings);
         findings.claims = claims(done, findings)?;
         Ok(())
     }

@@ -16,17 +16,20 @@ use crate::study::claim::Claim;
 use crate::study::number::some_of;
 use crate::study::points::discs_and_crosses;
 use crate::study::{
-    Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Measurements, Records, Seeds,
-    Size, Stated, TRAININGS_FLAG, Told, Trial as TrialTrait, WIDTHS_FLAG, With, check, median, spectra,
+    Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Instead, Measurements, POINTS,
+    POINTS_FLAG, Records, Seeds, Size, Stated, TRAININGS_FLAG, Told, Trial as TrialTrait, WIDTHS_FLAG, With, check,
+    median, spectra,
 };
 use crate::tasks::Source;
 use crate::tasks::critical_point::{CriticalPoint, Curvature, FLATNESS, Lanczos, Method, RESIDUAL};
-use crate::tasks::function::{self, Problem};
+use crate::tasks::function;
 use crate::tasks::newton::{Newton, NewtonAfter};
+use crate::tasks::problem::{Learned, Problem};
 use crate::tasks::until_threshold::UntilThreshold;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tch::{Device, Kind};
 
 // ---------------------------------------------------------------------------------- settings
@@ -60,7 +63,7 @@ const MOST_WARM_TRAININGS: u64 = 1000;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trial {
     #[serde(flatten)]
-    problem: Problem,
+    learned: Learned,
     model: Mlp,
     #[serde(flatten)]
     fit: UntilThreshold,
@@ -80,11 +83,11 @@ impl TrialTrait for Trial {
         self.seed
     }
 
-    fn cost(&self, _: Option<&dyn Dataset>) -> f64 {
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
         // A step of Newton costs a Hessian and its Cholesky.
         let newton = self.newton.map_or(0.0, |newton| newton.steps as f64 * self.model.layout().parameters() as f64);
         let epochs = self.fit.epochs;
-        function::cost(&self.model, &self.problem, epochs) * (1.0 + newton / epochs as f64 / 50.0)
+        function::cost(&self.model, self.learned.train_size(data), epochs) * (1.0 + newton / epochs as f64 / 50.0)
     }
 }
 
@@ -95,9 +98,11 @@ impl Experiment for MinRatio {
     const ABOUT: &'static str = "The Hessian's eigenvalues where trainings end (task 2-3)";
     const SETTINGS: &'static str = include_str!("../../experiments/min-ratio.toml");
     const VERSION: u32 = 3;
+    const INSTEAD: Option<Instead> = Some(POINTS);
     const FLAGS: &'static [Flag] = &[
         FUNCTION_FLAG,
         DOMAIN_FLAG,
+        POINTS_FLAG,
         WIDTHS_FLAG,
         TRAININGS_FLAG,
         Flag::new("warm", "", "warm", "One training that goes on and on, as the report's notebook has it")
@@ -129,7 +134,11 @@ impl Experiment for MinRatio {
             return Err(format!("tolerance is {}; it must be at least 0 and below 1", self.tolerance));
         }
         self.problem.check()?;
-        self.hessian.check_memory(&self.model, self.problem.train_size)
+        self.hessian.check_memory(&self.model, &self.problem)
+    }
+
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        self.problem.data()
     }
 
     fn size(&self) -> Size {
@@ -148,28 +157,28 @@ impl Experiment for MinRatio {
                 (_, 1..) if self.warm => Some((*finished.get(&(seed - 1))?).clone().into()),
                 _ => None,
             };
-            let (problem, model, fit) = (self.problem.clone(), self.model.clone(), self.fit.clone());
+            let (learned, model, fit) = (self.problem.learned(), self.model.clone(), self.fit.clone());
             let (newton, lanczos) = (self.newton.newton(), self.hessian.lanczos());
-            Some(Trial { problem, model, fit, tolerance: self.tolerance, seed, start, newton, lanczos })
+            Some(Trial { learned, model, fit, tolerance: self.tolerance, seed, start, newton, lanczos })
         };
         let seeds = self.seeds.seed..self.seeds.seed + self.seeds.repeats * self.trainings;
         Ok(seeds.filter_map(trial).collect())
     }
 
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
-        let Trial { problem, model, .. } = trial;
+        let Trial { learned, model, .. } = trial;
         let (layout, network, key) = (model.layout(), model.network(), function::key(model));
         let start: Weights = match &trial.start {
             Some(before) => before.solution(&layout, cx)?,
             None => layout.initial(trial.seed, &key, Kind::Float, cx.device).into(),
         };
         cx.save_weights("initial", &layout, &start)?;
-        let mut trained = MeanSquaredError::new(&network, start, &problem.train(Kind::Float, cx.device)?)?;
+        let mut trained = MeanSquaredError::new(&network, start, &learned.train(Kind::Float, cx.device, cx)?)?;
         let mut measured = trial.fit.run(&mut trained, cx)?;
 
         // From here on in float64.
         let here = trained.weights().each(|flat| flat.to_device(Device::Cpu).to_kind(Kind::Double));
-        let mut end = MeanSquaredError::new(&network, here, &problem.train(Kind::Double, Device::Cpu)?)?;
+        let mut end = MeanSquaredError::new(&network, here, &learned.train(Kind::Double, Device::Cpu, cx)?)?;
         match &trial.newton {
             None => cx.save_weights("final", &layout, trained.weights())?,
             Some(newton) => {
@@ -178,7 +187,7 @@ impl Experiment for MinRatio {
                 cx.save_weights("final", &layout, end.weights())?;
             }
         }
-        let between = problem.validation(Kind::Double, Device::Cpu)?;
+        let between = learned.validation(Kind::Double, Device::Cpu, cx)?;
         let validation = MeanSquaredError::new(&network, end.weights().share(), &between)?.evaluate()?;
         let at = CriticalPoint::new(&mut end)?;
         let curvature = match &trial.lanczos {
@@ -192,9 +201,11 @@ impl Experiment for MinRatio {
     fn findings(&self, done: &Records<Self>) -> Result<Findings> {
         let mut findings = Findings::of(self)?;
         let newton = self.newton.newton().is_some();
+        let words = self.problem.words();
         // Besides settings; thresholds as 1e-8.
         let with: With = &[
-            ("formula", &self.problem.function.formula()),
+            ("formula", &words.formula),
+            ("standardised", &words.standardised),
             ("finished", &done.len()),
             ("goal", &format!("{:e}", self.goal().1)),
             ("newton_threshold", &format!("{:e}", self.newton.newton_threshold)),
@@ -208,6 +219,7 @@ impl Experiment for MinRatio {
         ];
         fill_table(done, &mut findings);
         self.count_endings(done, &mut findings);
+        self.problem.tell(&mut findings);
         match self.hessian.curvature {
             Method::Exact => {
                 self.draw_ratios(done, &mut findings, with)?;
@@ -347,7 +359,6 @@ impl MinRatio {
             let pairs: Vec<_> = done.iter().filter_map(|done| ratio_and_loss(done, ratio)).collect();
             findings.summarise(&format!("spearman_of_{ratio}_and_loss"), spearman(&pairs));
         }
-        findings.summarise("function", self.problem.function.formula());
     }
 }
 

@@ -2,21 +2,22 @@
 //! a function of one variable by full-batch training.
 
 use crate::analysis::statistics::PairedComparison;
-use crate::data::functions::{Target, evenly_spaced};
-use crate::files::sha256;
+use crate::data::Dataset;
 use crate::model::{Mlp, Named};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, SEEDS};
 use crate::study::seeds::means_over_epochs;
 use crate::study::{
-    Cell, Context, DOMAIN_FLAG, Done, Experiment, Findings, Flag, Measurements, Records, Reported, Seeds, Size, Table,
-    cell, curves,
+    Cell, Context, DOMAIN_FLAG, Done, Experiment, Findings, Flag, Instead, Measurements, POINTS, POINTS_FLAG, Records,
+    Reported, Seeds, Size, Table, cell, curves,
 };
-use crate::tasks::function::{FullBatch, FunctionTraining, Problem, ending};
-use anyhow::{Error, Result};
+use crate::tasks::function::{FullBatch, FunctionTraining, ending};
+use crate::tasks::problem::Problem;
+use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
+use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
 
@@ -36,6 +37,7 @@ impl Experiment for Simulate {
     const SETTINGS: &'static str = include_str!("../../experiments/simulate.toml");
     const VERSION: u32 = 3;
     const VARIANT: Option<&'static str> = Some("function");
+    const INSTEAD: Option<Instead> = Some(POINTS);
     const FLAGS: &'static [Flag] = &[
         Flag::new(
             "fn",
@@ -46,6 +48,7 @@ impl Experiment for Simulate {
         )
         .repeatable(),
         DOMAIN_FLAG,
+        POINTS_FLAG,
         Flag::new(
             "model",
             "WIDTHS",
@@ -67,15 +70,16 @@ impl Experiment for Simulate {
         self.problem.check()
     }
 
+    fn data(&self) -> Option<Arc<dyn Dataset>> {
+        self.problem.data()
+    }
+
     fn size(&self) -> Size {
         self.seeds.size(self.models.len(), "lower --repeats, or name fewer models")
     }
 
     fn folder(&self) -> String {
-        match &self.problem.function {
-            Target::Named(named) => format!("simulate-{}", named.name),
-            Target::Expression(expression) => format!("simulate-{}", slug(expression)),
-        }
+        format!("simulate-{}", self.problem.slug())
     }
 
     fn label(&self, trial: &FunctionTraining) -> String {
@@ -99,18 +103,10 @@ impl Experiment for Simulate {
             json!({"label": named.label(), "widths": named.model.to_string(), "parameters": parameters})
         });
         findings.summarise("models", models.collect::<Vec<_>>());
-        findings.summarise("function", self.problem.function.formula());
+        self.problem.tell(&mut findings);
         findings.claims.extend(self.order(done, &findings)?);
         Ok(findings)
     }
-}
-
-/// A folder name for an expression: its letters and digits, and a hash of the whole.
-fn slug(expression: &str) -> String {
-    let words: Vec<&str> = expression.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
-    let short: String = words.join("-").to_ascii_lowercase().chars().take(24).collect();
-    let hash = &sha256(expression.as_bytes())[..8];
-    if short.is_empty() { hash.to_owned() } else { format!("{}-{hash}", short.trim_end_matches('-')) }
 }
 
 // ---------------------------------------------------------------------------------- findings
@@ -154,25 +150,23 @@ impl Simulate {
         Ok(())
     }
 
-    /// The target, the losses over epochs, and the predictions with their errors.
+    /// What is learned, the losses over epochs, and the predictions with their errors.
     fn draw(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
-        let Problem { function, domain, train_size, validation_size } = &self.problem;
-        let formula = function.formula();
-        let points = |size: usize| -> Result<(Vec<f64>, Vec<f64>)> {
-            let x = evenly_spaced(*domain, size);
-            let y = function.values(&x).map_err(Error::msg)?;
-            Ok((x, y))
+        let (words, is_measured) = (self.problem.words(), self.problem.measured().is_some());
+        let (train, validation) = (self.problem.train_points()?, self.problem.validation_points()?);
+        let marks = || {
+            let held_out = Series::new("held out", Color::Ink, validation.clone()).mark(Mark::Circles);
+            vec![Series::new("learned from", Color::Ink, train.clone()).mark(Mark::Points), held_out]
         };
-        let (x, y) = points(*train_size)?;
-        let target = Series::new("", Color::Ink, x.into_iter().zip(y).collect());
-        let panel = Panel::plot("", Axis::linear("x"), Axis::linear(formula), vec![target]);
-        let [low, high] = domain;
-        findings.figure("target", &[("formula", &formula), ("low", low), ("high", high)], 1, vec![panel])?;
+        let (key, y, shown) = match is_measured {
+            true => ("points", "y", marks()),
+            false => ("target", words.formula.as_str(), vec![Series::new("", Color::Ink, train.clone())]),
+        };
+        let panel = Panel::plot("", Axis::linear("x"), Axis::linear(y), shown);
+        findings.figure(key, &words.with(), 1, vec![panel])?;
 
-        let (x, y) = points(*validation_size)?;
-        let over_x = |values: &[f64]| x.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>();
-        let (mut losses, mut errors) = (Vec::new(), Vec::new());
-        let mut predictions = vec![Series::new("ground truth", Color::Ink, over_x(&y))];
+        let over_x = |values: &[f64]| validation.iter().map(|point| point.0).zip(values.iter().copied()).collect();
+        let (mut losses, mut errors, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
         let (mut lowest, mut highest) = (f64::INFINITY, 0f64);
         for done in done {
             let loss = done.record.series("train_loss")?;
@@ -181,19 +175,33 @@ impl Simulate {
             }
             losses.push(self.curve(done, (0..).map(f64::from).zip(loss.iter().copied()).collect()));
             let prediction = done.record.series("prediction")?;
-            let error: Vec<f64> = prediction.iter().zip(&y).map(|(prediction, truth)| prediction - truth).collect();
-            predictions.push(self.curve(done, over_x(prediction)));
-            errors.push(self.curve(done, over_x(&error)));
+            let error: Vec<f64> =
+                prediction.iter().zip(&validation).map(|(prediction, (_, y))| prediction - y).collect();
+            let (mut line, mut error) = (over_x(prediction), self.curve(done, over_x(&error)));
+            if is_measured {
+                let curve =
+                    done.record.series("curve_x")?.iter().copied().zip(done.record.series("curve")?.iter().copied());
+                (line, error) = (curve.collect(), error.mark(Mark::Points));
+            }
+            predictions.push(self.curve(done, line));
+            errors.push(error);
         }
         // A log axis shows the end of a steep curve, and would blow up the ripples of a flat one.
         let label = "training loss (mean squared error)";
         let y = if highest > 4.0 * lowest { Axis::log(label) } else { Axis::linear(label) };
-        findings.figure("training-loss", &[("formula", &formula)], 1, vec![curves::panel(y, losses)])?;
+        findings.figure("training-loss", &words.with(), 1, vec![curves::panel(y, losses)])?;
+        let (key, reference, truth) = match is_measured {
+            true => ("predictions-of-points", marks(), "measured"),
+            false => ("predictions", vec![Series::new("ground truth", Color::Ink, validation.clone())], "truth"),
+        };
+        let predictions = means_over_epochs([reference, predictions].concat());
+        // Of points an error is one point's: there is no line through them.
+        let errors = if is_measured { errors } else { means_over_epochs(errors) };
         let panels = vec![
-            Panel::plot("Prediction", Axis::linear("x"), Axis::linear("f(θ, x)"), means_over_epochs(predictions)),
-            Panel::plot("Error", Axis::linear("x"), Axis::linear("prediction − truth"), means_over_epochs(errors)),
+            Panel::plot("Prediction", Axis::linear("x"), Axis::linear("f(θ, x)"), predictions),
+            Panel::plot("Error", Axis::linear("x"), Axis::linear(format!("prediction − {truth}")), errors),
         ];
-        findings.figure("predictions", &[("formula", &formula)], 2, panels)
+        findings.figure(key, &words.with(), 2, panels)
     }
 
     /// A line in its model's colour; only the first seed's is in the legend.
@@ -208,7 +216,7 @@ impl Simulate {
 
     /// The report's order of its models, best first.
     fn order(&self, done: &[Done<Self>], findings: &Findings) -> Result<Option<Claim>> {
-        let (key, order) = match self.problem.function.to_string().as_str() {
+        let (key, order) = match self.problem.function().as_str() {
             "sin-sq" => ("simulate-sin-sq-depth", ["DNN_1", "DNN_2", "DNN_3"]),
             "sign-sin" => ("simulate-sign-sin-order", ["NonLinear_DNN_1", "NonLinear_DNN_3", "NonLinear_DNN_2"]),
             _ => return Ok(None),
@@ -243,8 +251,7 @@ impl Simulate {
     /// it out would leave out the best. With how many are left out.
     fn losses(&self, done: &[Done<Self>], findings: &Findings, label: &str) -> Result<(Vec<(u64, f64)>, usize)> {
         let has = |widths: &str| self.models.iter().any(|named| named.model.to_string() == *widths);
-        let of_equal_size =
-            self.problem.function.to_string() == "sin-sq" && EQUAL_SIZE.iter().all(|(_, widths)| has(widths));
+        let of_equal_size = self.problem.function() == "sin-sq" && EQUAL_SIZE.iter().all(|(_, widths)| has(widths));
         let is_of = |done: &&Done<Self>| match of_equal_size {
             true => EQUAL_SIZE.contains(&(label, &done.trial.model.to_string())),
             false => {

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::findings::Findings;
 use super::flags::Flag;
 use super::group::Settings;
+use super::instead::Instead;
 use super::measurements::Measurements;
 use crate::data::Dataset;
 use crate::store::fingerprint::Fingerprint;
@@ -52,6 +53,9 @@ pub trait Experiment: Settings + Serialize + Send + Sync + 'static {
     /// A setting whose value chooses defaults for others (`[variant.<value>]` in the TOML file)
     /// and, given as a list, makes a study of each value.
     const VARIANT: Option<&'static str> = None;
+    /// A setting that may stand in the place of others; of [`Self::VARIANT`], too: its defaults are those of any other
+    /// value then.
+    const INSTEAD: Option<Instead> = None;
     /// Flags of its own, beside the common ones.
     const FLAGS: &'static [Flag] = &[];
     /// Seeds that `hw1 all` runs where nothing else is said: several where they take seconds.

@@ -98,8 +98,22 @@ pub const DOMAIN_FLAG: Flag = Flag::new(
 )
 .parsed(parse_domain);
 
+/// `--points`, of every study of functions.
+pub const POINTS_FLAG: Flag = Flag::new(
+    "points",
+    "FILE",
+    "points",
+    "Points that were measured in the place of a function: a CSV file with the columns x and y",
+)
+.parsed(parse_file);
+
 /// `--model`, of studies of one network on a function.
 pub const WIDTHS_FLAG: Flag = Flag::new("model", "WIDTHS", "model", "The network by its widths, like 1-64-64-1");
+
+/// An empty text would mean none.
+fn parse_file(text: &str) -> Result<toml::Value, String> {
+    if text.is_empty() { Err("it names no file".to_owned()) } else { Ok(text.into()) }
+}
 
 fn parse_domain(text: &str) -> Result<toml::Value, String> {
     let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));

@@ -13,6 +13,7 @@ mod experiment;
 mod findings;
 mod flags;
 mod group;
+mod instead;
 pub mod landscape;
 mod measurements;
 pub mod median;
@@ -35,8 +36,11 @@ pub use erased::{AnyRecord, Finished, Planned, Study};
 pub(crate) use experiment::RAISED;
 pub use experiment::{Done, Experiment, MOST_TRIALS, Record, Records, SHARED_VERSION, Size, Trial, version};
 pub use findings::{Cell, Findings, cell};
-pub use flags::{DATASET_FLAG, DOMAIN_FLAG, FUNCTION_FLAG, Flag, MODEL_FLAG, MODELS_FLAG, TRAININGS_FLAG, WIDTHS_FLAG};
+pub use flags::{
+    DATASET_FLAG, DOMAIN_FLAG, FUNCTION_FLAG, Flag, MODEL_FLAG, MODELS_FLAG, POINTS_FLAG, TRAININGS_FLAG, WIDTHS_FLAG,
+};
 pub use group::{DATASET, Settings, Wrong, open, spell_out, take};
+pub use instead::{Instead, POINTS};
 pub use measurements::{Measurements, flag, numbers};
 pub use seeds::Seeds;
 pub use table::Table;

@@ -14,7 +14,7 @@ use crate::data::{Access, DataOptions};
 use crate::error::usage;
 use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -69,13 +69,11 @@ impl Layers {
         }
         let overrides = self.overrides::<E>(&base)?;
         let mut trials = 0;
-        let Some(key) = E::VARIANT else {
-            return Ok(vec![Box::new(study::<E>(
-                base.defaults(None, self.preset()),
-                overrides,
-                &self.access,
-                &mut trials,
-            )?)]);
+        let replaced = E::INSTEAD.filter(|instead| instead.is_given(&overrides));
+        let is_replaced = |key: &&str| replaced.is_some_and(|instead| instead.of.contains(key));
+        let Some(key) = E::VARIANT.filter(|key| !is_replaced(key)) else {
+            let defaults = base.defaults(E::VARIANT.map(|_| ANY), self.preset());
+            return Ok(vec![Box::new(study::<E>(defaults, overrides, &self.access, &mut trials)?)]);
         };
         let chosen = overrides.get(key).cloned().or_else(|| base.defaults(None, self.preset()).remove(key));
         let values = match chosen {
@@ -114,7 +112,7 @@ impl Layers {
             names.insert(0, DEFAULT_PRESET);
             return Err(usage(format!("unknown preset '{preset}' of {}: use {}", E::NAME, names.join(" or "))));
         }
-        let mut table = Table::new();
+        let (mut table, mut sources) = (Table::new(), BTreeMap::new());
         let mut insert = |key: &str, value: Value, source: &str| -> Result<()> {
             if base.keys.contains(DATASET) && (key == DATA || key.starts_with("data.")) {
                 return insert_option(&mut table, key, value, source);
@@ -125,6 +123,7 @@ impl Layers {
                 return Err(usage(format!("{source}: {} has no setting '{key}'; it has {keys}", E::NAME)));
             }
             table.insert(key.to_owned(), value);
+            sources.insert(key.to_owned(), source.to_owned());
             Ok(())
         };
         if let Some((path, config)) = &self.config {
@@ -140,6 +139,9 @@ impl Layers {
                 return Err(usage(format!("--set {assignment}: write --set key=value")));
             };
             insert(key.trim(), parse_value(text.trim()), &format!("--set {assignment}"))?;
+        }
+        if let Some(instead) = E::INSTEAD {
+            instead.check(&table, |key| sources.get(key).map_or("", String::as_str)).map_err(usage)?;
         }
         Ok(table)
     }
@@ -179,6 +181,8 @@ fn insert_option(table: &mut Table, key: &str, value: Value, source: &str) -> Re
     options.extend(added);
     Ok(())
 }
+/// The table of defaults for values of the variant key that have none of their own.
+const ANY: &str = "*";
 
 /// An experiment's own TOML file, taken apart.
 struct Base {
@@ -223,7 +227,7 @@ fn take_table(table: &mut Table, key: &str) -> Table {
 }
 
 fn chosen(variants: &Table, variant: Option<&str>) -> Table {
-    let table = variant.and_then(|name| variants.get(name).or_else(|| variants.get("*")));
+    let table = variant.and_then(|name| variants.get(name).or_else(|| variants.get(ANY)));
     table.and_then(Value::as_table).cloned().unwrap_or_default()
 }
 
@@ -232,6 +236,9 @@ fn chosen(variants: &Table, variant: Option<&str>) -> Table {
 fn study<E: Experiment>(mut defaults: Table, overrides: Table, access: &Access, trials: &mut u128) -> Result<E> {
     let examples = defaults.clone();
     defaults.extend(overrides);
+    if let Some(instead) = E::INSTEAD {
+        instead.settle(&mut defaults);
+    }
     let of_settings = |what: String| usage(format!("settings of {}: {what}", E::NAME));
     let experiment = E::read(&mut defaults, access).map_err(|mut wrong| match wrong.failed.take() {
         Some(failed) => failed,

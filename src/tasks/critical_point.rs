@@ -1,6 +1,7 @@
 //! What a loss is like at a θ where its gradient vanishes, or nearly: loss and gradient, and
 //! the curvature by the whole Hessian or by products with it. All in float64.
 
+use super::problem::Problem;
 use crate::analysis::curvature::{self, Ritz, Wanted};
 use crate::analysis::hessian::Spectrum;
 use crate::analysis::newton::flatness;
@@ -196,13 +197,14 @@ impl Curvature {
         check::within("probes", self.probes, 1..=MOST_PROBES)
     }
 
-    /// That what is held at a time fits into memory: the graph of a Hessian over so many points, and the vectors of
-    /// Lanczos.
-    pub fn check_memory(self, model: &Mlp, points: usize) -> Result<(), String> {
+    /// That what is held at a time fits into memory: the graph of a Hessian over the points that are learned from, and
+    /// the vectors of Lanczos.
+    pub fn check_memory(self, model: &Mlp, problem: &Problem) -> Result<(), String> {
+        let points = problem.train_size();
         let widths = model.widths().iter().sum::<i64>().unsigned_abs() as u128;
         let what = format!("the Hessian of model '{model}' over {points} points");
         let bytes = 8 * NUMBERS_A_UNIT * widths * points as u128;
-        check::memory(&what, bytes, "lower train_size, or take a narrower model")?;
+        check::memory(&what, bytes, &format!("{}, or take a narrower model", problem.smaller()))?;
         let Some(lanczos) = self.lanczos() else { return Ok(()) };
         let parameters = model.layout().parameters().unsigned_abs() as u128;
         let (steps, eigenvalues) = (lanczos.steps as usize, 2 * lanczos.eigenvalues as usize);
@@ -223,8 +225,8 @@ mod tests {
     use super::*;
     use crate::objective::MeanSquaredError;
     use crate::study::Progress;
-    use crate::tasks::function::Problem;
     use crate::tasks::newton::Newton;
+    use crate::tasks::problem::OnDomain;
     use anyhow::bail;
     use std::sync::atomic::AtomicBool;
     use tch::Device;
@@ -236,7 +238,7 @@ mod tests {
 
     fn objective(theta: impl FnOnce(Tensor) -> Tensor) -> MeanSquaredError {
         let problem =
-            Problem { function: "sin-sq".parse().unwrap(), domain: [-2.0, 2.0], train_size: 60, validation_size: 30 };
+            OnDomain { function: "sin-sq".parse().unwrap(), domain: [-2.0, 2.0], train_size: 60, validation_size: 30 };
         let model: Mlp = "1-4-1".parse().unwrap();
         let initial = model.layout().initial(3, "mlp 1-4-1", Kind::Double, Device::Cpu);
         let points = problem.train(Kind::Double, Device::Cpu).unwrap();

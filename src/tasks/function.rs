@@ -1,8 +1,10 @@
-//! A network learns a function of one variable: the points it learns from, its training on all of them at once, and
-//! its evaluation.
+//! A network learns a function of one variable, or measured points: its training on all points at once, and its
+//! evaluation.
 
-use crate::data::functions::{self, evenly_spaced, evenly_spaced_point};
-use crate::data::{Dataset, Samples, Target};
+use super::problem::{Learned, Problem};
+use crate::data::functions::evenly_spaced;
+use crate::data::points::Standardised;
+use crate::data::{Dataset, Samples};
 use crate::model::{Mlp, Weights};
 use crate::objective::{MeanSquaredError, Objective};
 use crate::settings;
@@ -12,23 +14,11 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-settings! {
-    /// A function on a range, at evenly spaced points, both ends among them.
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    pub struct Problem {
-        pub function: functions::Target,
-        /// Lowest and highest x.
-        pub domain: [f64; 2],
-        pub train_size: usize,
-        pub validation_size: usize,
-    }
-}
-
-/// One full-batch training of one network on one function.
+/// One full-batch training of one network on one function, or on measured points.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FunctionTraining {
     #[serde(flatten)]
-    pub problem: Problem,
+    pub learned: Learned,
     pub model: Mlp,
     #[serde(flatten)]
     pub fit: FullBatch,
@@ -50,7 +40,7 @@ settings! {
 impl FullBatch {
     /// A training of this network on this problem from this seed.
     pub fn of(&self, problem: &Problem, model: &Mlp, seed: u64) -> FunctionTraining {
-        FunctionTraining { problem: problem.clone(), model: model.clone(), fit: self.clone(), seed }
+        FunctionTraining { learned: problem.learned(), model: model.clone(), fit: self.clone(), seed }
     }
 }
 
@@ -59,8 +49,8 @@ impl Trial for FunctionTraining {
         self.seed
     }
 
-    fn cost(&self, _: Option<&dyn Dataset>) -> f64 {
-        cost(&self.model, &self.problem, self.fit.epochs)
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
+        cost(&self.model, self.learned.train_size(data), self.fit.epochs)
     }
 }
 
@@ -76,17 +66,22 @@ impl FunctionTraining {
     /// The objective over the points that are learned from, at the initial θ.
     pub fn start(&self, cx: &Context) -> Result<MeanSquaredError> {
         let theta = self.model.layout().initial(self.seed, &key(&self.model), Kind::Float, cx.device);
-        MeanSquaredError::new(&self.model.network(), theta, &self.problem.train(Kind::Float, cx.device)?)
+        MeanSquaredError::new(&self.model.network(), theta, &self.learned.train(Kind::Float, cx.device, cx)?)
     }
 
-    /// Trains, and evaluates the final network: series `train_loss`, and `prediction` at the evenly spaced validation
-    /// points.
+    /// Trains, and evaluates the final network: series `train_loss`, and `prediction` at the validation points. Of
+    /// measured points predictions are in their own units, and series `curve_x` and `curve` draw them over the range of x.
     pub fn fit(&self, cx: &mut Context) -> Result<Measurements> {
         let mut objective = self.start(cx)?;
         let trained = self.fit.run(&mut objective, cx, |_| Ok(()))?;
         let on_train = objective.evaluate()?;
-        let between = self.problem.validation(Kind::Float, cx.device)?;
-        let on_validation = Prediction::of(&mut self.objective(objective.weights(), &between)?, &between)?;
+        let between = self.learned.validation(Kind::Float, cx.device, cx)?;
+        let mut on_validation = Prediction::of(&mut self.objective(objective.weights(), &between)?, &between)?;
+        let mut curve = Measurements::default();
+        if let Learned::Points { standardised, range } = self.learned {
+            on_validation = on_validation.original(standardised);
+            curve = self.curve(standardised, range, objective.weights(), cx)?;
+        }
         let scalars = [
             ("final_train_loss", on_train.loss),
             ("final_validation_loss", on_validation.loss),
@@ -94,7 +89,24 @@ impl FunctionTraining {
         ];
         let endings = endings(&trained);
         let series = [("train_loss", trained.train_loss), ("prediction", on_validation.values)];
-        Ok(Measurements::new(objective.layout().parameters(), scalars, series).and(endings))
+        Ok(Measurements::new(objective.layout().parameters(), scalars, series).and(endings).with(curve))
+    }
+
+    /// What the network gives at evenly spaced x from the lowest of all measured points to the highest.
+    fn curve(
+        &self,
+        Standardised { x, y }: Standardised,
+        range: [f64; 2],
+        weights: &Weights,
+        cx: &Context,
+    ) -> Result<Measurements> {
+        let curve_x = evenly_spaced(range, CURVE);
+        let inputs: Vec<f64> = curve_x.iter().map(|at| x.standardised(*at)).collect();
+        // Its loss there is of no interest.
+        let points = Samples::of_numbers(&inputs, &inputs, Kind::Float, cx.device)?;
+        let outputs = Prediction::of(&mut self.objective(weights, &points)?, &points)?.values;
+        let curve = outputs.into_iter().map(|output| y.original(output)).collect();
+        Ok(Measurements::new(0, [], [("curve_x", curve_x), ("curve", curve)]))
     }
 
     /// The same network at the same θ, over other points.
@@ -122,62 +134,12 @@ impl FullBatch {
     }
 }
 
+/// Points of a curve: as many as a figure has room for.
+const CURVE: usize = 500;
+
 /// See [`Trial::cost`].
-pub fn cost(model: &Mlp, problem: &Problem, epochs: u64) -> f64 {
-    model.layout().parameters() as f64 * problem.train_size as f64 * epochs as f64
-}
-
-/// Beyond these, a slip of the pen is more likely than a wish.
-const MOST_POINTS: u64 = 10_000_000;
-/// Points that a check looks at together.
-const PIECE: usize = 10_000;
-
-impl Problem {
-    pub fn check(&self) -> Result<(), String> {
-        let [low, high] = self.domain;
-        if !(low < high && (high - low).is_finite()) {
-            return Err(format!(
-                "domain {low}:{high} is no range: two finite numbers, the lower first, as in --domain -1:1"
-            ));
-        }
-        let sizes = [("train_size", self.train_size), ("validation_size", self.validation_size)];
-        for (name, size) in sizes {
-            check::within(name, size as u64, 2..=MOST_POINTS)?;
-        }
-        for (_, size) in sizes {
-            // In pieces: all points of all studies are looked at before the first trial.
-            for start in (0..size).step_by(PIECE) {
-                let piece = start..size.min(start + PIECE);
-                let xs: Vec<f64> = piece.map(|i| evenly_spaced_point(self.domain, size, i)).collect();
-                let ys = self.function.values(&xs)?;
-                // Networks compute in float32, whose largest number is 3.4e38.
-                let fits = |x: f64, y: f64| (x as f32).is_finite() && (y as f32).is_finite();
-                if let Some((x, y)) = xs.iter().zip(&ys).find(|(x, y)| !fits(**x, **y)) {
-                    return Err(format!("function '{}' is too large for float32 at x = {x}: {y}", self.function));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The points that are learned from, of this kind.
-    pub fn train(&self, kind: Kind, device: Device) -> Result<Samples> {
-        self.points(self.train_size, kind, device)
-    }
-
-    /// The points in between, of this kind.
-    pub fn validation(&self, kind: Kind, device: Device) -> Result<Samples> {
-        self.points(self.validation_size, kind, device)
-    }
-
-    fn points(&self, count: usize, kind: Kind, device: Device) -> Result<Samples> {
-        let x = evenly_spaced(self.domain, count);
-        let y = self.function.values(&x).map_err(anyhow::Error::msg)?;
-        let column = |values: &[f64]| -> Result<Tensor> {
-            Ok(Tensor::f_from_slice(values)?.f_to_kind(kind)?.f_to_device(device)?.f_unsqueeze(1)?)
-        };
-        Ok(Samples::new(column(&x)?, column(&y)?, Target::Values(1)))
-    }
+pub fn cost(model: &Mlp, train_size: f64, epochs: u64) -> f64 {
+    model.layout().parameters() as f64 * train_size * epochs as f64
 }
 
 /// Names what keys a network's initial weights: it starts from the same ones whatever it is called,
@@ -197,7 +159,7 @@ pub fn check_model(model: &Mlp) -> Result<(), String> {
     Ok(())
 }
 
-/// A network beside the function it learned, at some points.
+/// A network beside what it learned, at some points.
 pub struct Prediction {
     /// One number a point.
     pub values: Vec<f64>,
@@ -222,6 +184,12 @@ impl Prediction {
             values: values.f_reshape([-1])?.f_to_device(Device::Cpu)?.try_into()?,
         })
     }
+
+    /// In the units that y had before; the loss stays.
+    fn original(self, Standardised { y, .. }: Standardised) -> Self {
+        let values = self.values.into_iter().map(|value| y.original(value)).collect();
+        Self { values, maximum_error: y.deviation * self.maximum_error, ..self }
+    }
 }
 
 /// The scalars that say how a full-batch training ended, by name; [`ending`] reads them.
@@ -245,4 +213,60 @@ pub fn ending(record: &Measurements) -> Result<&'static str> {
     } else {
         "last epoch"
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Data;
+    use crate::data::points::{MeasuredPoints, Point};
+    use crate::study::Progress;
+    use anyhow::bail;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    /// A network of one weight and one bias ends at the line of least squares, which is known in closed form.
+    #[test]
+    fn a_linear_model_predicts_the_line_of_least_squares_in_the_units_of_the_points() {
+        let noise = |i: i32| f64::from(i * 37 % 13) * 9e4;
+        let points = (0..40).map(|i| (1950.0 + f64::from(i * i % 73), 3e5 * f64::from(i * i % 73) + noise(i)));
+        let set = Arc::new(MeasuredPoints::new("measured.csv".into(), points.collect(), 0.25).unwrap());
+        let of_train = |of: &dyn Fn(&Point) -> f64| set.train().iter().map(of).sum::<f64>() / set.train().len() as f64;
+        let (x, y) = (of_train(&|point| point.0), of_train(&|point| point.1));
+        let slope = of_train(&|point| (point.0 - x) * (point.1 - y)) / of_train(&|point| (point.0 - x).powi(2));
+        let line = |at: f64| y + slope * (at - x);
+
+        let (progress, stop) = (Progress::default(), AtomicBool::new(false));
+        let data = Data::load(set.clone(), &crate::data::Access::default()).unwrap();
+        let mut cx = Context::new(Device::Cpu, &progress, &stop, &|_| bail!("there are none"), Some(data));
+        // The loss is a paraboloid with the same curvature, 2, everywhere: a few steps lead to its bottom.
+        let optimizer = OptimizerName::Sgd;
+        let fit = FullBatch { optimizer, learning_rate: 0.4, epochs: 60, convergence: 0.0, patience: 1 };
+        let learned = Learned::Points { standardised: set.standardised(), range: set.range() };
+        let measured = FunctionTraining { learned, model: "1-1".parse().unwrap(), fit, seed: 0 }.fit(&mut cx).unwrap();
+
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-4 * set.standardised().y.deviation;
+        let predictions = measured.series("prediction").unwrap();
+        assert_eq!(predictions.len(), set.validation().len());
+        for (prediction, (at, _)) in predictions.iter().zip(set.validation()) {
+            assert!(close(*prediction, line(*at)), "{prediction} at {at}, not {}", line(*at));
+        }
+        let errors = || set.validation().iter().map(|(at, value)| line(*at) - value);
+        let largest = errors().fold(0f64, |largest, error| largest.max(error.abs()));
+        assert!(close(measured.scalar("maximum_error").unwrap(), largest));
+        // Losses are shares of the variance of y.
+        let variance = of_train(&|point| (point.1 - y).powi(2));
+        let unexplained = of_train(&|point| (point.1 - line(point.0)).powi(2)) / variance;
+        let held_out = errors().map(|error| error * error).sum::<f64>() / errors().count() as f64 / variance;
+        for (name, expected) in [("final_train_loss", unexplained), ("final_validation_loss", held_out)] {
+            let loss = measured.scalar(name).unwrap();
+            assert!((loss - expected).abs() < 1e-5, "{name}: {loss}, not {expected}");
+        }
+        let curve_x = measured.series("curve_x").unwrap();
+        for (at, value) in curve_x.iter().zip(measured.series("curve").unwrap()) {
+            assert!(close(*value, line(*at)), "{value} at {at}");
+        }
+        let [low, high] = set.range();
+        assert_eq!((curve_x[0], curve_x[CURVE - 1]), (low, high));
+    }
 }

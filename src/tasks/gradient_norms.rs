@@ -18,7 +18,7 @@ use tch::{Kind, Tensor};
 pub fn of_function(training: &FunctionTraining, cx: &mut Context) -> Result<Measurements> {
     let mut objective = training.start(cx)?;
     // On the same θ: the optimizer changes it in place.
-    let between = training.problem.validation(Kind::Float, cx.device)?;
+    let between = training.learned.validation(Kind::Float, cx.device, cx)?;
     let mut validation = training.objective(objective.weights(), &between)?;
     let mut trained = training.fit.run(&mut objective, cx, |now| {
         now.measure("validation_loss", validation.loss()?);

@@ -15,6 +15,7 @@ pub mod gradient_norms;
 pub mod line;
 pub mod newton;
 pub mod paths;
+pub mod problem;
 pub mod recipe;
 pub mod sensitivity;
 pub mod sharpness;

@@ -1,15 +1,14 @@
 //! Which samples are held out, and whether their order says anything of their classes. Knows no inputs.
 
 use super::Learned;
+use crate::data::samples::permute;
 use crate::rng::{Purpose, Rng};
 
 /// A permutation of 0 … n-1 keyed by the content.
 pub(super) fn permutation(digest: &str, of: &str, n: usize) -> Vec<usize> {
     let mut rng = Rng::keyed(0, &format!("{digest} {of}"), Purpose::Split, 0);
     let mut order: Vec<usize> = (0..n).collect();
-    for last in (1..n).rev() {
-        order.swap(last, rng.below(last + 1));
-    }
+    permute(&mut order, &mut rng);
     order
 }
 

@@ -258,8 +258,9 @@ fn place(references: &[Reference], experiment: &str, folder: &str) -> (usize, bo
 
 fn settings(settings: &Map<String, Value>, reference: Option<&Reference>) -> Vec<Setting> {
     let setting = |(name, value): (&String, &Value)| {
-        let report = reference.and_then(|reference| reference.settings.get(name)).filter(|report| *report != value);
-        Setting { name: name.clone(), value: plain(value), report: report.map(plain) }
+        let report = reference.map(|reference| reference.settings.get(name)).filter(|report| *report != Some(value));
+        let report = report.map(|report| report.map_or_else(|| "none".to_owned(), plain));
+        Setting { name: name.clone(), value: plain(value), report }
     };
     settings.iter().map(setting).collect()
 }
