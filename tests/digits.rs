@@ -116,7 +116,7 @@ fn the_same_seed_gives_the_same_bytes_whatever_the_number_of_jobs() {
 fn without_mnist_one_error_names_the_ways_out_before_anything_is_trained() {
     let dir = Dir::new();
     for study in ["mnist-cnn", "random-labels", "params-sweep", "interpolate", "sensitivity"] {
-        run(&dir, &[study]).fails(1, &["--data-dir", "hw1 data fetch", "--dataset synthetic", "mirror.invalid"]);
+        run(&dir, &[study]).fails(1, &["--data-dir", "hw1 data fetch", "--data synthetic", "mirror.invalid"]);
         assert!(!dir.path().join(format!("runs/report/{study}/log.jsonl")).exists());
     }
     run(&dir, &["mnist-cnn", "--data-dir", "nowhere"]).fails(1, &["nowhere", "train-images-idx3-ubyte"]);
@@ -137,7 +137,7 @@ fn other_data_never_reuses_a_record() {
 fn bad_settings_are_usage_errors() {
     let dir = Dir::new();
     for (arguments, words) in [
-        (&["mnist-cnn", "--model", "1-20-1"][..], &["1×28×28 = 784 numbers", "784-64-10"][..]),
+        (&["mnist-cnn", "--model", "1-20-1"][..], &["1×28×28 = 784 numbers", "inputs-64-classes"][..]),
         (&["mnist-cnn", "--model", "conv8"], &["no linear layer"]),
         (&["mnist-cnn", "--dataset", "cifar"], &["cifar", "mnist", "synthetic"]),
         (&["mnist-cnn", "--set", "batch_size=0"], &["batch_size is 0"]),

@@ -320,3 +320,31 @@ fn the_proxy_is_the_environments() {
     child("mirror.invalid");
     assert_eq!(seen.lock().unwrap().len(), 1);
 }
+
+#[test]
+fn a_set_with_a_name_is_fetched_where_it_is_missing_and_refused_unless_it_is_that() {
+    // Everything is asked of this machine; nothing here is what CIFAR's page says of its archive.
+    let server = serve(|_, stream| reply(stream, "200 OK", b"an archive of something else"));
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hw1"));
+        command.args(arguments).current_dir(folder.path()).env("HOME", folder.path());
+        command.env_remove("XDG_CACHE_HOME").env_remove("HW1_DATA_DIR").env("HW1_MIRRORS", &server.url);
+        command.output().unwrap()
+    };
+    for (arguments, code) in [
+        (&["data", "fetch", "cifar-10"][..], 1),
+        (&["random-labels", "--preset", "smoke", "--data", "cifar-100"], 1),
+        (&["random-labels", "--preset", "smoke", "--data", "kmnist"], 1),
+    ] {
+        let output = run(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains("its MD5 is") && stderr.contains("is not"), "{stderr}");
+    }
+    assert_eq!(server.asked.load(Ordering::Relaxed), 3);
+    for name in ["cifar-10", "cifar-100", "kmnist"] {
+        assert_eq!(names(&folder.path().join(".cache/hw1").join(name)), [".lock"], "each in its own folder");
+    }
+    assert!(!folder.path().join("runs").exists(), "no study has begun");
+}

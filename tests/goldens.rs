@@ -1,15 +1,19 @@
 //! Whole trainings and measurements against PyTorch's, from tests/goldens/make.py.
 
+#[path = "common/sets.rs"]
+mod sets;
+
 use hw1::analysis::hessian::Spectrum;
 use hw1::analysis::interpolation::point;
 use hw1::analysis::pca::pca;
 use hw1::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use hw1::data::functions::{self, evenly_spaced};
-use hw1::data::{Samples, Signature, Target};
+use hw1::data::{Access, DataOptions, DataSpec, Dataset as _, Normalisation, Samples, Signature, Target};
 use hw1::model::{Architecture, Initial, Layout, Mlp, Model as _, Network};
 use hw1::objective::{CrossEntropy, MeanSquaredError, Objective as _, by_double_backward};
 use hw1::train::{OptimizerName, Stopping, train};
 use serde::Deserialize;
+use sets::{Set, write_cifar};
 use tch::{Kind, Tensor};
 
 #[derive(Deserialize)]
@@ -243,5 +247,56 @@ fn principal_components_are_scikit_learns() {
         for (ours, theirs) in ours.iter().zip(theirs) {
             assert!((ours * sign - theirs).abs() < 1e-10, "component {component}: {ours} against {theirs}");
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct CifarGolden {
+    mean: Vec<f64>,
+    deviation: Vec<f64>,
+    batch_size: i64,
+    loss: Vec<f64>,
+}
+
+/// The script's `cifar_byte`.
+fn cifar_byte(i: u64) -> u8 {
+    let noise = (i.wrapping_mul(2_654_435_761) % (1 << 32)) >> 25;
+    let (image, number) = (i / 3072, i % 3072);
+    let (channel, place) = (number / 1024, number % 1024);
+    let (row, column, label) = (place / 32, place % 32, image * 7 % 10);
+    let is_lit = row / 7 == label % 4 && column / 11 == label / 4 && channel != label % 3;
+    (noise + 100 * u64::from(is_lit)) as u8
+}
+
+#[test]
+fn a_hundred_steps_on_cifars_binary_batches_are_pytorchs() {
+    tch::set_num_threads(1);
+    let golden: CifarGolden = serde_json::from_str(include_str!("goldens/cifar.json")).unwrap();
+    let images: u64 = 640;
+    let bytes: Vec<u8> = (0..images * 3072).map(cifar_byte).collect();
+    let labels = (0..images).map(|image| (image * 7 % 10) as u8).collect();
+    let set = Set { shape: [3, 32, 32], images: bytes, labels };
+    let folder = tempfile::tempdir().unwrap();
+    write_cifar(folder.path(), [&set, &set.picked(&[0, 1, 2])]);
+    let path = folder.path().to_str().unwrap();
+    let spec = DataSpec::open(path, [usize::MAX; 2], DataOptions::default(), &Access::default()).unwrap();
+    let Normalisation { unit, mean, deviation } = spec.normalisation().unwrap();
+    assert_eq!(unit, 255.0);
+    for (ours, theirs) in mean.iter().zip(&golden.mean).chain(deviation.iter().zip(&golden.deviation)) {
+        assert!((ours - theirs).abs() < 1e-12, "{ours} against {theirs}");
+    }
+    let [train, _] = spec.load(&Access::default()).unwrap();
+    let model = Network::parse("conv32-conv64-256-10", &spec.signature()).unwrap();
+    let mut objective = CrossEntropy::new(&model, initial(&model.layout()), &train).unwrap();
+    let mut adam = OptimizerName::Adam.with_learning_rate(1e-4);
+    assert_eq!(golden.loss.len(), 100);
+    let batches = images as i64 / golden.batch_size;
+    for (step, theirs) in (0..).zip(&golden.loss) {
+        let start = step % batches * golden.batch_size;
+        let index = Tensor::arange_start(start, start + golden.batch_size, (Kind::Int64, tch::Device::Cpu));
+        let sums = objective.batch(&index).unwrap();
+        adam.step(objective.theta(), objective.gradient());
+        let ours = sums.means(golden.batch_size).unwrap().loss;
+        assert!((ours - theirs).abs() < 1e-4 * theirs, "step {step}: {ours} against {theirs}");
     }
 }

@@ -75,7 +75,10 @@ impl All {
         let is_in = |names: &[String], name: &str| names.iter().any(|other| other == name);
         let wanted = |name: &str| (only.is_empty() || is_in(only, name)) && !is_in(skip, name);
         let mut sets: Vec<(&str, String)> = Vec::new();
-        for assignment in &common.sets {
+        // How data is read is the same for all that learn from it.
+        let (of_data, of_studies): (Vec<&String>, Vec<&String>) =
+            common.sets.iter().partition(|assignment| assignment.starts_with("data."));
+        for assignment in of_studies {
             let found = assignment.split_once('=').and_then(|(key, value)| Some((key.split_once('.')?, value)));
             let study = found.and_then(|((study, _), _)| REGISTRY.iter().find(|entry| entry.name == study.trim()));
             let (Some(((_, key), value)), Some(entry)) = (found, study) else {
@@ -92,9 +95,11 @@ impl All {
             let of_entry = sets.iter().filter(|(name, _)| *name == entry.name).map(|(_, set)| set.clone());
             let (preset, repeats) = (common.preset.clone(), Some(entry.repeats_in_all));
             let access = common.access(signals);
-            let mut layers = Layers { preset, repeats, sets: of_entry.collect(), access, ..Layers::default() };
-            common.add_numbers(&mut layers)?;
             let flag = entry.flags.iter().find(|flag| flag.setting == DATASET_FLAG.setting);
+            let of_data = of_data.iter().filter(|_| flag.is_some()).map(|set| (*set).clone());
+            let sets = of_entry.chain(of_data).collect();
+            let mut layers = Layers { preset, repeats, sets, access, ..Layers::default() };
+            common.add_numbers(&mut layers)?;
             if let (Some(data), Some(flag)) = (data, flag) {
                 layers.flags.push(("--data".to_owned(), flag.setting.to_owned(), data.clone().into()));
             }

@@ -17,7 +17,7 @@ pub mod points;
 pub mod raw;
 mod remembered;
 mod samples;
-mod sent;
+pub mod sent;
 mod source;
 mod spec;
 

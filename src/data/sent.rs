@@ -243,3 +243,103 @@ pub(super) fn digest_of(path: &Path) -> Option<String> {
     let bytes = fs::read(path).ok()?;
     Some(if bytes.starts_with(&[0x1f, 0x8b]) { md5_of(&bytes) } else { sha256(&bytes) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::idx::Items;
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write as _;
+
+    fn gzip(raw: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(raw).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            archive.append_data(&mut header, name, *bytes).unwrap();
+        }
+        gzip(&archive.into_inner().unwrap())
+    }
+
+    fn archive(sent: &[u8]) -> Archive {
+        let files = &[("names.txt", 0), ("one.bin", 3)];
+        Archive { name: "set.tar.gz", of: "SET", md5: md5_of(sent).leak(), limit: 1 << 20, files }
+    }
+
+    #[test]
+    fn an_archive_gives_the_files_that_are_wanted_and_no_others() {
+        let sent = tar(&[("set/readme", b"x"), ("set/one.bin", &[1, 2, 3]), ("set/names.txt", b"a\n")]);
+        let files = archive(&sent).files(&sent).unwrap();
+        assert_eq!(files, [("one.bin".to_owned(), vec![1, 2, 3]), ("names.txt".to_owned(), b"a\n".to_vec())]);
+        // Another digest, a member of another length, one that is missing, one cut off.
+        let error = archive(b"other").files(&sent).unwrap_err();
+        assert!(error.contains("its MD5 is") && error.contains(&md5_of(b"other")), "{error}");
+        for (sent, what) in [
+            (tar(&[("one.bin", &[1, 2]), ("names.txt", b"a")]), "one.bin in it has 2 bytes or more, not 3"),
+            (tar(&[("one.bin", &[1, 2, 3, 4]), ("names.txt", b"a")]), "one.bin in it has 4 bytes"),
+            (tar(&[("one.bin", &[1, 2, 3])]), "the archive has no names.txt"),
+            (sent[..sent.len() / 2].to_vec(), "the archive is damaged"),
+            (b"no archive".to_vec(), "the archive is damaged"),
+        ] {
+            let error = archive(&sent).files(&sent).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_was_fetched_is_remembered_where_no_digest_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| {
+            fs::write(folder.path().join(name), bytes).unwrap();
+            let (pins, all) = pinned(folder.path(), name, bytes).unwrap();
+            fs::write(folder.path().join(pins), all).unwrap();
+        };
+        let archive = archive(b"");
+        let problems = || -> Vec<Option<String>> {
+            archive.verify(folder.path()).into_iter().map(|check| check.problem).collect()
+        };
+        assert!(problems().iter().all(Option::is_some), "nothing is there");
+        put("names.txt", b"a\n");
+        put("one.bin", &[1, 2, 3]);
+        assert_eq!(problems(), [None, None]);
+        fs::write(folder.path().join("one.bin"), [1, 2, 4]).unwrap();
+        assert!(problems()[1].as_ref().unwrap().contains("it changed since it was fetched"));
+        fs::write(folder.path().join("one.bin"), [1, 2]).unwrap();
+        assert!(problems()[1].as_ref().unwrap().contains("has 2 bytes, not 3"));
+        // A user's own copy, never fetched: read, and nothing said of it.
+        fs::remove_file(folder.path().join(PINS)).unwrap();
+        fs::write(folder.path().join("one.bin"), [9, 9, 9]).unwrap();
+        assert_eq!(problems(), [None, None]);
+    }
+
+    #[test]
+    fn a_gzipped_file_is_known_by_what_is_sent_of_it() {
+        let raw = [&[0, 0, 8, 1, 0, 0, 0, 3][..], &[1, 0, 9]].concat();
+        let sent = gzip(&raw);
+        let file = IdxFile { name: "labels-idx1-ubyte", items: Items::Labels, count: 3, sha256: "" };
+        let known = Gzipped { file, of: "SET", md5: md5_of(&sent).leak() };
+        assert_eq!(known.files(&sent).unwrap(), [("labels-idx1-ubyte".to_owned(), raw.clone())]);
+        assert!(known.files(&raw).unwrap_err().contains("its MD5 is"));
+        let folder = tempfile::tempdir().unwrap();
+        let problem = || known.verify(folder.path()).remove(0).problem;
+        assert!(problem().unwrap().contains("has no labels-idx1-ubyte"));
+        let path = folder.path().join("labels-idx1-ubyte.gz");
+        fs::write(&path, &sent).unwrap();
+        assert_eq!(problem(), None);
+        // Packed otherwise: not what is known.
+        fs::write(&path, [gzip(&raw[..5]), gzip(&raw[5..])].concat()).unwrap();
+        assert!(problem().unwrap().contains("its MD5 is"));
+        // Plain, and under the name that some tools give it.
+        fs::remove_file(&path).unwrap();
+        fs::write(folder.path().join("labels.idx1-ubyte"), &raw).unwrap();
+        assert_eq!(problem(), None);
+        fs::write(folder.path().join("labels.idx1-ubyte"), &raw[..9]).unwrap();
+        assert!(problem().unwrap().contains("SET's labels-idx1-ubyte: it is truncated"));
+    }
+}

@@ -80,7 +80,8 @@ impl Source {
             return Ok(source(about, None));
         }
         let decoded = decode(path, format, options, access)?;
-        if let Some(place) = place {
+        // Where nobody looks, nothing is left behind.
+        if let Some(place) = place.filter(|_| access.watch.is_some()) {
             // A cache that takes nothing costs the next process time, and this one nothing.
             let _ = place.remember(&stamp, &decoded, format.is_slow());
         }

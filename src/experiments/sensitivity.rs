@@ -14,7 +14,7 @@ use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODEL_FLAG, Measurements, Records, Seeds, Size, Table,
-    With, curves, points,
+    With, check, curves, points,
 };
 use crate::tasks::classifier::parameters;
 use crate::tasks::recipe::Recipe;
@@ -78,7 +78,8 @@ impl Experiment for Sensitivity {
             }
             if recipe.batch_size as usize > test_size {
                 return Err(format!(
-                    "test_size is {test_size}; input_gradient_norm needs at least one full batch of {} test images",
+                    "test_size is {test_size}; input_gradient_norm needs at least one full batch of {} test samples: \
+                     name smaller batches with --training, or leave this study out of hw1 all with --skip sensitivity",
                     recipe.batch_size
                 ));
             }
@@ -86,12 +87,7 @@ impl Experiment for Sensitivity {
         if !(0.0..=1.0).contains(&self.fitted) {
             return Err(format!("fitted is {}; it must be from 0 (train all epochs) to 1", self.fitted));
         }
-        if !(1..=test_size).contains(&self.probe_size) {
-            return Err(format!(
-                "probe_size is {}; it must be from 1 to the test_size of {test_size}",
-                self.probe_size
-            ));
-        }
+        check::at_least_1(&[("probe_size", self.probe_size as u64)])?;
         self.seeds.check()
     }
 
@@ -140,9 +136,14 @@ impl Experiment for Sensitivity {
 }
 
 impl Sensitivity {
+    /// Test samples that the Jacobian is over after each epoch: so many, or all there are.
+    fn probe_size(&self) -> usize {
+        self.probe_size.min(self.spec.test_size)
+    }
+
     fn trial(&self, recipe: &Recipe, seed: u64) -> MeasuredTraining {
         MeasuredTraining {
-            probe_size: self.probe_size,
+            probe_size: self.probe_size(),
             fitted: (self.fitted > 0.0).then_some(self.fitted),
             random_labels: recipe.random_labels,
             training: recipe.training(&self.model, self.shuffle, self.epochs, seed),
@@ -189,7 +190,7 @@ impl Sensitivity {
         // One legend serves both panels.
         let look = |done: &Done<Self>| (String::new(), self.place(&done.trial));
         let of_outputs = curves::of_series(Axis::log("Jacobian norm"), done, JACOBIAN, look)?;
-        findings.figure("sensitivity", &[], 2, vec![of_input, of_outputs])?;
+        findings.figure("sensitivity", &[("probe_size", &self.probe_size())], 2, vec![of_input, of_outputs])?;
         self.show_final_numbers(done, findings)?;
         if self.is_of_one_optimizer() { self.show_gap(done, findings) } else { Ok(()) }
     }

@@ -63,7 +63,7 @@ pub fn text(spec: &DataSpec, data: &Data, width: Option<usize>) -> Result<String
         let Normalisation { unit, mean: by, deviation: deviations } =
             spec.normalisation().context("no normalisation")?;
         let by_what = if input.len() == 3 { "channel" } else { "feature" };
-        let of = if unit == 1.0 { "" } else { " in 0…1" };
+        let of = if unit == 1.0 { String::new() } else { format!(" in shares of {unit}") };
         text.push_str(&format!("mean by {by_what}{of}: {}; deviation: {}\n", shown(&mean), shown(&deviation)));
         text.push_str(&format!("normalised by: {}; {}\n", shown(&by), shown(&deviations)));
     }

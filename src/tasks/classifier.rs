@@ -133,7 +133,9 @@ impl ClassifierTraining {
         let (model, batch_size) = (&self.model, self.fit.batch_size);
         check::at_least_1(&[("batch_size", batch_size.into())])?;
         if data.signature().target.classes().is_none() {
-            return Err(format!("{} has values, and a classifier learns classes", data.title()));
+            let what =
+                "and a classifier learns classes: labels [n, classes] with one 1 a row are saved as their argmax";
+            return Err(format!("{} has values to be learned, {what}", data.title()));
         }
         let network = model.network(&data.signature())?;
         let samples = u64::from(batch_size).min(data.sizes()[0] as u64);

@@ -138,6 +138,7 @@ impl Decoded {
             );
         }
         let scale = Scale::over(&train.inputs, &shape, kind, divisor);
+        let notes = notes.iter().map(|note| sentence(note)).collect();
         let tokens = match (&train.inputs, &test.inputs) {
             (Numbers::Whole(a), Numbers::Whole(b)) => Some(a.iter().chain(b).max().map_or(1, |most| most + 1)),
             _ => None,
@@ -147,6 +148,13 @@ impl Decoded {
             About { input, tokens, target, class_names: names, sizes, digest, is_split_here, scale, counts, notes };
         Ok(Self { about, arrays: [train, test] })
     }
+}
+
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.trim_end_matches('.').chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 /// That a part has inputs, a target for each, and numbers that are some.

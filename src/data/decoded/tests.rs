@@ -83,7 +83,10 @@ fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
         (raw(images(&[0, 1, 0, 1]), Some(images(&[0, 2]))), "class '2' has no training sample and 1 to test on"),
         (Raw { class_names: Some(vec!["a".into(), "b".into()]), ..raw(images(&[0, 2]), None) }, "a label of 2, and 2"),
         (
-            Raw { class_names: Some(["a", "b", "c"].map(String::from).to_vec()), ..raw(images(&[0, 1, 0]), None) },
+            Raw {
+                class_names: Some(["a", "b", "c"].map(String::from).to_vec()),
+                ..raw(images(&[0, 1, 0, 1, 0, 1]), None)
+            },
             "class 'c' has no training sample:",
         ),
         (
