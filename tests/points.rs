@@ -188,9 +188,9 @@ fn without_points_nothing_speaks_of_them() {
 fn what_cannot_be_learned_from_is_a_line_of_error() {
     let dir = with_points();
     for (name, text, words) in [
-        ("no-x.csv", "t,y\n1,2\n2,3\n3,4\n", ["no-x.csv", "column x"]),
-        ("words.csv", "x,y\n1,2\n2,high\n3,4\n", ["line 3", "'high'"]),
-        ("two.csv", "x,y\n1,2\n2,3\n", ["two.csv", "2 points are too few"]),
+        ("no-x.csv", "t,y\n1,2\n2,3\n3,4\n", ["no-x.csv", "name two of them x and y"]),
+        ("words.csv", "x,y\n1,2\n2,high\n3,4\n", ["words.csv, line 3", "\"high\" is no number"]),
+        ("two.csv", "x,y\n1,2\n2,3\n", ["two.csv", "has 2 points"]),
         ("one-x.csv", "x,y\n1,2\n1,3\n1,5\n1,9\n", ["one-x.csv", "x has no standard deviation"]),
         ("one-y.csv", "x,y\n1,2\n2,2\n3,2\n4,2\n", ["one-y.csv", "y has no standard deviation"]),
     ] {
@@ -203,7 +203,7 @@ fn what_cannot_be_learned_from_is_a_line_of_error() {
         let usage_error = |file: &str, more: &[&str], words: &[&str]| {
             dir.run(&arguments(study, file, more)).fails(2, words);
         };
-        usage_error("nowhere.csv", &[], &["points nowhere.csv"]);
+        usage_error("nowhere.csv", &[], &["nowhere.csv"]);
         usage_error("", &[], &["--points", "names no file"]);
         let given = "--points gives points and ";
         usage_error("Measured flow.csv", &["--fn", "x"], &[given, "--fn gives function"]);

@@ -72,7 +72,8 @@ impl MeasuredPoints {
     /// Where it cannot be read, or is of no points that something can be learned of.
     pub fn read(path: &Path, validation_share: f64) -> Result<Self> {
         let title = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
-        Self::new(title.into_owned(), csv::points(path)?, validation_share)
+        let points = csv::points(path)?;
+        Self::new(title.into_owned(), points, validation_share).with_context(|| format!("points {}", path.display()))
     }
 
     /// Holds a share out: which points is drawn, keyed by all of them.

@@ -63,7 +63,7 @@ impl Settings for Measured {
         let (points, validation_share): (String, _) = (take(table, "points")?, take(table, "validation_share")?);
         let set = MeasuredPoints::read(Path::new(&points), validation_share).map_err(|error| Wrong {
             key: "points",
-            why: format!("points {points}: {error:#}"),
+            why: format!("{error:#}"),
             failed: None,
         })?;
         Ok(Self { points, validation_share, set: Arc::new(set) })
