@@ -128,6 +128,29 @@ fn folders_are_looked_at_in_order() {
 }
 
 #[test]
+fn mnist_is_found_where_and_as_others_unpack_it() {
+    let dir = Dir::new();
+    let named = |folder: &str, name: &dyn Fn(&str) -> String| {
+        let folder = dir.path().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        FILES.iter().for_each(|file| fs::write(folder.join(name(file.name)), "").unwrap());
+        folder
+    };
+    let dotted = |name: &str| name.replace("-idx", ".idx");
+    for (data_dir, at) in [
+        ("unzipped", named("unzipped", &dotted)),
+        ("packed", named("packed", &|name| format!("{}.gz", dotted(name)))),
+        ("torch", named("torch/MNIST/raw", &str::to_owned)),
+        ("raw", named("raw/raw", &|name| format!("{name}.gz"))),
+    ] {
+        let ran = Ran::new(alone(&dir, &["data", "path", "--data-dir", data_dir]).output().unwrap());
+        // As it was named, and what lies below.
+        let found = dir.path().join(ran.stdout().trim_end());
+        assert_eq!(found, at, "{}", ran.stderr());
+    }
+}
+
+#[test]
 fn no_home_is_no_cache() {
     let dir = Dir::new();
     for home in [None, Some(""), Some("relative")] {

@@ -120,6 +120,8 @@ fn every_study_of_classes_takes_drawn_colour_images() {
     assert_eq!(metrics["trials"][0]["parameters"], 140 + 690 + 123_008 + 1290);
     let metrics = dir.json("runs/smoke/params-sweep/metrics.json");
     assert_eq!(metrics["settings"]["models"][0], "3072-2-1-10");
+    // Where the report sees networks level off, on inputs of four times as many numbers.
+    assert!(metrics["claims"].to_string().contains("Up to about 39000 parameters"), "{}", metrics["claims"]);
 }
 
 /// A small set of squares of three shades at 6×10.

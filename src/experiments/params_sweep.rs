@@ -156,8 +156,8 @@ fn percent(noise: f64) -> f64 {
 
 // --------------------------------------------------------------------- findings on true labels
 
-/// Below this size the report sees improvement, beyond it none.
-const LEVELS_OFF: f64 = 10_000.0;
+/// Below this size, on inputs of so many numbers, the report sees improvement, beyond it none.
+const LEVELS_OFF: (f64, f64) = (10_000.0, 784.0);
 
 /// Size and a number of the trained network.
 fn by_size(done: &Done<ParamsSweep>, name: &str) -> Result<(f64, f64)> {
@@ -167,6 +167,15 @@ fn by_size(done: &Done<ParamsSweep>, name: &str) -> Result<(f64, f64)> {
 type Points = [(f64, f64)];
 
 impl ParamsSweep {
+    /// Parameters up to where the report sees improvement, on as many weights of an input: nearly all are those. To
+    /// two digits.
+    fn levels_off(&self) -> f64 {
+        let (parameters, inputs) = LEVELS_OFF;
+        let here = parameters * self.spec.signature().numbers() as f64 / inputs;
+        let unit = 10f64.powf((here.log10() - 1.0).floor());
+        (here / unit).round() * unit
+    }
+
     fn show_sizes(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
         findings.table(Table::new("model", done).parameters().seed().after_training(&FINAL))?;
         findings.figure("size", &[], 2, self.size_panels(done)?)?;
@@ -181,9 +190,10 @@ impl ParamsSweep {
         }
         findings.summarise("spearman_with_parameters", correlations);
         let (rises, left) = self.changes_with_size(done)?;
+        let levels_off: (&str, &dyn std::fmt::Display) = ("levels_off", &self.levels_off());
         findings.claims = vec![
-            findings.claim("params-sweep-improves", &[])?.interval(SEEDS, &rises),
-            findings.claim("params-sweep-levels-off", &[])?.interval(SEEDS, &left),
+            findings.claim("params-sweep-improves", &[levels_off])?.interval(SEEDS, &rises),
+            findings.claim("params-sweep-levels-off", &[levels_off])?.interval(SEEDS, &left),
         ];
         Ok(())
     }
@@ -219,11 +229,12 @@ impl ParamsSweep {
         for (words, name) in FINAL {
             // A loss improves as it falls.
             let (sign, negated) = if words.ends_with("loss") { (-1.0, " (negated)") } else { (1.0, "") };
+            let levels_off = self.levels_off();
             let of_seeds = |number: fn(&Points, &Points) -> f64| {
                 self.seeds.numbers(done, self.models.len(), |trials| {
                     let point = |done: &&Done<Self>| by_size(done, name).map(|(size, value)| (size, sign * value));
                     let points = trials.iter().map(point).collect::<Result<Vec<_>>>()?;
-                    let (small, large): (Vec<_>, Vec<_>) = points.iter().partition(|(size, _)| *size <= LEVELS_OFF);
+                    let (small, large): (Vec<_>, Vec<_>) = points.iter().partition(|(size, _)| *size <= levels_off);
                     Ok(number(&small, &large))
                 })
             };
@@ -280,10 +291,11 @@ impl ParamsSweep {
         let threshold = |level: &Level| json!({"label_noise": level.noise, "parameters": level.threshold()});
         findings.summarise("interpolation_thresholds", levels.iter().map(threshold).collect::<Vec<_>>());
         findings.claims = levels.iter().map(|level| descent_claim(level, findings)).collect::<Result<_>>()?;
-        let improves = findings.claim("noise-improves", &[])?.interval(SEEDS, &trends_below(&levels));
-        let factor = LEVEL_FACTOR.log10();
-        let levels_off = findings.claim("noise-levels-off", &[("factor", &LEVEL_FACTOR)])?;
-        let levels_off = levels_off.within([-factor, factor]).interval(SEEDS, &changes_beyond(&levels));
+        let (factor, size) = (LEVEL_FACTOR.log10(), self.levels_off());
+        let with: &[(&str, &dyn std::fmt::Display)] = &[("levels_off", &size), ("factor", &LEVEL_FACTOR)];
+        let improves = findings.claim("noise-improves", with)?.interval(SEEDS, &trends_below(&levels, size));
+        let levels_off = findings.claim("noise-levels-off", with)?.within([-factor, factor]);
+        let levels_off = levels_off.interval(SEEDS, &changes_beyond(&levels, size));
         findings.claims.extend([improves, levels_off]);
         Ok(())
     }
@@ -376,10 +388,10 @@ fn descent_claim(level: &Level, findings: &Findings) -> Result<Claim> {
 }
 
 /// Of each level of noise: how test accuracy goes with size, within each seed, where the report sees it improve.
-fn trends_below(levels: &[Level]) -> Vec<Quantity> {
+fn trends_below(levels: &[Level], levels_off: f64) -> Vec<Quantity> {
     let of_level = |Level { noise, networks }: &Level| {
         let trend_of = |curve: &Vec<f64>| {
-            let small = networks.sizes.iter().zip(curve).filter(|(size, _)| **size <= LEVELS_OFF);
+            let small = networks.sizes.iter().zip(curve).filter(|(size, _)| **size <= levels_off);
             trend(&small.map(|(size, error)| (*size, 1.0 - error)).collect::<Vec<_>>())
         };
         let trends = networks.test_error.iter().map(trend_of).collect();
@@ -389,10 +401,10 @@ fn trends_below(levels: &[Level]) -> Vec<Quantity> {
 }
 
 /// Of each level of noise: test error and loss of the largest network by those of the first beyond, log₁₀.
-fn changes_beyond(levels: &[Level]) -> Vec<Quantity> {
+fn changes_beyond(levels: &[Level], levels_off: f64) -> Vec<Quantity> {
     let mut changes = Vec::new();
     for Level { noise, networks } in levels {
-        let Some(first) = networks.sizes.iter().position(|size| *size > LEVELS_OFF) else { continue };
+        let Some(first) = networks.sizes.iter().position(|size| *size > levels_off) else { continue };
         for (name, curves) in [("test error", &networks.test_error), ("test loss", &networks.test_loss)] {
             let ratios = curves.iter().map(|curve| (curve[curve.len() - 1] / curve[first]).log10()).collect();
             let name = format!("{name} with {}", noise_name(*noise));
