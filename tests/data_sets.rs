@@ -187,6 +187,36 @@ fn trials_are_known_by_content_not_by_path() {
     std::thread::sleep(std::time::Duration::from_millis(20));
     write_npz(&dir.path().join("one.npz"), [&changed, &test]);
     assert_ne!(one, fingerprints("one.npz", "a"));
+
+    // Another pixel again, in a file of the same size and time.
+    let path = dir.path().join("one.npz");
+    let (time, two) = (fs::metadata(&path).unwrap().modified().unwrap(), fingerprints("one.npz", "a"));
+    changed.images[3] ^= 3;
+    write_npz(&path, [&changed, &test]);
+    fs::File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
+    let three = fingerprints("one.npz", "a");
+    assert!(three != two && three != one);
+}
+
+#[test]
+fn what_numbers_are_divided_by_is_part_of_what_they_are() {
+    let dir = Dir::new();
+    // Whole numbers as bytes, and the same as float32: as they are, the former are divided by 255.
+    let set = shades(40);
+    let labels = || npy("|u1", &[40], &set.labels);
+    let floats: Vec<u8> = set.images.iter().flat_map(|byte| f32::from(*byte).to_le_bytes()).collect();
+    fs::write(dir.path().join("u.npz"), npz(&[("x", npy("|u1", &[40, 6, 10], &set.images)), ("y", labels())])).unwrap();
+    fs::write(dir.path().join("f.npz"), npz(&[("x", npy("<f4", &[40, 6, 10], &floats)), ("y", labels())])).unwrap();
+    let of = |data: &str, normalise: &str| {
+        let how = format!("data.normalise={normalise}");
+        metrics(&dir, &[&SMALL[..9], &["--data", data, "--set", &how, "--out", "same"]].concat())
+    };
+    let [u, f] = ["u.npz", "f.npz"].map(|data| of(data, "false"));
+    assert_ne!(u["trials"][0]["fingerprint"], f["trials"][0]["fingerprint"]);
+    assert_ne!(measured(&u), measured(&f));
+    // Normalised they are the same numbers, and one record.
+    let [u, f] = ["u.npz", "f.npz"].map(|data| of(data, "true"));
+    assert_eq!(u["trials"], f["trials"]);
 }
 
 #[test]
@@ -210,6 +240,7 @@ fn a_damaged_memory_of_what_was_read_is_not_believed() {
     ] {
         fs::write(entry.join("arrays"), bytes).unwrap();
         assert_eq!(of(name), first, "{name}");
+        assert!(fs::read(entry.join("arrays")).unwrap() == arrays, "it is whole again");
     }
     fs::write(entry.join("about.json"), "{").unwrap();
     assert_eq!(of("f"), first);
@@ -250,8 +281,8 @@ fn what_cannot_be_learned_from_is_one_line_with_a_way_out() {
     fs::write(at("broken/train/a/x.png"), png([1, 4, 4], &[1; 16])).unwrap();
     fs::write(at("broken/train/b/y.png"), &png([1, 4, 4], &[1; 16])[..40]).unwrap();
     for (data, code, words) in [
-        ("nowhere", 2, &["nowhere", "hw1 data list"][..]),
-        ("fashion-mist", 2, &["fashion-mist", "hw1 data list"]),
+        ("nowhere", 2, &["nowhere", "synthetic-rgb"][..]),
+        ("fashion-mist", 2, &["fashion-mist", "fashion-mnist"]),
         ("empty", 1, &["an empty folder", "train/<class>/*.png"]),
         ("cut.npz", 1, &["cut.npz"]),
         ("nan.npz", 1, &["nan.npz", "1 "]),

@@ -141,7 +141,7 @@ fn bad_settings_are_usage_errors() {
         (&["mnist-cnn", "--model", "conv8"], &["no linear layer"]),
         (&["mnist-cnn", "--dataset", "cifar"], &["cifar", "mnist", "synthetic"]),
         (&["mnist-cnn", "--set", "batch_size=0"], &["batch_size is 0"]),
-        (&["mnist-cnn", "--set", "train_size=60001"], &["train_size is 60001"]),
+        (&["mnist-cnn", "--set", "train_size=0"], &["train_size is 0; it must be from 1 to 60000"]),
         (&["random-labels", "--set", "corruption=1.5"], &["corruption is 1.5", "from 0 to 1"]),
         (&["params-sweep", "--epochs", "0"], &["epochs is 0"]),
     ] {

@@ -87,15 +87,11 @@ impl Named {
             let title = set.title;
             format!(
                 "{title} is not on this machine: fetch it with `{}`, or name its folder with --data-dir",
-                command(set)
+                set.command()
             )
         })?;
         Ok((set, folder))
     }
-}
-
-fn command(set: &Set) -> String {
-    if set.name == "mnist" { "hw1 data fetch".into() } else { format!("hw1 data fetch {}", set.name) }
 }
 
 pub fn run(Data { command }: Data) -> Result<()> {
@@ -130,7 +126,7 @@ fn list(folder: &Folder) -> Result<()> {
             let place = match set.find(folder.data_dir.as_deref()) {
                 _ if set.is_drawn() => "drawn when asked for".to_owned(),
                 Ok(Some(folder)) => folder.display().to_string(),
-                Ok(None) | Err(_) => format!("not here: {}", command(set)),
+                Ok(None) | Err(_) => format!("not here: {}", set.command()),
             };
             let [train, test] = set.sizes.map(|size| size.to_string());
             let input = set.input.map(|side| side.to_string()).join("×");

@@ -163,7 +163,8 @@ impl Common {
 
     /// How data is got at: the folder that was named, and who shows what takes long.
     pub fn access(&self, signals: &Signals) -> Access {
-        Access { data_dir: self.data_dir.clone(), watch: Some(Arc::new(Watcher::new(self.progress(), signals))) }
+        let watcher = Watcher::new(self.progress(), signals).of_dry_run(self.dry_run);
+        Access { data_dir: self.data_dir.clone(), watch: Some(Arc::new(watcher)) }
     }
 
     /// Trials at a time.

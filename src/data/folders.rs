@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 
 /// A set's place among others: its cache folder, and what to say of it.
 pub(super) struct Wanted<'a> {
-    /// Of the cache folder, and for `hw1 data fetch`.
+    /// Of the cache folder.
     pub name: &'a str,
     /// "MNIST"
     pub title: &'a str,
     /// Folders below a named one that it may lie in, as torchvision and unpacked archives have them.
     pub below: &'a [&'a str],
+    /// Whether a named folder is its own: other sets lie in folders of their names below.
+    pub has_it_alone: bool,
+    /// What gets it.
+    pub command: &'a str,
     /// What a folder lacks of it, by name.
     pub missing: &'a dyn Fn(&Path) -> Vec<String>,
     /// What its files are, for an error: "plain or .gz".
@@ -20,8 +24,8 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// The folder that holds it: `data_dir` (`--data-dir`), else `HW1_DATA_DIR`, or what lies below that as usual;
-    /// else the first cache that has all: `$XDG_CACHE_HOME/hw1/<name>`, `~/.cache/hw1/<name>`. `None` where no folder
+    /// The folder that holds it: `data_dir` (`--data-dir`), else `HW1_DATA_DIR`, or what lies below that under its name
+    /// or as others unpack it; else the first cache that has all: `$XDG_CACHE_HOME/hw1/<name>`, `~/.cache/hw1/<name>`. `None` where no folder
     /// was named and no cache has them. Looks at names, not into the files.
     ///
     /// # Errors
@@ -30,14 +34,14 @@ impl Wanted<'_> {
         let Some((folder, by)) = named_folder(data_dir) else {
             return Ok(caches(self.name).into_iter().find(|folder| (self.missing)(folder).is_empty()));
         };
-        let below = self.below.iter().map(|below| folder.join(below));
-        if let Some(found) = [folder.clone()].into_iter().chain(below).find(|folder| (self.missing)(folder).is_empty())
-        {
+        let mut places: Vec<PathBuf> = self.below.iter().map(|below| folder.join(below)).collect();
+        // Sets share file names: what has the set's name goes first, but for the one that has always had it all.
+        places.insert(if self.has_it_alone { 0 } else { places.len() }, folder.clone());
+        if let Some(found) = places.into_iter().find(|folder| (self.missing)(folder).is_empty()) {
             return Ok(Some(found));
         }
-        let Self { name, title, form, .. } = self;
+        let Self { title, form, command, .. } = self;
         let (missing, folder) = ((self.missing)(&folder), folder.display());
-        let command = if *name == "mnist" { "hw1 data fetch".to_owned() } else { format!("hw1 data fetch {name}") };
         bail!(
             "{folder}, named by {by}, has no {}{form}: put {title}'s files there, run `{command} --data-dir {folder}`, \
              or name another folder with --data-dir",
@@ -45,13 +49,13 @@ impl Wanted<'_> {
         )
     }
 
-    /// Where a download goes: the first place [`Self::find`] looks at.
+    /// Where a download goes: a named folder, or the set's own below it; else the first cache.
     ///
     /// # Errors
     /// Where no folder was named and there is no home to put a cache into.
     pub(super) fn fetch_folder(&self, data_dir: Option<&Path>) -> Result<PathBuf> {
         if let Some((folder, _)) = named_folder(data_dir) {
-            return Ok(folder);
+            return Ok(if self.has_it_alone { folder } else { folder.join(self.name) });
         }
         caches(self.name).into_iter().next().with_context(|| {
             format!(

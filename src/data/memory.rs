@@ -11,6 +11,12 @@ pub(super) fn share() -> u64 {
     (total().unwrap_or(USUAL) / 16).min(1 << 30)
 }
 
+/// A quarter of this machine's memory, at most 16 GiB: what all arrays of a set may take as they are read, beside
+/// which there is a copy of them for a while.
+pub(super) fn most() -> u64 {
+    (total().unwrap_or(USUAL) / 4).min(16 << 30)
+}
+
 /// Bytes that the machine has, or that this process's group may take.
 fn total() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;

@@ -62,7 +62,9 @@ fn wanted<T>(of: impl FnOnce(Wanted) -> T) -> T {
         FILES.iter().filter(|file| locate(file, folder).is_none()).map(|file| file.name.to_owned()).collect()
     };
     let form = " (plain or .gz)";
-    of(Wanted { name: "mnist", title: "MNIST", below: &["MNIST/raw", "mnist", "raw"], missing: &missing, form })
+    let below = &["MNIST/raw", "mnist", "raw"];
+    let (name, title, command) = ("mnist", "MNIST", "hw1 data fetch");
+    of(Wanted { name, title, below, has_it_alone: true, command, missing: &missing, form })
 }
 
 /// The folder that holds MNIST: see [`Wanted::find`].

@@ -20,6 +20,7 @@ mod samples;
 pub mod sent;
 mod source;
 mod spec;
+mod stored;
 
 pub use named::{Built, SETS, Set};
 pub use options::DataOptions;

@@ -3,11 +3,12 @@
 
 use super::digits::{self, Digits, SIDE, Split};
 use super::folders::Wanted;
+use super::formats::Format;
 use super::idx::{FileCheck, IdxFile, Items, locate};
-use super::sent::{Archive, Gzipped, Sent, digest_of};
+use super::sent::{Archive, Contents, Gzipped, Sent, check_pin};
 use super::{Access, colour_digits, fetch, mnist};
 use crate::error::Interrupted;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
 
 /// A data set that goes by a name.
@@ -61,6 +62,16 @@ pub(super) struct Download {
 pub(super) enum SentFiles {
     Idx(&'static [Gzipped; 4]),
     Archive(&'static [Archive; 1]),
+}
+
+impl Download {
+    /// Of its files.
+    pub fn format(&self) -> Format {
+        match self.sent {
+            SentFiles::Idx(_) => Format::Idx,
+            SentFiles::Archive(_) => Format::Cifar,
+        }
+    }
 }
 
 /// The synthetic sets are one set each, like MNIST: trials differ in their own seeds.
@@ -176,7 +187,7 @@ pub static SETS: [Set; 7] = [
                 "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
                 "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             ],
-            below: &["FashionMNIST/raw", "fashion-mnist", "raw"],
+            below: &["fashion-mnist", "FashionMNIST/raw", "raw"],
         }),
     },
     Set {
@@ -193,7 +204,7 @@ pub static SETS: [Set; 7] = [
         comes: Comes::Files(Download {
             sent: SentFiles::Idx(&KMNIST),
             mirrors: &["https://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
-            below: &["KMNIST/raw", "kmnist", "raw"],
+            below: &["kmnist", "KMNIST/raw", "raw"],
         }),
     },
     Set {
@@ -210,7 +221,7 @@ pub static SETS: [Set; 7] = [
         comes: Comes::Files(Download {
             sent: SentFiles::Archive(&CIFAR_10),
             mirrors: &["https://www.cs.toronto.edu/~kriz/"],
-            below: &["cifar-10-batches-bin", "cifar-10"],
+            below: &["cifar-10", "cifar-10-batches-bin"],
         }),
     },
     Set {
@@ -227,7 +238,7 @@ pub static SETS: [Set; 7] = [
         comes: Comes::Files(Download {
             sent: SentFiles::Archive(&CIFAR_100),
             mirrors: &["https://www.cs.toronto.edu/~kriz/"],
-            below: &["cifar-100-binary", "cifar-100"],
+            below: &["cifar-100", "cifar-100-binary"],
         }),
     },
     Set {
@@ -294,9 +305,9 @@ impl Set {
         self.class_names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    /// Numbers of an image.
-    pub fn numbers(&self) -> usize {
-        self.input.iter().product::<i64>() as usize
+    /// What gets it.
+    pub fn command(&self) -> String {
+        if self.name == "mnist" { "hw1 data fetch".into() } else { format!("hw1 data fetch {}", self.name) }
     }
 
     /// Whether hw1 draws it: it lies in no folder.
@@ -307,13 +318,15 @@ impl Set {
     fn wanted<T>(&self, of: impl FnOnce(Wanted) -> T) -> Option<T> {
         let Self { name, title, .. } = self;
         let Comes::Files(Download { sent, below, .. }) = &self.comes else { return None };
+        let (command, missing) = (&self.command()[..], &|_: &Path| Vec::new());
+        let wanted = Wanted { name, title, below, has_it_alone: false, command, missing, form: "" };
         Some(match sent {
             SentFiles::Idx(files) => {
                 let missing = |folder: &Path| -> Vec<String> {
                     let missing = files.iter().filter(|file| locate(&file.file, folder).is_none());
                     missing.map(|file| file.file.name.to_owned()).collect()
                 };
-                of(Wanted { name, title, below, missing: &missing, form: " (plain or .gz)" })
+                of(Wanted { missing: &missing, form: " (plain or .gz)", ..wanted })
             }
             SentFiles::Archive([archive]) => {
                 let missing = |folder: &Path| -> Vec<String> {
@@ -321,7 +334,7 @@ impl Set {
                         archive.files.iter().filter(|(name, length)| *length > 0 && !folder.join(name).is_file());
                     files.map(|(name, _)| (*name).to_owned()).collect()
                 };
-                of(Wanted { name, title, below, missing: &missing, form: "" })
+                of(Wanted { missing: &missing, ..wanted })
             }
         })
     }
@@ -398,11 +411,6 @@ impl Set {
         }
     }
 
-    /// Whether the digest of its files is known in whatever form they are.
-    pub fn is_known_to_the_bit(&self) -> bool {
-        matches!(self.comes, Comes::Mnist)
-    }
-
     /// Its folder; where it is nowhere on this machine, fetched there.
     ///
     /// # Errors
@@ -425,8 +433,7 @@ impl Set {
         if error.is::<Interrupted>() {
             return error;
         }
-        let Self { title, name, .. } = self;
-        let command = if *name == "mnist" { "hw1 data fetch".to_owned() } else { format!("hw1 data fetch {name}") };
+        let (title, command) = (self.title, self.command());
         let drawn = if self.input[0] == 1 { "synthetic" } else { "synthetic-rgb" };
         error.context(format!(
             "{title} is not on this machine: name its folder with --data-dir, fetch it where there is a network with \
@@ -440,14 +447,22 @@ impl Set {
     /// Names file and set.
     pub fn refuse_others(&self, folder: &Path) -> Result<()> {
         let Comes::Files(Download { sent: SentFiles::Idx(files), .. }) = &self.comes else { return Ok(()) };
-        for (at, file) in files.iter().enumerate() {
-            let Some(path) = locate(&file.file, folder) else { continue };
-            let Some(digest) = digest_of(&path) else { continue };
-            let of_mnist = [mnist::FILES[at].sha256, MNIST_SENT[at]].contains(&digest.as_str());
+        // Beside a plain file the one that it was unpacked from.
+        let lying = files.iter().enumerate().flat_map(|(at, file)| {
+            let packed = folder.join(format!("{}.gz", file.file.name));
+            let paths = [locate(&file.file, folder), Some(packed).filter(|path| path.is_file())];
+            paths.into_iter().flatten().map(move |path| (at, file, path))
+        });
+        for (at, file, path) in lying {
+            let Some(Contents { md5, sha256 }) = Contents::of(&file.file, &path) else { continue };
+            check_pin(folder, self.title, file.file.name, &sha256).map_err(|what| {
+                anyhow!("{}: {what}; name the folder of {} with --data-dir", path.display(), self.title)
+            })?;
+            let of_mnist = sha256 == mnist::FILES[at].sha256 || md5 == MNIST_SENT[at];
             let others = SETS.iter().filter(|set| set.name != self.name);
             let other = others.into_iter().find(|set| match &set.comes {
                 Comes::Mnist => of_mnist,
-                Comes::Files(Download { sent: SentFiles::Idx(files), .. }) => files[at].md5 == digest,
+                Comes::Files(Download { sent: SentFiles::Idx(files), .. }) => files[at].md5 == md5,
                 _ => false,
             });
             if let Some(other) = other {
@@ -462,5 +477,41 @@ impl Set {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::sent::pinned;
+    use crate::files::sha256;
+    use std::fs;
+
+    #[test]
+    fn sets_have_their_names_and_classes() {
+        for (built, name) in
+            [(Built::Mnist, "mnist"), (Built::Synthetic, "synthetic"), (Built::SyntheticRgb, "synthetic-rgb")]
+        {
+            assert_eq!(built.set().name, name);
+        }
+        for set in &SETS {
+            assert!(Set::named(set.name).is_some_and(|found| found.title == set.title));
+            assert!(set.class_names.is_empty() || set.class_names.len() == set.classes, "{}", set.name);
+        }
+        assert!(Set::named("MNIST").is_none() && Set::named("").is_none());
+    }
+
+    #[test]
+    fn a_folder_that_was_fetched_for_another_set_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let raw = [&[0, 0, 8, 1][..], &60_000u32.to_be_bytes(), &[7; 60_000]].concat();
+        fs::write(folder.path().join("train-labels-idx1-ubyte"), &raw).unwrap();
+        let refused = |name: &str| Set::named(name).unwrap().refuse_others(folder.path()).map_err(|e| e.to_string());
+        assert_eq!(refused("kmnist"), Ok(()), "nothing is known of it");
+        let (pins, all) = pinned(folder.path(), "Fashion-MNIST", "train-labels-idx1-ubyte", &raw).unwrap();
+        fs::write(folder.path().join(pins), all).unwrap();
+        assert_eq!(refused("fashion-mnist"), Ok(()));
+        assert!(refused("kmnist").unwrap_err().contains("train-labels-idx1-ubyte: it was fetched as Fashion-MNIST's"));
+        assert_eq!(sha256(&raw).len(), 64);
     }
 }

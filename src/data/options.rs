@@ -1,7 +1,7 @@
 //! The settings `data.<name>`: what a source does not say of itself.
 
 use super::decoded::TEST_SHARE;
-use super::raw::Options;
+use super::raw::{KINDS, Options};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -46,6 +46,11 @@ impl DataOptions {
         Self { normalise: Some(normalise), ..Self::default() }
     }
 
+    /// What of them decides what is read: as text.
+    pub(super) fn of_reading(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&Self { normalise: None, ..self.clone() })
+    }
+
     /// Whether they say nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -63,7 +68,6 @@ impl DataOptions {
 
     /// An error names the setting and what would be valid.
     pub(super) fn check(&self) -> Result<(), String> {
-        const KINDS: [&str; 5] = ["images", "channels-first", "channels-last", "features", "tokens"];
         match &self.kind {
             Some(kind) if !KINDS.contains(&kind.as_str()) => {
                 return Err(format!("data.kind is '{kind:.20}'; it must be one of {}", KINDS.join(", ")));

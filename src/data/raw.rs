@@ -90,6 +90,9 @@ pub struct Raw {
     pub notes: Vec<String>,
 }
 
+/// What `data.kind` may be.
+pub const KINDS: [&str; 5] = ["images", "channels-first", "channels-last", "features", "tokens"];
+
 /// The settings `data.<name>`; `None` where the source decides.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
@@ -97,7 +100,7 @@ pub struct Options {
     pub inputs: Option<String>,
     /// Name of the array of targets (npz).
     pub targets: Option<String>,
-    /// "images", "channels-first", "channels-last", "features" or "tokens".
+    /// One of [`KINDS`].
     pub kind: Option<String>,
     /// Column of labels, by name or by number from 0 (CSV).
     pub label: Option<String>,

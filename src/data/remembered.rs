@@ -6,8 +6,8 @@ use super::decoded::{About, Arrays, Decoded, Learned};
 use super::folders::caches;
 use super::options::DataOptions;
 use super::raw::Numbers;
-use super::source::{READ_BY, Stored, shaped};
-use crate::files::{sha256, write_atomically, write_atomically_with};
+use super::stored::{Stored, shaped};
+use crate::files::{remove_leftovers, sha256, write_atomically, write_atomically_with};
 use anyhow::{Context as _, Result};
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
@@ -25,15 +25,27 @@ impl Stamp {
     /// # Errors
     /// Where a file is gone.
     pub(super) fn of(path: &Path, options: &DataOptions, files: &[PathBuf]) -> Result<Self> {
-        let mut text = format!("{READ_BY} {} {}\n", path.display(), serde_json::to_string(options)?);
+        let folder = path.canonicalize()?;
+        let mut text = format!("{READ_BY} {} {}\n", folder.display(), options.of_reading()?);
         for file in files {
             let about = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
             let time = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            text.push_str(&format!("{} {} {:?}\n", file.display(), about.len(), time));
+            let name = file.strip_prefix(path).unwrap_or(file);
+            text.push_str(&format!("{} {} {time:?}", name.display(), about.len()));
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::MetadataExt as _;
+                // Copies that keep their time are other files, and nobody sets this one.
+                text.push_str(&format!(" {} {} {}.{}", about.dev(), about.ino(), about.ctime(), about.ctime_nsec()));
+            }
+            text.push('\n');
         }
         Ok(Self(sha256(text.as_bytes())))
     }
 }
+
+/// Part of every stamp, and raised with each change of a reader: what was read before is read again.
+const READ_BY: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
 
 /// Where a source is remembered.
 pub(super) struct Place(PathBuf);
@@ -65,7 +77,7 @@ impl Place {
     /// `None` where there is no cache folder.
     pub(super) fn of(path: &Path, options: &DataOptions) -> Option<Self> {
         let path = path.canonicalize().ok()?;
-        let name = sha256(format!("{} {}", path.display(), serde_json::to_string(options).ok()?).as_bytes());
+        let name = sha256(format!("{} {}", path.display(), options.of_reading().ok()?).as_bytes());
         let cache = caches("decoded").into_iter().next()?;
         Some(Self(cache.join(&name[..24])))
     }
@@ -83,6 +95,8 @@ impl Place {
     /// Keeps what was read; its arrays too where that was `slow`.
     pub(super) fn remember(&self, stamp: &Stamp, Decoded { about, arrays }: &Decoded, slow: bool) -> Result<()> {
         fs::create_dir_all(&self.0)?;
+        // Of a process that was killed.
+        remove_leftovers(&self.0)?;
         let kept = if slow { Some(self.keep(arrays)?) } else { None };
         let known = Known { stamp: stamp.clone(), about: about.clone(), arrays: kept };
         // The arrays first: what is known says that they are there.
@@ -97,9 +111,7 @@ impl Place {
             Numbers::Whole(_) => "whole",
         };
         let needed: u64 = arrays.iter().map(Arrays::bytes).sum();
-        if let Some(all) = self.0.parent() {
-            make_room(all, needed)?;
-        }
+        self.make_room(needed)?;
         let mut crc = Crc::new();
         write_atomically_with(&self.0.join("arrays"), |file| {
             for Arrays { inputs, targets } in arrays {
@@ -116,6 +128,39 @@ impl Place {
             Ok(())
         })?;
         Ok(Kept { crc: crc.sum(), kind: kind.into() })
+    }
+
+    /// Forgets what was kept here.
+    pub(super) fn forget(&self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+
+    /// Removes what was remembered longest ago elsewhere until there is room.
+    fn make_room(&self, needed: u64) -> io::Result<()> {
+        let Some(folder) = self.0.parent() else { return Ok(()) };
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let files = fs::read_dir(&path).into_iter().flatten().flatten().filter_map(|file| file.metadata().ok());
+            let (mut size, mut newest) = (0, UNIX_EPOCH);
+            for about in files {
+                size += about.len();
+                newest = newest.max(about.modified().unwrap_or(UNIX_EPOCH));
+            }
+            if path != self.0 {
+                kept.push((newest, size, path));
+            }
+        }
+        kept.sort();
+        let mut all: u64 = needed + kept.iter().map(|(_, size, _)| size).sum::<u64>();
+        for (_, size, path) in kept {
+            if all <= MOST_ON_DISK {
+                break;
+            }
+            fs::remove_dir_all(path)?;
+            all -= size;
+        }
+        Ok(())
     }
 
     /// The arrays of a source whose files are as they were; `None` where they were not kept, or are damaged.
@@ -141,27 +186,6 @@ impl Place {
         let both = split(about.sizes[0]).and_then(|train| Ok([train, split(about.sizes[1])?]));
         both.ok().filter(|_| crc.sum() == kept.crc)
     }
-}
-
-/// Removes what was remembered longest ago until there is room.
-fn make_room(folder: &Path, needed: u64) -> io::Result<()> {
-    let mut kept = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if let Ok(about) = fs::metadata(path.join("arrays")) {
-            kept.push((about.modified().unwrap_or(UNIX_EPOCH), about.len(), path));
-        }
-    }
-    kept.sort();
-    let mut all: u64 = needed + kept.iter().map(|(_, size, _)| size).sum::<u64>();
-    for (_, size, path) in kept {
-        if all <= MOST_ON_DISK {
-            break;
-        }
-        fs::remove_dir_all(path)?;
-        all -= size;
-    }
-    Ok(())
 }
 
 fn write<T: Copy, const N: usize>(

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use flate2::read::GzDecoder;
 use md5::{Digest as _, Md5};
 use serde_json::{Map, Value};
-use std::fs;
+use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -95,6 +95,18 @@ pub struct Archive {
 /// Longer than any of the files whose length is open.
 const LONGEST: u64 = 1 << 20;
 
+/// A file's bytes, no more of them than `most`: what is longer is something else.
+fn read(path: &Path, most: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let read = file.take(most as u64 + 1).read_to_end(&mut bytes);
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() > most {
+        bail!("{} has more than {most} bytes", path.display());
+    }
+    Ok(bytes)
+}
+
 fn md5_of(bytes: &[u8]) -> String {
     Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -125,7 +137,7 @@ impl Sent for Gzipped {
         let path = locate(&self.file, folder);
         let look = || -> Result<()> {
             let path = path.as_ref().with_context(|| format!("{} has no {}", folder.display(), self.file.name))?;
-            let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes = read(path, self.limit())?;
             let told = |what: String| {
                 anyhow::anyhow!("{} cannot be taken for {}'s {}: {what}", path.display(), self.of, self.file.name)
             };
@@ -134,7 +146,7 @@ impl Sent for Gzipped {
             if bytes.starts_with(&[0x1f, 0x8b]) {
                 return check_md5(&bytes, self.md5).map_err(told);
             }
-            check_pin(folder, self.file.name, &raw).map_err(told)
+            check_pin(folder, self.of, self.file.name, &sha256(&raw)).map_err(told)
         };
         let problem = look().err().map(|error| format!("{error:#}"));
         vec![FileCheck { name: self.file.name, path, problem }]
@@ -173,11 +185,12 @@ impl Sent for Archive {
         let of_file = |(name, length): &(&'static str, usize)| {
             let path = folder.join(name);
             let look = || -> Result<()> {
-                let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                let bytes = read(&path, if *length > 0 { *length } else { LONGEST as usize })?;
                 if *length > 0 && bytes.len() != *length {
                     bail!("{} has {} bytes, not {length}", path.display(), bytes.len());
                 }
-                check_pin(folder, name, &bytes).map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))
+                check_pin(folder, self.of, name, &sha256(&bytes))
+                    .map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))
             };
             let problem = look().err().map(|error| format!("{error:#}"));
             FileCheck { name, path: path.is_file().then_some(path.clone()), problem }
@@ -215,33 +228,49 @@ impl Sent for Archive {
     }
 }
 
-/// Digests of the files that a fetch put into a folder, of which none is published.
+/// Digests of the files that a fetch put into a folder, by set and name, of which none is published.
 const PINS: &str = "hw1-pinned.json";
 
 fn pins(folder: &Path) -> Map<String, Value> {
-    let bytes = fs::read(folder.join(PINS)).unwrap_or_default();
+    let bytes = read(&folder.join(PINS), LONGEST as usize).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
-/// That a file is the one that was fetched, where one was.
-fn check_pin(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), String> {
-    match pins(folder).get(name).and_then(Value::as_str) {
-        Some(pinned) if pinned != sha256(bytes) => Err("it changed since it was fetched".into()),
+/// That a file of this SHA-256 is the one that was fetched for a set, where one was, and none that was for another.
+pub(super) fn check_pin(folder: &Path, of: &str, name: &str, found: &str) -> Result<(), String> {
+    let pins = pins(folder);
+    let others = pins.iter().filter(|(set, files)| *set != of && files[name] == found);
+    if let Some((other, _)) = others.into_iter().next() {
+        return Err(format!("it was fetched as {other}'s"));
+    }
+    match pins.get(of).and_then(|files| files[name].as_str()) {
+        Some(pinned) if pinned != found => Err("it changed since it was fetched".into()),
         _ => Ok(()),
     }
 }
 
-/// Adds a file to those pinned in its folder: name and contents of the file of pins.
-pub(super) fn pinned(folder: &Path, name: &str, bytes: &[u8]) -> Result<(&'static str, Vec<u8>)> {
+/// Adds a file of a set to those pinned in its folder: name and contents of the file of pins.
+pub(super) fn pinned(folder: &Path, of: &str, name: &str, bytes: &[u8]) -> Result<(&'static str, Vec<u8>)> {
     let mut all = pins(folder);
-    all.insert(name.to_owned(), sha256(bytes).into());
+    all.entry(of).or_insert_with(|| Map::new().into())[name] = sha256(bytes).into();
     Ok((PINS, serde_json::to_vec_pretty(&all)?))
 }
 
-/// The MD5 of a file that may be another set's, where it is gzipped; its SHA-256 where it is plain.
-pub(super) fn digest_of(path: &Path) -> Option<String> {
-    let bytes = fs::read(path).ok()?;
-    Some(if bytes.starts_with(&[0x1f, 0x8b]) { md5_of(&bytes) } else { sha256(&bytes) })
+/// What a file can be known by.
+pub(super) struct Contents {
+    /// Of it as it is.
+    pub md5: String,
+    /// Of what it holds, unpacked.
+    pub sha256: String,
+}
+
+impl Contents {
+    /// `None` of what cannot be read.
+    pub(super) fn of(file: &IdxFile, path: &Path) -> Option<Self> {
+        let bytes = read(path, file.limit()).ok()?;
+        let raw = idx::unpack(file, &bytes[..]).ok()?;
+        Some(Self { md5: md5_of(&bytes), sha256: sha256(&raw) })
+    }
 }
 
 #[cfg(test)]
@@ -249,6 +278,7 @@ mod tests {
     use super::super::idx::Items;
     use super::*;
     use flate2::{Compression, write::GzEncoder};
+    use std::fs;
     use std::io::Write as _;
 
     fn gzip(raw: &[u8]) -> Vec<u8> {
@@ -297,7 +327,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, bytes: &[u8]| {
             fs::write(folder.path().join(name), bytes).unwrap();
-            let (pins, all) = pinned(folder.path(), name, bytes).unwrap();
+            let (pins, all) = pinned(folder.path(), "SET", name, bytes).unwrap();
             fs::write(folder.path().join(pins), all).unwrap();
         };
         let archive = archive(b"");

@@ -1,18 +1,21 @@
 //! A data set by its path: which format is there, and what it holds, read once a process and remembered on disk by path,
 //! size and time of each file. Knows no set by name.
 
-use super::decoded::{About, Arrays, Decoded, Learned, VERSION};
+use super::Access;
+use super::decoded::{About, Arrays, Decoded, Learned};
 use super::formats::{self, Format};
+use super::memory;
+use super::named::SETS;
 use super::options::DataOptions;
 use super::raw::{Numbers, Reading};
 use super::remembered::{Place, Stamp};
-use super::{Access, Target};
+use super::stored::{Stored, shaped};
 use crate::error::usage;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// What stands at a path, opened: what is known of it at once, its numbers when they are asked for.
 pub struct Source {
@@ -26,50 +29,35 @@ pub struct Source {
     tensors: Mutex<Option<[Stored; 2]>>,
 }
 
-/// One split as it is stored: inputs [n, input…] in bytes, float32 or (tokens) int64; targets [n] of classes, [n, m] of
-/// values.
-pub struct Stored {
-    pub inputs: Tensor,
-    pub targets: Tensor,
-}
-
-impl Stored {
-    fn share(&self) -> Self {
-        Self { inputs: self.inputs.shallow_clone(), targets: self.targets.shallow_clone() }
-    }
-}
-
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{}", self.path.display())
     }
 }
 
-/// What all decoded arrays together may take; in bytes.
-const MOST_BYTES: u64 = 16 << 30;
-
 /// Sources that this process has opened.
 static OPENED: Mutex<BTreeMap<(PathBuf, String), Arc<Source>>> = Mutex::new(BTreeMap::new());
 
 impl Source {
-    /// What is at a path: from memory, from what an earlier process remembered, or read.
+    /// What is at a path: from memory, from what an earlier process remembered, or read. In a format that is known, or
+    /// told by what is there.
     ///
     /// # Errors
     /// In a line, naming the file: where nothing is there that is known, or it cannot be read.
-    pub fn open(path: &Path, options: &DataOptions, access: &Access) -> Result<Arc<Self>> {
+    pub fn open(path: &Path, format: Option<Format>, options: &DataOptions, access: &Access) -> Result<Arc<Self>> {
         let canonical = path.canonicalize().map_err(|error| unreadable(path, &error))?;
-        let key = (canonical, serde_json::to_string(options)?);
+        let key = (canonical, options.of_reading()?);
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(source) = opened.get(&key) {
             return Ok(source.clone());
         }
-        let source = Arc::new(Self::opened(path, options, access)?);
+        let source = Arc::new(Self::opened(path, format, options, access)?);
         opened.insert(key, source.clone());
         Ok(source)
     }
 
-    fn opened(path: &Path, options: &DataOptions, access: &Access) -> Result<Self> {
-        let (format, files) = formats::of(path)?.ok_or_else(|| unknown(path))?;
+    fn opened(path: &Path, format: Option<Format>, options: &DataOptions, access: &Access) -> Result<Self> {
+        let (format, files) = formats::of(path, format)?.ok_or_else(|| unknown(path))?;
         let stamp = Stamp::of(path, options, &files)?;
         let place = Place::of(path, options);
         let source = |about, tensors| {
@@ -103,14 +91,19 @@ impl Source {
     }
 
     fn read_again(&self, access: &Access) -> Result<[Stored; 2]> {
-        if let Some(place) = Place::of(&self.path, &self.options)
-            && let Some(arrays) = place.arrays(&self.stamp, &self.about)
-        {
+        let place = Place::of(&self.path, &self.options);
+        if let Some(arrays) = place.as_ref().and_then(|place| place.arrays(&self.stamp, &self.about)) {
             return Ok(arrays);
         }
         let decoded = decode(&self.path, self.format, &self.options, access)?;
         if decoded.about.digest != self.about.digest {
+            if let Some(place) = place {
+                place.forget();
+            }
             bail!("{} changed while hw1 was running; start again", self.path.display());
+        }
+        if let Some(place) = place.filter(|_| access.watch.is_some()) {
+            let _ = place.remember(&self.stamp, &decoded, self.format.is_slow());
         }
         tensors(&decoded.about, decoded.arrays)
     }
@@ -119,7 +112,7 @@ impl Source {
 fn decode(path: &Path, format: Format, options: &DataOptions, access: &Access) -> Result<Decoded> {
     let of_reader = options.of_reader();
     let raw = access.read(&format!("reading {}", path.display()), |progress| {
-        let mut reading = Reading { options: &of_reader, most_bytes: MOST_BYTES, progress };
+        let mut reading = Reading { options: &of_reader, most_bytes: memory::most(), progress };
         format.read(path, &mut reading)
     })?;
     Decoded::of(raw, options.test_share())
@@ -143,20 +136,12 @@ fn tensors(about: &About, arrays: [Arrays; 2]) -> Result<[Stored; 2]> {
     Ok([of_split(train)?, of_split(test)?])
 }
 
-/// The numbers of a split in the shapes of its inputs and targets.
-pub(super) fn shaped(about: &About, inputs: Tensor, targets: Tensor) -> Result<Stored> {
-    let shape = [&[-1], &about.input[..]].concat();
-    let targets = match about.target {
-        Target::Classes(_) => targets.f_to_kind(Kind::Int64)?,
-        Target::Values(values) => targets.f_view([-1, values])?,
-    };
-    Ok(Stored { inputs: inputs.f_view(&shape[..])?, targets })
-}
-
 fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    let shown = path.display();
+    let names: Vec<&str> = SETS.iter().map(|set| set.name).collect();
     usage(format!(
-        "no data at {shown} ({error}): --data takes a name that `hw1 data list` shows, or the path of a file or folder"
+        "no data at {} ({error}): --data takes the path of a file or folder, or a name: {}",
+        path.display(),
+        names.join(", ")
     ))
 }
 
@@ -181,6 +166,3 @@ fn unknown(path: &Path) -> anyhow::Error {
         path.display()
     )
 }
-
-/// Part of what a stamp covers: the same files, read by other rules, are other samples.
-pub(super) const READ_BY: u32 = VERSION;

@@ -5,13 +5,15 @@ use super::decoded::{About, Scale};
 use super::named::{Built, Comes, Drawn, SYNTHETIC_SEED, Set};
 use super::options::DataOptions;
 use super::samples::Scaling;
-use super::source::{Source, Stored};
+use super::source::Source;
+use super::stored::Stored;
 use super::{Access, Dataset, Normalisation, Samples, Signature, Target, digits, memory, mnist};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tch::{Device, Kind, Tensor};
 
 /// What a study trains on.
@@ -89,7 +91,7 @@ impl DataSpec {
                 }
                 open_named(set, access)?
             }
-            Named::Path(path) => Some(Source::open(path, &options, access)?),
+            Named::Path(path) => Some(Source::open(path, None, &options, access)?),
         };
         let mut spec = Self { dataset, train_size: 0, test_size: 0, options, source };
         let there = spec.all();
@@ -142,11 +144,6 @@ impl DataSpec {
         &self.options
     }
 
-    /// Samples of each class in either split, where they were counted.
-    pub fn counts(&self) -> Option<&[Vec<usize>; 2]> {
-        self.about().map(|about| &about.counts)
-    }
-
     /// How its numbers are scaled: (x / unit - mean) / deviation.
     fn scale(&self) -> Scale {
         let (unit, mean, deviation, range) = match (self.about(), self.set()) {
@@ -166,10 +163,17 @@ impl DataSpec {
 
 /// What is known of a set with a name, where that depends on its files.
 fn open_named(set: &'static Set, access: &Access) -> Result<Option<Arc<Source>>> {
-    let Comes::Files(_) = set.comes else { return Ok(None) };
+    let Comes::Files(download) = &set.comes else { return Ok(None) };
     let folder = set.found_or_fetched(access)?;
-    set.refuse_others(&folder)?;
-    let source = Source::open(&folder, &DataOptions::default(), access)?;
+    // Once a process: every study asks, and it takes reading all.
+    static LOOKED_AT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut looked_at = LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !looked_at.contains(&folder) {
+        set.refuse_others(&folder)?;
+        looked_at.insert(folder.clone());
+    }
+    drop(looked_at);
+    let source = Source::open(&folder, Some(download.format()), &DataOptions::default(), access)?;
     let About { input, sizes, target, .. } = &source.about;
     let shape = |input: &[i64], [train, test]: [usize; 2], target: Target| {
         let sides: Vec<String> = input.iter().map(i64::to_string).collect();
@@ -189,7 +193,12 @@ fn open_named(set: &'static Set, access: &Access) -> Result<Option<Arc<Source>>>
 
 impl Dataset for DataSpec {
     fn identity(&self) -> String {
-        let as_is = if self.options.normalise() { "" } else { " as is" };
+        // Whole numbers are the same bytes whether the source had bytes or not: what they are divided by tells.
+        let as_is = match (self.options.normalise(), self.about()) {
+            (true, _) => String::new(),
+            (false, Some(about)) => format!(" as is by {}", about.scale.as_is),
+            (false, None) => " as is".into(),
+        };
         let set = match (&self.dataset, self.about()) {
             (_, Some(about)) => {
                 let called = self.set().map_or("arrays", |set| set.name);

@@ -3,7 +3,7 @@
 use crate::analysis::statistics::{PairedComparison, half_of_share, highest, trend_over_epochs};
 use crate::data::{DataSpec, Dataset};
 use crate::model::{Architecture, Named};
-use crate::plot::{Axis, Content, HeatMap, Images, Panel, Pixels};
+use crate::plot::{Axis, Content, HeatMap, Images, Panel};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::table::FINAL;
@@ -135,14 +135,14 @@ fn show_errors(set: &dyn Dataset, done: &Done<MnistCnn>, findings: &mut Findings
     findings.figure("confusion", &[("label", label), ("stem", &stem)], 1, panel(Content::HeatMap(matrix)))?;
     let Some([height, width]) = set.signature().image() else { return Ok(()) };
     // Nothing, where samples are no pictures or none is wrong.
-    let sorts = [Pixels::Ink, Pixels::Rgb];
-    let are = |sort: &Pixels| misclassified.iter().any(|wrong| wrong.pixels.len() == height * width * sort.bytes());
-    let Some(pixels) = sorts.into_iter().find(are) else { return Ok(()) };
+    if misclassified.iter().all(|wrong| wrong.pixels.is_empty()) {
+        return Ok(());
+    }
     let image = misclassified.iter().map(|wrong| {
         let [truth, predicted] = [wrong.truth, wrong.predicted].map(|class| &names[class as usize]);
         (format!("true {truth},\npredicted {predicted} ({:.2})", wrong.confidence), wrong.pixels.clone())
     });
-    let images = Images { size: (width, height), pixels, columns: 5, images: image.collect() };
+    let images = Images::of((width, height), 5, image.collect(), one == "digit");
     findings.figure("misclassified", &[("label", label), ("stem", &stem)], 1, panel(Content::Images(images)))
 }
 

@@ -2,12 +2,12 @@
 
 use crate::data::{Data, DataSpec, Dataset as _, Normalisation, Signature};
 use crate::files::write_atomically;
-use crate::plot::{Content, Figure, Images, Panel, Pixels, rasterize};
+use crate::plot::{Content, Figure, Images, Panel, rasterize};
 use crate::study::number::significant;
 use crate::terminal;
 use anyhow::{Context as _, Result};
 use std::path::Path;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 /// Pictures on a sheet, about.
 const PICTURES: usize = 100;
@@ -68,7 +68,7 @@ pub fn text(spec: &DataSpec, data: &Data, width: Option<usize>) -> Result<String
         text.push_str(&format!("normalised by: {}; {}\n", shown(&by), shown(&deviations)));
     }
     for note in spec.notes() {
-        text.push_str(&format!("{note}\n"));
+        text.push_str(&format!("{}\n", terminal::plain(&note)));
     }
     Ok(text + &format!("identity: {}\n", spec.identity()))
 }
@@ -77,30 +77,28 @@ pub fn text(spec: &DataSpec, data: &Data, width: Option<usize>) -> Result<String
 /// normalisation starts from.
 fn moments(spec: &DataSpec, data: &Data) -> Result<(Vec<f64>, Vec<f64>)> {
     let Normalisation { mean: by, deviation: deviations, .. } = spec.normalisation().context("no normalisation")?;
-    let (mut sums, mut squares, mut count) = (vec![0.0; by.len()], vec![0.0; by.len()], 0.0);
+    let means = by_group(spec, data, by.len(), &vec![0.0; by.len()], 1)?;
+    let squares = by_group(spec, data, by.len(), &means, 2)?;
+    let in_unit = |(at, value): (usize, f64), offset: f64| value * deviations[at] + offset;
+    let deviation = squares.into_iter().map(f64::sqrt).enumerate().map(|each| in_unit(each, 0.0)).collect();
+    Ok((means.into_iter().enumerate().map(|each| in_unit(each, by[each.0])).collect(), deviation))
+}
+
+/// Of each channel or feature the mean over the training samples of a power of what is left of them above `from`.
+fn by_group(spec: &DataSpec, data: &Data, groups: usize, from: &[f64], power: i64) -> Result<Vec<f64>> {
+    let (mut sums, mut count) = (vec![0.0; groups], 0.0);
+    let from = Tensor::f_from_slice(from)?.f_view([-1, 1])?;
     for block in data.train.blocks(1000) {
-        // [samples, channels, places]
-        let x = block?.0.f_to_device(Device::Cpu)?.f_view([
-            -1,
-            by.len() as i64,
-            spec.signature().numbers() / by.len() as i64,
-        ])?;
-        count += (x.size()[0] * x.size()[2]) as f64;
-        let by_group = |x: &tch::Tensor| -> Result<Vec<f64>> {
-            Ok(x.f_sum_dim_intlist(&[0i64, 2][..], false, Kind::Double)?.try_into()?)
-        };
-        for (sum, add) in sums.iter_mut().zip(by_group(&x)?) {
-            *sum += add;
-        }
-        for (sum, add) in squares.iter_mut().zip(by_group(&x.f_square()?)?) {
+        // [samples, groups, places]
+        let places = spec.signature().numbers() / groups as i64;
+        let x = block?.0.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_view([-1, groups as i64, places])?;
+        count += (x.size()[0] * places) as f64;
+        let x = x.f_sub(&from)?.f_pow_tensor_scalar(power)?.f_sum_dim_intlist(&[0i64, 2][..], false, Kind::Double)?;
+        for (sum, add) in sums.iter_mut().zip(Vec::<f64>::try_from(x)?) {
             *sum += add;
         }
     }
-    let means: Vec<f64> = sums.iter().map(|sum| sum / count).collect();
-    let spread = squares.iter().zip(&means).map(|(square, mean)| (square / count - mean * mean).max(0.0).sqrt());
-    let in_unit = |(at, value): (usize, f64), offset: f64| value * deviations[at] + offset;
-    let deviation = spread.enumerate().map(|each| in_unit(each, 0.0)).collect();
-    Ok((means.into_iter().enumerate().map(|each| in_unit(each, by[each.0])).collect(), deviation))
+    Ok(sums.into_iter().map(|sum| sum / count).collect())
 }
 
 /// Draws the first training samples of each class, a row a class where there are few; whether there is anything to see.
@@ -130,17 +128,13 @@ pub fn draw(data: &Data, path: &Path) -> Result<bool> {
         }
     }
     let columns = if of_class > 1 { of_class } else { 10 };
-    let is_grey = images.first().is_none_or(|(_, pixels)| pixels.len() == height * width);
-    let pixels = if is_grey { Pixels::Ink } else { Pixels::Rgb };
+    let images = Images::of((width, height), columns, images, set.one() == "digit");
     let figure = Figure {
         name: "samples".into(),
         title: format!("Samples of {}", set.title()),
         caption: format!("The first training samples of each class of {}.", set.title()),
         columns: 1,
-        panels: vec![Panel {
-            title: String::new(),
-            content: Content::Images(Images { size: (width, height), columns, images, pixels }),
-        }],
+        panels: vec![Panel { title: String::new(), content: Content::Images(images) }],
     };
     let png = rasterize(&figure.drawing()?.publish()?)?;
     // Beside it is where the file is made: that takes a folder's name.

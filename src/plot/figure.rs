@@ -101,6 +101,20 @@ pub struct Images {
     pub images: Vec<(String, Vec<u8>)>,
 }
 
+impl Images {
+    /// Of pictures whose bytes say whether they are grey or in colour; grey ones as ink on paper, or true to their tone.
+    pub fn of(size: (usize, usize), columns: usize, images: Vec<(String, Vec<u8>)>, is_ink: bool) -> Self {
+        let places = size.0.saturating_mul(size.1);
+        let is_grey = images.iter().all(|(_, pixels)| pixels.len() == places);
+        if is_grey && is_ink {
+            return Self { size, pixels: Pixels::Ink, columns, images };
+        }
+        let in_colour = |pixels: Vec<u8>| pixels.into_iter().flat_map(|grey| [grey; 3]).collect();
+        let true_to_tone = |(caption, pixels)| (caption, if is_grey { in_colour(pixels) } else { pixels });
+        Self { size, pixels: Pixels::Rgb, columns, images: images.into_iter().map(true_to_tone).collect() }
+    }
+}
+
 /// The bytes of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pixels {

@@ -273,6 +273,20 @@ mod tests {
     }
 
     #[test]
+    fn grey_pictures_are_ink_or_true_to_their_tone() {
+        let grey = vec![("caption".to_owned(), vec![0, 200])];
+        let ink = Images::of((2, 1), 1, grey.clone(), true);
+        assert_eq!((ink.pixels, &ink.images), (Pixels::Ink, &grey));
+        let toned = Images::of((2, 1), 1, grey, false);
+        assert_eq!((toned.pixels, &toned.images[0].1), (Pixels::Rgb, &vec![0, 0, 0, 200, 200, 200]));
+        let colour = vec![("caption".to_owned(), vec![1, 2, 3, 4, 5, 6])];
+        for is_ink in [false, true] {
+            let shown = Images::of((2, 1), 1, colour.clone(), is_ink);
+            assert_eq!((shown.pixels, shown.images), (Pixels::Rgb, colour.clone()));
+        }
+    }
+
+    #[test]
     fn images_of_any_kind_are_drawn_or_refused() {
         for (count, columns) in [(1, 0), (1, 5), (20, 5), (7, 1), (127, 20), (128, 20)] {
             assert!(shown(Content::Images(images(count, columns))).is_ok(), "{count} {columns}");

@@ -12,11 +12,17 @@ use std::time::{Duration, Instant};
 pub struct Watcher {
     mode: ProgressMode,
     signals: Signals,
+    may_download: bool,
 }
 
 impl Watcher {
     pub fn new(mode: ProgressMode, signals: &Signals) -> Self {
-        Self { mode, signals: signals.clone() }
+        Self { mode, signals: signals.clone(), may_download: true }
+    }
+
+    /// Who downloads nothing, for a look at what there is to do.
+    pub fn of_dry_run(self, is_dry: bool) -> Self {
+        Self { may_download: !is_dry, ..self }
     }
 }
 
@@ -25,6 +31,7 @@ const SOON: Duration = Duration::from_secs(2);
 
 impl Watch for Watcher {
     fn download(&self, download: Download) -> Result<()> {
+        ensure!(self.may_download, "--dry-run fetches nothing");
         with_download_bar(self.mode, |bar| download(self.signals.flag(), bar))
     }
 

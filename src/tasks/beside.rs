@@ -6,7 +6,7 @@ use crate::data::{Access, Built, DataOptions, DataSpec, Dataset as _};
 use crate::model::Architecture;
 use crate::objective::GRADIENT_BLOCK;
 use crate::settings;
-use crate::study::{DATASET, Settings, Wrong, check, open, spell_out, take};
+use crate::study::{DATA, DATASET, Settings, Wrong, check, open, spell_out, take};
 use crate::train::OptimizerName;
 use serde::{Serialize, Serializer};
 use toml::Table;
@@ -27,6 +27,10 @@ impl Settings for Beside {
         let dataset: String = take(table, DATASET)?;
         let sizes = [take(table, "digits_train_size")?, take(table, "digits_test_size")?];
         if dataset == NONE {
+            if table.contains_key(DATA) {
+                let why = "settings data.… say how a set is read, and none is: name one with --data".to_owned();
+                return Err(Wrong { key: DATASET, why, failed: None });
+            }
             spell_out(table, &DataSpec::whole(Built::Mnist).signature());
             return Ok(Self { set: None, sizes });
         }

@@ -60,11 +60,17 @@ impl Settings for Problem {
 
 impl Settings for Measured {
     fn read(table: &mut Table, _: &Access) -> Result<Self, Wrong> {
-        let (points, validation_share): (String, _) = (take(table, "points")?, take(table, "validation_share")?);
+        let (points, validation_share): (String, f64) = (take(table, "points")?, take(table, "validation_share")?);
+        if !(validation_share > 0.0 && validation_share < 1.0) {
+            let why = format!("validation_share is {validation_share}; it must be above 0 and below 1");
+            return Err(Wrong { key: "validation_share", why, failed: None });
+        }
+        // Settings mean the same wherever they are read.
+        let points = std::path::absolute(&points).map_or(points, |path| path.to_string_lossy().into_owned());
         let set = MeasuredPoints::read(Path::new(&points), validation_share).map_err(|error| Wrong {
             key: "points",
-            why: format!("{error:#}"),
-            failed: None,
+            why: String::new(),
+            failed: Some(error),
         })?;
         Ok(Self { points, validation_share, set: Arc::new(set) })
     }

@@ -69,6 +69,9 @@ pub enum Learned {
 /// Raised whenever the same arrays become other samples: part of every identity.
 pub const VERSION: u32 = 1;
 
+/// Tokens are below this.
+const MOST_TOKENS: i64 = 1 << 31;
+
 /// The share of the samples that is held out for testing, where the source says nothing of it.
 pub const TEST_SHARE: f64 = 0.2;
 
@@ -88,6 +91,7 @@ impl Decoded {
         let from = parts[0].from.clone();
         let (parts, target, names) = numbered(parts, class_names, &mut notes)?;
         let digest = digest(kind, &shape, &parts);
+        let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
         let is_split_here = parts.len() == 1;
         let mut splits = parts.into_iter();
         let whole = splits.next().context("no part")?;
@@ -150,8 +154,14 @@ impl Decoded {
     }
 }
 
+/// Text from a file or a folder's name on one line, with a mark in place of what would control a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// With a capital letter and a full stop.
 fn sentence(text: &str) -> String {
+    let text = plain(text);
     let mut letters = text.trim_end_matches('.').chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
@@ -180,8 +190,12 @@ fn check(part: &Part, numbers: usize, kind: Kind) -> Result<()> {
             }
         }
         Numbers::Whole(tokens) => {
-            if let Some(at) = tokens.iter().position(|token| *token < 0) {
-                bail!("{from}: input {} (from 0) has a token of {}: tokens count from 0", at / numbers, tokens[at]);
+            if let Some(at) = tokens.iter().position(|token| !(0..MOST_TOKENS).contains(token)) {
+                let (input, token) = (at / numbers, tokens[at]);
+                bail!(
+                    "{from}: input {input} (from 0) has a token of {token}: tokens are from 0 to {}",
+                    MOST_TOKENS - 1
+                );
             }
             ensure!(kind == Kind::Tokens, "{from} has whole numbers where measured ones are wanted");
         }

@@ -107,7 +107,7 @@ fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
     }
     let tokens =
         Raw { kind: Kind::Tokens, ..raw(part(Numbers::Whole(vec![1, 2, -3, 4]), Targets::Numbers(vec![0, 1])), None) };
-    assert!(Decoded::of(tokens, 0.5).unwrap_err().to_string().contains("a token of -3"));
+    assert!(Decoded::of(tokens, 0.5).unwrap_err().to_string().contains("a token of -3: tokens are from 0"));
 }
 
 #[test]

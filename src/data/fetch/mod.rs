@@ -106,7 +106,7 @@ impl Fetch<'_> {
             for (name, bytes) in received {
                 write(&name, &bytes)?;
                 if !file.is_known() {
-                    let (name, bytes) = sent::pinned(into, &name, &bytes)?;
+                    let (name, bytes) = sent::pinned(into, file.of(), &name, &bytes)?;
                     write(name, &bytes)?;
                 }
             }
@@ -163,8 +163,7 @@ impl Fetch<'_> {
             reasons.push("there is no mirror to ask".to_owned());
         }
         bail!(
-            "cannot download {}: {}; look at the network and HTTPS_PROXY, name a folder that has {} with --data-dir, \
-             or use --data synthetic",
+            "cannot download {}: {}; look at the network and HTTPS_PROXY, or name a folder that has {} with --data-dir",
             file.name(),
             reasons.join("; "),
             file.of()

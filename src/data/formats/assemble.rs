@@ -2,7 +2,7 @@
 //! or values. IDX and NumPy files share these rules. Knows no file format, and does not read.
 
 use super::array::{Array, Class, Head, dimensions};
-use crate::data::raw::{Kind, Numbers, Part, Raw, Targets};
+use crate::data::raw::{KINDS, Kind, Numbers, Part, Raw, Targets};
 use anyhow::{Result, anyhow, bail};
 
 /// What the arrays of inputs will be taken for, and that they and their targets go together.
@@ -16,8 +16,6 @@ pub struct Plan {
     /// Bytes of all arrays as the source has them.
     pub total: u64,
 }
-
-const KINDS: &str = "images, channels-first, channels-last, features, tokens";
 
 /// Looks at the headers of inputs and targets: of training, and of a test where there is one. `kind` is the setting
 /// `data.kind`. What [`assemble`] allocates is at most twice `most_bytes`, the arrays' bytes included.
@@ -111,7 +109,9 @@ fn layout(head: &Head, kind: Option<&str>, notes: &mut Vec<String>) -> Result<(K
     let all = dimensions(&head.shape);
     let dims = &head.shape[1..];
     let images = |[c, h, w]: [usize; 3], last| Ok((Kind::Images, vec![c, h, w], last));
-    let unfit = |what| Err(anyhow!("{from} has the shape {all}, and data.kind={what}: set another kind of {KINDS}"));
+    let unfit = |what| {
+        Err(anyhow!("{from} has the shape {all}, and data.kind={what}: set another kind of {}", KINDS.join(", ")))
+    };
     match (kind, dims) {
         (Some("features"), _) | (None, [] | [_]) => Ok((Kind::Features, vec![dims.iter().product()], false)),
         (Some("tokens"), [] | [_]) if matches!(head.element.class, Class::Unsigned | Class::Signed) => {
@@ -150,7 +150,7 @@ fn layout(head: &Head, kind: Option<&str>, notes: &mut Vec<String>) -> Result<(K
             "{from} has the shape {all}, and at most 4 dimensions are understood: \
              reshape it, or flatten it by --set data.kind=features"
         ),
-        (Some(other), _) => bail!("data.kind={other} is not known: it is one of {KINDS}"),
+        (Some(other), _) => bail!("data.kind={other} is not known: it is one of {}", KINDS.join(", ")),
     }
 }
 

@@ -35,12 +35,12 @@ const FORMATS: [(Format, Files); 5] = [
     (Format::Folder, folder::files),
 ];
 
-/// The format of what is at a path, and the files that reading it will read.
+/// The format of what is at a path, if it is not `known`, and the files that reading it will read.
 ///
 /// # Errors
 /// Where it is clear what is there, and something of it is missing.
-pub fn of(path: &Path) -> Result<Option<(Format, Vec<PathBuf>)>> {
-    for (format, files) in FORMATS {
+pub fn of(path: &Path, known: Option<Format>) -> Result<Option<(Format, Vec<PathBuf>)>> {
+    for (format, files) in FORMATS.into_iter().filter(|(format, _)| known.is_none_or(|known| known == *format)) {
         if let Some(files) = files(path)? {
             return Ok(Some((format, files)));
         }

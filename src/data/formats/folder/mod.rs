@@ -131,7 +131,9 @@ fn decoded(block: &[Image], to: &Size, threads: usize) -> Vec<Result<Sample>> {
         done
     };
     let mut all = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(block.len())).map(|_| scope.spawn(work)).collect();
+        // Without further threads this one does it all.
+        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads.min(block.len())).filter_map(start).collect();
         let mut all = work();
         for other in others {
             all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
