@@ -287,7 +287,7 @@ fn what_cannot_be_learned_from_is_one_line_with_a_way_out() {
         ("cut.npz", 1, &["cut.npz"]),
         ("nan.npz", 1, &["nan.npz", "1 "]),
         ("few.npz", 1, &["few.npz", "5", "4"]),
-        ("many.npz", 2, &["many.npz has values to be learned, and a classifier learns classes"]),
+        ("many.npz", 2, &["many.npz has values to be learned, and this study learns classes"]),
         ("ragged.csv", 1, &["ragged.csv", "3"]),
         ("none.csv", 1, &["none.csv", "data.label"]),
         ("mixed", 1, &["mixed", "4", "5", "data.size=32x32"]),
@@ -343,20 +343,20 @@ fn a_set_is_shown_with_its_counts_and_moments() {
     let ran = run(&dir, &["data", "show", "batches"]);
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
     let text = ran.stdout();
-    assert!(text.contains("batches: images 3×32×32 in 10 classes, 100 to train on, 30 to test on"), "{text}");
-    assert!(text.contains("mean by channel in shares of 255: ") && text.ends_with("batches.png\n"), "{text}");
+    assert!(text.contains("batches: images 3×32×32, 10 classes, 100 to train on, 30 to test on"), "{text}");
+    assert!(text.contains("mean by channel in 0…1: ") && text.ends_with("batches.png\n"), "{text}");
     let header = fs::read(dir.path().join("batches.png")).unwrap();
     assert_eq!(&header[1..4], b"PNG");
     // Mean by definition, to the digits shown.
     let images = colour(100).images;
     let red: Vec<f64> = images.chunks(1024).step_by(3).flatten().map(|byte| f64::from(*byte) / 255.0).collect();
     let mean = red.iter().sum::<f64>() / red.len() as f64;
-    assert!(text.contains(&format!("in shares of 255: {mean:.4}")), "{mean}: {text}");
+    assert!(text.contains(&format!("in 0…1: {mean:.4}")), "{mean}: {text}");
     // Features have nothing to see.
     fs::write(dir.path().join("iris.csv"), "class,a,b\nx,1,2\ny,2,3\nx,3,4\ny,5,6\nx,4,5\ny,1,1\n").unwrap();
     let ran = run(&dir, &["data", "show", "iris.csv", "--set", "data.test_share=0.4"]);
     assert!(
-        ran.stdout().contains("2 features in 2 classes, 4 to train on, 2 to test on"),
+        ran.stdout().contains("2 features, 2 classes, 4 to train on, 2 to test on"),
         "{}{}",
         ran.stdout(),
         ran.stderr()

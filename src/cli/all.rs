@@ -3,15 +3,17 @@
 use crate::cli::registry::{REGISTRY, Studies};
 use crate::cli::run::{Common, made, run_or_list};
 use crate::cli::{report::write_page, run_dir};
-use crate::error::{Exit, say, usage};
+use crate::data::{DataOptions, DataSpec};
+use crate::error::{Exit, Usage, one_line, say, usage};
 use crate::output::page::Format;
 use crate::runner::Signals;
 use crate::study::DATASET_FLAG;
-use crate::study::settings::{DEFAULT_PRESET, Layers};
+use crate::study::settings::{DEFAULT_PRESET, Layers, option};
 use crate::terminal::print;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Command};
+use toml::Table;
 
 /// All studies as one run, with a verdict on every claim
 #[derive(Args)]
@@ -91,6 +93,12 @@ impl All {
             sets.push((entry.name, format!("{key}={value}")));
         }
         let mut studies = Studies::new();
+        if let Some(data) = data {
+            // What is wrong with it is said once.
+            let mut options = Table::new();
+            of_data.iter().try_for_each(|assignment| option(assignment, &mut options))?;
+            DataSpec::open(data, [1, 1], DataOptions::read(options).map_err(usage)?, &common.access(signals))?;
+        }
         for entry in REGISTRY.iter().filter(|entry| wanted(entry.name)) {
             let of_entry = sets.iter().filter(|(name, _)| *name == entry.name).map(|(_, set)| set.clone());
             let (preset, repeats) = (common.preset.clone(), Some(entry.repeats_in_all));
@@ -103,7 +111,14 @@ impl All {
             if let (Some(data), Some(flag)) = (data, flag) {
                 layers.flags.push(("--data".to_owned(), flag.setting.to_owned(), data.clone().into()));
             }
-            studies.extend((entry.studies)(&layers)?);
+            match (entry.studies)(&layers) {
+                Ok(made) => studies.extend(made),
+                // The defaults of a study need not fit a set of one's own; what is said of it by hand is a slip.
+                Err(error) if data.is_some() && flag.is_some() && layers.sets.is_empty() && error.is::<Usage>() => {
+                    say(&format!("hw1: {} is left out: {}", entry.name, one_line(&error)));
+                }
+                Err(error) => return Err(error),
+            }
         }
         if studies.is_empty() {
             return Err(usage("no study is left: see --only and --skip"));

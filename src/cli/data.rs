@@ -163,8 +163,7 @@ fn show(data: &str, folder: Folder, sets: &[String], out: Option<PathBuf>) -> Re
     for assignment in sets {
         option(assignment, &mut options)?;
     }
-    let options: DataOptions =
-        options.try_into().map_err(|error: toml::de::Error| usage(format!("--set: {}", error.message())))?;
+    let options = DataOptions::read(options).map_err(usage)?;
     let loaded = DataSpec::open(data, [usize::MAX; 2], options, &access).and_then(|spec| {
         let loaded = Loaded::load(Arc::new(spec.clone()), &access)?;
         Ok((spec, loaded))

@@ -105,9 +105,7 @@ pub fn made<T>(signals: &Signals, make: impl FnOnce() -> Result<T>) -> Result<T>
     match make() {
         // Told by what was asked for: an error of settings has been put into words already.
         Err(_) if signals.flag().load(Ordering::Relaxed) => {
-            say(
-                "hw1: interrupted while data was read or fetched; nothing is lost, the same command goes on from there",
-            );
+            say("hw1: interrupted while data was read or fetched; no study has begun");
             Err(Exit(signals.exit_code()).into())
         }
         made => made,

@@ -82,6 +82,14 @@ impl Signature {
         self.input.iter().product()
     }
 
+    /// Height and width of what is shown of an image: of a large one reduced by a whole factor.
+    pub fn shown(&self) -> Option<[usize; 2]> {
+        const LONGEST: usize = 96;
+        let sides = self.image()?;
+        let factor = sides.into_iter().max()?.div_ceil(LONGEST).max(1);
+        Some(sides.map(|side| side.div_ceil(factor)))
+    }
+
     /// Height and width, of images.
     pub fn image(&self) -> Option<[usize; 2]> {
         match self.input[..] {
@@ -175,8 +183,8 @@ pub trait Dataset: Send + Sync {
         None
     }
 
-    /// What an image shows to people, row by row: a grey value of each pixel, or its red, green and blue; `None` where
-    /// there is nothing to see.
+    /// What an image shows to people, as large as [`Signature::shown`] and row by row: a grey value of each pixel, or its
+    /// red, green and blue; `None` where there is nothing to see.
     fn picture(&self, _input: &Tensor) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }

@@ -1,6 +1,7 @@
 //! The settings `data.<name>`: what a source does not say of itself.
 
 use super::decoded::TEST_SHARE;
+use super::formats::Format;
 use super::raw::{KINDS, Options};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -34,6 +35,19 @@ impl DataOptions {
     /// All of them.
     pub const NAMES: [&str; 8] = ["inputs", "targets", "kind", "label", "shape", "size", "test_share", "normalise"];
 
+    /// From a table of them.
+    ///
+    /// # Errors
+    /// Names the setting.
+    pub fn read(table: toml::Table) -> Result<Self, String> {
+        for (name, value) in &table {
+            let alone: toml::Table = [(name.clone(), value.clone())].into_iter().collect();
+            let read: Result<Self, toml::de::Error> = alone.try_into();
+            read.map_err(|error| format!("data.{name} is {value}: {}", error.message()))?;
+        }
+        table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    }
+
     /// What a reader is told.
     pub(super) fn of_reader(&self) -> Options {
         let Self { inputs, targets, kind, label, .. } = self.clone();
@@ -59,6 +73,37 @@ impl DataOptions {
     /// The share of the samples that is held out, where a source has none to test on.
     pub(super) fn test_share(&self) -> f64 {
         self.test_share.unwrap_or(TEST_SHARE)
+    }
+
+    /// Whether it was said how large that is.
+    pub(super) fn has_test_share(&self) -> bool {
+        self.test_share.is_some()
+    }
+
+    /// That nothing is set that says nothing of such files.
+    pub(super) fn check_for(&self, format: Format) -> Result<(), String> {
+        let given: [(&str, bool); 6] = [
+            ("inputs", self.inputs.is_some()),
+            ("targets", self.targets.is_some()),
+            ("kind", self.kind.is_some()),
+            ("label", self.label.is_some()),
+            ("shape", self.shape.is_some()),
+            ("size", self.size.is_some()),
+        ];
+        let (files, known): (&str, &[&str]) = match format {
+            Format::Idx => ("IDX files", &["kind", "shape"]),
+            Format::Npz => ("an .npz file", &["inputs", "targets", "kind", "shape"]),
+            Format::Cifar => ("CIFAR's batches", &["kind"]),
+            Format::Folder => ("a folder of classes", &["kind", "size"]),
+            Format::Csv => ("a .csv file", &["label", "shape", "kind"]),
+        };
+        match given.iter().find(|(name, is_given)| *is_given && !known.contains(name)) {
+            Some((name, _)) => {
+                let known: Vec<String> = known.iter().map(|name| format!("data.{name}")).collect();
+                Err(format!("data.{name} says nothing of {files}; {} do", known.join(", ")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether numbers are normalised by mean and deviation.
@@ -112,7 +157,17 @@ impl<const N: usize> Serialize for Sides<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Sides<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Text(String),
+            // Of a square.
+            Side(u32),
+        }
+        let text = match Given::deserialize(deserializer).map_err(|_| D::Error::custom("it is no text like 32x32"))? {
+            Given::Text(text) => text,
+            Given::Side(side) => vec![side.to_string(); N].join("x"),
+        };
         let sides: Option<Vec<usize>> = text.split(['x', '×']).map(|side| side.trim().parse().ok()).collect();
         let sides = sides.filter(|sides| sides.iter().all(|side| (1..=LONGEST).contains(side)));
         let sides = sides.and_then(|sides| <[usize; N]>::try_from(sides).ok());

@@ -1,7 +1,7 @@
 //! What a reader gives, and what it is told: arrays as a source has them, before they are split, permuted or
 //! normalised. Knows no format.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 /// What one input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,37 @@ pub struct Raw {
     pub notes: Vec<String>,
 }
 
+impl Raw {
+    /// Features as images of such channels, height and width; whole numbers from 0 to 255 count as bytes.
+    ///
+    /// # Errors
+    /// Where they are not as many.
+    pub fn as_images(self, shape: [usize; 3]) -> Result<Self> {
+        let (found, wanted) = (self.shape.iter().product::<usize>(), shape.iter().product::<usize>());
+        ensure!(
+            found == wanted,
+            "{} has {found} features, and data.shape={} takes {wanted}: give channels, height and width of an input",
+            self.train.from,
+            shape.map(|side| side.to_string()).join("x")
+        );
+        let are_bytes = |part: &Part| match &part.inputs {
+            Numbers::Floats(all) => all.iter().all(|x| (0.0..=255.0).contains(x) && x.fract() == 0.0),
+            Numbers::Bytes(_) => true,
+            Numbers::Whole(_) => false,
+        };
+        let as_bytes = are_bytes(&self.train) && self.test.as_ref().is_none_or(are_bytes);
+        let of_part = |part: Part| match part.inputs {
+            Numbers::Floats(all) if as_bytes => {
+                Part { inputs: Numbers::Bytes(all.into_iter().map(|x| x as u8).collect()), ..part }
+            }
+            inputs => Part { inputs, ..part },
+        };
+        let divisor = if as_bytes { 255.0 } else { 1.0 };
+        let (train, test) = (of_part(self.train), self.test.map(of_part));
+        Ok(Self { kind: Kind::Images, shape: shape.to_vec(), train, test, divisor, ..self })
+    }
+}
+
 /// What `data.kind` may be.
 pub const KINDS: [&str; 5] = ["images", "channels-first", "channels-last", "features", "tokens"];
 
@@ -104,7 +135,7 @@ pub struct Options {
     pub kind: Option<String>,
     /// Column of labels, by name or by number from 0 (CSV).
     pub label: Option<String>,
-    /// Channels, height and width that the features make (CSV).
+    /// Channels, height and width that the features make (tables).
     pub shape: Option<[usize; 3]>,
     /// Height and width that images are brought to (folder).
     pub size: Option<[usize; 2]>,

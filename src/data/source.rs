@@ -7,7 +7,7 @@ use super::formats::{self, Format};
 use super::memory;
 use super::named::SETS;
 use super::options::DataOptions;
-use super::raw::{Numbers, Reading};
+use super::raw::{Kind, Numbers, Reading};
 use super::remembered::{Place, Stamp};
 use super::stored::{Stored, shaped};
 use crate::error::usage;
@@ -22,6 +22,8 @@ pub struct Source {
     /// As it was named.
     path: PathBuf,
     format: Format,
+    /// A set with a name.
+    is_known: bool,
     options: DataOptions,
     stamp: Stamp,
     pub about: About,
@@ -57,17 +59,19 @@ impl Source {
     }
 
     fn opened(path: &Path, format: Option<Format>, options: &DataOptions, access: &Access) -> Result<Self> {
+        let is_known = format.is_some();
         let (format, files) = formats::of(path, format)?.ok_or_else(|| unknown(path))?;
+        options.check_for(format).map_err(usage)?;
         let stamp = Stamp::of(path, options, &files)?;
         let place = Place::of(path, options);
         let source = |about, tensors| {
             let (path, options) = (path.to_owned(), options.clone());
-            Self { path, format, options, stamp: stamp.clone(), about, tensors: Mutex::new(tensors) }
+            Self { path, format, is_known, options, stamp: stamp.clone(), about, tensors: Mutex::new(tensors) }
         };
         if let Some(about) = place.as_ref().and_then(|place| place.about(&stamp)) {
             return Ok(source(about, None));
         }
-        let decoded = decode(path, format, options, access)?;
+        let decoded = decode(path, format, is_known, options, access)?;
         // Where nobody looks, nothing is left behind.
         if let Some(place) = place.filter(|_| access.watch.is_some()) {
             // A cache that takes nothing costs the next process time, and this one nothing.
@@ -95,7 +99,7 @@ impl Source {
         if let Some(arrays) = place.as_ref().and_then(|place| place.arrays(&self.stamp, &self.about)) {
             return Ok(arrays);
         }
-        let decoded = decode(&self.path, self.format, &self.options, access)?;
+        let decoded = decode(&self.path, self.format, self.is_known, &self.options, access)?;
         if decoded.about.digest != self.about.digest {
             if let Some(place) = place {
                 place.forget();
@@ -109,13 +113,24 @@ impl Source {
     }
 }
 
-fn decode(path: &Path, format: Format, options: &DataOptions, access: &Access) -> Result<Decoded> {
+fn decode(path: &Path, format: Format, is_known: bool, options: &DataOptions, access: &Access) -> Result<Decoded> {
     let of_reader = options.of_reader();
     let raw = access.read(&format!("reading {}", path.display()), |progress| {
         let mut reading = Reading { options: &of_reader, most_bytes: memory::most(), progress };
         format.read(path, &mut reading)
     })?;
-    Decoded::of(raw, options.test_share())
+    let raw = match of_reader.shape {
+        // Of a table its reader has made images.
+        Some(shape) if raw.kind == Kind::Features => raw.as_images(shape)?,
+        _ => raw,
+    };
+    if raw.test.is_some() && options.has_test_share() {
+        return Err(usage(format!(
+            "{} has test samples of its own: data.test_share is for what has none",
+            path.display()
+        )));
+    }
+    Decoded::of(raw, options.test_share(), is_known)
 }
 
 /// Arrays as tensors.
@@ -138,8 +153,12 @@ fn tensors(about: &About, arrays: [Arrays; 2]) -> Result<[Stored; 2]> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     let names: Vec<&str> = SETS.iter().map(|set| set.name).collect();
+    let letters = |text: &str| text.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
+    let meant = path.file_name().map(|name| letters(&name.to_string_lossy())).unwrap_or_default();
+    let hint = names.iter().find(|name| letters(name) == meant);
+    let hint = hint.map(|name| format!("did you mean {name}? ")).unwrap_or_default();
     usage(format!(
-        "no data at {} ({error}): --data takes the path of a file or folder, or a name: {}",
+        "no data at {} ({error}): {hint}--data takes the path of a file or folder, or a name: {}",
         path.display(),
         names.join(", ")
     ))
@@ -158,7 +177,15 @@ fn unknown(path: &Path) -> anyhow::Error {
         names.truncate(4);
         if names.is_empty() { "an empty folder".into() } else { format!("a folder with {}{more}", names.join(", ")) }
     } else {
-        "a file".into()
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+        match ending.as_str() {
+            "zip" | "gz" | "tar" | "tgz" | "7z" | "rar" => "an archive: unpack it first",
+            "npy" | "h5" | "hdf5" | "mat" | "parquet" | "pkl" | "pt" | "arrow" | "feather" | "xlsx" => {
+                "in another format: save its arrays as .npz, or a table as .csv"
+            }
+            _ => "a file",
+        }
+        .into()
     };
     anyhow!(
         "{} is {found}, and no data set that hw1 reads: IDX files, an .npz file, CIFAR's binary batches, a folder of \

@@ -139,6 +139,11 @@ impl DataSpec {
         self.source.as_deref().map(|source| &source.about)
     }
 
+    /// What its stored numbers are divided by where they are not normalised: 255 of bytes.
+    pub fn as_is(&self) -> f64 {
+        self.scale().as_is
+    }
+
     /// How a set of the user's own is read.
     pub fn options(&self) -> &DataOptions {
         &self.options
@@ -254,7 +259,15 @@ impl Dataset for DataSpec {
     }
 
     fn notes(&self) -> Vec<String> {
-        self.about().map_or(Vec::new(), |about| about.notes.clone())
+        let Some(about) = self.about() else { return Vec::new() };
+        let mut notes = about.notes.clone();
+        let [train, test] = about.sizes;
+        if self.sizes() != about.sizes {
+            let [first, tested] = self.sizes();
+            notes
+                .push(format!("The first {first} of {train} training and {tested} of {test} test samples were taken."));
+        }
+        notes
     }
 
     fn normalisation(&self) -> Option<Normalisation> {
@@ -278,6 +291,12 @@ impl Dataset for DataSpec {
             _ => [low.min(0.0), high],
         };
         let shade = (x - from) / (to - from).max(f64::MIN_POSITIVE) * 255.0;
+        // Of a large one the mean of so many pixels, at its edges of those that are left.
+        let [shown_height, shown_width] = self.signature().shown().unwrap_or_default().map(|side| side as i64);
+        let factor = if shown_height == height && shown_width == width { 1 } else { (height.max(width) + 95) / 96 };
+        let shade =
+            shade.f_unsqueeze(0)?.f_avg_pool2d([factor, factor], [factor, factor], [0, 0], true, false, None)?;
+        let (height, width) = (shown_height, shown_width);
         let bytes = shade.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?;
         // [height, width, channels]: a pixel's colours stand together.
         let bytes = bytes.f_view([channels, height * width])?.f_tr()?.f_contiguous()?.f_reshape([-1])?;

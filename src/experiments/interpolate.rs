@@ -118,6 +118,15 @@ impl Experiment for Interpolate {
             let checked = self.training(batch_size, self.seeds.seed).check(&self.spec);
             checked.map_err(|what| what.strip_prefix("epochs").map_or(what.clone(), |rest| format!("{name}{rest}")))?;
         }
+        let samples = self.spec.train_size;
+        if self.batch_sizes.iter().all(|batch_size| *batch_size as usize >= samples) {
+            let [one, two] = self.batch_sizes;
+            return Err(format!(
+                "batch_sizes {one} and {two} are both all of {samples} training samples; name a smaller one with \
+                 --set batch_sizes=[{},{samples}]",
+                (samples / 8).max(1)
+            ));
+        }
         if self.batch_sizes[0] == self.batch_sizes[1] {
             return Err(format!("batch_sizes are both {}; they must differ", self.batch_sizes[0]));
         }

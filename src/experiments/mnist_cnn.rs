@@ -6,6 +6,7 @@ use crate::model::{Architecture, Named};
 use crate::plot::{Axis, Content, HeatMap, Images, Panel};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
+use crate::study::number::shortened;
 use crate::study::table::FINAL;
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODELS_FLAG, Measurements, Record as RecordTrait, Records,
@@ -133,18 +134,22 @@ fn show_errors(set: &dyn Dataset, done: &Done<MnistCnn>, findings: &mut Findings
     let stem = label.to_ascii_lowercase();
     let panel = |content| vec![Panel { title: String::new(), content }];
     findings.figure("confusion", &[("label", label), ("stem", &stem)], 1, panel(Content::HeatMap(matrix)))?;
-    let Some([height, width]) = set.signature().image() else { return Ok(()) };
+    let Some([height, width]) = set.signature().shown() else { return Ok(()) };
     // Nothing, where samples are no pictures or none is wrong.
     if misclassified.iter().all(|wrong| wrong.pixels.is_empty()) {
         return Ok(());
     }
     let image = misclassified.iter().map(|wrong| {
-        let [truth, predicted] = [wrong.truth, wrong.predicted].map(|class| &names[class as usize]);
+        let [truth, predicted] =
+            [wrong.truth, wrong.predicted].map(|class| shortened(&names[class as usize], LONGEST_NAME));
         (format!("true {truth},\npredicted {predicted} ({:.2})", wrong.confidence), wrong.pixels.clone())
     });
     let images = Images::of((width, height), 5, image.collect(), one == "digit");
     findings.figure("misclassified", &[("label", label), ("stem", &stem)], 1, panel(Content::Images(images)))
 }
+
+/// Letters of a class's name above a picture, with its probability.
+const LONGEST_NAME: usize = 13;
 
 /// From here on a loss falls throughout, in rank correlation with the epoch.
 const FALLS: f64 = -0.9;

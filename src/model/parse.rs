@@ -180,7 +180,13 @@ impl Architecture {
         let network = Network::new(input, self.convolutions.clone(), head);
         // Each part of it is bounded already: nothing here overflows.
         if network.layout().parameters() > MOST_PARAMETERS {
-            return Err(explain("more than 10 million parameters"));
+            let sides: Vec<String> = data.input.iter().map(i64::to_string).collect();
+            return Err(format!(
+                "model '{}': more than 10 million parameters on inputs of {}; add convolutions, each of which halves the \
+                 sides, or take smaller images (--set data.size=32x32)",
+                shorten(&self.to_string()),
+                sides.join("×")
+            ));
         }
         Ok(network)
     }

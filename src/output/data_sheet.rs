@@ -3,9 +3,9 @@
 use crate::data::{Data, DataSpec, Dataset as _, Normalisation, Signature};
 use crate::files::write_atomically;
 use crate::plot::{Content, Figure, Images, Panel, rasterize};
-use crate::study::number::significant;
+use crate::study::number::{shortened, significant};
 use crate::terminal;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -13,6 +13,8 @@ use tch::{Device, Kind, Tensor};
 const PICTURES: usize = 100;
 /// Of one class, at most.
 const MOST_OF_CLASS: usize = 10;
+/// Letters of a class's name beside others.
+const LONGEST_NAME: usize = 11;
 /// Features whose mean and deviation are told.
 const TOLD: usize = 8;
 
@@ -38,9 +40,9 @@ pub fn text(spec: &DataSpec, data: &Data, width: Option<usize>) -> Result<String
     let [train, test] = spec.sizes();
     let learned = match target.classes() {
         Some(classes) => format!("{classes} classes"),
-        None => format!("{} values", target.outputs()),
+        None => format!("{} to be learned, which no study of classes takes", counted(target.outputs())),
     };
-    let mut text = format!("{}: {kind} in {learned}, {train} to train on, {test} to test on\n", spec.title());
+    let mut text = format!("{}: {kind}, {learned}, {train} to train on, {test} to test on\n", spec.title());
     if target.classes().is_some() {
         let names = spec.class_names();
         let counts = [&data.train, &data.test].map(|split| -> Result<Vec<i64>> {
@@ -63,7 +65,11 @@ pub fn text(spec: &DataSpec, data: &Data, width: Option<usize>) -> Result<String
         let Normalisation { unit, mean: by, deviation: deviations } =
             spec.normalisation().context("no normalisation")?;
         let by_what = if input.len() == 3 { "channel" } else { "feature" };
-        let of = if unit == 1.0 { String::new() } else { format!(" in shares of {unit}") };
+        // As the source has them: bytes in shares of 255, other numbers as they are.
+        let by_unit = unit / spec.as_is();
+        let of = if by_unit == 1.0 && unit != 1.0 { " in 0…1" } else { "" };
+        let in_unit = |values: Vec<f64>| values.into_iter().map(|value| value * by_unit).collect::<Vec<f64>>();
+        let [mean, deviation, by, deviations] = [mean, deviation, by, deviations].map(in_unit);
         text.push_str(&format!("mean by {by_what}{of}: {}; deviation: {}\n", shown(&mean), shown(&deviation)));
         text.push_str(&format!("normalised by: {}; {}\n", shown(&by), shown(&deviations)));
     }
@@ -71,6 +77,10 @@ pub fn text(spec: &DataSpec, data: &Data, width: Option<usize>) -> Result<String
         text.push_str(&format!("{}\n", terminal::plain(&note)));
     }
     Ok(text + &format!("identity: {}\n", spec.identity()))
+}
+
+fn counted(values: i64) -> String {
+    terminal::counted(values as usize, "value", "values")
 }
 
 /// Mean and population standard deviation over the training samples, by channel or feature, in the unit that
@@ -107,7 +117,7 @@ fn by_group(spec: &DataSpec, data: &Data, groups: usize, from: &[f64], power: i6
 /// Where the picture cannot be written.
 pub fn draw(data: &Data, path: &Path) -> Result<bool> {
     let set = &data.set;
-    let (Some([height, width]), names) = (set.signature().image(), set.class_names()) else { return Ok(false) };
+    let (Some([height, width]), names) = (set.signature().shown(), set.class_names()) else { return Ok(false) };
     let of_class = (PICTURES / names.len().max(1)).clamp(1, MOST_OF_CLASS);
     let labels: Vec<i64> = match set.signature().target.classes() {
         Some(_) => data.train.targets.f_to_device(Device::Cpu)?.try_into()?,
@@ -124,7 +134,7 @@ pub fn draw(data: &Data, path: &Path) -> Result<bool> {
     for (places, name) in places.iter().zip(&names).take(PICTURES) {
         for &place in places {
             let Some(pixels) = set.picture(&data.train.input(place)?)? else { return Ok(false) };
-            images.push((terminal::plain(name), pixels));
+            images.push((shortened(&terminal::plain(name), LONGEST_NAME), pixels));
         }
     }
     let columns = if of_class > 1 { of_class } else { 10 };
@@ -136,10 +146,16 @@ pub fn draw(data: &Data, path: &Path) -> Result<bool> {
         columns: 1,
         panels: vec![Panel { title: String::new(), content: Content::Images(images) }],
     };
-    let png = rasterize(&figure.drawing()?.publish()?)?;
+    let svg = figure.drawing()?.publish()?;
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    let bytes = match ending.as_deref() {
+        Some("svg") => svg.into_bytes(),
+        Some("png") => rasterize(&svg)?,
+        _ => bail!("{} is to be a picture: let its name end in .png or .svg", path.display()),
+    };
     // Beside it is where the file is made: that takes a folder's name.
     std::path::absolute(path)
-        .and_then(|path| write_atomically(&path, &png))
+        .and_then(|path| write_atomically(&path, &bytes))
         .with_context(|| format!("cannot write {}; name another file with --out", path.display()))?;
     Ok(true)
 }

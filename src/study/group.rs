@@ -82,7 +82,12 @@ pub const DATA: &str = "data";
 /// # Errors
 /// Where it cannot be had.
 pub fn open(dataset: &str, sizes: [usize; 2], table: &mut Table, access: &Access) -> Result<DataSpec, Wrong> {
-    let options = if table.contains_key(DATA) { take(table, DATA)? } else { DataOptions::default() };
+    let options = match table.remove(DATA) {
+        Some(Value::Table(options)) => {
+            DataOptions::read(options).map_err(|why| Wrong { key: DATA, why, failed: None })?
+        }
+        _ => DataOptions::default(),
+    };
     DataSpec::open(dataset, sizes, options, access).map_err(|error| Wrong {
         key: DATASET,
         why: String::new(),

@@ -30,9 +30,26 @@ pub fn some_of(count: usize, all: usize, what: &str) -> String {
     if count > 0 { format!("{count} of {all} {what}") } else { String::new() }
 }
 
+/// A name of at most so many letters: of a longer one its beginning and its end, which tell names of one kind apart.
+pub fn shortened(name: &str, most: usize) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= most {
+        return name.to_owned();
+    }
+    let (begin, end) = (most / 2, most - 1 - most / 2);
+    letters[..begin].iter().chain(&['…']).chain(&letters[letters.len() - end..]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(shortened("automobile", 10), "automobile");
+        assert_eq!(shortened("class_002_with_a_name", 11), "class…_name");
+        assert_eq!(shortened("äöüäöüäöü", 5), "äö…öü");
+    }
 
     #[test]
     fn numbers_have_the_digits_that_were_asked_for() {

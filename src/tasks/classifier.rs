@@ -134,7 +134,7 @@ impl ClassifierTraining {
         check::at_least_1(&[("batch_size", batch_size.into())])?;
         if data.signature().target.classes().is_none() {
             let what =
-                "and a classifier learns classes: labels [n, classes] with one 1 a row are saved as their argmax";
+                "and this study learns classes: labels that are whole numbers or words, or the argmax of one-hot rows";
             return Err(format!("{} has values to be learned, {what}", data.title()));
         }
         let network = model.network(&data.signature())?;

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use numbered::numbered;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use split::{comes_in_runs, counts, held_out, permutation};
+use split::{counts, held_out, is_ordered, permutation};
 
 /// A source, decoded: what is known of it, and its training and test arrays.
 #[derive(Debug, PartialEq)]
@@ -76,12 +76,13 @@ const MOST_TOKENS: i64 = 1 << 31;
 pub const TEST_SHARE: f64 = 0.2;
 
 impl Decoded {
-    /// Of a source, of which `test_share` is held out where it has no samples to test on.
+    /// Of a source, of which `test_share` is held out where it has no samples to test on. The order of a set that is
+    /// `known` is part of it.
     ///
     /// # Errors
     /// In a line, with what to do: no samples in a split, inputs without targets, numbers that are none, a class
     /// without a training sample, one class alone.
-    pub fn of(raw: Raw, test_share: f64) -> Result<Self> {
+    pub fn of(raw: Raw, test_share: f64, known: bool) -> Result<Self> {
         let Raw { kind, shape, train, test, class_names, divisor, mut notes } = raw;
         let numbers: usize = shape.iter().product();
         let parts: Vec<Part> = [Some(train), test].into_iter().flatten().collect();
@@ -98,16 +99,20 @@ impl Decoded {
         let [train, test] = match splits.next() {
             Some(test) => {
                 let mut splits = [whole, test];
-                let runs: Vec<bool> = splits.iter().map(|split| comes_in_runs(&split.targets)).collect();
+                let runs: Vec<bool> = splits.iter().map(|split| !known && is_ordered(&split.targets)).collect();
                 for ((split, is_sorted), name) in splits.iter_mut().zip(&runs).zip(["train", "test"]) {
                     if *is_sorted {
                         *split = split.picked(&permutation(&digest, name, split.len(target)), numbers, target);
                     }
                 }
                 match runs[..] {
-                    [true, true] => notes.push("Labels come in runs: both splits were shuffled once.".into()),
-                    [true, false] => notes.push("Labels come in runs: the training samples were shuffled once.".into()),
-                    [false, true] => notes.push("Labels come in runs: the test samples were shuffled once.".into()),
+                    [true, true] => notes.push("Labels come in some order: both splits were shuffled once.".into()),
+                    [true, false] => {
+                        notes.push("Labels come in some order: the training samples were shuffled once.".into())
+                    }
+                    [false, true] => {
+                        notes.push("Labels come in some order: the test samples were shuffled once.".into())
+                    }
                     _ => {}
                 }
                 splits
@@ -141,6 +146,12 @@ impl Decoded {
                 if of_test > 0 { format!(" and {of_test} to test on") } else { String::new() }
             );
         }
+        let untested: Vec<&str> =
+            names.iter().zip(&counts[1]).filter(|(_, count)| **count == 0).map(|(name, _)| name.as_str()).collect();
+        if let [first, others @ ..] = &untested[..] {
+            let more = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
+            notes.push(format!("There are no test samples of class '{first}'{more}."));
+        }
         let scale = Scale::over(&train.inputs, &shape, kind, divisor);
         let notes = notes.iter().map(|note| sentence(note)).collect();
         let tokens = match (&train.inputs, &test.inputs) {
@@ -163,8 +174,10 @@ fn plain(text: &str) -> String {
 fn sentence(text: &str) -> String {
     let text = plain(text);
     let mut letters = text.trim_end_matches('.').chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
+    // A name stays as it is.
+    let is_word = text.split(' ').next().is_some_and(|word| word.chars().all(char::is_alphabetic));
+    let first = letters.next().map(|first| if is_word { first.to_uppercase().to_string() } else { first.to_string() });
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
 /// That a part has inputs, a target for each, and numbers that are some.

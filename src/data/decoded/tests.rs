@@ -1,6 +1,7 @@
 //! Rules from arrays to samples, by tables.
 
 use super::*;
+use crate::rng::{Purpose, Rng};
 
 fn part(inputs: Numbers, targets: Targets) -> Part {
     Part { inputs, targets, from: "x.npz".into() }
@@ -18,7 +19,7 @@ fn raw(train: Part, test: Option<Part>) -> Raw {
 }
 
 fn decoded(train: Part, test: Option<Part>) -> Decoded {
-    Decoded::of(raw(train, test), TEST_SHARE).unwrap()
+    Decoded::of(raw(train, test), TEST_SHARE, false).unwrap()
 }
 
 fn classes(arrays: &Arrays) -> &[i64] {
@@ -61,9 +62,13 @@ fn labels_become_classes_in_their_order_and_that_is_said() {
         let Decoded { about, arrays } = decoded(part(Numbers::Bytes(vec![0; 8]), targets), Some(test));
         assert_eq!(about.class_names, names);
         assert_eq!((classes(&arrays[0]), classes(&arrays[1])), (&labels[..], &[1][..]));
-        assert_eq!(about.notes.concat().is_empty(), note.is_empty());
+        assert_eq!(about.notes.concat().contains("Labels"), !note.is_empty());
         assert!(about.notes.concat().contains(note), "{:?}", about.notes);
     }
+    // Many are not all told of.
+    let many = |labels: &[i64]| decoded(images(labels), Some(images(&labels[..2]))).about.notes[0].clone();
+    assert_eq!(many(&[9, 7, 5, 3, 1]), "Labels 1, 3, 5, 7, 9 are classes 0 to 4, in their order.");
+    assert_eq!(many(&[11, 9, 7, 5, 3, 1]), "Labels 1, 3, 5, 7, 9 and 1 more are classes 0 to 5, in their order.");
     // Numbers in one split and words in the other are words.
     let test = part(Numbers::Bytes(vec![1, 1]), words(&["5"]));
     let Decoded { about, arrays } = decoded(images(&[10, 5, 10, 5]), Some(test));
@@ -102,12 +107,17 @@ fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
         (raw(images(&[0, 1]), None), "leaves 2 to train on and 0 to test on"),
     ];
     for (raw, words) in cases {
-        let error = format!("{:#}", Decoded::of(raw, TEST_SHARE).unwrap_err());
+        let error = format!("{:#}", Decoded::of(raw, TEST_SHARE, false).unwrap_err());
         assert!(error.contains(words) && !error.contains('\n'), "{error}");
     }
     let tokens =
-        Raw { kind: Kind::Tokens, ..raw(part(Numbers::Whole(vec![1, 2, -3, 4]), Targets::Numbers(vec![0, 1])), None) };
-    assert!(Decoded::of(tokens, 0.5).unwrap_err().to_string().contains("a token of -3: tokens are from 0"));
+        Raw { kind: Kind::Tokens, ..raw(part(Numbers::Whole(vec![1, 2, 3, -3]), Targets::Numbers(vec![0, 1])), None) };
+    assert!(
+        Decoded::of(tokens, 0.5, false)
+            .unwrap_err()
+            .to_string()
+            .contains("input 1 (from 0) has a token of -3: tokens are from 0")
+    );
 }
 
 #[test]
@@ -133,7 +143,7 @@ fn a_share_of_each_class_is_held_out_by_content() {
     assert_ne!(picked(&one), picked(&decoded(images(&other), None)));
     // Half of them, of values too.
     let values = part(Numbers::Bytes(vec![3; 20]), Targets::Values { width: 1, values: vec![0.5; 10] });
-    assert_eq!(Decoded::of(raw(values, None), 0.5).unwrap().about.sizes, [5, 5]);
+    assert_eq!(Decoded::of(raw(values, None), 0.5, false).unwrap().about.sizes, [5, 5]);
 }
 
 #[test]
@@ -150,7 +160,7 @@ fn labels_in_runs_are_shuffled_once_and_that_is_said() {
         for (arrays, labels) in arrays.iter().zip([train, test]) {
             let is_shuffled = labels == &sorted;
             assert_eq!(classes(arrays) != &labels[..], is_shuffled);
-            assert!(!comes_in_runs(&arrays.targets));
+            assert!(!is_ordered(&arrays.targets));
             // Inputs go with their labels.
             assert!(bytes(arrays).chunks(2).map(|image| i64::from(image[1])).eq(classes(arrays).iter().copied()));
         }
@@ -159,27 +169,61 @@ fn labels_in_runs_are_shuffled_once_and_that_is_said() {
 }
 
 #[test]
-fn runs_are_far_fewer_changes_than_by_chance() {
-    let runs = |labels: &[i64]| comes_in_runs(&Learned::Classes(labels.to_vec()));
-    assert!(runs(&[0, 0, 0, 1, 1, 1]) && runs(&[2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0]));
-    assert!(!runs(&[0, 1, 0, 1]) && !runs(&[0]) && !runs(&[]) && !runs(&[0, 0, 1, 0, 1, 1, 0, 1]));
+fn an_order_is_runs_or_a_drift_and_not_chance() {
+    let ordered = |labels: &[i64]| is_ordered(&Learned::Classes(labels.to_vec()));
+    assert!(ordered(&[0, 0, 0, 1, 1, 1]) && ordered(&[2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0]));
+    assert!(!ordered(&[0, 1, 0, 1]) && !ordered(&[0]) && !ordered(&[]) && !ordered(&[0, 0, 1, 0, 1, 1, 0, 1]));
     // Nine in ten of one class: few changes are usual.
     let rare: Vec<i64> = (0..200).map(|at| i64::from(at * 37 % 101 < 10)).collect();
-    assert!(!runs(&rare));
+    assert!(!ordered(&rare));
     let mut sorted = rare.clone();
     sorted.sort_unstable();
-    assert!(runs(&sorted));
-    assert!(!comes_in_runs(&Learned::Values(vec![1.0; 9])));
+    assert!(ordered(&sorted));
+    assert!(!is_ordered(&Learned::Values(vec![1.0; 9])));
+    // Half of the classes first, mixed among themselves: no runs, and no fair sample.
+    let halves: Vec<i64> = (0..1000).map(|at| at * 7 % 11 % 5 + if at < 500 { 0 } else { 5 }).collect();
+    assert!(ordered(&halves));
+    // The last tenth lacks a class.
+    let mut rng = Rng::keyed(1, "order", Purpose::Split, 0);
+    let mut labels: Vec<i64> = (0..2000).map(|_| rng.below(4) as i64).collect();
+    assert!(!ordered(&labels));
+    labels[1800..].iter_mut().for_each(|label| *label = (*label).min(2));
+    assert!(ordered(&labels));
+    // Chance alone, in many sizes and numbers of classes.
+    for turn in 0..300 {
+        let (n, classes) = (20 + rng.below(3000), 2 + rng.below(12));
+        let labels: Vec<i64> = (0..n).map(|_| rng.below(classes) as i64).collect();
+        assert!(!ordered(&labels), "turn {turn}: {n} of {classes}");
+    }
+}
+
+#[test]
+fn the_order_of_a_known_set_is_part_of_it() {
+    let sorted: Vec<i64> = (0..60).map(|at| at / 20).collect();
+    let of = |known| Decoded::of(raw(images(&sorted), Some(images(&sorted))), TEST_SHARE, known).unwrap();
+    assert_eq!(classes(&of(true).arrays[0]), sorted);
+    assert!(of(true).about.notes.is_empty() && classes(&of(false).arrays[0]) != sorted);
+}
+
+#[test]
+fn a_class_without_a_test_sample_is_told_of() {
+    let about = decoded(images(&[0, 1, 2, 0, 1, 2]), Some(images(&[1, 1]))).about;
+    assert_eq!(about.notes, ["There are no test samples of class '0' and 1 others."]);
 }
 
 #[test]
 fn the_identity_is_that_of_the_numbers() {
-    let digest = |raw: Raw| Decoded::of(raw, TEST_SHARE).unwrap().about.digest;
+    let digest = |raw: Raw| Decoded::of(raw, TEST_SHARE, false).unwrap().about.digest;
     let base = || raw(images(&[0, 1, 0, 1]), Some(images(&[0, 1])));
     let named = Raw { notes: vec!["a note".into()], divisor: 1.0, ..base() };
     let renamed = Raw { train: Part { from: "y.csv".into(), ..base().train }, ..base() };
     assert_eq!(digest(base()), digest(named));
     assert_eq!(digest(base()), digest(renamed));
+    // The same images under other labels, and other real targets, are another set.
+    let relabelled = |labels: &[i64]| part(images(&[0, 1, 0, 1]).inputs, Targets::Numbers(labels.to_vec()));
+    assert_ne!(digest(raw(relabelled(&[0, 1, 1, 0]), Some(images(&[0, 1])))), digest(base()));
+    let of_values = |last| part(Numbers::Floats(vec![0.5; 4]), Targets::Values { width: 1, values: vec![0.5, last] });
+    assert_ne!(digest(raw(of_values(0.5), Some(of_values(0.5)))), digest(raw(of_values(0.25), Some(of_values(0.5)))));
     // Words or numbers, the classes are the same.
     let words = Targets::Words(["a", "b", "a", "b"].map(String::from).to_vec());
     let of_words = part(base().train.inputs, words);
@@ -228,6 +272,10 @@ fn values_and_tokens_are_taken_too() {
     let tokens = part(Numbers::Whole(vec![0, 1, 2, 3, 4, 9]), Targets::Numbers(vec![0, 1, 0]));
     let test = part(Numbers::Whole(vec![11, 1]), Targets::Numbers(vec![1]));
     let of_tokens = Raw { kind: Kind::Tokens, shape: vec![2], ..raw(tokens, Some(test)) };
-    let about = Decoded::of(of_tokens, TEST_SHARE).unwrap().about;
+    let decoded = Decoded::of(of_tokens, TEST_SHARE, false).unwrap();
+    // In bytes: 3 · 2 tokens and 3 labels of 8 each; and 4 images of 2 with 2 targets of 4 each.
+    assert_eq!(decoded.arrays[0].bytes(), 8 * (6 + 3));
+    assert_eq!(many.arrays[0].bytes(), 8 + 4 * 2 * 4);
+    let about = decoded.about;
     assert_eq!((about.tokens, about.input), (Some(12), vec![2]));
 }

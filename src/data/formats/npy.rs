@@ -149,8 +149,7 @@ fn element(from: &str, dtype: &str) -> Result<Element> {
         (Some('U'), Some(length @ 1..)) => (Class::Unicode, 4 * length),
         (Some('S' | 'a'), Some(length @ 1..)) => (Class::Bytes, length),
         (Some('O'), _) => bail!(
-            "{from} holds pickled Python objects ({}): save an array of numbers, \
-             as np.savez(..., allow_pickle=False) makes sure",
+            "{from} holds pickled Python objects ({}): save an array of numbers, or of words by .astype(str)",
             short(dtype)
         ),
         (Some('c'), _) => {

@@ -189,6 +189,14 @@ impl Walk {
                 self.loose += u64::from(is_image(&entry.path));
                 continue;
             }
+            if let Some(split) = self.split_inside(&entry.path)? {
+                bail!(
+                    "{} holds classes of its own, and is a data set rather than a class of {}: name {} instead",
+                    split.display(),
+                    from.display(),
+                    entry.path.display()
+                );
+            }
             let mut images = Vec::new();
             self.images(&entry.path, 1, &mut images)?;
             let name = entry.name.into_string();
@@ -199,6 +207,18 @@ impl Walk {
             }
         }
         Ok(Split { from: from.to_path_buf(), classes })
+    }
+
+    /// A folder that is called like a split and holds folders, in one that would be a class.
+    fn split_inside(&mut self, class: &Path) -> Result<Option<PathBuf>> {
+        for entry in self.entries(class)? {
+            let name = entry.name.to_string_lossy().to_lowercase();
+            let is_named = TRAIN.iter().chain(&TEST).any(|split| *split == name);
+            if entry.is_dir && is_named && self.entries(&entry.path)?.iter().any(|inner| inner.is_dir) {
+                return Ok(Some(entry.path));
+            }
+        }
+        Ok(None)
     }
 
     fn images(&mut self, folder: &Path, depth: usize, images: &mut Vec<PathBuf>) -> Result<()> {
@@ -370,6 +390,8 @@ mod tests {
             (&["train/a/1.png", "train/b/1.png", "test/c/1.png"], "images of the class \"c\", and train has none"),
             (&["train/a/1.png", "Train/b/1.png"], "could be train"),
             (&["test/a/1.png", "test/b/1.png"], "but no folder train beside it"),
+            (&["one/train/a/1.png", "one/train/b/1.png", "two/1.png"], "a data set rather than a class"),
+            (&["train/one/Test/a/1.png", "train/two/1.png"], "one/Test holds classes of its own"),
             (&["b/1.png", &deep], "more than 8 folders deep"),
         ] {
             let error = listing(files).unwrap_err().to_string();
