@@ -18,13 +18,15 @@ pub mod raw;
 mod remembered;
 mod samples;
 pub mod sent;
+mod sets;
 mod source;
 mod spec;
 mod stored;
 
-pub use named::{Built, SETS, Set};
+pub use named::{Built, Set};
 pub use options::DataOptions;
 pub use samples::{Samples, Scaling, blocks, order};
+pub use sets::SETS;
 pub use spec::{DataSpec, Named};
 
 use anyhow::{Context as _, Result, ensure};

@@ -2,9 +2,10 @@
 //! there a [`Dataset`].
 
 use super::decoded::{About, Scale};
-use super::named::{Built, Comes, Drawn, SYNTHETIC_SEED, Set};
+use super::named::{Built, Comes, Drawn, Set};
 use super::options::DataOptions;
 use super::samples::Scaling;
+use super::sets::SYNTHETIC_SEED;
 use super::source::Source;
 use super::stored::Stored;
 use super::{Access, Dataset, Normalisation, Samples, Signature, Target, digits, memory, mnist};

@@ -110,14 +110,9 @@ fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
         let error = format!("{:#}", Decoded::of(raw, TEST_SHARE, false).unwrap_err());
         assert!(error.contains(words) && !error.contains('\n'), "{error}");
     }
-    let tokens =
-        Raw { kind: Kind::Tokens, ..raw(part(Numbers::Whole(vec![1, 2, 3, -3]), Targets::Numbers(vec![0, 1])), None) };
-    assert!(
-        Decoded::of(tokens, 0.5, false)
-            .unwrap_err()
-            .to_string()
-            .contains("input 1 (from 0) has a token of -3: tokens are from 0")
-    );
+    let tokens = part(Numbers::Whole(vec![1, 2, 3, 4, 5, -3]), Targets::Numbers(vec![0, 1, 0]));
+    let error = Decoded::of(Raw { kind: Kind::Tokens, ..raw(tokens, None) }, 0.5, false).unwrap_err().to_string();
+    assert!(error.contains("input 2 (from 0) has a token of -3: tokens are from 0"), "{error}");
 }
 
 #[test]
@@ -276,6 +271,8 @@ fn values_and_tokens_are_taken_too() {
     // In bytes: 3 · 2 tokens and 3 labels of 8 each; and 4 images of 2 with 2 targets of 4 each.
     assert_eq!(decoded.arrays[0].bytes(), 8 * (6 + 3));
     assert_eq!(many.arrays[0].bytes(), 8 + 4 * 2 * 4);
+    let floats = Arrays { inputs: Numbers::Floats(vec![0.5; 6]), targets: Learned::Classes(vec![0; 3]) };
+    assert_eq!(floats.bytes(), 4 * 6 + 8 * 3);
     let about = decoded.about;
     assert_eq!((about.tokens, about.input), (Some(12), vec![2]));
 }

@@ -235,11 +235,7 @@ pub(super) mod tests {
     #[test]
     fn other_types_and_headers_are_refused() {
         for (descr, part) in [
-            (
-                "'|O'",
-                "x holds pickled Python objects (\"|O\"): save an array of numbers, as \
-np.savez(..., allow_pickle=False)",
-            ),
+            ("'|O'", "x holds pickled Python objects (\"|O\"): save an array of numbers, or of words by .astype(str)"),
             ("'<c8'", "complex numbers (\"<c8\")"),
             ("'<M8[ns]'", "dates or times (\"<M8[ns]\")"),
             ("'|V8'", "raw records"),
