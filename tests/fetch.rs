@@ -6,7 +6,9 @@ mod tiny;
 use anyhow::Result;
 use hw1::data::fetch::{Event, fetch};
 use hw1::data::mnist::IdxFile;
+use hw1::data::sent::Archive;
 use hw1::error::Interrupted;
+use md5::Digest as _;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -347,4 +349,43 @@ fn a_set_with_a_name_is_fetched_where_it_is_missing_and_refused_unless_it_is_tha
         assert_eq!(names(&folder.path().join(".cache/hw1").join(name)), [".lock"], "each in its own folder");
     }
     assert!(!folder.path().join("runs").exists(), "no study has begun");
+}
+
+#[test]
+fn an_archive_is_unpacked_and_what_was_seen_is_pinned() {
+    let files = &[("one.bin", 3), ("names.txt", 0)];
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in [("set/one.bin", &[1u8, 2, 3][..]), ("set/names.txt", b"a\nb\n"), ("set/other", b"x")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, name, bytes).unwrap();
+    }
+    let sent = gzip(&archive.into_inner().unwrap());
+    let digest: String = md5::Md5::digest(&sent).iter().map(|byte| format!("{byte:02x}")).collect();
+    let set = Archive { name: "set.tar.gz", of: "SET", md5: digest.leak(), limit: 1 << 20, files };
+    let server = serve(move |path, stream| {
+        assert_eq!(path, "/mnist/set.tar.gz");
+        reply(stream, "200 OK", &sent);
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (stop, mirrors) = (AtomicBool::new(false), [server.url.clone()]);
+    let mut events = Vec::new();
+    let mut run = || {
+        fetch(std::slice::from_ref(&set), folder.path(), &mirrors, &stop, &mut |event| {
+            events.push(format!("{event:?}"))
+        })
+    };
+    run().unwrap();
+    assert_eq!(names(folder.path()), [".lock", "hw1-pinned.json", "names.txt", "one.bin"]);
+    assert_eq!(fs::read(folder.path().join("one.bin")).unwrap(), [1, 2, 3]);
+    // All there, and as it was.
+    run().unwrap();
+    assert_eq!(server.asked.load(Ordering::Relaxed), 1);
+    // Of the right length, and changed since: fetched again.
+    fs::write(folder.path().join("one.bin"), [1, 2, 4]).unwrap();
+    run().unwrap();
+    assert_eq!(server.asked.load(Ordering::Relaxed), 2);
+    assert_eq!(fs::read(folder.path().join("one.bin")).unwrap(), [1, 2, 3]);
+    assert_eq!(events.iter().filter(|event| event.contains("pinned: true")).count(), 2, "{events:?}");
+    assert_eq!(events.iter().filter(|event| event.starts_with("Present")).count(), 1, "{events:?}");
 }
