@@ -7,6 +7,7 @@ mod sets;
 
 use common::{Dir, Ran};
 use hw1::data::digits::{self, Split};
+use hw1::data::{Access, DataOptions, DataSpec, Dataset as _};
 use serde_json::Value;
 use sets::{Set, npy, npz, png, write_cifar, write_csv, write_folder, write_idx, write_npz};
 use std::fs;
@@ -393,4 +394,33 @@ fn features_are_learned_by_column() {
     // A convolution has nothing to go over.
     run(&dir, &["random-labels", "--data", "flowers.csv", label[0], label[1]])
         .fails(2, &["convolutions need images, and these inputs are none; write it like inputs-64-classes"]);
+}
+
+#[test]
+fn a_large_picture_is_shown_reduced() {
+    let dir = Dir::new();
+    // Squares of two by two pixels, cut off at the right and below; a picture may be 96 high.
+    let (height, width, n) = (191, 99, 8);
+    let square = |image: usize, row: usize, column: usize| ((image * 37 + row * 11 + column * 5) % 256) as u8;
+    let pixels: Vec<u8> = (0..n * height * width)
+        .map(|at| square(at / (height * width), at / width % height / 2, at % width / 2))
+        .collect();
+    let labels: Vec<u8> = (0..n as u8).map(|at| at % 2).collect();
+    let path = dir.path().join("large.npz");
+    let both = |name: &str| [format!("x_{name}"), format!("y_{name}")];
+    let arrays = ["train", "test"].map(|name| {
+        let [x, y] = both(name);
+        [(x, npy("|u1", &[n, height, width], &pixels)), (y, npy("|u1", &[n], &labels))]
+    });
+    let named: Vec<(&str, Vec<u8>)> =
+        arrays.iter().flatten().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    fs::write(&path, npz(&named)).unwrap();
+    let spec = DataSpec::open(path.to_str().unwrap(), [99, 99], DataOptions::default(), &Access::default()).unwrap();
+    assert_eq!(spec.signature().shown(), Some([96, 50]));
+    let [train, _] = spec.load(&Access::default()).unwrap();
+    for image in [0, 5] {
+        let shown = spec.picture(&train.input(image).unwrap()).unwrap().unwrap();
+        let expected: Vec<u8> = (0..96 * 50).map(|at| square(image as usize, at / 50, at % 50)).collect();
+        assert!(shown == expected, "image {image}");
+    }
 }

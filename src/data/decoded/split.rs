@@ -67,21 +67,66 @@ const IN_PART: usize = 5;
 /// A statistic so many standard deviations above its mean is no chance.
 const SIGMAS: f64 = 6.0;
 
-/// Pearson's χ² of homogeneity over equal parts, from first to last, far above its (parts - 1)(classes - 1) degrees of
-/// freedom.
+/// Whether the classes' shares differ between equal parts, from first to last, by far more than chance would have it.
 fn drifts(labels: &[i64], shares: &[f64]) -> bool {
-    let parts = (labels.len() / (IN_PART * shares.len().max(1))).min(PARTS);
-    if parts < 2 {
-        return false;
-    }
+    let parts = parts(labels.len(), shares.len());
+    let (statistic, freedom) = homogeneity(labels, shares, parts);
+    parts > 1 && statistic > freedom + SIGMAS * (2.0 * freedom).sqrt()
+}
+
+/// Into how many parts so many labels are cut.
+fn parts(labels: usize, classes: usize) -> usize {
+    (labels / (IN_PART * classes.max(1))).clamp(1, PARTS)
+}
+
+/// Pearson's χ² of homogeneity over equal parts, and its degrees of freedom, (parts - 1)(classes - 1).
+fn homogeneity(labels: &[i64], shares: &[f64], parts: usize) -> (f64, f64) {
     let mut statistic = 0.0;
-    for part in labels.chunks(labels.len().div_ceil(parts)) {
+    for part in labels.chunks(labels.len().div_ceil(parts).max(1)) {
         let mut found = vec![0.0; shares.len()];
         part.iter().for_each(|label| found[*label as usize] += 1.0);
-        let expected = shares.iter().map(|share| share * part.len() as f64);
-        let cells = found.iter().zip(expected).filter(|(_, expected)| *expected > 0.0);
-        statistic += cells.map(|(found, expected)| (found - expected).powi(2) / expected).sum::<f64>();
+        for (found, share) in found.into_iter().zip(shares).filter(|(_, share)| **share > 0.0) {
+            let expected = share * part.len() as f64;
+            statistic += (found - expected).powi(2) / expected;
+        }
     }
-    let freedom = ((parts - 1) * (shares.len() - 1)) as f64;
-    statistic > freedom + SIGMAS * (2.0 * freedom).sqrt()
+    (statistic, (parts as f64 - 1.0) * (shares.len() as f64 - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statistic_is_pearsons() {
+        // By scipy.stats.chi2_contingency([[30, 10], [20, 20]], correction=False)
+        let labels = [vec![0; 30], vec![1; 10], vec![0; 20], vec![1; 20]].concat();
+        let (statistic, freedom) = homogeneity(&labels, &[0.625, 0.375], 2);
+        assert!((statistic - 16.0 / 3.0).abs() < 1e-12 && freedom == 1.0, "{statistic}");
+        // The same of [[5, 3, 2], [2, 4, 4], [3, 3, 4]]: 2.4, with 4 degrees of freedom.
+        let row = |counts: [usize; 3]| (0..3).flat_map(move |class| vec![class as i64; counts[class]]);
+        let labels: Vec<i64> = row([5, 3, 2]).chain(row([2, 4, 4])).chain(row([3, 3, 4])).collect();
+        let (statistic, freedom) = homogeneity(&labels, &[1.0 / 3.0; 3], 3);
+        assert!((statistic - 2.4).abs() < 1e-12 && freedom == 4.0, "{statistic}");
+        // A class that nobody has is none.
+        assert!(homogeneity(&[0, 0], &[1.0, 0.0], 1).0 == 0.0);
+    }
+
+    #[test]
+    fn parts_have_five_of_each_class_and_are_ten_at_most() {
+        for (labels, classes, expected) in [(0, 0, 1), (19, 2, 1), (20, 2, 2), (149, 3, 9), (150, 3, 10), (9999, 3, 10)]
+        {
+            assert_eq!(parts(labels, classes), expected, "{labels} of {classes}");
+        }
+    }
+
+    #[test]
+    fn as_many_changes_as_half_of_chance_are_no_runs() {
+        let runs = |labels: &[i64], shares: &[f64]| comes_in_runs(labels, shares);
+        assert!(!runs(&[0, 0, 1, 1], &[0.5, 0.5]), "1 change, 0.75 is half");
+        assert!(!runs(&[0, 0, 0, 1, 1], &[0.6, 0.4]), "1 change, 0.96 is half");
+        assert!(runs(&[0, 0, 0, 1, 1, 1], &[0.5, 0.5]), "1 change, 1.25 is half");
+        // 2 changes, and exactly half of chance.
+        assert!(!runs(&[0, 0, 1, 1, 1, 0, 0, 0, 0], &[0.5, 0.5]));
+    }
 }
