@@ -5,7 +5,7 @@
 //! shape tells the digit. As in [`digits`], image `i` is a function of (seed, split, `i`) alone, and exact arithmetic
 //! makes the bytes the same on every machine.
 
-use super::digits::{self, Painter, Split};
+use super::digits::{self, Digits, Painter, Split};
 use crate::rng::{Purpose, Rng};
 
 /// Rows, and columns, of an image.
@@ -24,17 +24,9 @@ pub const VERSION: u32 = 1;
 pub const MEAN: [f64; CHANNELS] = [0.5004, 0.5004, 0.5007];
 pub const STANDARD_DEVIATION: [f64; CHANNELS] = [0.2466, 0.2983, 0.2330];
 
-/// n images and their labels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColourDigits {
-    /// n · 3072 values, image after image, of each the red ones row by row, then green, then blue.
-    pub images: Vec<u8>,
-    /// n digits, 0 to 9.
-    pub labels: Vec<u8>,
-}
-
-/// The first `count` images of a split.
-pub fn generate(seed: u64, split: Split, count: usize) -> ColourDigits {
+/// The first `count` images of a split: n · 3072 values, image after image, of each the red ones row by row, then green,
+/// then blue; and their digits, 0 to 9.
+pub fn generate(seed: u64, split: Split, count: usize) -> Digits {
     let mut images = vec![0; count * PIXELS];
     let mut painter = Painter::default();
     let labels = images
@@ -47,7 +39,7 @@ pub fn generate(seed: u64, split: Split, count: usize) -> ColourDigits {
             label
         })
         .collect();
-    ColourDigits { images, labels }
+    Digits { images, labels }
 }
 
 type Colour = [f64; CHANNELS];
@@ -116,7 +108,7 @@ mod tests {
         let (few, many) = (generate(3, Split::Train, 10), generate(3, Split::Train, 50));
         assert_eq!(few.images, many.images[..10 * PIXELS]);
         assert_eq!(few.labels, many.labels[..10]);
-        assert_eq!(generate(3, Split::Train, 0), ColourDigits { images: vec![], labels: vec![] });
+        assert_eq!(generate(3, Split::Train, 0), Digits { images: vec![], labels: vec![] });
     }
 
     #[test]
@@ -135,7 +127,7 @@ mod tests {
 
     #[test]
     fn labels_are_uniform_and_colours_know_nothing_of_them() {
-        let ColourDigits { images, labels } = generate(5, Split::Train, 4000);
+        let Digits { images, labels } = generate(5, Split::Train, 4000);
         let mut of_label = vec![(0.0, 0.0); 10];
         for (image, &label) in images.chunks(PIXELS).zip(&labels) {
             let (count, corner) = &mut of_label[usize::from(label)];

@@ -25,8 +25,8 @@ pub(super) struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// The folder that holds it: `data_dir` (`--data-dir`), else `HW1_DATA_DIR`, or what lies below that under its name
-    /// or as others unpack it; else the first cache that has all: `$XDG_CACHE_HOME/hw1/<name>`, `~/.cache/hw1/<name>`. `None` where no folder
-    /// was named and no cache has them. Looks at names, not into the files.
+    /// or as others unpack it; else the first cache that has all: `$XDG_CACHE_HOME/hw1/<name>`, `~/.cache/hw1/<name>`.
+    /// `None` where no folder was named and no cache has them. Looks at names, not into the files.
     ///
     /// # Errors
     /// Where a folder was named and lacks one of the files: never another one in its place.

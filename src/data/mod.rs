@@ -86,10 +86,13 @@ impl Signature {
 
     /// Height and width of what is shown of an image: of a large one reduced by a whole factor.
     pub fn shown(&self) -> Option<[usize; 2]> {
+        Some(self.image()?.map(|side| side.div_ceil(self.reduction())))
+    }
+
+    /// So many pixels along a side are one of what is shown.
+    fn reduction(&self) -> usize {
         const LONGEST: usize = 96;
-        let sides = self.image()?;
-        let factor = sides.into_iter().max()?.div_ceil(LONGEST).max(1);
-        Some(sides.map(|side| side.div_ceil(factor)))
+        self.image().map_or(1, |[height, width]| height.max(width).div_ceil(LONGEST).max(1))
     }
 
     /// Height and width, of images.

@@ -5,6 +5,7 @@ use super::formats::Format;
 use super::raw::{KINDS, Options};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use toml::Table;
 
 /// `--set data.<name>=…`; each is left out where it says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,9 +40,9 @@ impl DataOptions {
     ///
     /// # Errors
     /// Names the setting.
-    pub fn read(table: toml::Table) -> Result<Self, String> {
+    pub fn read(table: Table) -> Result<Self, String> {
         for (name, value) in &table {
-            let alone: toml::Table = [(name.clone(), value.clone())].into_iter().collect();
+            let alone: Table = [(name.clone(), value.clone())].into_iter().collect();
             let read: Result<Self, toml::de::Error> = alone.try_into();
             read.map_err(|error| format!("data.{name} is {value}: {}", error.message()))?;
         }
@@ -55,14 +56,9 @@ impl DataOptions {
         Options { inputs, targets, kind, label, shape, size }
     }
 
-    /// Nothing but whether numbers are normalised.
-    pub(super) fn normalised(normalise: bool) -> Self {
-        Self { normalise: Some(normalise), ..Self::default() }
-    }
-
-    /// What of them decides what is read: as text.
-    pub(super) fn of_reading(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&Self { normalise: None, ..self.clone() })
+    /// Those that decide what is read.
+    pub(super) fn of_reading(&self) -> Self {
+        Self { normalise: None, ..self.clone() }
     }
 
     /// Whether they say nothing.
@@ -82,14 +78,6 @@ impl DataOptions {
 
     /// That nothing is set that says nothing of such files.
     pub(super) fn check_for(&self, format: Format) -> Result<(), String> {
-        let given: [(&str, bool); 6] = [
-            ("inputs", self.inputs.is_some()),
-            ("targets", self.targets.is_some()),
-            ("kind", self.kind.is_some()),
-            ("label", self.label.is_some()),
-            ("shape", self.shape.is_some()),
-            ("size", self.size.is_some()),
-        ];
         let (files, known): (&str, &[&str]) = match format {
             Format::Idx => ("IDX files", &["kind", "shape"]),
             Format::Npz => ("an .npz file", &["inputs", "targets", "kind", "shape"]),
@@ -97,8 +85,10 @@ impl DataOptions {
             Format::Folder => ("a folder of classes", &["kind", "size"]),
             Format::Csv => ("a .csv file", &["label", "shape", "kind"]),
         };
-        match given.iter().find(|(name, is_given)| *is_given && !known.contains(name)) {
-            Some((name, _)) => {
+        let given = Table::try_from(self.of_reading()).map_err(|error| error.to_string())?;
+        // Of a share the source says whether it has tests of its own.
+        match given.keys().find(|name| *name != "test_share" && !known.contains(&name.as_str())) {
+            Some(name) => {
                 let known: Vec<String> = known.iter().map(|name| format!("data.{name}")).collect();
                 Err(format!("data.{name} says nothing of {files}; {} do", known.join(", ")))
             }

@@ -4,7 +4,6 @@
 
 use super::decoded::{About, Arrays, Decoded, Learned};
 use super::folders::caches;
-use super::options::DataOptions;
 use super::raw::Numbers;
 use super::stored::{Stored, shaped};
 use crate::files::{remove_leftovers, sha256, write_atomically, write_atomically_with};
@@ -17,16 +16,15 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tch::{Device, Kind, Tensor};
 
-/// What files were when they were read: SHA-256 over the path, size and time of each, and over what they were read by.
+/// What files were when they were read: SHA-256 over the name, size and time of each, and over what they were read by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Stamp(String);
 
 impl Stamp {
     /// # Errors
     /// Where a file is gone.
-    pub(super) fn of(path: &Path, options: &DataOptions, files: &[PathBuf]) -> Result<Self> {
-        let folder = path.canonicalize()?;
-        let mut text = format!("{READ_BY} {} {}\n", folder.display(), options.of_reading()?);
+    pub(super) fn of(path: &Path, files: &[PathBuf]) -> Result<Self> {
+        let mut text = format!("{READ_BY}\n");
         for file in files {
             let about = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
             let time = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -74,12 +72,10 @@ const MOST_ON_DISK: u64 = 20 << 30;
 const PIECE: usize = 1 << 22;
 
 impl Place {
-    /// `None` where there is no cache folder.
-    pub(super) fn of(path: &Path, options: &DataOptions) -> Option<Self> {
-        let path = path.canonicalize().ok()?;
-        let name = sha256(format!("{} {}", path.display(), options.of_reading().ok()?).as_bytes());
+    /// Of what goes by this key; `None` where there is no cache folder.
+    pub(super) fn of(key: &str) -> Option<Self> {
         let cache = caches("decoded").into_iter().next()?;
-        Some(Self(cache.join(&name[..24])))
+        Some(Self(cache.join(&sha256(key.as_bytes())[..24])))
     }
 
     fn known(&self, stamp: &Stamp) -> Option<Known> {

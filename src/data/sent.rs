@@ -6,7 +6,7 @@ use crate::files::sha256;
 use anyhow::{Context as _, Result, bail};
 use flate2::read::GzDecoder;
 use md5::{Digest as _, Md5};
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -231,7 +231,10 @@ impl Sent for Archive {
 /// Digests of the files that a fetch put into a folder, by set and name, of which none is published.
 const PINS: &str = "hw1-pinned.json";
 
-fn pins(folder: &Path) -> Map<String, Value> {
+/// SHA-256 by file, by set.
+type Pins = BTreeMap<String, BTreeMap<String, String>>;
+
+fn pins(folder: &Path) -> Pins {
     let bytes = read(&folder.join(PINS), LONGEST as usize).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
@@ -239,12 +242,12 @@ fn pins(folder: &Path) -> Map<String, Value> {
 /// That a file of this SHA-256 is the one that was fetched for a set, where one was, and none that was for another.
 pub(super) fn check_pin(folder: &Path, of: &str, name: &str, found: &str) -> Result<(), String> {
     let pins = pins(folder);
-    let others = pins.iter().filter(|(set, files)| *set != of && files[name] == found);
-    if let Some((other, _)) = others.into_iter().next() {
+    let pinned = |files: &BTreeMap<String, String>| files.get(name).map(|digest| digest == found);
+    if let Some((other, _)) = pins.iter().find(|(set, files)| *set != of && pinned(files) == Some(true)) {
         return Err(format!("it was fetched as {other}'s"));
     }
-    match pins.get(of).and_then(|files| files[name].as_str()) {
-        Some(pinned) if pinned != found => Err("it changed since it was fetched".into()),
+    match pins.get(of).and_then(pinned) {
+        Some(false) => Err("it changed since it was fetched".into()),
         _ => Ok(()),
     }
 }
@@ -252,7 +255,7 @@ pub(super) fn check_pin(folder: &Path, of: &str, name: &str, found: &str) -> Res
 /// Adds a file of a set to those pinned in its folder: name and contents of the file of pins.
 pub(super) fn pinned(folder: &Path, of: &str, name: &str, bytes: &[u8]) -> Result<(&'static str, Vec<u8>)> {
     let mut all = pins(folder);
-    all.entry(of).or_insert_with(|| Map::new().into())[name] = sha256(bytes).into();
+    all.entry(of.to_owned()).or_default().insert(name.to_owned(), sha256(bytes));
     Ok((PINS, serde_json::to_vec_pretty(&all)?))
 }
 
@@ -342,6 +345,12 @@ mod tests {
         assert!(problems()[1].as_ref().unwrap().contains("it changed since it was fetched"));
         fs::write(folder.path().join("one.bin"), [1, 2]).unwrap();
         assert!(problems()[1].as_ref().unwrap().contains("has 2 bytes, not 3"));
+        // What is no file of pins pins nothing, and is replaced.
+        for odd in ["{", "[]", "{\"SET\": 3}", "{\"SET\": {\"one.bin\": 3}}"] {
+            fs::write(folder.path().join(PINS), odd).unwrap();
+            put("one.bin", &[1, 2, 3]);
+            assert_eq!(problems(), [None, None], "{odd}");
+        }
         // A user's own copy, never fetched: read, and nothing said of it.
         fs::remove_file(folder.path().join(PINS)).unwrap();
         fs::write(folder.path().join("one.bin"), [9, 9, 9]).unwrap();

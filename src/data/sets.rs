@@ -1,7 +1,7 @@
 //! The sets with a name, one entry each: an image, the classes, the sizes, and the digests and places of their files.
 
 use super::colour_digits;
-use super::digits::{self, Digits, SIDE};
+use super::digits::{self, SIDE};
 use super::idx::{IdxFile, Items};
 use super::named::{Comes, Download, Drawn, SentFiles, Set};
 use super::sent::{Archive, Gzipped};
@@ -202,10 +202,7 @@ pub static SETS: [Set; 7] = [
         stands_in_for: Some("CIFAR-10"),
         about: "digits on coloured ground that hw1 draws itself, in CIFAR's shape",
         comes: Comes::Drawn(
-            |split, count| {
-                let drawn = colour_digits::generate(SYNTHETIC_SEED, split, count);
-                Digits { images: drawn.images, labels: drawn.labels }
-            },
+            |split, count| colour_digits::generate(SYNTHETIC_SEED, split, count),
             Drawn { called: "synthetic colour digits", version: colour_digits::VERSION },
         ),
     },

@@ -19,13 +19,7 @@ use tch::Tensor;
 
 /// What stands at a path, opened: what is known of it at once, its numbers when they are asked for.
 pub struct Source {
-    /// As it was named.
-    path: PathBuf,
-    format: Format,
-    /// A set with a name.
-    is_known: bool,
-    options: DataOptions,
-    stamp: Stamp,
+    reader: Reader,
     pub about: About,
     /// Training and test samples, where they are in memory.
     tensors: Mutex<Option<[Stored; 2]>>,
@@ -33,12 +27,12 @@ pub struct Source {
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "{}", self.path.display())
+        write!(f, "{}", self.reader.path.display())
     }
 }
 
-/// Sources that this process has opened.
-static OPENED: Mutex<BTreeMap<(PathBuf, String), Arc<Source>>> = Mutex::new(BTreeMap::new());
+/// Sources that this process has opened, by path and what decides what is read.
+static OPENED: Mutex<BTreeMap<String, Arc<Source>>> = Mutex::new(BTreeMap::new());
 
 impl Source {
     /// What is at a path: from memory, from what an earlier process remembered, or read. In a format that is known, or
@@ -48,37 +42,16 @@ impl Source {
     /// In a line, naming the file: where nothing is there that is known, or it cannot be read.
     pub fn open(path: &Path, format: Option<Format>, options: &DataOptions, access: &Access) -> Result<Arc<Self>> {
         let canonical = path.canonicalize().map_err(|error| unreadable(path, &error))?;
-        let key = (canonical, options.of_reading()?);
+        // The order of a set with a name is its own.
+        let whose = if format.is_some() { "known" } else { "own" };
+        let key = format!("{whose} {} {}", canonical.display(), serde_json::to_string(&options.of_reading())?);
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(source) = opened.get(&key) {
             return Ok(source.clone());
         }
-        let source = Arc::new(Self::opened(path, format, options, access)?);
+        let source = Arc::new(Reader::of(path, &key, format, options)?.opened(access)?);
         opened.insert(key, source.clone());
         Ok(source)
-    }
-
-    fn opened(path: &Path, format: Option<Format>, options: &DataOptions, access: &Access) -> Result<Self> {
-        let is_known = format.is_some();
-        let (format, files) = formats::of(path, format)?.ok_or_else(|| unknown(path))?;
-        options.check_for(format).map_err(usage)?;
-        let stamp = Stamp::of(path, options, &files)?;
-        let place = Place::of(path, options);
-        let source = |about, tensors| {
-            let (path, options) = (path.to_owned(), options.clone());
-            Self { path, format, is_known, options, stamp: stamp.clone(), about, tensors: Mutex::new(tensors) }
-        };
-        if let Some(about) = place.as_ref().and_then(|place| place.about(&stamp)) {
-            return Ok(source(about, None));
-        }
-        let decoded = decode(path, format, is_known, options, access)?;
-        // Where nobody looks, nothing is left behind.
-        if let Some(place) = place.filter(|_| access.watch.is_some()) {
-            // A cache that takes nothing costs the next process time, and this one nothing.
-            let _ = place.remember(&stamp, &decoded, format.is_slow());
-        }
-        let tensors = tensors(&decoded.about, decoded.arrays)?;
-        Ok(source(decoded.about, Some(tensors)))
     }
 
     /// The training and the test samples, sharing memory with all who ask.
@@ -95,42 +68,79 @@ impl Source {
     }
 
     fn read_again(&self, access: &Access) -> Result<[Stored; 2]> {
-        let place = Place::of(&self.path, &self.options);
-        if let Some(arrays) = place.as_ref().and_then(|place| place.arrays(&self.stamp, &self.about)) {
+        let Self { reader, about, .. } = self;
+        if let Some(arrays) = reader.place.as_ref().and_then(|place| place.arrays(&reader.stamp, about)) {
             return Ok(arrays);
         }
-        let decoded = decode(&self.path, self.format, self.is_known, &self.options, access)?;
-        if decoded.about.digest != self.about.digest {
-            if let Some(place) = place {
+        let (found, tensors) = reader.read(access)?;
+        if found.digest != about.digest {
+            if let Some(place) = &reader.place {
                 place.forget();
             }
-            bail!("{} changed while hw1 was running; start again", self.path.display());
+            bail!("{} changed while hw1 was running; start again", reader.path.display());
         }
-        if let Some(place) = place.filter(|_| access.watch.is_some()) {
-            let _ = place.remember(&self.stamp, &decoded, self.format.is_slow());
-        }
-        tensors(&decoded.about, decoded.arrays)
+        Ok(tensors)
     }
 }
 
-fn decode(path: &Path, format: Format, is_known: bool, options: &DataOptions, access: &Access) -> Result<Decoded> {
-    let of_reader = options.of_reader();
-    let raw = access.read(&format!("reading {}", path.display()), |progress| {
-        let mut reading = Reading { options: &of_reader, most_bytes: memory::most(), progress };
-        format.read(path, &mut reading)
-    })?;
-    let raw = match of_reader.shape {
-        // Of a table its reader has made images.
-        Some(shape) if raw.kind == Kind::Features => raw.as_images(shape)?,
-        _ => raw,
-    };
-    if raw.test.is_some() && options.has_test_share() {
-        return Err(usage(format!(
-            "{} has test samples of its own: data.test_share is for what has none",
-            path.display()
-        )));
+/// How a source is read, and where it is remembered.
+struct Reader {
+    /// As it was named.
+    path: PathBuf,
+    format: Format,
+    /// A set with a name.
+    is_known: bool,
+    options: DataOptions,
+    stamp: Stamp,
+    place: Option<Place>,
+}
+
+impl Reader {
+    fn of(path: &Path, key: &str, format: Option<Format>, options: &DataOptions) -> Result<Self> {
+        let is_known = format.is_some();
+        let (format, files) = formats::of(path, format)?.ok_or_else(|| unknown(path))?;
+        options.check_for(format).map_err(usage)?;
+        let (stamp, place) = (Stamp::of(path, &files)?, Place::of(key));
+        Ok(Self { path: path.to_owned(), format, is_known, options: options.clone(), stamp, place })
     }
-    Decoded::of(raw, options.test_share(), is_known)
+
+    fn opened(self, access: &Access) -> Result<Source> {
+        let (about, tensors) = match self.place.as_ref().and_then(|place| place.about(&self.stamp)) {
+            Some(about) => (about, None),
+            None => self.read(access).map(|(about, tensors)| (about, Some(tensors)))?,
+        };
+        Ok(Source { reader: self, about, tensors: Mutex::new(tensors) })
+    }
+
+    /// From its files; what was read is remembered.
+    fn read(&self, access: &Access) -> Result<(About, [Stored; 2])> {
+        let decoded = self.decode(access)?;
+        // Where nobody looks, nothing is left behind.
+        if let Some(place) = self.place.as_ref().filter(|_| access.watch.is_some()) {
+            // A cache that takes nothing costs the next process time, and this one nothing.
+            let _ = place.remember(&self.stamp, &decoded, self.format.is_slow());
+        }
+        let tensors = tensors(&decoded.about, decoded.arrays)?;
+        Ok((decoded.about, tensors))
+    }
+
+    fn decode(&self, access: &Access) -> Result<Decoded> {
+        let (of_reader, path) = (self.options.of_reader(), self.path.display());
+        let raw = access.read(&format!("reading {path}"), |progress| {
+            let mut reading = Reading { options: &of_reader, most_bytes: memory::most(), progress };
+            self.format.read(&self.path, &mut reading)
+        })?;
+        let raw = match of_reader.shape {
+            // Of a table its reader has made images.
+            Some(shape) if raw.kind == Kind::Features => raw.as_images(shape)?,
+            _ => raw,
+        };
+        if raw.test.is_some() && self.options.has_test_share() {
+            let why = "has test samples of its own: data.test_share is for what has none";
+            return Err(usage(format!("{path} {why}")));
+        }
+        Decoded::of(raw, self.options.test_share(), self.is_known)
+    }
 }
 
 /// Arrays as tensors.

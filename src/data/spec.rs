@@ -83,8 +83,7 @@ impl DataSpec {
         let dataset = Named::of(dataset);
         let source = match &dataset {
             Named::Set(set) => {
-                let only = DataOptions::normalised(options.normalise());
-                if options != only && !options.is_empty() {
+                if !options.of_reading().is_empty() {
                     return Err(crate::error::usage(format!(
                         "settings data.… are for files of your own; of {} only data.normalise can be set",
                         set.name
@@ -278,7 +277,7 @@ impl Dataset for DataSpec {
 
     fn picture(&self, input: &Tensor) -> Result<Option<Vec<u8>>> {
         let Signature { input: shape, tokens: None, .. } = self.signature() else { return Ok(None) };
-        let [channels @ (1 | 3), height, width] = shape[..] else { return Ok(None) };
+        let [channels @ (1 | 3), _, _] = shape[..] else { return Ok(None) };
         let Scale { unit, mean, deviation, range: [low, high], .. } = self.scale();
         let by = |values: &[f64]| Tensor::f_from_slice(values)?.f_view([-1, 1, 1]);
         let x = input.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
@@ -293,11 +292,10 @@ impl Dataset for DataSpec {
         };
         let shade = (x - from) / (to - from).max(f64::MIN_POSITIVE) * 255.0;
         // Of a large one the mean of so many pixels, at its edges of those that are left.
-        let [shown_height, shown_width] = self.signature().shown().unwrap_or_default().map(|side| side as i64);
-        let factor = if shown_height == height && shown_width == width { 1 } else { (height.max(width) + 95) / 96 };
+        let factor = self.signature().reduction() as i64;
         let shade =
             shade.f_unsqueeze(0)?.f_avg_pool2d([factor, factor], [factor, factor], [0, 0], true, false, None)?;
-        let (height, width) = (shown_height, shown_width);
+        let (height, width) = (shade.size()[2], shade.size()[3]);
         let bytes = shade.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?;
         // [height, width, channels]: a pixel's colours stand together.
         let bytes = bytes.f_view([channels, height * width])?.f_tr()?.f_contiguous()?.f_reshape([-1])?;
