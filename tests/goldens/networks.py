@@ -18,7 +18,7 @@ turns float32's casts, constants and dtype arguments into float64: the module is
 the default type and every float32 in a call (`.float()`, `.to(torch.float32)`, dtype=torch.float32, as in RMSNorm and
 rotary embeddings) is float64; see `Double` in operators.py. Attention and hardsigmoid by their plain formulas, which have
 second derivatives. Every program is run in the same way, node by node, and must give the module's outputs to 1e-12;
-gradient norm and curvature must agree with differences of the loss along the gradient.
+gradient norm and curvature must agree with differences of the loss along the gradient (but no_grad's, by its nature).
 """
 import json
 import os
@@ -331,7 +331,7 @@ def differences(loss, parameters, direction, h=1e-4):
     return (values[2] - values[0]) / (2 * h), (values[2] - 2 * values[1] + values[0]) / h**2
 
 
-def measure(model, x, y, dense):
+def measure(model, x, y, dense, check=True):
     """The oracle of a float64 module."""
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     parameters = list(named.values())
@@ -365,7 +365,7 @@ def measure(model, x, y, dense):
             facts["gauss_newton"] = spectrum(jacobian.t() @ inner @ jacobian)
         direction = [t.view_as(p) / g.norm() for t, p in zip(g.split([p.numel() for p in parameters]), parameters)]
         slope, curvature = differences(lambda: F.cross_entropy(model(x).reshape(logits.shape), y.reshape(-1)), parameters, direction)
-        for a, b in [(slope, facts["gradient_norm"]), (curvature, facts["curvature_along_gradient"])]:
+        for a, b in check * [(slope, facts["gradient_norm"]), (curvature, facts["curvature_along_gradient"])]:
             assert abs(a - b) < 1e-3 * abs(b) + 1e-5, (a, b)
         return facts
 
@@ -374,7 +374,9 @@ def samples(name):
     """(x, y without its range): x float32 in odd multiples of 1/64, or tokens."""
     generator = torch.Generator().manual_seed(1)
     if name in TOKENS:
-        return torch.randint(VOCABULARY, (8, PLACES), generator=generator)
+        # Not 0 and 1: BERT's and OPT's embeddings have one of them as padding_idx, which keeps part of its gradient back, and
+        # OPT's is tied to its head, so that PyTorch's gradient is then not the loss's.
+        return torch.randint(2, VOCABULARY, (8, PLACES), generator=generator)
     shape = (8, 3, 8, 8) if name in IMAGES else (8, 6)
     return (torch.randint(-64, 64, shape, generator=generator) * 2 + 1) / 64
 
@@ -405,7 +407,7 @@ def make(name, build, refused):
     else:
         model.double()
         wide = x.double() if x.is_floating_point() else x
-        facts |= measure(model, wide, y, name in DENSE)
+        facts |= measure(model, wide, y, name in DENSE, check=name != "no_grad")
         with o.oracle(), torch.no_grad():
             expected = model(wide)
         ran = torch.cat([run(program, wide[:4]), run(program, wide[4:])]) if name == "fixed" else run(program, wide)
