@@ -12,6 +12,9 @@ fn main() {
     if let Some(libraries) = &libraries {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{libraries}");
     }
+    if let Some(libraries) = &libraries {
+        dispatch(Path::new(libraries));
+    }
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         // MKL looks this symbol up in the executable: see device.rs.
         println!("cargo:rustc-link-arg=-Wl,--export-dynamic-symbol=mkl_serv_intel_cpu_true");
@@ -26,6 +29,25 @@ fn main() {
         }
     }
     println!("cargo:rustc-env=HW1_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
+}
+
+/// Compiles what calls any operator of libtorch, as torch-sys compiles its own.
+fn dispatch(libraries: &Path) {
+    const SOURCE: &str = "src/model/program/dispatch.cpp";
+    println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    let root =
+        std::env::var("LIBTORCH_INCLUDE").map(Into::into).ok().or_else(|| libraries.parent().map(Path::to_owned));
+    let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .includes(root.map(|root| root.join("include")))
+        .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        .file(SOURCE)
+        .compile("hw1_dispatch");
 }
 
 /// Put together from `#define TORCH_VERSION_MAJOR 2` and its kin in libtorch's headers.

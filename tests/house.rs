@@ -38,7 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("analysis", &["data", "model", "objective", "rng"]),
     ("objective", &["backend", "data", "model"]),
     ("backend", &["model"]),
-    ("model", &["data", "rng"]),
+    ("model", &["data", "error", "rng"]),
     ("data", &["error", "files", "rng"]),
     ("plot", &[]),
     ("rng", &[]),
@@ -59,7 +59,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("flate2", &["data"]),
     ("rand_chacha", &["rng"]),
     ("nanoexpr", &["data"]),
-    ("rawzip", &["data"]),
+    ("rawzip", &["data", "model"]),
     ("tar", &["data"]),
     ("image", &["data"]),
     ("half", &["data"]),
@@ -86,12 +86,12 @@ const WORDS: &[(&str, &[&str])] = &[
     ("thread::spawn", &[]),
     ("scope.spawn", &[]),
     // A slip in these is undefined behaviour: few places, to be read in a sitting.
-    ("unsafe ", &["main", "lib", "backend", "files", "objective", "train"]),
+    ("unsafe ", &["main", "lib", "backend", "files", "model", "objective", "train"]),
     ("transmute", &["backend"]),
-    ("from_raw_parts", &["backend", "objective"]),
+    ("from_raw_parts", &["backend", "model", "objective"]),
     // And in what they are given: libtorch does not look.
     ("data_ptr", &["objective"]),
-    ("from_data_size", &["store"]),
+    ("from_data_size", &["model", "store"]),
     ("from_blob", &[]),
 ];
 

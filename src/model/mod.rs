@@ -6,6 +6,7 @@ mod layout;
 mod mlp;
 mod network;
 mod parse;
+pub mod program;
 mod weights;
 
 pub use layout::{Initial, Layout, Slot};
