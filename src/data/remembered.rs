@@ -2,6 +2,7 @@
 //! settings>/` with what is known of it, and its arrays where reading them takes long. A file that changed in size or
 //! time is read anew; what is damaged counts as not there. Knows no format.
 
+use super::Target;
 use super::decoded::{About, Arrays, Decoded, Learned};
 use super::folders::caches;
 use super::raw::Numbers;
@@ -43,7 +44,7 @@ impl Stamp {
 }
 
 /// Part of every stamp, and raised with each change of a reader: what was read before is read again.
-const READ_BY: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
+const READ_BY: &str = concat!(env!("CARGO_PKG_VERSION"), " 2");
 
 /// Where a source is remembered.
 pub(super) struct Place(PathBuf);
@@ -117,7 +118,7 @@ impl Place {
                     Numbers::Whole(all) => write(file, &mut crc, all, i64::to_le_bytes)?,
                 }
                 match targets {
-                    Learned::Classes(all) => write(file, &mut crc, all, i64::to_le_bytes)?,
+                    Learned::Classes(all) | Learned::ByPlace(all) => write(file, &mut crc, all, i64::to_le_bytes)?,
                     Learned::Values(all) => write(file, &mut crc, all, f32::to_le_bytes)?,
                 }
             }
@@ -173,10 +174,12 @@ impl Place {
                 _ => Kind::Int64,
             };
             let inputs = read(&mut file, &mut crc, kind, n * numbers)?;
-            let targets = match about.target.classes() {
-                Some(_) => read(&mut file, &mut crc, Kind::Int64, n)?,
-                None => read(&mut file, &mut crc, Kind::Float, n * about.target.outputs())?,
+            let of_targets = match about.target {
+                Target::Classes(_) | Target::ClassesByPlace(_) => Kind::Int64,
+                Target::Values(_) => Kind::Float,
             };
+            let each: i64 = about.signature().target_shape().iter().product();
+            let targets = read(&mut file, &mut crc, of_targets, n * each)?;
             shaped(about, inputs, targets)
         };
         let both = split(about.sizes[0]).and_then(|train| Ok([train, split(about.sizes[1])?]));

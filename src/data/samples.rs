@@ -1,8 +1,8 @@
 //! Samples as tensors: inputs with their targets, and the order of an epoch. Knows no data set.
 
-use super::{Signature, Target};
+use super::{IGNORED, Signature, Target};
 use crate::rng::{Purpose, Rng};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
 /// Inputs with what is to be learned of each.
@@ -12,7 +12,7 @@ pub struct Samples {
     stored: Tensor,
     /// What makes numbers of bytes.
     scaling: Option<Scaling>,
-    /// [n] in int64 of classes, [n, m] in the inputs' kind of values.
+    /// [n] in int64 of classes, [n, m] in the inputs' kind of values, [n, places…] in int64 of classes by place.
     pub targets: Tensor,
     pub target: Target,
 }
@@ -113,21 +113,24 @@ impl Samples {
         let expected = |rest: &[i64]| [&[size as i64], rest].concat();
         let (inputs, targets) = (self.stored.size(), self.targets.size());
         ensure!(inputs == expected(input), "have inputs of shape {inputs:?}, not {:?}", expected(input));
-        let (shape, kinds): (_, &[Kind]) = match target {
-            Target::Classes(_) => (expected(&[]), &[Kind::Int64]),
-            Target::Values(values) => (expected(&[*values]), &[Kind::Float, Kind::Double]),
+        let shape = expected(&signature.target_shape());
+        let kinds: &[Kind] = match target {
+            Target::Classes(_) | Target::ClassesByPlace(_) => &[Kind::Int64],
+            Target::Values(_) => &[Kind::Float, Kind::Double],
         };
         let is_of_kind = kinds.contains(&self.targets.kind()) && self.target == *target;
         ensure!(targets == shape && is_of_kind, "have targets of shape {targets:?}, not {shape:?} of {target:?}");
         for (what, tensor, below) in [("token", &self.stored, *tokens), ("label", &self.targets, target.classes())] {
             let Some(below) = below else { continue };
-            let [least, most] = [tensor.f_min()?, tensor.f_max()?].map(|number| number.f_int64_value(&[]));
-            let (least, most) = (least?, most?);
-            ensure!(
-                least >= 0 && most < below,
-                "have a {what} of {}, and {below} are named from 0",
-                if least < 0 { least } else { most }
-            );
+            if let Some(bad) = beyond(tensor, below)? {
+                bail!("have a {what} of {bad}, and {below} are named from 0");
+            }
+        }
+        if let Target::ClassesByPlace(below) = target {
+            let labelled = self.targets.f_masked_fill(&self.targets.f_eq(IGNORED)?, 0)?;
+            if let Some(bad) = beyond(&labelled, *below)? {
+                bail!("have a label of {bad}, and {below} are named from 0; {IGNORED} is none");
+            }
         }
         ensure!(tokens.is_none() || self.stored.kind() == Kind::Int64, "have tokens that are not in int64");
         Ok(())
@@ -157,8 +160,9 @@ impl Samples {
     /// # Errors
     /// Where there are no classes to draw from.
     pub fn corrupted(&self, corruption: f64, seed: u64, trial: &str) -> Result<Self> {
+        let (classes, what) = (self.target.classes(), self.target.what());
         let classes =
-            self.target.classes().context("the data has values, and only labels of classes can be drawn anew")?;
+            classes.with_context(|| format!("the data has {what}, and only labels of classes can be drawn anew"))?;
         let labels: Vec<i64> = self.targets.f_to_device(Device::Cpu)?.try_into()?;
         let labels = Tensor::f_from_slice(&corrupted(&labels, classes, corruption, seed, trial))?;
         Ok(Self { targets: labels.f_to_device(self.targets.device())?, ..self.share() })
@@ -193,6 +197,15 @@ impl Samples {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The least or the greatest of whole numbers that are not all in 0 … `below` - 1.
+fn beyond(numbers: &Tensor, below: i64) -> Result<Option<i64>> {
+    let [least, most] = [numbers.f_min()?, numbers.f_max()?].map(|number| number.f_int64_value(&[]));
+    let (least, most) = (least?, most?);
+    Ok([(least, least < 0), (most, most >= below)]
+        .into_iter()
+        .find_map(|(number, is_beyond)| is_beyond.then_some(number)))
 }
 
 /// Cuts 0 … n-1 into blocks of at most `most`, the last one perhaps smaller: start and size of each.

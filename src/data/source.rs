@@ -152,7 +152,7 @@ fn tensors(about: &About, arrays: [Arrays; 2]) -> Result<[Stored; 2]> {
             Numbers::Whole(all) => Tensor::f_from_slice(&all)?,
         };
         let targets = match arrays.targets {
-            Learned::Classes(all) => Tensor::f_from_slice(&all)?,
+            Learned::Classes(all) | Learned::ByPlace(all) => Tensor::f_from_slice(&all)?,
             Learned::Values(all) => Tensor::f_from_slice(&all)?,
         };
         shaped(about, flat, targets)

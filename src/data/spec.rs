@@ -236,9 +236,7 @@ impl Dataset for DataSpec {
 
     fn signature(&self) -> Signature {
         match (self.about(), self.set()) {
-            (Some(About { input, tokens, target, .. }), _) => {
-                Signature { input: input.clone(), tokens: *tokens, target: *target }
-            }
+            (Some(about), _) => about.signature(),
             (None, Some(set)) => {
                 Signature { input: set.input.to_vec(), tokens: None, target: Target::Classes(set.classes as i64) }
             }

@@ -18,6 +18,11 @@ fn raw(train: Part, test: Option<Part>) -> Raw {
     Raw { kind, shape, train, test, class_names: None, divisor: 255.0, notes: Vec::new() }
 }
 
+/// Images of two places, of zeros, and such labels of the places.
+fn by_place(labels: Vec<i64>) -> Part {
+    part(Numbers::Bytes(vec![0; labels.len()]), Targets::ByPlace { places: 2, labels })
+}
+
 fn decoded(train: Part, test: Option<Part>) -> Decoded {
     Decoded::of(raw(train, test), TEST_SHARE, false).unwrap()
 }
@@ -79,7 +84,7 @@ fn labels_become_classes_in_their_order_and_that_is_said() {
 fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
     let floats = |values: &[f32]| part(Numbers::Floats(values.to_vec()), Targets::Numbers(vec![0, 1]));
     let values = |width, values: Vec<f32>| Targets::Values { width, values };
-    let cases: [(Raw, &str); 13] = [
+    let cases: [(Raw, &str); 17] = [
         (raw(images(&[]), None), "x.npz has no samples"),
         (raw(images(&[0, 1]), Some(images(&[]))), "x.npz has no samples"),
         (raw(part(Numbers::Bytes(vec![0; 6]), Targets::Numbers(vec![0, 1])), None), "3 inputs and 2 labels"),
@@ -105,6 +110,10 @@ fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
             "targets of different kinds",
         ),
         (raw(images(&[0, 1]), None), "leaves 2 to train on and 0 to test on"),
+        (raw(images(&[-100, -100]), None), "x.npz has no label but -100"),
+        (raw(by_place(vec![0, 1, 2, -1]), None), "sample 1 at place 1 (from 0) is -1: classes by place are from 0"),
+        (raw(by_place(vec![-100; 4]), None), "x.npz has no label but -100"),
+        (raw(by_place(vec![0, 1]), Some(images(&[0, 1]))), "targets of different kinds"),
     ];
     for (raw, words) in cases {
         let error = format!("{:#}", Decoded::of(raw, TEST_SHARE, false).unwrap_err());
@@ -275,4 +284,71 @@ fn values_and_tokens_are_taken_too() {
     assert_eq!(floats.bytes(), 4 * 6 + 8 * 3);
     let about = decoded.about;
     assert_eq!((about.tokens, about.input), (Some(12), vec![2]));
+}
+
+#[test]
+fn classes_by_place_are_as_many_as_the_greatest_label_says() {
+    let of = |train: &[i64], test: &[i64]| decoded(by_place(train.to_vec()), Some(by_place(test.to_vec())));
+    for (train, test, classes, note) in [
+        (&[0, 1, 2, 0][..], &[1, 1][..], 3, None),
+        // Of both splits, and whether any has the ones between.
+        (&[0, 1], &[7, -100], 8, Some("1 of 4 places are labelled -100, which PyTorch ignores: they count for none.")),
+        // There is nothing to tell apart, and that is for others to say.
+        (&[-100, 0, -100, 0], &[-100; 2], 1, Some("4 of 6 places are labelled -100")),
+    ] {
+        let Decoded { about, arrays } = of(train, test);
+        assert_eq!(about.target, Target::ClassesByPlace(classes));
+        assert_eq!(about.sizes, [train.len() / 2, test.len() / 2]);
+        assert_eq!(arrays[0].targets, Learned::ByPlace(train.to_vec()));
+        assert_eq!(about.signature().target_shape(), [1, 2]);
+        assert!(about.class_names.is_empty() && about.counts.concat().is_empty());
+        assert_eq!(about.notes.len(), usize::from(note.is_some()), "{:?}", about.notes);
+        assert!(about.notes.concat().contains(note.unwrap_or_default()), "{:?}", about.notes);
+    }
+    // A share is held out, whole samples of it.
+    let labels: Vec<i64> = (0..10).flat_map(|at| [at, at]).collect();
+    let Decoded { about, arrays } = decoded(by_place(labels.clone()), None);
+    assert_eq!((about.sizes, arrays[0].bytes()), ([8, 2], 8 * 2 + 8 * 2 * 8));
+    let mut all = Vec::new();
+    for arrays in arrays {
+        let Learned::ByPlace(labels) = arrays.targets else { panic!("not by place") };
+        assert!(labels.chunks(2).all(|pair| pair[0] == pair[1]));
+        all.extend(labels);
+    }
+    all.sort_unstable();
+    assert_eq!(all, labels);
+    // Other labels, another set.
+    assert_ne!(of(&[0, 1], &[1, 1]).about.digest, of(&[1, 0], &[1, 1]).about.digest);
+}
+
+#[test]
+fn samples_without_a_class_are_left_out_and_that_is_said() {
+    for (train, test, left, notes) in [
+        (
+            &[0, -100, 1, 0, 1][..],
+            &[1, 0][..],
+            [4, 2],
+            &["1 sample labelled -100, which PyTorch ignores, was left out"][..],
+        ),
+        (
+            &[0, -100, 1, -100, 0, 1],
+            &[1, -100],
+            [4, 1],
+            &["2 samples labelled -100, which PyTorch ignores, were left out of x.npz", "1 sample labelled"],
+        ),
+        (&[0, 1, 0, 1], &[0, 1], [4, 2], &[]),
+    ] {
+        let Decoded { about, arrays } = decoded(images(train), Some(images(test)));
+        assert_eq!((about.sizes, &about.class_names[..]), (left, &["0", "1"].map(String::from)[..]));
+        let found = about.notes.iter().filter(|note| note.contains("-100"));
+        assert!(found.clone().count() == notes.len() && found.zip(notes).all(|(found, note)| found.contains(note)));
+        // Inputs go with their labels.
+        for arrays in &arrays {
+            assert!(bytes(arrays).chunks(2).map(|image| i64::from(image[1])).eq(classes(arrays).iter().copied()));
+        }
+    }
+    // Words are names, whatever they say.
+    let words = |words: &[&str]| Targets::Words(words.iter().map(|word| (*word).into()).collect());
+    let train = part(Numbers::Bytes(vec![0; 8]), words(&["-100", "a", "-100", "a"]));
+    assert_eq!(decoded(train, Some(part(Numbers::Bytes(vec![0; 2]), words(&["a"])))).about.sizes, [4, 1]);
 }
