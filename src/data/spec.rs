@@ -85,7 +85,8 @@ impl DataSpec {
             Named::Set(set) => {
                 if !options.of_reading().is_empty() {
                     return Err(crate::error::usage(format!(
-                        "settings data.… are for files of your own; of {} only data.normalise can be set",
+                        "settings data.… are for files of your own; of {} only data.normalise, data.mean and data.std \
+                         can be set",
                         set.name
                     )));
                 }
@@ -94,6 +95,8 @@ impl DataSpec {
             Named::Path(path) => Some(Source::open(path, None, &options, access)?),
         };
         let mut spec = Self { dataset, train_size: 0, test_size: 0, options, source };
+        let Signature { input, tokens, .. } = spec.signature();
+        spec.options.check_for_inputs(&input, tokens.is_some()).map_err(crate::error::usage)?;
         let there = spec.all();
         [spec.train_size, spec.test_size] = [sizes[0].min(there[0]), sizes[1].min(there[1])];
         Ok(spec)
@@ -159,6 +162,10 @@ impl DataSpec {
             (None, _) => (255.0, vec![0.0], vec![1.0], [0.0, 255.0]),
         };
         let as_is = self.about().map_or(255.0, |about| about.scale.as_is);
+        if let Some([mean, deviation]) = self.options.by_hand(&self.signature().input) {
+            // As whoever trained on the file's numbers saw them: whole float32 numbers are no bytes.
+            return Scale { unit: as_is, as_is, mean, deviation, range };
+        }
         if self.options.normalise() {
             return Scale { unit, as_is, mean, deviation, range };
         }
@@ -204,6 +211,10 @@ impl Dataset for DataSpec {
             (false, Some(about)) => format!(" as is by {}", about.scale.as_is),
             (false, None) => " as is".into(),
         };
+        let by_hand = match self.options.by_hand(&self.signature().input) {
+            Some([mean, deviation]) => format!(" by {}, {mean:?} and {deviation:?}", self.as_is()),
+            None => String::new(),
+        };
         let set = match (&self.dataset, self.about()) {
             (_, Some(about)) => {
                 let called = self.set().map_or("arrays", |set| set.name);
@@ -216,7 +227,7 @@ impl Dataset for DataSpec {
             }
             _ => format!("mnist {}", mnist::digest()),
         };
-        format!("{set}{as_is} train {} test {}", self.train_size, self.test_size)
+        format!("{set}{as_is}{by_hand} train {} test {}", self.train_size, self.test_size)
     }
 
     fn title(&self) -> &str {
