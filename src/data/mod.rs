@@ -197,8 +197,13 @@ pub trait Dataset: Send + Sync {
 
     fn signature(&self) -> Signature;
 
-    /// How many samples there are to train on, and to test on; at least one each.
+    /// How many samples there are to train on, and to test on; at least one each, but of [`Self::is_one_split`].
     fn sizes(&self) -> [usize; 2];
+
+    /// Whether all samples are the training samples, and there are none to test on: where nothing is learned.
+    fn is_one_split(&self) -> bool {
+        false
+    }
 
     /// The classes by name, in their order.
     fn class_names(&self) -> Vec<String> {
@@ -222,8 +227,8 @@ pub trait Dataset: Send + Sync {
         Ok(None)
     }
 
-    /// Reads or draws the training and the test samples. Where the set is nowhere on this machine, it is downloaded as
-    /// `access` has it.
+    /// Reads or draws the training and the test samples; of one split the latter are none, of shape [0, …]. Where the set
+    /// is nowhere on this machine, it is downloaded as `access` has it.
     fn load(&self, access: &Access) -> Result<[Samples; 2]>;
 }
 
@@ -250,7 +255,10 @@ impl Data {
         let [train, test] = set.load(access)?;
         let ([train_size, test_size], signature) = (set.sizes(), set.signature());
         for (split, samples, size) in [("training", &train, train_size), ("test", &test, test_size)] {
-            samples.check(&signature, size).with_context(|| format!("the {split} samples of {}", set.title()))?;
+            let may_be_none = split == "test" && set.is_one_split();
+            samples
+                .check(&signature, size, may_be_none)
+                .with_context(|| format!("the {split} samples of {}", set.title()))?;
         }
         if let Some(classes) = signature.target.classes() {
             let names = set.class_names().len();

@@ -35,6 +35,9 @@ pub struct DataOptions {
     mean: Option<Each>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     std: Option<Each>,
+    /// A study's, and no setting: see [`Self::whole`].
+    #[serde(skip)]
+    whole: bool,
 }
 
 impl DataOptions {
@@ -67,9 +70,32 @@ impl DataOptions {
         Self { normalise: None, mean: None, std: None, ..self.clone() }
     }
 
-    /// Whether they say nothing.
+    /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        Self { whole: false, ..self.clone() } == Self::default()
+    }
+
+    /// Numbers as they are, bytes over 255, where it was not said how they are normalised.
+    pub fn as_is_by_default(self) -> Self {
+        let is_said = self.normalise.is_some() || self.mean.is_some() || self.std.is_some();
+        if is_said { self } else { Self { normalise: Some(false), ..self } }
+    }
+
+    /// Inputs are of this kind, one of `data.kind`'s, where it was not said of which. Not for a set with a name (see
+    /// [`super::Named::of`]), of which no kind can be set.
+    pub fn with_kind(self, kind: &str) -> Self {
+        Self { kind: self.kind.or_else(|| Some(kind.to_owned())), ..self }
+    }
+
+    /// For what only measures: of a source of the user's own all samples are kept in the order of its files. One without
+    /// test samples is one split, [`super::Dataset::is_one_split`]; a class may lack samples, or be the only one; and
+    /// labels from 0 keep their numbers, which are outputs of a network that has learned already.
+    pub fn whole(self) -> Self {
+        Self { whole: true, ..self }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The share of the samples that is held out, where a source has none to test on.
@@ -166,6 +192,9 @@ impl DataOptions {
             _ => {}
         }
         self.check_by_hand()?;
+        if self.whole && self.has_test_share() {
+            return Err("data.test_share is for what is split, and here all samples are taken: leave it away".into());
+        }
         let share = self.test_share();
         if share > 0.0 && share < 1.0 {
             Ok(())
@@ -278,6 +307,26 @@ mod tests {
             assert_eq!(toml::to_string(&options).unwrap(), written);
             assert!(!options.is_empty() && options.of_reading().is_empty() && options.normalise());
         }
+    }
+
+    #[test]
+    fn a_studys_defaults_are_taken_where_nothing_was_said() {
+        for (text, expected) in [
+            ("", "kind = \"tokens\"\nnormalise = false\n"),
+            ("normalise = true\nkind = \"images\"\n", "kind = \"images\"\nnormalise = true\n"),
+            ("mean = 0.5\nstd = 0.5\n", "kind = \"tokens\"\nmean = 0.5\nstd = 0.5\n"),
+        ] {
+            let options = read(text).unwrap().as_is_by_default().with_kind("tokens");
+            assert!(options.check().is_ok());
+            assert_eq!(toml::to_string(&options).unwrap(), expected);
+        }
+        // What is whole is no setting, and yet tells readings apart.
+        let whole = read("").unwrap().whole();
+        assert!(whole.is_empty() && whole.is_whole() && whole.of_reading() != read("").unwrap());
+        assert_eq!(toml::to_string(&whole).unwrap(), "");
+        assert!(read("whole = true").unwrap_err().contains("unknown field `whole`"));
+        let error = read("test_share = 0.3").unwrap().whole().check().unwrap_err();
+        assert!(error.contains("here all samples are taken"), "{error}");
     }
 
     #[test]

@@ -83,6 +83,7 @@ impl DataSpec {
         let dataset = Named::of(dataset);
         let source = match &dataset {
             Named::Set(set) => {
+                // That a study takes it whole changes nothing: its splits and its order are part of it.
                 if !options.of_reading().is_empty() {
                     return Err(crate::error::usage(format!(
                         "settings data.… are for files of your own; of {} only data.normalise, data.mean and data.std \
@@ -127,7 +128,7 @@ impl DataSpec {
         for (name, size, most) in
             [("train_size", self.train_size, self.all()[0]), ("test_size", self.test_size, self.all()[1])]
         {
-            if size == 0 {
+            if size == 0 && !(name == "test_size" && self.is_one_split()) {
                 return Err(format!("{name} is 0; it must be from 1 to {most}"));
             }
         }
@@ -136,6 +137,11 @@ impl DataSpec {
 
     fn set(&self) -> Option<&'static Set> {
         if let Named::Set(set) = self.dataset { Some(set) } else { None }
+    }
+
+    /// Whether it is a source of the user's own that is kept as its files have it.
+    fn is_whole(&self) -> bool {
+        self.options.is_whole() && self.set().is_none()
     }
 
     fn about(&self) -> Option<&About> {
@@ -220,7 +226,9 @@ impl Dataset for DataSpec {
                 let called = self.set().map_or("arrays", |set| set.name);
                 let share = self.options.test_share();
                 let split = if about.is_split_here { format!(" share {share}") } else { String::new() };
-                format!("{called} {}{split}", about.digest)
+                // Of two splits too: what comes in some order is not shuffled then, and the first so many are others.
+                let order = if self.is_whole() { " in its order" } else { "" };
+                format!("{called} {}{split}{order}", about.digest)
             }
             (Named::Set(Set { comes: Comes::Drawn(_, Drawn { called, version }), .. }), _) => {
                 format!("{called} {version} seed {SYNTHETIC_SEED}")
@@ -259,6 +267,10 @@ impl Dataset for DataSpec {
         [self.train_size, self.test_size]
     }
 
+    fn is_one_split(&self) -> bool {
+        self.is_whole() && self.about().is_some_and(|about| about.sizes[1] == 0)
+    }
+
     fn class_names(&self) -> Vec<String> {
         match (self.set(), self.about()) {
             (Some(set), _) if !set.class_names.is_empty() => set.class_names(),
@@ -271,8 +283,10 @@ impl Dataset for DataSpec {
         let Some(about) = self.about() else { return Vec::new() };
         let mut notes = about.notes.clone();
         let [train, test] = about.sizes;
-        if self.sizes() != about.sizes {
-            let [first, tested] = self.sizes();
+        let [first, tested] = self.sizes();
+        if self.is_one_split() && first != train {
+            notes.push(format!("The first {first} of {train} samples were taken."));
+        } else if self.sizes() != about.sizes {
             notes
                 .push(format!("The first {first} of {train} training and {tested} of {test} test samples were taken."));
         }

@@ -84,14 +84,24 @@ const MOST_TOKENS: i64 = 1 << 31;
 /// The share of the samples that is held out for testing, where the source says nothing of it.
 pub const TEST_SHARE: f64 = 0.2;
 
+/// What becomes of a source's splits, and of its order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Taken {
+    /// To learn from: this share is held out where it has no samples to test on, and what comes in some order is shuffled.
+    Split(f64),
+    /// A set with a name, in two splits: its order is part of it.
+    Known,
+    /// To measure on: all in its order. Without samples to test on, all are training samples.
+    Whole,
+}
+
 impl Decoded {
-    /// Of a source, of which `test_share` is held out where it has no samples to test on. The order of a set that is
-    /// `known` is part of it.
+    /// Of a source, taken so.
     ///
     /// # Errors
-    /// In a line, with what to do: no samples in a split, inputs without targets, numbers that are none, a class
-    /// without a training sample, one class alone.
-    pub fn of(raw: Raw, test_share: f64, known: bool) -> Result<Self> {
+    /// In a line, with what to do: no samples in a split, inputs without targets, numbers that are none; where it is not
+    /// whole, a class without a training sample, one class alone.
+    pub fn of(raw: Raw, taken: Taken) -> Result<Self> {
         let Raw { kind, shape, train, test, class_names, divisor, mut notes } = raw;
         let numbers: usize = shape.iter().product();
         let parts: Vec<Part> = [Some(train), test].into_iter().flatten().collect();
@@ -100,7 +110,7 @@ impl Decoded {
         }
         let from = parts[0].from.clone();
         let parts = parts.into_iter().map(|part| labelled(part, numbers, &mut notes)).collect::<Result<_>>()?;
-        let (parts, target, names) = numbered(parts, class_names, &mut notes)?;
+        let (parts, target, names) = numbered(parts, class_names, taken, &mut notes)?;
         let digest = digest(kind, &shape, &parts);
         // Of an input, and of a target.
         let widths = [
@@ -112,13 +122,14 @@ impl Decoded {
             },
         ];
         let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
-        let is_split_here = parts.len() == 1;
+        let is_split_here = parts.len() == 1 && taken != Taken::Whole;
         let mut splits = parts.into_iter();
         let whole = splits.next().context("no part")?;
         let [train, test] = match splits.next() {
             Some(test) => {
                 let mut splits = [whole, test];
-                let runs: Vec<bool> = splits.iter().map(|split| !known && is_ordered(&split.targets)).collect();
+                let may_shuffle = matches!(taken, Taken::Split(_));
+                let runs: Vec<bool> = splits.iter().map(|split| may_shuffle && is_ordered(&split.targets)).collect();
                 for ((split, is_sorted), name) in splits.iter_mut().zip(&runs).zip(["train", "test"]) {
                     if *is_sorted {
                         *split = split.picked(&permutation(&digest, name, split.len(widths)), widths);
@@ -136,7 +147,12 @@ impl Decoded {
                 }
                 splits
             }
+            None if taken == Taken::Whole => {
+                let none = whole.picked(&[], widths);
+                [whole, none]
+            }
             None => {
+                let test_share = if let Taken::Split(share) = taken { share } else { TEST_SHARE };
                 let order = permutation(&digest, "split", whole.len(widths));
                 let (train, test) = held_out(&order, &whole.targets, test_share);
                 ensure!(
@@ -157,7 +173,9 @@ impl Decoded {
         };
         let sizes = [&train, &test].map(|split| split.len(widths));
         let counts = [&train, &test].map(|split| counts(&split.targets, names.len()));
-        if let Some(class) = counts[0].iter().position(|count| *count == 0) {
+        if taken != Taken::Whole
+            && let Some(class) = counts[0].iter().position(|count| *count == 0)
+        {
             let of_test = counts[1][class];
             bail!(
                 "{from}: class '{}' has no training sample{}: add some, or take the class away",
@@ -167,7 +185,9 @@ impl Decoded {
         }
         let untested: Vec<&str> =
             names.iter().zip(&counts[1]).filter(|(_, count)| **count == 0).map(|(name, _)| name.as_str()).collect();
-        if let [first, others @ ..] = &untested[..] {
+        if taken != Taken::Whole
+            && let [first, others @ ..] = &untested[..]
+        {
             let more = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
             notes.push(format!("There are no test samples of class '{first}'{more}."));
         }

@@ -1,6 +1,6 @@
 //! Classes by number, whatever a source calls them. Knows no split and no scale.
 
-use super::{Arrays, Learned};
+use super::{Arrays, Learned, Taken};
 use crate::data::raw::{Numbers, Part, Targets};
 use crate::data::{IGNORED, Target};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -40,10 +40,12 @@ pub(super) fn labelled(part: Part, numbers: usize, notes: &mut Vec<String>) -> R
     Ok(Part { inputs, targets, from })
 }
 
-/// The parts with their classes numbered from 0, in the order of their numbers or names; those names.
+/// The parts with their classes numbered from 0, in the order of their numbers or names; those names. Labels from 0 of
+/// what is taken whole keep their numbers.
 pub(super) fn numbered(
     parts: Vec<Part>,
     names: Option<Vec<String>>,
+    taken: Taken,
     notes: &mut Vec<String>,
 ) -> Result<(Vec<Arrays>, Target, Vec<String>)> {
     let from = parts[0].from.clone();
@@ -68,9 +70,10 @@ pub(super) fn numbered(
         return Ok((parts.into_iter().map(of_values).collect(), target, none));
     }
     let in_words = parts.iter().any(|part| matches!(part.targets, Targets::Words(_)));
-    let named = if in_words { by_words(parts, names)? } else { by_numbers(parts, names, notes)? };
+    let named = if in_words { by_words(parts, names)? } else { by_numbers(parts, names, taken, notes)? };
     let (arrays, names) = named;
-    ensure!(names.len() > 1, "{from} has one class, '{}': there is nothing to tell apart", names.concat());
+    let is_enough = names.len() > 1 || taken == Taken::Whole;
+    ensure!(is_enough, "{from} has one class, '{}': there is nothing to tell apart", names.concat());
     ensure!(
         names.len() <= MOST_CLASSES,
         "{from} has {} different labels: these are values rather than classes; the studies learn classes",
@@ -133,6 +136,7 @@ fn by_words(parts: Vec<Part>, names: Option<Vec<String>>) -> Result<(Vec<Arrays>
 fn by_numbers(
     parts: Vec<Part>,
     names: Option<Vec<String>>,
+    taken: Taken,
     notes: &mut Vec<String>,
 ) -> Result<(Vec<Arrays>, Vec<String>)> {
     let mut found = BTreeSet::new();
@@ -151,6 +155,12 @@ fn by_numbers(
         }
         None => found.iter().map(i64::to_string).collect::<Vec<_>>(),
     };
+    // They are outputs of a network that has learned already; some of them may be missing here.
+    let could_be_outputs = found.iter().all(|label| (0..MOST_CLASSES as i64).contains(label));
+    if let Some(most) = found.last().filter(|_| taken == Taken::Whole && could_be_outputs) {
+        let names = (0..=*most).map(|label| label.to_string()).collect();
+        return Ok((parts.into_iter().map(as_classes).collect(), names));
+    }
     if found.iter().copied().eq(0..found.len() as i64) {
         return Ok((parts.into_iter().map(as_classes).collect(), names));
     }

@@ -24,12 +24,17 @@ fn by_place(labels: Vec<i64>) -> Part {
 }
 
 fn decoded(train: Part, test: Option<Part>) -> Decoded {
-    Decoded::of(raw(train, test), TEST_SHARE, false).unwrap()
+    Decoded::of(raw(train, test), Taken::Split(TEST_SHARE)).unwrap()
 }
 
 fn classes(arrays: &Arrays) -> &[i64] {
     let Learned::Classes(labels) = &arrays.targets else { panic!("values") };
     labels
+}
+
+fn bytes_of(part: &Part) -> &[u8] {
+    let Numbers::Bytes(bytes) = &part.inputs else { panic!("no bytes") };
+    bytes
 }
 
 fn bytes(arrays: &Arrays) -> &[u8] {
@@ -116,11 +121,12 @@ fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
         (raw(by_place(vec![0, 1]), Some(images(&[0, 1]))), "targets of different kinds"),
     ];
     for (raw, words) in cases {
-        let error = format!("{:#}", Decoded::of(raw, TEST_SHARE, false).unwrap_err());
+        let error = format!("{:#}", Decoded::of(raw, Taken::Split(TEST_SHARE)).unwrap_err());
         assert!(error.contains(words) && !error.contains('\n'), "{error}");
     }
     let tokens = part(Numbers::Whole(vec![1, 2, 3, 4, 5, -3]), Targets::Numbers(vec![0, 1, 0]));
-    let error = Decoded::of(Raw { kind: Kind::Tokens, ..raw(tokens, None) }, 0.5, false).unwrap_err().to_string();
+    let error =
+        Decoded::of(Raw { kind: Kind::Tokens, ..raw(tokens, None) }, Taken::Split(0.5)).unwrap_err().to_string();
     assert!(error.contains("input 2 (from 0) has a token of -3: tokens are from 0"), "{error}");
 }
 
@@ -147,7 +153,7 @@ fn a_share_of_each_class_is_held_out_by_content() {
     assert_ne!(picked(&one), picked(&decoded(images(&other), None)));
     // Half of them, of values too.
     let values = part(Numbers::Bytes(vec![3; 20]), Targets::Values { width: 1, values: vec![0.5; 10] });
-    assert_eq!(Decoded::of(raw(values, None), 0.5, false).unwrap().about.sizes, [5, 5]);
+    assert_eq!(Decoded::of(raw(values, None), Taken::Split(0.5)).unwrap().about.sizes, [5, 5]);
 }
 
 #[test]
@@ -204,9 +210,12 @@ fn an_order_is_runs_or_a_drift_and_not_chance() {
 #[test]
 fn the_order_of_a_known_set_is_part_of_it() {
     let sorted: Vec<i64> = (0..60).map(|at| at / 20).collect();
-    let of = |known| Decoded::of(raw(images(&sorted), Some(images(&sorted))), TEST_SHARE, known).unwrap();
-    assert_eq!(classes(&of(true).arrays[0]), sorted);
-    assert!(of(true).about.notes.is_empty() && classes(&of(false).arrays[0]) != sorted);
+    let of = |taken| Decoded::of(raw(images(&sorted), Some(images(&sorted))), taken).unwrap();
+    for taken in [Taken::Known, Taken::Whole] {
+        assert_eq!(classes(&of(taken).arrays[0]), sorted);
+        assert!(of(taken).about.notes.is_empty());
+    }
+    assert!(classes(&of(Taken::Split(TEST_SHARE)).arrays[0]) != sorted);
 }
 
 #[test]
@@ -217,7 +226,7 @@ fn a_class_without_a_test_sample_is_told_of() {
 
 #[test]
 fn the_identity_is_that_of_the_numbers() {
-    let digest = |raw: Raw| Decoded::of(raw, TEST_SHARE, false).unwrap().about.digest;
+    let digest = |raw: Raw| Decoded::of(raw, Taken::Split(TEST_SHARE)).unwrap().about.digest;
     let base = || raw(images(&[0, 1, 0, 1]), Some(images(&[0, 1])));
     let named = Raw { notes: vec!["a note".into()], divisor: 1.0, ..base() };
     let renamed = Raw { train: Part { from: "y.csv".into(), ..base().train }, ..base() };
@@ -276,7 +285,7 @@ fn values_and_tokens_are_taken_too() {
     let tokens = part(Numbers::Whole(vec![0, 1, 2, 3, 4, 9]), Targets::Numbers(vec![0, 1, 0]));
     let test = part(Numbers::Whole(vec![11, 1]), Targets::Numbers(vec![1]));
     let of_tokens = Raw { kind: Kind::Tokens, shape: vec![2], ..raw(tokens, Some(test)) };
-    let decoded = Decoded::of(of_tokens, TEST_SHARE, false).unwrap();
+    let decoded = Decoded::of(of_tokens, Taken::Split(TEST_SHARE)).unwrap();
     // In bytes: 3 · 2 tokens and 3 labels of 8 each; and 4 images of 2 with 2 targets of 4 each.
     assert_eq!(decoded.arrays[0].bytes(), 8 * (6 + 3));
     assert_eq!(many.arrays[0].bytes(), 8 + 4 * 2 * 4);
@@ -351,4 +360,44 @@ fn samples_without_a_class_are_left_out_and_that_is_said() {
     let words = |words: &[&str]| Targets::Words(words.iter().map(|word| (*word).into()).collect());
     let train = part(Numbers::Bytes(vec![0; 8]), words(&["-100", "a", "-100", "a"]));
     assert_eq!(decoded(train, Some(part(Numbers::Bytes(vec![0; 2]), words(&["a"])))).about.sizes, [4, 1]);
+}
+
+#[test]
+fn what_is_whole_is_one_split_in_its_order() {
+    let sorted: Vec<i64> = (0..60).map(|at| at / 20).collect();
+    let whole = |raw| Decoded::of(raw, Taken::Whole).unwrap();
+    let Decoded { about, arrays } = whole(raw(images(&sorted), None));
+    assert_eq!((about.sizes, about.is_split_here, &about.counts), ([60, 0], false, &[vec![20; 3], vec![0; 3]]));
+    assert_eq!((classes(&arrays[0]), classes(&arrays[1])), (&sorted[..], &[][..]));
+    assert!(bytes(&arrays[0]) == bytes_of(&images(&sorted)) && bytes(&arrays[1]).is_empty() && about.notes.is_empty());
+    // The numbers are those that are split elsewhere.
+    assert_eq!(about.digest, decoded(images(&sorted), None).about.digest);
+    for (train, test, classes, sizes) in [
+        // One class, and classes that have no sample, or none to train on.
+        (&[0, 0, 0][..], None, 1, [3, 0]),
+        (&[5], None, 6, [1, 0]),
+        (&[7, 3, 3], None, 8, [3, 0]),
+        (&[0, 1], Some(&[2, 0][..]), 3, [2, 2]),
+        (&[0, -100, 1], None, 2, [2, 0]),
+        // These cannot be outputs.
+        (&[-1, 1], None, 2, [2, 0]),
+        (&[0, 20_000], None, 2, [2, 0]),
+    ] {
+        let Decoded { about, arrays } = whole(raw(images(train), test.map(images)));
+        assert_eq!((about.target, about.sizes), (Target::Classes(classes), sizes), "{train:?}");
+        assert_eq!((about.class_names.len(), arrays[1].bytes() == 0), (classes as usize, test.is_none()));
+        if train == [7, 3, 3] {
+            assert_eq!((self::classes(&arrays[0]), &about.class_names[7][..]), (train, "7"));
+        }
+    }
+    // A name without a sample; values, places and tokens.
+    let names = Some(["a", "b", "c"].map(String::from).to_vec());
+    assert_eq!(whole(Raw { class_names: names, ..raw(images(&[2]), None) }).about.counts[0], [0, 0, 1]);
+    let values = part(Numbers::Floats(vec![0.5; 6]), Targets::Values { width: 2, values: vec![0.25; 6] });
+    let of_values = whole(raw(values, None));
+    assert_eq!((of_values.about.sizes, &of_values.arrays[1].targets), ([3, 0], &Learned::Values(Vec::new())));
+    let of_places = whole(raw(by_place(vec![0, 3, 1, -100]), None));
+    assert_eq!((of_places.about.sizes, of_places.about.target), ([2, 0], Target::ClassesByPlace(4)));
+    let tokens = part(Numbers::Whole(vec![0, 1, 2, 3]), Targets::Numbers(vec![0, 1]));
+    assert_eq!(whole(Raw { kind: Kind::Tokens, ..raw(tokens, None) }).about.tokens, Some(4));
 }
