@@ -22,6 +22,7 @@ mod sets;
 mod source;
 mod spec;
 mod stored;
+mod subset;
 
 pub use named::{Built, Set};
 pub use options::DataOptions;

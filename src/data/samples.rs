@@ -1,6 +1,6 @@
 //! Samples as tensors: inputs with their targets, and the order of an epoch. Knows no data set.
 
-use super::{IGNORED, Signature, Target};
+use super::{IGNORED, Signature, Target, subset};
 use crate::rng::{Purpose, Rng};
 use anyhow::{Context as _, Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
@@ -177,6 +177,31 @@ impl Samples {
         self.each(|tensor| tensor.narrow(0, 0, size))
     }
 
+    /// `count` of them, or all, drawn without replacement by seed and trial, in their order: of classes each has its
+    /// share, of all else each sample is as likely as any. What is drawn of another count need not be among them. Bytes
+    /// stay bytes.
+    ///
+    /// # Errors
+    /// Where none are asked for.
+    pub fn subset(&self, count: usize, seed: u64, trial: &str) -> Result<Self> {
+        ensure!(count > 0, "no samples are asked for: take 1 or more");
+        let all = self.len() as usize;
+        if count >= all {
+            return Ok(self.share());
+        }
+        let mut rng = Rng::keyed(seed, trial, Purpose::Subset, 0);
+        let drawn = match self.target {
+            Target::Classes(_) => {
+                let labels: Vec<i64> = self.targets.f_to_device(Device::Cpu)?.try_into()?;
+                subset::by_class(&labels, count, &mut rng)
+            }
+            Target::Values(_) | Target::ClassesByPlace(_) => subset::of_any(all, count, &mut rng),
+        };
+        let index = Tensor::f_from_slice(&drawn)?;
+        let of = |tensor: &Tensor| tensor.f_index_select(0, &index.f_to_device(tensor.device())?);
+        Ok(Self { stored: of(&self.stored)?, targets: of(&self.targets)?, ..self.share() })
+    }
+
     /// Those at `index` [b] in int64, copied: inputs and targets.
     ///
     /// # Errors
@@ -248,6 +273,46 @@ pub(super) fn permute<T>(order: &mut [T], rng: &mut Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Samples of one byte, their places, and such labels.
+    fn in_bytes(labels: &[i64]) -> Samples {
+        let stored = Tensor::arange(labels.len() as i64, (Kind::Uint8, Device::Cpu)).unsqueeze(1);
+        let scaling = Scaling::new(&[1], 255.0, &[0.5], &[0.25]).unwrap();
+        Samples::in_bytes(stored, scaling, Tensor::from_slice(labels), Target::Classes(3))
+    }
+
+    #[test]
+    fn a_subset_has_inputs_with_their_targets_and_stays_in_bytes() {
+        let labels: Vec<i64> = (0..200).map(|at| at % 3).collect();
+        let samples = in_bytes(&labels);
+        let subset = samples.subset(20, 1, "a").unwrap();
+        assert_eq!((subset.len(), subset.stored.kind(), subset.target), (20, Kind::Uint8, samples.target));
+        assert_eq!(subset.stored.view(-1).remainder(3).to_kind(Kind::Int64), subset.targets);
+        let places = subset.stored.view(-1).to_kind(Kind::Int64);
+        assert_eq!(subset.inputs().unwrap(), samples.batch(&places).unwrap().0);
+        let again = |seed, trial| samples.subset(20, seed, trial).unwrap().stored;
+        assert_eq!(again(1, "a"), subset.stored);
+        assert!(again(2, "a") != subset.stored && again(1, "b") != subset.stored);
+        // All, or more, are all; none are none.
+        for count in [200, 1000] {
+            assert_eq!(samples.subset(count, 1, "a").unwrap().stored, samples.stored);
+        }
+        assert!(samples.subset(0, 1, "a").err().unwrap().to_string().contains("take 1 or more"));
+    }
+
+    #[test]
+    fn a_subset_of_values_or_places_is_a_simple_one() {
+        let inputs = Tensor::arange(60, (Kind::Float, Device::Cpu)).view([30, 2]);
+        let values = Samples::new(inputs.shallow_clone(), inputs.shallow_clone(), Target::Values(2));
+        let tokens = inputs.to_kind(Kind::Int64);
+        let places = Samples::new(tokens.shallow_clone(), tokens, Target::ClassesByPlace(60));
+        for samples in [values, places] {
+            let subset = samples.subset(7, 3, "a").unwrap();
+            assert_eq!((subset.inputs().unwrap(), subset.target), (subset.targets.shallow_clone(), samples.target));
+            let rows: Vec<i64> = subset.targets.select(1, 0).to_kind(Kind::Int64).try_into().unwrap();
+            assert!(rows.len() == 7 && rows.is_sorted_by(|a, b| a < b) && rows.iter().all(|row| row % 2 == 0));
+        }
+    }
 
     #[test]
     fn an_epochs_order_is_a_permutation_of_its_own() {
