@@ -31,6 +31,8 @@ pub enum Purpose {
     SharpnessStart,
     /// Which of measured points are held out.
     HeldOut,
+    /// Which samples of a set are measured on.
+    Subset,
 }
 
 impl Purpose {
@@ -47,6 +49,7 @@ impl Purpose {
             Self::RandomDirection => "random-direction",
             Self::SharpnessStart => "sharpness-start",
             Self::HeldOut => "held-out",
+            Self::Subset => "subset",
         }
     }
 }

@@ -9,7 +9,7 @@ use common::{Dir, Ran};
 use hw1::data::digits::{self, Split};
 use hw1::data::{Access, DataOptions, DataSpec, Dataset as _};
 use serde_json::Value;
-use sets::{Set, npy, npz, png, write_cifar, write_csv, write_folder, write_idx, write_npz};
+use sets::{Set, npy, npz, png, shades, write_cifar, write_csv, write_folder, write_idx, write_npz};
 use std::fs;
 use std::path::Path;
 
@@ -123,14 +123,6 @@ fn every_study_of_classes_takes_drawn_colour_images() {
     assert_eq!(metrics["settings"]["models"][0], "3072-2-1-10");
     // Where the report sees networks level off, on inputs of four times as many numbers.
     assert!(metrics["claims"].to_string().contains("Up to about 39000 parameters"), "{}", metrics["claims"]);
-}
-
-/// A small set of squares of three shades at 6×10.
-fn shades(count: usize) -> Set {
-    let labels: Vec<u8> = (0..count).map(|at| (at * 7 % 5 % 3) as u8).collect();
-    let image = |at: usize| (0..60).map(move |place| ((at * 31 + place * 17) % 50) as u8);
-    let images = (0..count).flat_map(|at| image(at).zip(std::iter::repeat(60 * labels[at]))).map(|(x, y)| x + y);
-    Set { shape: [1, 6, 10], images: images.collect(), labels }
 }
 
 #[test]
@@ -306,6 +298,8 @@ fn what_cannot_be_learned_from_is_one_line_with_a_way_out() {
     good(&["--set", "train_size=0"]).fails(2, &["train_size is 0; it must be from 1 to 30"]);
     run(&dir, &["random-labels", "--preset", "smoke", "--set", "data.label=x"])
         .fails(2, &["of synthetic only data.normalise"]);
+    good(&["--set", "data.mean=0.5"]).fails(2, &["data.mean is given without data.std"]);
+    good(&["--set", "data.mean=[0.5, 1]", "--set", "data.std=1"]).fails(2, &["data.mean has 2 numbers"]);
     run(&dir, &["simulate", "--set", "data.label=x"]).fails(2, &["simulate has no setting 'data.label'"]);
 }
 

@@ -58,6 +58,11 @@ impl Own {
         Self::new(&[6], Some(11), Target::Classes(4), [20, 8])
     }
 
+    /// A class of each of six tokens.
+    fn by_place() -> Self {
+        Self::new(&[6], Some(11), Target::ClassesByPlace(4), [20, 8])
+    }
+
     fn values() -> Self {
         Self::new(&[3], None, Target::Values(2), [16, 6])
     }
@@ -92,6 +97,11 @@ impl Dataset for Own {
         let targets = match target {
             Target::Classes(classes) => Tensor::from_slice(&(0..n).map(|i| q(i + 500) % classes).collect::<Vec<i64>>()),
             Target::Values(values) => reals(n * values, 1000, 128.0).view([n, *values]),
+            Target::ClassesByPlace(classes) => {
+                let shape = [&[n], &self.signature.target_shape()[..]].concat();
+                let labels: Vec<i64> = (0..shape.iter().product()).map(|i| q(i + 500) % classes).collect();
+                Tensor::from_slice(&labels).view(&shape[..])
+            }
         };
         let inputs = inputs.view(&[&[n], &input[..]].concat()[..]);
         let part = |start, size| {
@@ -449,6 +459,7 @@ fn sensitivity(model: &(impl Model + Clone + 'static), set: &Own, golden: &Golde
             let norm = squares.sqrt().mean(Kind::Double).double_value(&[]);
             golden.close(norm, "/sensitivity/jacobian_norm_of_outputs", 1e-10);
         }
+        Target::ClassesByPlace(_) => unreachable!("no model here learns them"),
     }
 }
 
@@ -670,7 +681,7 @@ impl Dataset for Liar {
 
 #[test]
 fn data_that_is_not_as_announced_is_refused() {
-    let lies: [(Own, Lie, &str); 8] = [
+    let lies: [(Own, Lie, &str); 12] = [
         (
             Own::images(),
             |samples| with(samples, |inputs| inputs.flatten(1, -1)),
@@ -683,7 +694,18 @@ fn data_that_is_not_as_announced_is_refused() {
         (Own::tokens(), |samples| with(samples, |inputs| inputs + 1), "a token of 11, and 11 are named from 0"),
         (Own::values(), |samples| samples.targets = samples.targets.select(1, 0), "targets of shape [6], not [6, 2]"),
         (Own::new(&[3], None, Target::Values(2), [16, 0]), |_| {}, "are none"),
+        (Own::by_place(), |samples| samples.targets = samples.targets.select(1, 0), "of shape [8], not [8, 6]"),
+        (
+            Own::by_place(),
+            |samples| samples.targets = &samples.targets + 1,
+            "a label of 4, and 4 are named from 0; -100",
+        ),
+        (Own::by_place(), |samples| samples.targets = &samples.targets - 1, "a label of -1"),
+        (Own::by_place(), |samples| samples.targets = samples.targets.to_kind(Kind::Float), "ClassesByPlace(4)"),
     ];
+    // Places that have no class are as announced.
+    let ignored = |samples: &mut Samples| drop(samples.targets.narrow(1, 0, 2).fill_(-100));
+    Data::load(Arc::new(Liar(Own::by_place(), ignored)), &Access::default()).unwrap();
     for (own, lie, what) in lies {
         let error = Data::load(Arc::new(Liar(own, lie)), &Access::default()).err().unwrap();
         let error = format!("{error:#}");

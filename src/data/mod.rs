@@ -22,6 +22,7 @@ mod sets;
 mod source;
 mod spec;
 mod stored;
+mod subset;
 
 pub use named::{Built, Set};
 pub use options::DataOptions;
@@ -54,25 +55,39 @@ pub enum Target {
     Classes(i64),
     /// So many real numbers.
     Values(i64),
+    /// One of so many classes at each place: of each token, of each pixel. Places labelled [`IGNORED`] count for none.
+    ClassesByPlace(i64),
 }
 
+/// The label of what has no class, as PyTorch's `cross_entropy` has it.
+pub const IGNORED: i64 = -100;
+
 impl Target {
-    /// How many classes there are; `None` of values.
+    /// How many classes an input is one of; `None` of values, and of classes by place.
     pub fn classes(self) -> Option<i64> {
         match self {
             Self::Classes(classes) => Some(classes),
-            Self::Values(_) => None,
+            Self::Values(_) | Self::ClassesByPlace(_) => None,
         }
     }
 
-    /// Outputs of a network that learns it.
+    /// What an input has to be learned: "classes", "values", "classes by place".
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Classes(_) => "classes",
+            Self::Values(_) => "values",
+            Self::ClassesByPlace(_) => "classes by place",
+        }
+    }
+
+    /// Outputs of a network that learns it; at each place, of classes by place.
     pub fn outputs(self) -> i64 {
         match self {
-            Self::Classes(outputs) | Self::Values(outputs) => outputs,
+            Self::Classes(outputs) | Self::Values(outputs) | Self::ClassesByPlace(outputs) => outputs,
         }
     }
 
-    /// The accuracy of guessing, 0…1: one in so many classes; NaN of values.
+    /// The accuracy of guessing, 0…1: one in so many classes; NaN of all else.
     pub fn chance(self) -> f64 {
         self.classes().map_or(f64::NAN, |classes| 1.0 / classes as f64)
     }
@@ -82,6 +97,15 @@ impl Signature {
     /// Numbers of an input.
     pub fn numbers(&self) -> i64 {
         self.input.iter().product()
+    }
+
+    /// Shape of a target: [] of a class, [values], and of classes by place [tokens] or [height, width].
+    pub fn target_shape(&self) -> Vec<i64> {
+        match self.target {
+            Target::Classes(_) => Vec::new(),
+            Target::Values(values) => vec![values],
+            Target::ClassesByPlace(_) => places(&self.input, self.tokens.is_some()).to_vec(),
+        }
     }
 
     /// Height and width of what is shown of an image: of a large one reduced by a whole factor.
@@ -102,6 +126,11 @@ impl Signature {
             _ => None,
         }
     }
+}
+
+/// Of what each is one place, of inputs of such a shape: tokens, or pixels whatever their channels.
+fn places<T>(input: &[T], is_of_tokens: bool) -> &[T] {
+    if is_of_tokens { input } else { input.get(1..).unwrap_or(&[]) }
 }
 
 /// Gets a set that is missing: until the flag is set, and telling how far it is.
@@ -169,8 +198,13 @@ pub trait Dataset: Send + Sync {
 
     fn signature(&self) -> Signature;
 
-    /// How many samples there are to train on, and to test on; at least one each.
+    /// How many samples there are to train on, and to test on; at least one each, but of [`Self::is_one_split`].
     fn sizes(&self) -> [usize; 2];
+
+    /// Whether all samples are the training samples, and there are none to test on: where nothing is learned.
+    fn is_one_split(&self) -> bool {
+        false
+    }
 
     /// The classes by name, in their order.
     fn class_names(&self) -> Vec<String> {
@@ -194,8 +228,8 @@ pub trait Dataset: Send + Sync {
         Ok(None)
     }
 
-    /// Reads or draws the training and the test samples. Where the set is nowhere on this machine, it is downloaded as
-    /// `access` has it.
+    /// Reads or draws the training and the test samples; of one split the latter are none, of shape [0, …]. Where the set
+    /// is nowhere on this machine, it is downloaded as `access` has it.
     fn load(&self, access: &Access) -> Result<[Samples; 2]>;
 }
 
@@ -222,7 +256,10 @@ impl Data {
         let [train, test] = set.load(access)?;
         let ([train_size, test_size], signature) = (set.sizes(), set.signature());
         for (split, samples, size) in [("training", &train, train_size), ("test", &test, test_size)] {
-            samples.check(&signature, size).with_context(|| format!("the {split} samples of {}", set.title()))?;
+            let may_be_none = split == "test" && set.is_one_split();
+            samples
+                .check(&signature, size, may_be_none)
+                .with_context(|| format!("the {split} samples of {}", set.title()))?;
         }
         if let Some(classes) = signature.target.classes() {
             let names = set.class_names().len();

@@ -30,11 +30,20 @@ pub struct DataOptions {
     test_share: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     normalise: Option<bool>,
+    /// In place of the set's own, of numbers over [`super::Normalisation::unit`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mean: Option<Each>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    std: Option<Each>,
+    /// A study's, and no setting: see [`Self::whole`].
+    #[serde(skip)]
+    whole: bool,
 }
 
 impl DataOptions {
     /// All of them.
-    pub const NAMES: [&str; 8] = ["inputs", "targets", "kind", "label", "shape", "size", "test_share", "normalise"];
+    pub const NAMES: [&str; 10] =
+        ["inputs", "targets", "kind", "label", "shape", "size", "test_share", "normalise", "mean", "std"];
 
     /// From a table of them.
     ///
@@ -58,12 +67,35 @@ impl DataOptions {
 
     /// Those that decide what is read.
     pub(super) fn of_reading(&self) -> Self {
-        Self { normalise: None, ..self.clone() }
+        Self { normalise: None, mean: None, std: None, ..self.clone() }
     }
 
-    /// Whether they say nothing.
+    /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        Self { whole: false, ..self.clone() } == Self::default()
+    }
+
+    /// Numbers as they are, bytes over 255, where it was not said how they are normalised.
+    pub fn as_is_by_default(self) -> Self {
+        let is_said = self.normalise.is_some() || self.mean.is_some() || self.std.is_some();
+        if is_said { self } else { Self { normalise: Some(false), ..self } }
+    }
+
+    /// Inputs are of this kind, one of `data.kind`'s, where it was not said of which. Not for a set with a name (see
+    /// [`super::Named::of`]), of which no kind can be set.
+    pub fn with_kind(self, kind: &str) -> Self {
+        Self { kind: self.kind.or_else(|| Some(kind.to_owned())), ..self }
+    }
+
+    /// For what only measures: of a source of the user's own all samples are kept in the order of its files. One without
+    /// test samples is one split, [`super::Dataset::is_one_split`]; a class may lack samples, or be the only one; and
+    /// labels from 0 keep their numbers, which are outputs of a network that has learned already.
+    pub fn whole(self) -> Self {
+        Self { whole: true, ..self }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The share of the samples that is held out, where a source has none to test on.
@@ -101,6 +133,56 @@ impl DataOptions {
         self.normalise.unwrap_or(true)
     }
 
+    /// Mean and deviation that were given, one a channel or feature of inputs of such a shape.
+    pub(super) fn by_hand(&self, input: &[i64]) -> Option<[Vec<f64>; 2]> {
+        let groups = input.first().map_or(1, |groups| *groups as usize);
+        let each = |Each(given): &Each| if given.len() == 1 { vec![given[0]; groups] } else { given.clone() };
+        Some([each(self.mean.as_ref()?), each(self.std.as_ref()?)])
+    }
+
+    /// That what was given by hand is of such inputs: one a channel or feature, and of no tokens.
+    pub(super) fn check_for_inputs(&self, input: &[i64], is_of_tokens: bool) -> Result<(), String> {
+        let groups = input.first().map_or(1, |groups| *groups as usize);
+        let what = if input.len() == 3 { "channel" } else { "feature" };
+        for (name, given) in [("mean", &self.mean), ("std", &self.std)] {
+            let Some(Each(given)) = given else { continue };
+            if is_of_tokens {
+                return Err(format!("data.{name} is of measured numbers, and the inputs are tokens: leave it away"));
+            }
+            if given.len() != 1 && given.len() != groups {
+                let numbers = if groups == 1 { String::new() } else { format!(", or {groups} of them, one a {what}") };
+                return Err(format!("data.{name} has {} numbers; it must be a number{numbers}", given.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Mean and deviation, which go together.
+    fn check_by_hand(&self) -> Result<(), String> {
+        let (Some(Each(mean)), Some(Each(std))) = (&self.mean, &self.std) else {
+            return match (&self.mean, &self.std) {
+                (Some(_), None) => Err("data.mean is given without data.std: give both, or neither".into()),
+                (None, Some(_)) => Err("data.std is given without data.mean: give both, or neither".into()),
+                _ => Ok(()),
+            };
+        };
+        if self.normalise == Some(false) {
+            return Err(
+                "data.normalise is false, and data.mean and data.std are given: drop data.normalise, or these \
+                        two"
+                .into(),
+            );
+        }
+        // As the float32 that they are used as.
+        if let Some(mean) = mean.iter().find(|mean| !(**mean as f32).is_finite()) {
+            return Err(format!("data.mean is {mean}; it must be a finite number"));
+        }
+        match std.iter().find(|std| !(**std as f32).is_normal() || **std < 0.0) {
+            Some(std) => Err(format!("data.std is {std}; it must be a finite number above 0")),
+            None => Ok(()),
+        }
+    }
+
     /// An error names the setting and what would be valid.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.kind {
@@ -108,6 +190,10 @@ impl DataOptions {
                 return Err(format!("data.kind is '{kind:.20}'; it must be one of {}", KINDS.join(", ")));
             }
             _ => {}
+        }
+        self.check_by_hand()?;
+        if self.whole && self.has_test_share() {
+            return Err("data.test_share is for what is split, and here all samples are taken: leave it away".into());
         }
         let share = self.test_share();
         if share > 0.0 && share < 1.0 {
@@ -130,6 +216,35 @@ fn name_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
         Label::Name(name) => name,
         Label::Number(number) => number.to_string(),
     }))
+}
+
+/// A number for all channels or features, or one for each.
+#[derive(Clone, Debug, PartialEq)]
+struct Each(Vec<f64>);
+
+impl Serialize for Each {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0[..] {
+            [one] => serializer.serialize_f64(one),
+            _ => self.0.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Each {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "it is no number, and no list of numbers")]
+        enum Given {
+            One(f64),
+            Many(Vec<f64>),
+        }
+        Ok(Self(match Given::deserialize(deserializer)? {
+            Given::One(one) => vec![one],
+            Given::Many(many) if many.is_empty() => return Err(D::Error::custom("it is an empty list")),
+            Given::Many(many) => many,
+        }))
+    }
 }
 
 /// Lengths with an x between them: 1x28x28.
@@ -184,6 +299,59 @@ mod tests {
         assert_eq!((options.shape, options.size), (Some(Sides([1, 8, 8])), Some(Sides([32, 16]))));
         assert_eq!(read("label = -1").unwrap().label.as_deref(), Some("-1"));
         assert!(read("").unwrap().is_empty() && !options.is_empty());
+        for (text, written) in [
+            ("mean = 0.5\nstd = [0.25, 1.0]\n", "mean = 0.5\nstd = [0.25, 1.0]\n"),
+            ("mean = 0\nstd = [2]\n", "mean = 0.0\nstd = 2.0\n"),
+        ] {
+            let options = read(text).unwrap();
+            assert_eq!(toml::to_string(&options).unwrap(), written);
+            assert!(!options.is_empty() && options.of_reading().is_empty() && options.normalise());
+        }
+    }
+
+    #[test]
+    fn a_studys_defaults_are_taken_where_nothing_was_said() {
+        for (text, expected) in [
+            ("", "kind = \"tokens\"\nnormalise = false\n"),
+            ("normalise = true\nkind = \"images\"\n", "kind = \"images\"\nnormalise = true\n"),
+            ("mean = 0.5\nstd = 0.5\n", "kind = \"tokens\"\nmean = 0.5\nstd = 0.5\n"),
+        ] {
+            let options = read(text).unwrap().as_is_by_default().with_kind("tokens");
+            assert!(options.check().is_ok());
+            assert_eq!(toml::to_string(&options).unwrap(), expected);
+        }
+        // What is whole is no setting, and yet tells readings apart.
+        let whole = read("").unwrap().whole();
+        assert!(whole.is_empty() && whole.is_whole() && whole.of_reading() != read("").unwrap());
+        assert_eq!(toml::to_string(&whole).unwrap(), "");
+        assert!(read("whole = true").unwrap_err().contains("unknown field `whole`"));
+        let error = read("test_share = 0.3").unwrap().whole().check().unwrap_err();
+        assert!(error.contains("here all samples are taken"), "{error}");
+    }
+
+    #[test]
+    fn a_mean_and_a_deviation_are_for_all_channels_or_one_for_each() {
+        let options = |text: &str| read(text).unwrap();
+        let by_hand = |text: &str, input: &[i64]| options(text).by_hand(input);
+        assert_eq!(by_hand("mean = 1\nstd = [2, 4]", &[2, 5, 5]), Some([vec![1.0; 2], vec![2.0, 4.0]]));
+        assert_eq!(by_hand("mean = [1]\nstd = 2", &[3]), Some([vec![1.0; 3], vec![2.0; 3]]));
+        assert_eq!(by_hand("", &[3]), None);
+        for (text, input, words) in [
+            (
+                "mean = [1, 2]\nstd = 1",
+                &[3, 5, 5][..],
+                "data.mean has 2 numbers; it must be a number, or 3 of them, one a channel",
+            ),
+            ("mean = 1\nstd = [1, 2]", &[1, 5, 5], "data.std has 2 numbers; it must be a number"),
+            ("mean = 1\nstd = [1, 2]", &[4], "or 4 of them, one a feature"),
+        ] {
+            let error = options(text).check_for_inputs(input, false).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+        let error = options("mean = 1\nstd = 1").check_for_inputs(&[7], true).unwrap_err();
+        assert!(error.contains("data.mean is of measured numbers, and the inputs are tokens"), "{error}");
+        assert!(options("").check_for_inputs(&[7], true).is_ok());
+        assert!(options("mean = [1, 2]\nstd = 1").check_for_inputs(&[2], false).is_ok());
     }
 
     #[test]
@@ -197,6 +365,18 @@ mod tests {
             ("test_share = nan", "between 0 and 1"),
             ("label = [1]", "data.label is the name of a column, or its number"),
             ("lable = 1", "unknown field `lable`"),
+            ("mean = 0.5", "data.mean is given without data.std: give both, or neither"),
+            ("std = [1, 2]", "data.std is given without data.mean"),
+            ("mean = 0\nstd = 1\nnormalise = false", "drop data.normalise, or these two"),
+            ("mean = [0, nan]\nstd = 1", "data.mean is NaN; it must be a finite number"),
+            ("mean = 1e39\nstd = 1", "it must be a finite number"),
+            ("mean = 0\nstd = [1, 0]", "data.std is 0; it must be a finite number above 0"),
+            ("mean = 0\nstd = -1", "data.std is -1; it must"),
+            ("mean = 0\nstd = 1e-60", "it must be a finite number above 0"),
+            ("mean = 0\nstd = inf", "data.std is inf"),
+            ("mean = 0\nstd = nan", "data.std is NaN"),
+            ("mean = \"x\"\nstd = 1", "it is no number, and no list of numbers"),
+            ("mean = []\nstd = 1", "it is an empty list"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

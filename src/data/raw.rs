@@ -46,6 +46,8 @@ pub enum Targets {
     Words(Vec<String>),
     /// So many real numbers an input, one input after the other.
     Values { width: usize, values: Vec<f32> },
+    /// Whole numbers that name classes from 0, or -100 for none, at so many places an input, one input after the other.
+    ByPlace { places: usize, labels: Vec<i64> },
 }
 
 impl Targets {
@@ -55,6 +57,7 @@ impl Targets {
             Self::Numbers(all) => all.len(),
             Self::Words(all) => all.len(),
             Self::Values { width, values } => values.len() / (*width).max(1),
+            Self::ByPlace { places, labels } => labels.len() / (*places).max(1),
         }
     }
 

@@ -2,6 +2,7 @@
 //! settings>/` with what is known of it, and its arrays where reading them takes long. A file that changed in size or
 //! time is read anew; what is damaged counts as not there. Knows no format.
 
+use super::Target;
 use super::decoded::{About, Arrays, Decoded, Learned};
 use super::folders::caches;
 use super::raw::Numbers;
@@ -43,7 +44,7 @@ impl Stamp {
 }
 
 /// Part of every stamp, and raised with each change of a reader: what was read before is read again.
-const READ_BY: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
+const READ_BY: &str = concat!(env!("CARGO_PKG_VERSION"), " 2");
 
 /// Where a source is remembered.
 pub(super) struct Place(PathBuf);
@@ -117,7 +118,7 @@ impl Place {
                     Numbers::Whole(all) => write(file, &mut crc, all, i64::to_le_bytes)?,
                 }
                 match targets {
-                    Learned::Classes(all) => write(file, &mut crc, all, i64::to_le_bytes)?,
+                    Learned::Classes(all) | Learned::ByPlace(all) => write(file, &mut crc, all, i64::to_le_bytes)?,
                     Learned::Values(all) => write(file, &mut crc, all, f32::to_le_bytes)?,
                 }
             }
@@ -173,10 +174,12 @@ impl Place {
                 _ => Kind::Int64,
             };
             let inputs = read(&mut file, &mut crc, kind, n * numbers)?;
-            let targets = match about.target.classes() {
-                Some(_) => read(&mut file, &mut crc, Kind::Int64, n)?,
-                None => read(&mut file, &mut crc, Kind::Float, n * about.target.outputs())?,
+            let of_targets = match about.target {
+                Target::Classes(_) | Target::ClassesByPlace(_) => Kind::Int64,
+                Target::Values(_) => Kind::Float,
             };
+            let each: i64 = about.signature().target_shape().iter().product();
+            let targets = read(&mut file, &mut crc, of_targets, n * each)?;
             shaped(about, inputs, targets)
         };
         let both = split(about.sizes[0]).and_then(|train| Ok([train, split(about.sizes[1])?]));
@@ -223,4 +226,61 @@ fn read(file: &mut File, crc: &mut Crc, kind: Kind, count: i64) -> Result<Tensor
         all.f_narrow(0, start, some)?.f_copy_(&tensor)?;
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decoded::Taken;
+    use super::super::raw::{Kind as Of, Part, Raw, Targets};
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_what_was_read() {
+        let numbers = || Targets::Numbers(vec![0, 1, 1, 0]);
+        let values = Targets::Values { width: 3, values: (0..12).map(|at| at as f32).collect() };
+        let tags = Targets::ByPlace { places: 2, labels: vec![5, -100, 0, 1, 2, 3, 4, 0] };
+        let mask = Targets::ByPlace { places: 1, labels: vec![1, 0, -100, 1] };
+        let (bytes, floats) = (Numbers::Bytes((0..8).collect()), Numbers::Floats((0..8).map(|at| at as f32).collect()));
+        let whole = || Numbers::Whole((0..8).collect());
+        for (kind, shape, inputs, targets, each) in [
+            (Of::Images, vec![2, 1, 1], bytes.clone(), numbers(), vec![]),
+            (Of::Images, vec![2, 1, 1], bytes, mask, vec![1, 1]),
+            (Of::Features, vec![2], floats, values, vec![3]),
+            (Of::Tokens, vec![2], whole(), numbers(), vec![]),
+            (Of::Tokens, vec![2], whole(), tags, vec![2]),
+        ] {
+            for taken in [Taken::Split(0.5), Taken::Whole] {
+                let train = Part { inputs: inputs.clone(), targets: targets.clone(), from: "x".into() };
+                let (shape, notes) = (shape.clone(), Vec::new());
+                let raw = Raw { kind, shape, train, test: None, class_names: None, divisor: 255.0, notes };
+                let decoded = Decoded::of(raw, taken).unwrap();
+                let folder = tempfile::tempdir().unwrap();
+                let (place, stamp) = (Place(folder.path().join("a")), Stamp("now".into()));
+                place.remember(&stamp, &decoded, true).unwrap();
+                assert_eq!(place.about(&stamp).as_ref(), Some(&decoded.about));
+                assert!(place.about(&Stamp("then".into())).is_none());
+                let found = place.arrays(&stamp, &decoded.about).unwrap();
+                for ((found, Arrays { inputs, targets }), size) in
+                    found.iter().zip(&decoded.arrays).zip(decoded.about.sizes)
+                {
+                    let shape = |rest: &[i64]| [&[size as i64], rest].concat();
+                    assert_eq!(found.inputs.size(), shape(&decoded.about.input));
+                    assert_eq!(found.targets.size(), shape(&each));
+                    let flat =
+                        |tensor: &Tensor| -> Vec<f64> { tensor.view(-1).to_kind(Kind::Double).try_into().unwrap() };
+                    let expected: Vec<f64> = match inputs {
+                        Numbers::Bytes(all) => all.iter().map(|x| f64::from(*x)).collect(),
+                        Numbers::Floats(all) => all.iter().map(|x| f64::from(*x)).collect(),
+                        Numbers::Whole(all) => all.iter().map(|x| *x as f64).collect(),
+                    };
+                    assert_eq!(flat(&found.inputs), expected);
+                    let expected: Vec<f64> = match targets {
+                        Learned::Classes(all) | Learned::ByPlace(all) => all.iter().map(|x| *x as f64).collect(),
+                        Learned::Values(all) => all.iter().map(|x| f64::from(*x)).collect(),
+                    };
+                    assert_eq!(flat(&found.targets), expected);
+                }
+            }
+        }
+    }
 }

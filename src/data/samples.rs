@@ -1,8 +1,8 @@
 //! Samples as tensors: inputs with their targets, and the order of an epoch. Knows no data set.
 
-use super::{Signature, Target};
+use super::{IGNORED, Signature, Target, subset};
 use crate::rng::{Purpose, Rng};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
 /// Inputs with what is to be learned of each.
@@ -12,7 +12,7 @@ pub struct Samples {
     stored: Tensor,
     /// What makes numbers of bytes.
     scaling: Option<Scaling>,
-    /// [n] in int64 of classes, [n, m] in the inputs' kind of values.
+    /// [n] in int64 of classes, [n, m] in the inputs' kind of values, [n, places…] in int64 of classes by place.
     pub targets: Tensor,
     pub target: Target,
 }
@@ -107,29 +107,35 @@ impl Samples {
     }
 
     /// That they are so many, and as a data set announces them.
-    pub(super) fn check(&self, signature: &Signature, size: usize) -> Result<()> {
+    pub(super) fn check(&self, signature: &Signature, size: usize, may_be_none: bool) -> Result<()> {
         let Signature { input, tokens, target } = signature;
-        ensure!(size > 0, "are none");
+        ensure!(size > 0 || may_be_none, "are none");
         let expected = |rest: &[i64]| [&[size as i64], rest].concat();
         let (inputs, targets) = (self.stored.size(), self.targets.size());
         ensure!(inputs == expected(input), "have inputs of shape {inputs:?}, not {:?}", expected(input));
-        let (shape, kinds): (_, &[Kind]) = match target {
-            Target::Classes(_) => (expected(&[]), &[Kind::Int64]),
-            Target::Values(values) => (expected(&[*values]), &[Kind::Float, Kind::Double]),
+        let shape = expected(&signature.target_shape());
+        let kinds: &[Kind] = match target {
+            Target::Classes(_) | Target::ClassesByPlace(_) => &[Kind::Int64],
+            Target::Values(_) => &[Kind::Float, Kind::Double],
         };
         let is_of_kind = kinds.contains(&self.targets.kind()) && self.target == *target;
         ensure!(targets == shape && is_of_kind, "have targets of shape {targets:?}, not {shape:?} of {target:?}");
+        ensure!(tokens.is_none() || self.stored.kind() == Kind::Int64, "have tokens that are not in int64");
+        if size == 0 {
+            return Ok(());
+        }
         for (what, tensor, below) in [("token", &self.stored, *tokens), ("label", &self.targets, target.classes())] {
             let Some(below) = below else { continue };
-            let [least, most] = [tensor.f_min()?, tensor.f_max()?].map(|number| number.f_int64_value(&[]));
-            let (least, most) = (least?, most?);
-            ensure!(
-                least >= 0 && most < below,
-                "have a {what} of {}, and {below} are named from 0",
-                if least < 0 { least } else { most }
-            );
+            if let Some(bad) = beyond(tensor, below)? {
+                bail!("have a {what} of {bad}, and {below} are named from 0");
+            }
         }
-        ensure!(tokens.is_none() || self.stored.kind() == Kind::Int64, "have tokens that are not in int64");
+        if let Target::ClassesByPlace(below) = target {
+            let labelled = self.targets.f_masked_fill(&self.targets.f_eq(IGNORED)?, 0)?;
+            if let Some(bad) = beyond(&labelled, *below)? {
+                bail!("have a label of {bad}, and {below} are named from 0; {IGNORED} is none");
+            }
+        }
         Ok(())
     }
 
@@ -157,8 +163,9 @@ impl Samples {
     /// # Errors
     /// Where there are no classes to draw from.
     pub fn corrupted(&self, corruption: f64, seed: u64, trial: &str) -> Result<Self> {
+        let (classes, what) = (self.target.classes(), self.target.what());
         let classes =
-            self.target.classes().context("the data has values, and only labels of classes can be drawn anew")?;
+            classes.with_context(|| format!("the data has {what}, and only labels of classes can be drawn anew"))?;
         let labels: Vec<i64> = self.targets.f_to_device(Device::Cpu)?.try_into()?;
         let labels = Tensor::f_from_slice(&corrupted(&labels, classes, corruption, seed, trial))?;
         Ok(Self { targets: labels.f_to_device(self.targets.device())?, ..self.share() })
@@ -168,6 +175,31 @@ impl Samples {
     pub fn first(&self, size: usize) -> Self {
         let size = self.len().min(i64::try_from(size).unwrap_or(i64::MAX));
         self.each(|tensor| tensor.narrow(0, 0, size))
+    }
+
+    /// `count` of them, or all, drawn without replacement by seed and trial, in their order: of classes each has its
+    /// share, of all else each sample is as likely as any. What is drawn of another count need not be among them. Bytes
+    /// stay bytes.
+    ///
+    /// # Errors
+    /// Where none are asked for.
+    pub fn subset(&self, count: usize, seed: u64, trial: &str) -> Result<Self> {
+        ensure!(count > 0, "no samples are asked for: take 1 or more");
+        let all = self.len() as usize;
+        if count >= all {
+            return Ok(self.share());
+        }
+        let mut rng = Rng::keyed(seed, trial, Purpose::Subset, 0);
+        let drawn = match self.target {
+            Target::Classes(_) => {
+                let labels: Vec<i64> = self.targets.f_to_device(Device::Cpu)?.try_into()?;
+                subset::by_class(&labels, count, &mut rng)
+            }
+            Target::Values(_) | Target::ClassesByPlace(_) => subset::of_any(all, count, &mut rng),
+        };
+        let index = Tensor::f_from_slice(&drawn)?;
+        let of = |tensor: &Tensor| tensor.f_index_select(0, &index.f_to_device(tensor.device())?);
+        Ok(Self { stored: of(&self.stored)?, targets: of(&self.targets)?, ..self.share() })
     }
 
     /// Those at `index` [b] in int64, copied: inputs and targets.
@@ -193,6 +225,15 @@ impl Samples {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The least or the greatest of whole numbers that are not all in 0 … `below` - 1.
+fn beyond(numbers: &Tensor, below: i64) -> Result<Option<i64>> {
+    let [least, most] = [numbers.f_min()?, numbers.f_max()?].map(|number| number.f_int64_value(&[]));
+    let (least, most) = (least?, most?);
+    Ok([(least, least < 0), (most, most >= below)]
+        .into_iter()
+        .find_map(|(number, is_beyond)| is_beyond.then_some(number)))
 }
 
 /// Cuts 0 … n-1 into blocks of at most `most`, the last one perhaps smaller: start and size of each.
@@ -232,6 +273,46 @@ pub(super) fn permute<T>(order: &mut [T], rng: &mut Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Samples of one byte, their places, and such labels.
+    fn in_bytes(labels: &[i64]) -> Samples {
+        let stored = Tensor::arange(labels.len() as i64, (Kind::Uint8, Device::Cpu)).unsqueeze(1);
+        let scaling = Scaling::new(&[1], 255.0, &[0.5], &[0.25]).unwrap();
+        Samples::in_bytes(stored, scaling, Tensor::from_slice(labels), Target::Classes(3))
+    }
+
+    #[test]
+    fn a_subset_has_inputs_with_their_targets_and_stays_in_bytes() {
+        let labels: Vec<i64> = (0..200).map(|at| at % 3).collect();
+        let samples = in_bytes(&labels);
+        let subset = samples.subset(20, 1, "a").unwrap();
+        assert_eq!((subset.len(), subset.stored.kind(), subset.target), (20, Kind::Uint8, samples.target));
+        assert_eq!(subset.stored.view(-1).remainder(3).to_kind(Kind::Int64), subset.targets);
+        let places = subset.stored.view(-1).to_kind(Kind::Int64);
+        assert_eq!(subset.inputs().unwrap(), samples.batch(&places).unwrap().0);
+        let again = |seed, trial| samples.subset(20, seed, trial).unwrap().stored;
+        assert_eq!(again(1, "a"), subset.stored);
+        assert!(again(2, "a") != subset.stored && again(1, "b") != subset.stored);
+        // All, or more, are all; none are none.
+        for count in [200, 1000] {
+            assert_eq!(samples.subset(count, 1, "a").unwrap().stored, samples.stored);
+        }
+        assert!(samples.subset(0, 1, "a").err().unwrap().to_string().contains("take 1 or more"));
+    }
+
+    #[test]
+    fn a_subset_of_values_or_places_is_a_simple_one() {
+        let inputs = Tensor::arange(60, (Kind::Float, Device::Cpu)).view([30, 2]);
+        let values = Samples::new(inputs.shallow_clone(), inputs.shallow_clone(), Target::Values(2));
+        let tokens = inputs.to_kind(Kind::Int64);
+        let places = Samples::new(tokens.shallow_clone(), tokens, Target::ClassesByPlace(60));
+        for samples in [values, places] {
+            let subset = samples.subset(7, 3, "a").unwrap();
+            assert_eq!((subset.inputs().unwrap(), subset.target), (subset.targets.shallow_clone(), samples.target));
+            let rows: Vec<i64> = subset.targets.select(1, 0).to_kind(Kind::Int64).try_into().unwrap();
+            assert!(rows.len() == 7 && rows.is_sorted_by(|a, b| a < b) && rows.iter().all(|row| row % 2 == 0));
+        }
+    }
 
     #[test]
     fn an_epochs_order_is_a_permutation_of_its_own() {

@@ -2,7 +2,7 @@
 //! size and time of each file. Knows no set by name.
 
 use super::Access;
-use super::decoded::{About, Arrays, Decoded, Learned};
+use super::decoded::{About, Arrays, Decoded, Learned, Taken};
 use super::formats::{self, Format};
 use super::memory;
 use super::options::DataOptions;
@@ -42,9 +42,7 @@ impl Source {
     /// In a line, naming the file: where nothing is there that is known, or it cannot be read.
     pub fn open(path: &Path, format: Option<Format>, options: &DataOptions, access: &Access) -> Result<Arc<Self>> {
         let canonical = path.canonicalize().map_err(|error| unreadable(path, &error))?;
-        // The order of a set with a name is its own.
-        let whose = if format.is_some() { "known" } else { "own" };
-        let key = format!("{whose} {} {}", canonical.display(), serde_json::to_string(&options.of_reading())?);
+        let key = key(&canonical, format, options)?;
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(source) = opened.get(&key) {
             return Ok(source.clone());
@@ -139,8 +137,24 @@ impl Reader {
             let why = "has test samples of its own: data.test_share is for what has none";
             return Err(usage(format!("{path} {why}")));
         }
-        Decoded::of(raw, self.options.test_share(), self.is_known)
+        let taken = match (self.is_known, self.options.is_whole()) {
+            (true, _) => Taken::Known,
+            (false, true) => Taken::Whole,
+            (false, false) => Taken::Split(self.options.test_share()),
+        };
+        Decoded::of(raw, taken)
     }
+}
+
+/// What a source goes by in memory and on disk: with each way of taking it is another one.
+fn key(path: &Path, format: Option<Format>, options: &DataOptions) -> Result<String> {
+    // The order of a set with a name is its own.
+    let whose = match (format, options.is_whole()) {
+        (Some(_), _) => "known",
+        (None, true) => "whole",
+        (None, false) => "own",
+    };
+    Ok(format!("{whose} {} {}", path.display(), serde_json::to_string(&options.of_reading())?))
 }
 
 /// Arrays as tensors.
@@ -152,7 +166,7 @@ fn tensors(about: &About, arrays: [Arrays; 2]) -> Result<[Stored; 2]> {
             Numbers::Whole(all) => Tensor::f_from_slice(&all)?,
         };
         let targets = match arrays.targets {
-            Learned::Classes(all) => Tensor::f_from_slice(&all)?,
+            Learned::Classes(all) | Learned::ByPlace(all) => Tensor::f_from_slice(&all)?,
             Learned::Values(all) => Tensor::f_from_slice(&all)?,
         };
         shaped(about, flat, targets)
@@ -202,4 +216,26 @@ fn unknown(path: &Path) -> anyhow::Error {
          classes (train/<class>/*.png), a .csv file or train.csv and test.csv",
         path.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_of_taking_a_source_has_a_key_of_its_own() {
+        let read = |text: &str| DataOptions::read(text.parse().unwrap()).unwrap();
+        let of = |format, options: &DataOptions| key(Path::new("/a"), format, options).unwrap();
+        let (none, share) = (DataOptions::default(), read("test_share = 0.5"));
+        let keys = [of(None, &none), of(None, &none.clone().whole()), of(Some(Format::Idx), &none), of(None, &share)];
+        for (at, key) in keys.iter().enumerate() {
+            assert!(keys[..at].iter().all(|other| other != key), "{key}");
+        }
+        // What was remembered before there were others.
+        assert_eq!(keys[0], "own /a {}");
+        // What is done with the numbers afterwards does not count.
+        for text in ["normalise = false", "mean = 1\nstd = 2"] {
+            assert_eq!(of(None, &read(text)), keys[0]);
+        }
+    }
 }

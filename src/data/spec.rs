@@ -83,9 +83,11 @@ impl DataSpec {
         let dataset = Named::of(dataset);
         let source = match &dataset {
             Named::Set(set) => {
+                // That a study takes it whole changes nothing: its splits and its order are part of it.
                 if !options.of_reading().is_empty() {
                     return Err(crate::error::usage(format!(
-                        "settings data.… are for files of your own; of {} only data.normalise can be set",
+                        "settings data.… are for files of your own; of {} only data.normalise, data.mean and data.std \
+                         can be set",
                         set.name
                     )));
                 }
@@ -94,6 +96,8 @@ impl DataSpec {
             Named::Path(path) => Some(Source::open(path, None, &options, access)?),
         };
         let mut spec = Self { dataset, train_size: 0, test_size: 0, options, source };
+        let Signature { input, tokens, .. } = spec.signature();
+        spec.options.check_for_inputs(&input, tokens.is_some()).map_err(crate::error::usage)?;
         let there = spec.all();
         [spec.train_size, spec.test_size] = [sizes[0].min(there[0]), sizes[1].min(there[1])];
         Ok(spec)
@@ -124,7 +128,7 @@ impl DataSpec {
         for (name, size, most) in
             [("train_size", self.train_size, self.all()[0]), ("test_size", self.test_size, self.all()[1])]
         {
-            if size == 0 {
+            if size == 0 && !(name == "test_size" && self.is_one_split()) {
                 return Err(format!("{name} is 0; it must be from 1 to {most}"));
             }
         }
@@ -133,6 +137,11 @@ impl DataSpec {
 
     fn set(&self) -> Option<&'static Set> {
         if let Named::Set(set) = self.dataset { Some(set) } else { None }
+    }
+
+    /// Whether it is a source of the user's own that is kept as its files have it.
+    fn is_whole(&self) -> bool {
+        self.options.is_whole() && self.set().is_none()
     }
 
     fn about(&self) -> Option<&About> {
@@ -159,6 +168,10 @@ impl DataSpec {
             (None, _) => (255.0, vec![0.0], vec![1.0], [0.0, 255.0]),
         };
         let as_is = self.about().map_or(255.0, |about| about.scale.as_is);
+        if let Some([mean, deviation]) = self.options.by_hand(&self.signature().input) {
+            // As whoever trained on the file's numbers saw them: whole float32 numbers are no bytes.
+            return Scale { unit: as_is, as_is, mean, deviation, range };
+        }
         if self.options.normalise() {
             return Scale { unit, as_is, mean, deviation, range };
         }
@@ -204,19 +217,25 @@ impl Dataset for DataSpec {
             (false, Some(about)) => format!(" as is by {}", about.scale.as_is),
             (false, None) => " as is".into(),
         };
+        let by_hand = match self.options.by_hand(&self.signature().input) {
+            Some([mean, deviation]) => format!(" by {}, {mean:?} and {deviation:?}", self.as_is()),
+            None => String::new(),
+        };
         let set = match (&self.dataset, self.about()) {
             (_, Some(about)) => {
                 let called = self.set().map_or("arrays", |set| set.name);
                 let share = self.options.test_share();
                 let split = if about.is_split_here { format!(" share {share}") } else { String::new() };
-                format!("{called} {}{split}", about.digest)
+                // Of two splits too: what comes in some order is not shuffled then, and the first so many are others.
+                let order = if self.is_whole() { " in its order" } else { "" };
+                format!("{called} {}{split}{order}", about.digest)
             }
             (Named::Set(Set { comes: Comes::Drawn(_, Drawn { called, version }), .. }), _) => {
                 format!("{called} {version} seed {SYNTHETIC_SEED}")
             }
             _ => format!("mnist {}", mnist::digest()),
         };
-        format!("{set}{as_is} train {} test {}", self.train_size, self.test_size)
+        format!("{set}{as_is}{by_hand} train {} test {}", self.train_size, self.test_size)
     }
 
     fn title(&self) -> &str {
@@ -236,9 +255,7 @@ impl Dataset for DataSpec {
 
     fn signature(&self) -> Signature {
         match (self.about(), self.set()) {
-            (Some(About { input, tokens, target, .. }), _) => {
-                Signature { input: input.clone(), tokens: *tokens, target: *target }
-            }
+            (Some(about), _) => about.signature(),
             (None, Some(set)) => {
                 Signature { input: set.input.to_vec(), tokens: None, target: Target::Classes(set.classes as i64) }
             }
@@ -248,6 +265,10 @@ impl Dataset for DataSpec {
 
     fn sizes(&self) -> [usize; 2] {
         [self.train_size, self.test_size]
+    }
+
+    fn is_one_split(&self) -> bool {
+        self.is_whole() && self.about().is_some_and(|about| about.sizes[1] == 0)
     }
 
     fn class_names(&self) -> Vec<String> {
@@ -262,8 +283,10 @@ impl Dataset for DataSpec {
         let Some(about) = self.about() else { return Vec::new() };
         let mut notes = about.notes.clone();
         let [train, test] = about.sizes;
-        if self.sizes() != about.sizes {
-            let [first, tested] = self.sizes();
+        let [first, tested] = self.sizes();
+        if self.is_one_split() && first != train {
+            notes.push(format!("The first {first} of {train} samples were taken."));
+        } else if self.sizes() != about.sizes {
             notes
                 .push(format!("The first {first} of {train} training and {tested} of {test} test samples were taken."));
         }

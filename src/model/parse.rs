@@ -135,7 +135,7 @@ impl Architecture {
         let numbers = data.numbers();
         // Settings spell out these words by the data.
         let (last, first) = match data.target {
-            Target::Classes(_) => ("classes".to_owned(), "inputs".to_owned()),
+            Target::Classes(_) | Target::ClassesByPlace(_) => ("classes".to_owned(), "inputs".to_owned()),
             Target::Values(values) => (values.to_string(), numbers.to_string()),
         };
         let advice = if data.image().is_some() { format!(" or conv16-conv32-128-{last}") } else { String::new() };
@@ -148,6 +148,7 @@ impl Architecture {
             let target = match data.target {
                 Target::Classes(classes) => format!("is one of {classes} classes"),
                 Target::Values(values) => format!("has {values} values to be learned"),
+                Target::ClassesByPlace(classes) => format!("is one of {classes} classes at each place"),
             };
             explain(&format!("an input has {shape}{numbers} numbers and {target}"))
         };

@@ -47,7 +47,8 @@ impl CrossEntropy {
         samples: &Samples,
         implementation: Implementation,
     ) -> Result<Self> {
-        ensure!(samples.target.classes().is_some(), "cross entropy is for classes, and the data has values");
+        let what = samples.target.what();
+        ensure!(samples.target.classes().is_some(), "cross entropy is for classes here, and the data has {what}");
         let (samples, gradient) = (samples.of_kind(&weights.theta), weights.theta.zeros_like());
         Ok(Self { model: Box::new(model.clone()), layout: model.layout(), weights, samples, gradient, implementation })
     }

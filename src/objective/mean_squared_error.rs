@@ -10,7 +10,7 @@ use super::{
     float_slices, in_kernels,
 };
 use crate::backend::cpu::dense::Dense;
-use crate::data::{Samples, blocks};
+use crate::data::{Samples, Target, blocks};
 use crate::model::{Layout, Mlp, Model, Pass, Weights};
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
@@ -75,7 +75,9 @@ impl MeanSquaredError {
     }
 
     fn by_autograd(model: &(impl Model + Clone + 'static), weights: Weights, samples: &Samples) -> Result<Self> {
-        ensure!(samples.target.classes().is_none(), "the mean squared error is for values, and the data has classes");
+        let what = samples.target.what();
+        let are_values = matches!(samples.target, Target::Values(_));
+        ensure!(are_values, "the mean squared error is for values, and the data has {what}");
         let (layout, samples) = (model.layout(), samples.of_kind(&weights.theta));
         weights.check(&layout)?;
         let autograd = Autograd::new(model.clone(), &layout, &weights, Loss::SquaredError);

@@ -139,6 +139,9 @@ fn by_blocks(
 }
 
 /// The objective of a model on such samples: [`CrossEntropy`] of classes, [`MeanSquaredError`] of values.
+///
+/// # Errors
+/// Of classes by place, which no network here learns.
 pub fn over(
     model: &(impl Model + Clone + 'static),
     weights: impl Into<Weights>,
@@ -147,6 +150,7 @@ pub fn over(
     Ok(match samples.target {
         Target::Classes(_) => Box::new(CrossEntropy::new(model, weights, samples)?),
         Target::Values(_) => Box::new(MeanSquaredError::new(model, weights, samples)?),
+        Target::ClassesByPlace(_) => bail!("no network here learns {}", samples.target.what()),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a data set looks like: samples of each class as a picture, counts, mean and deviation as text.
 
-use crate::data::{Data, DataSpec, Dataset as _, Normalisation, Signature};
+use crate::data::{Data, DataSpec, Dataset as _, Normalisation, Signature, Target};
 use crate::files::write_atomically;
 use crate::plot::{Content, Figure, Images, Panel, rasterize};
 use crate::study::number::{shortened, significant};
@@ -38,9 +38,13 @@ pub fn text(spec: &DataSpec, data: &Data, width: Option<usize>) -> Result<String
         _ => format!("{sides} features"),
     };
     let [train, test] = spec.sizes();
-    let learned = match target.classes() {
-        Some(classes) => format!("{classes} classes"),
-        None => format!("{} to be learned, which no study of classes takes", counted(target.outputs())),
+    let learned = match target {
+        Target::Classes(classes) => format!("{classes} classes"),
+        Target::Values(values) => format!("{} to be learned, which no study of classes takes", counted(values)),
+        Target::ClassesByPlace(classes) => {
+            let classes = terminal::counted(classes as usize, "class", "classes");
+            format!("{classes} at each place, which no study of one class an input takes")
+        }
     };
     let mut text = format!("{}: {kind}, {learned}, {train} to train on, {test} to test on\n", spec.title());
     if target.classes().is_some() {

@@ -100,7 +100,8 @@ impl DigitsSettings {
         let set = self.beside.set.clone().unwrap_or_else(|| DataSpec::of(Built::Synthetic, [train_size, test_size]));
         let signature = set.signature();
         if signature.target.classes().is_none() {
-            return Err(format!("{} has values, and mini-batches are learned of classes here", set.title()));
+            let (title, found) = (set.title(), signature.target.what());
+            return Err(format!("{title} has {found}, and mini-batches are learned of classes here, one an input"));
         }
         let network = self.digits_model.network(&signature).map_err(named)?;
         let what = format!("digits_model '{}' with a batch of {samples}", self.digits_model);

@@ -133,9 +133,9 @@ impl ClassifierTraining {
         let (model, batch_size) = (&self.model, self.fit.batch_size);
         check::at_least_1(&[("batch_size", batch_size.into())])?;
         if data.signature().target.classes().is_none() {
-            let what =
-                "and this study learns classes: labels that are whole numbers or words, or the argmax of one-hot rows";
-            return Err(format!("{} has values to be learned, {what}", data.title()));
+            let (title, found) = (data.title(), data.signature().target.what());
+            let wanted = "labels that are whole numbers or words, one an input, or the argmax of one-hot rows";
+            return Err(format!("{title} has {found} to be learned, and this study learns classes: {wanted}"));
         }
         let network = model.network(&data.signature())?;
         let samples = u64::from(batch_size).min(data.sizes()[0] as u64);

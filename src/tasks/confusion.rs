@@ -38,8 +38,9 @@ impl Confusion {
     /// # Errors
     /// Where the data has no classes.
     pub fn of(test: &mut dyn Objective, data: &Data) -> Result<(Evaluation, Self)> {
-        let classes =
-            data.test.target.classes().context("the data has values, and a confusion matrix is of classes")? as usize;
+        let target = data.test.target;
+        let refusal = || format!("the data has {}, and a confusion matrix is of classes", target.what());
+        let classes = target.classes().with_context(refusal)? as usize;
         let (found, predicted, confidence) = classify(test)?;
         let labels: Vec<i64> = data.test.targets.f_to_device(Device::Cpu)?.try_into()?;
         let mut confusion = vec![0; classes * classes];

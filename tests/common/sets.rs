@@ -31,6 +31,14 @@ impl Set {
     }
 }
 
+/// A small set of squares of three shades at 6×10.
+pub fn shades(count: usize) -> Set {
+    let labels: Vec<u8> = (0..count).map(|at| (at * 7 % 5 % 3) as u8).collect();
+    let image = |at: usize| (0..60).map(move |place| ((at * 31 + place * 17) % 50) as u8);
+    let images = (0..count).flat_map(|at| image(at).zip(std::iter::repeat(60 * labels[at]))).map(|(x, y)| x + y);
+    Set { shape: [1, 6, 10], images: images.collect(), labels }
+}
+
 fn idx(shape: &[usize], contents: &[u8]) -> Vec<u8> {
     let mut raw = vec![0, 0, 8, shape.len() as u8];
     shape.iter().for_each(|n| raw.extend(u32::try_from(*n).unwrap().to_be_bytes()));

@@ -12,10 +12,10 @@ mod tests;
 
 pub use scale::Scale;
 
-use super::Target;
 use super::raw::{Kind, Numbers, Part, Raw, Targets};
+use super::{Signature, Target, places};
 use anyhow::{Context as _, Result, bail, ensure};
-use numbered::numbered;
+use numbered::{labelled, numbered};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use split::{counts, held_out, is_ordered, permutation};
@@ -35,7 +35,7 @@ pub struct About {
     /// How many tokens there are, where inputs are of them.
     pub tokens: Option<i64>,
     pub target: Target,
-    /// In their order; none of values.
+    /// In their order; none of values, nor of classes by place.
     pub class_names: Vec<String>,
     /// Training and test samples.
     pub sizes: [usize; 2],
@@ -44,7 +44,7 @@ pub struct About {
     /// Whether the source had no samples of its own to test on, so that a share was held out.
     pub is_split_here: bool,
     pub scale: Scale,
-    /// Samples of each class in either split; none of values.
+    /// Samples of each class in either split; none of values, nor of classes by place.
     pub counts: [Vec<usize>; 2],
     /// What was decided that a user should know, a sentence each.
     pub notes: Vec<String>,
@@ -64,6 +64,15 @@ pub enum Learned {
     Classes(Vec<i64>),
     /// So many numbers a sample.
     Values(Vec<f32>),
+    /// Of each place of a sample its class, from 0, or [`super::IGNORED`].
+    ByPlace(Vec<i64>),
+}
+
+impl About {
+    pub fn signature(&self) -> Signature {
+        let Self { input, tokens, target, .. } = self;
+        Signature { input: input.clone(), tokens: *tokens, target: *target }
+    }
 }
 
 /// Raised whenever the same arrays become other samples: part of every identity.
@@ -75,14 +84,24 @@ const MOST_TOKENS: i64 = 1 << 31;
 /// The share of the samples that is held out for testing, where the source says nothing of it.
 pub const TEST_SHARE: f64 = 0.2;
 
+/// What becomes of a source's splits, and of its order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Taken {
+    /// To learn from: this share is held out where it has no samples to test on, and what comes in some order is shuffled.
+    Split(f64),
+    /// A set with a name, in two splits: its order is part of it.
+    Known,
+    /// To measure on: all in its order. Without samples to test on, all are training samples.
+    Whole,
+}
+
 impl Decoded {
-    /// Of a source, of which `test_share` is held out where it has no samples to test on. The order of a set that is
-    /// `known` is part of it.
+    /// Of a source, taken so.
     ///
     /// # Errors
-    /// In a line, with what to do: no samples in a split, inputs without targets, numbers that are none, a class
-    /// without a training sample, one class alone.
-    pub fn of(raw: Raw, test_share: f64, known: bool) -> Result<Self> {
+    /// In a line, with what to do: no samples in a split, inputs without targets, numbers that are none; where it is not
+    /// whole, a class without a training sample, one class alone.
+    pub fn of(raw: Raw, taken: Taken) -> Result<Self> {
         let Raw { kind, shape, train, test, class_names, divisor, mut notes } = raw;
         let numbers: usize = shape.iter().product();
         let parts: Vec<Part> = [Some(train), test].into_iter().flatten().collect();
@@ -90,19 +109,30 @@ impl Decoded {
             check(part, numbers, kind)?;
         }
         let from = parts[0].from.clone();
-        let (parts, target, names) = numbered(parts, class_names, &mut notes)?;
+        let parts = parts.into_iter().map(|part| labelled(part, numbers, &mut notes)).collect::<Result<_>>()?;
+        let (parts, target, names) = numbered(parts, class_names, taken, &mut notes)?;
         let digest = digest(kind, &shape, &parts);
+        // Of an input, and of a target.
+        let widths = [
+            numbers,
+            match target {
+                Target::Classes(_) => 1,
+                Target::Values(values) => values as usize,
+                Target::ClassesByPlace(_) => places(&shape, kind == Kind::Tokens).iter().product(),
+            },
+        ];
         let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
-        let is_split_here = parts.len() == 1;
+        let is_split_here = parts.len() == 1 && taken != Taken::Whole;
         let mut splits = parts.into_iter();
         let whole = splits.next().context("no part")?;
         let [train, test] = match splits.next() {
             Some(test) => {
                 let mut splits = [whole, test];
-                let runs: Vec<bool> = splits.iter().map(|split| !known && is_ordered(&split.targets)).collect();
+                let may_shuffle = matches!(taken, Taken::Split(_));
+                let runs: Vec<bool> = splits.iter().map(|split| may_shuffle && is_ordered(&split.targets)).collect();
                 for ((split, is_sorted), name) in splits.iter_mut().zip(&runs).zip(["train", "test"]) {
                     if *is_sorted {
-                        *split = split.picked(&permutation(&digest, name, split.len(target)), numbers, target);
+                        *split = split.picked(&permutation(&digest, name, split.len(widths)), widths);
                     }
                 }
                 match runs[..] {
@@ -117,8 +147,13 @@ impl Decoded {
                 }
                 splits
             }
+            None if taken == Taken::Whole => {
+                let none = whole.picked(&[], widths);
+                [whole, none]
+            }
             None => {
-                let order = permutation(&digest, "split", whole.len(target));
+                let test_share = if let Taken::Split(share) = taken { share } else { TEST_SHARE };
+                let order = permutation(&digest, "split", whole.len(widths));
                 let (train, test) = held_out(&order, &whole.targets, test_share);
                 ensure!(
                     !train.is_empty() && !test.is_empty(),
@@ -133,12 +168,14 @@ impl Decoded {
                     test.len(),
                     order.len()
                 ));
-                [train, test].map(|places| whole.picked(&places, numbers, target))
+                [train, test].map(|places| whole.picked(&places, widths))
             }
         };
-        let sizes = [&train, &test].map(|split| split.len(target));
+        let sizes = [&train, &test].map(|split| split.len(widths));
         let counts = [&train, &test].map(|split| counts(&split.targets, names.len()));
-        if let Some(class) = counts[0].iter().position(|count| *count == 0) {
+        if taken != Taken::Whole
+            && let Some(class) = counts[0].iter().position(|count| *count == 0)
+        {
             let of_test = counts[1][class];
             bail!(
                 "{from}: class '{}' has no training sample{}: add some, or take the class away",
@@ -148,7 +185,9 @@ impl Decoded {
         }
         let untested: Vec<&str> =
             names.iter().zip(&counts[1]).filter(|(_, count)| **count == 0).map(|(name, _)| name.as_str()).collect();
-        if let [first, others @ ..] = &untested[..] {
+        if taken != Taken::Whole
+            && let [first, others @ ..] = &untested[..]
+        {
             let more = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
             notes.push(format!("There are no test samples of class '{first}'{more}."));
         }
@@ -231,21 +270,23 @@ impl Arrays {
             Numbers::Whole(all) => 8 * all.len(),
         };
         let targets = match &self.targets {
-            Learned::Classes(all) => 8 * all.len(),
+            Learned::Classes(all) | Learned::ByPlace(all) => 8 * all.len(),
             Learned::Values(all) => 4 * all.len(),
         };
         (inputs + targets) as u64
     }
 
-    fn len(&self, target: Target) -> usize {
-        match &self.targets {
-            Learned::Classes(labels) => labels.len(),
-            Learned::Values(values) => values.len() / target.outputs().max(1) as usize,
-        }
+    /// Of how many samples they are, of such widths of an input and of a target.
+    fn len(&self, [_, width]: [usize; 2]) -> usize {
+        let all = match &self.targets {
+            Learned::Classes(labels) | Learned::ByPlace(labels) => labels.len(),
+            Learned::Values(values) => values.len(),
+        };
+        all / width.max(1)
     }
 
     /// Those at these places, in their order.
-    fn picked(&self, places: &[usize], numbers: usize, target: Target) -> Self {
+    fn picked(&self, places: &[usize], [numbers, width]: [usize; 2]) -> Self {
         fn pick<T: Copy>(all: &[T], places: &[usize], width: usize) -> Vec<T> {
             let mut picked = Vec::with_capacity(places.len() * width);
             places.iter().for_each(|at| picked.extend_from_slice(&all[at * width..][..width]));
@@ -257,8 +298,9 @@ impl Arrays {
             Numbers::Whole(all) => Numbers::Whole(pick(all, places, numbers)),
         };
         let targets = match &self.targets {
-            Learned::Classes(all) => Learned::Classes(pick(all, places, 1)),
-            Learned::Values(all) => Learned::Values(pick(all, places, target.outputs() as usize)),
+            Learned::Classes(all) => Learned::Classes(pick(all, places, width)),
+            Learned::Values(all) => Learned::Values(pick(all, places, width)),
+            Learned::ByPlace(all) => Learned::ByPlace(pick(all, places, width)),
         };
         Self { inputs, targets }
     }
@@ -288,6 +330,7 @@ fn digest(kind: Kind, shape: &[usize], parts: &[Arrays]) -> String {
         match targets {
             Learned::Classes(all) => add(&mut hash, "classes", all, i64::to_le_bytes),
             Learned::Values(all) => add(&mut hash, "values", all, f32::to_le_bytes),
+            Learned::ByPlace(all) => add(&mut hash, "places", all, i64::to_le_bytes),
         }
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -18,13 +18,23 @@ fn raw(train: Part, test: Option<Part>) -> Raw {
     Raw { kind, shape, train, test, class_names: None, divisor: 255.0, notes: Vec::new() }
 }
 
+/// Images of two places, of zeros, and such labels of the places.
+fn by_place(labels: Vec<i64>) -> Part {
+    part(Numbers::Bytes(vec![0; labels.len()]), Targets::ByPlace { places: 2, labels })
+}
+
 fn decoded(train: Part, test: Option<Part>) -> Decoded {
-    Decoded::of(raw(train, test), TEST_SHARE, false).unwrap()
+    Decoded::of(raw(train, test), Taken::Split(TEST_SHARE)).unwrap()
 }
 
 fn classes(arrays: &Arrays) -> &[i64] {
     let Learned::Classes(labels) = &arrays.targets else { panic!("values") };
     labels
+}
+
+fn bytes_of(part: &Part) -> &[u8] {
+    let Numbers::Bytes(bytes) = &part.inputs else { panic!("no bytes") };
+    bytes
 }
 
 fn bytes(arrays: &Arrays) -> &[u8] {
@@ -79,7 +89,7 @@ fn labels_become_classes_in_their_order_and_that_is_said() {
 fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
     let floats = |values: &[f32]| part(Numbers::Floats(values.to_vec()), Targets::Numbers(vec![0, 1]));
     let values = |width, values: Vec<f32>| Targets::Values { width, values };
-    let cases: [(Raw, &str); 13] = [
+    let cases: [(Raw, &str); 17] = [
         (raw(images(&[]), None), "x.npz has no samples"),
         (raw(images(&[0, 1]), Some(images(&[]))), "x.npz has no samples"),
         (raw(part(Numbers::Bytes(vec![0; 6]), Targets::Numbers(vec![0, 1])), None), "3 inputs and 2 labels"),
@@ -105,13 +115,18 @@ fn what_a_network_cannot_learn_from_is_refused_in_a_line() {
             "targets of different kinds",
         ),
         (raw(images(&[0, 1]), None), "leaves 2 to train on and 0 to test on"),
+        (raw(images(&[-100, -100]), None), "x.npz has no label but -100"),
+        (raw(by_place(vec![0, 1, 2, -1]), None), "sample 1 at place 1 (from 0) is -1: classes by place are from 0"),
+        (raw(by_place(vec![-100; 4]), None), "x.npz has no label but -100"),
+        (raw(by_place(vec![0, 1]), Some(images(&[0, 1]))), "targets of different kinds"),
     ];
     for (raw, words) in cases {
-        let error = format!("{:#}", Decoded::of(raw, TEST_SHARE, false).unwrap_err());
+        let error = format!("{:#}", Decoded::of(raw, Taken::Split(TEST_SHARE)).unwrap_err());
         assert!(error.contains(words) && !error.contains('\n'), "{error}");
     }
     let tokens = part(Numbers::Whole(vec![1, 2, 3, 4, 5, -3]), Targets::Numbers(vec![0, 1, 0]));
-    let error = Decoded::of(Raw { kind: Kind::Tokens, ..raw(tokens, None) }, 0.5, false).unwrap_err().to_string();
+    let error =
+        Decoded::of(Raw { kind: Kind::Tokens, ..raw(tokens, None) }, Taken::Split(0.5)).unwrap_err().to_string();
     assert!(error.contains("input 2 (from 0) has a token of -3: tokens are from 0"), "{error}");
 }
 
@@ -138,7 +153,7 @@ fn a_share_of_each_class_is_held_out_by_content() {
     assert_ne!(picked(&one), picked(&decoded(images(&other), None)));
     // Half of them, of values too.
     let values = part(Numbers::Bytes(vec![3; 20]), Targets::Values { width: 1, values: vec![0.5; 10] });
-    assert_eq!(Decoded::of(raw(values, None), 0.5, false).unwrap().about.sizes, [5, 5]);
+    assert_eq!(Decoded::of(raw(values, None), Taken::Split(0.5)).unwrap().about.sizes, [5, 5]);
 }
 
 #[test]
@@ -195,9 +210,12 @@ fn an_order_is_runs_or_a_drift_and_not_chance() {
 #[test]
 fn the_order_of_a_known_set_is_part_of_it() {
     let sorted: Vec<i64> = (0..60).map(|at| at / 20).collect();
-    let of = |known| Decoded::of(raw(images(&sorted), Some(images(&sorted))), TEST_SHARE, known).unwrap();
-    assert_eq!(classes(&of(true).arrays[0]), sorted);
-    assert!(of(true).about.notes.is_empty() && classes(&of(false).arrays[0]) != sorted);
+    let of = |taken| Decoded::of(raw(images(&sorted), Some(images(&sorted))), taken).unwrap();
+    for taken in [Taken::Known, Taken::Whole] {
+        assert_eq!(classes(&of(taken).arrays[0]), sorted);
+        assert!(of(taken).about.notes.is_empty());
+    }
+    assert!(classes(&of(Taken::Split(TEST_SHARE)).arrays[0]) != sorted);
 }
 
 #[test]
@@ -208,7 +226,7 @@ fn a_class_without_a_test_sample_is_told_of() {
 
 #[test]
 fn the_identity_is_that_of_the_numbers() {
-    let digest = |raw: Raw| Decoded::of(raw, TEST_SHARE, false).unwrap().about.digest;
+    let digest = |raw: Raw| Decoded::of(raw, Taken::Split(TEST_SHARE)).unwrap().about.digest;
     let base = || raw(images(&[0, 1, 0, 1]), Some(images(&[0, 1])));
     let named = Raw { notes: vec!["a note".into()], divisor: 1.0, ..base() };
     let renamed = Raw { train: Part { from: "y.csv".into(), ..base().train }, ..base() };
@@ -267,7 +285,7 @@ fn values_and_tokens_are_taken_too() {
     let tokens = part(Numbers::Whole(vec![0, 1, 2, 3, 4, 9]), Targets::Numbers(vec![0, 1, 0]));
     let test = part(Numbers::Whole(vec![11, 1]), Targets::Numbers(vec![1]));
     let of_tokens = Raw { kind: Kind::Tokens, shape: vec![2], ..raw(tokens, Some(test)) };
-    let decoded = Decoded::of(of_tokens, TEST_SHARE, false).unwrap();
+    let decoded = Decoded::of(of_tokens, Taken::Split(TEST_SHARE)).unwrap();
     // In bytes: 3 · 2 tokens and 3 labels of 8 each; and 4 images of 2 with 2 targets of 4 each.
     assert_eq!(decoded.arrays[0].bytes(), 8 * (6 + 3));
     assert_eq!(many.arrays[0].bytes(), 8 + 4 * 2 * 4);
@@ -275,4 +293,111 @@ fn values_and_tokens_are_taken_too() {
     assert_eq!(floats.bytes(), 4 * 6 + 8 * 3);
     let about = decoded.about;
     assert_eq!((about.tokens, about.input), (Some(12), vec![2]));
+}
+
+#[test]
+fn classes_by_place_are_as_many_as_the_greatest_label_says() {
+    let of = |train: &[i64], test: &[i64]| decoded(by_place(train.to_vec()), Some(by_place(test.to_vec())));
+    for (train, test, classes, note) in [
+        (&[0, 1, 2, 0][..], &[1, 1][..], 3, None),
+        // Of both splits, and whether any has the ones between.
+        (&[0, 1], &[7, -100], 8, Some("1 of 4 places are labelled -100, which PyTorch ignores: they count for none.")),
+        // There is nothing to tell apart, and that is for others to say.
+        (&[-100, 0, -100, 0], &[-100; 2], 1, Some("4 of 6 places are labelled -100")),
+    ] {
+        let Decoded { about, arrays } = of(train, test);
+        assert_eq!(about.target, Target::ClassesByPlace(classes));
+        assert_eq!(about.sizes, [train.len() / 2, test.len() / 2]);
+        assert_eq!(arrays[0].targets, Learned::ByPlace(train.to_vec()));
+        assert_eq!(about.signature().target_shape(), [1, 2]);
+        assert!(about.class_names.is_empty() && about.counts.concat().is_empty());
+        assert_eq!(about.notes.len(), usize::from(note.is_some()), "{:?}", about.notes);
+        assert!(about.notes.concat().contains(note.unwrap_or_default()), "{:?}", about.notes);
+    }
+    // A share is held out, whole samples of it.
+    let labels: Vec<i64> = (0..10).flat_map(|at| [at, at]).collect();
+    let Decoded { about, arrays } = decoded(by_place(labels.clone()), None);
+    assert_eq!((about.sizes, arrays[0].bytes()), ([8, 2], 8 * 2 + 8 * 2 * 8));
+    let mut all = Vec::new();
+    for arrays in arrays {
+        let Learned::ByPlace(labels) = arrays.targets else { panic!("not by place") };
+        assert!(labels.chunks(2).all(|pair| pair[0] == pair[1]));
+        all.extend(labels);
+    }
+    all.sort_unstable();
+    assert_eq!(all, labels);
+    // Other labels, another set.
+    assert_ne!(of(&[0, 1], &[1, 1]).about.digest, of(&[1, 0], &[1, 1]).about.digest);
+}
+
+#[test]
+fn samples_without_a_class_are_left_out_and_that_is_said() {
+    for (train, test, left, notes) in [
+        (
+            &[0, -100, 1, 0, 1][..],
+            &[1, 0][..],
+            [4, 2],
+            &["1 sample labelled -100, which PyTorch ignores, was left out"][..],
+        ),
+        (
+            &[0, -100, 1, -100, 0, 1],
+            &[1, -100],
+            [4, 1],
+            &["2 samples labelled -100, which PyTorch ignores, were left out of x.npz", "1 sample labelled"],
+        ),
+        (&[0, 1, 0, 1], &[0, 1], [4, 2], &[]),
+    ] {
+        let Decoded { about, arrays } = decoded(images(train), Some(images(test)));
+        assert_eq!((about.sizes, &about.class_names[..]), (left, &["0", "1"].map(String::from)[..]));
+        let found = about.notes.iter().filter(|note| note.contains("-100"));
+        assert!(found.clone().count() == notes.len() && found.zip(notes).all(|(found, note)| found.contains(note)));
+        // Inputs go with their labels.
+        for arrays in &arrays {
+            assert!(bytes(arrays).chunks(2).map(|image| i64::from(image[1])).eq(classes(arrays).iter().copied()));
+        }
+    }
+    // Words are names, whatever they say.
+    let words = |words: &[&str]| Targets::Words(words.iter().map(|word| (*word).into()).collect());
+    let train = part(Numbers::Bytes(vec![0; 8]), words(&["-100", "a", "-100", "a"]));
+    assert_eq!(decoded(train, Some(part(Numbers::Bytes(vec![0; 2]), words(&["a"])))).about.sizes, [4, 1]);
+}
+
+#[test]
+fn what_is_whole_is_one_split_in_its_order() {
+    let sorted: Vec<i64> = (0..60).map(|at| at / 20).collect();
+    let whole = |raw| Decoded::of(raw, Taken::Whole).unwrap();
+    let Decoded { about, arrays } = whole(raw(images(&sorted), None));
+    assert_eq!((about.sizes, about.is_split_here, &about.counts), ([60, 0], false, &[vec![20; 3], vec![0; 3]]));
+    assert_eq!((classes(&arrays[0]), classes(&arrays[1])), (&sorted[..], &[][..]));
+    assert!(bytes(&arrays[0]) == bytes_of(&images(&sorted)) && bytes(&arrays[1]).is_empty() && about.notes.is_empty());
+    // The numbers are those that are split elsewhere.
+    assert_eq!(about.digest, decoded(images(&sorted), None).about.digest);
+    for (train, test, classes, sizes) in [
+        // One class, and classes that have no sample, or none to train on.
+        (&[0, 0, 0][..], None, 1, [3, 0]),
+        (&[5], None, 6, [1, 0]),
+        (&[7, 3, 3], None, 8, [3, 0]),
+        (&[0, 1], Some(&[2, 0][..]), 3, [2, 2]),
+        (&[0, -100, 1], None, 2, [2, 0]),
+        // These cannot be outputs.
+        (&[-1, 1], None, 2, [2, 0]),
+        (&[0, 20_000], None, 2, [2, 0]),
+    ] {
+        let Decoded { about, arrays } = whole(raw(images(train), test.map(images)));
+        assert_eq!((about.target, about.sizes), (Target::Classes(classes), sizes), "{train:?}");
+        assert_eq!((about.class_names.len(), arrays[1].bytes() == 0), (classes as usize, test.is_none()));
+        if train == [7, 3, 3] {
+            assert_eq!((self::classes(&arrays[0]), &about.class_names[7][..]), (train, "7"));
+        }
+    }
+    // A name without a sample; values, places and tokens.
+    let names = Some(["a", "b", "c"].map(String::from).to_vec());
+    assert_eq!(whole(Raw { class_names: names, ..raw(images(&[2]), None) }).about.counts[0], [0, 0, 1]);
+    let values = part(Numbers::Floats(vec![0.5; 6]), Targets::Values { width: 2, values: vec![0.25; 6] });
+    let of_values = whole(raw(values, None));
+    assert_eq!((of_values.about.sizes, &of_values.arrays[1].targets), ([3, 0], &Learned::Values(Vec::new())));
+    let of_places = whole(raw(by_place(vec![0, 3, 1, -100]), None));
+    assert_eq!((of_places.about.sizes, of_places.about.target), ([2, 0], Target::ClassesByPlace(4)));
+    let tokens = part(Numbers::Whole(vec![0, 1, 2, 3]), Targets::Numbers(vec![0, 1]));
+    assert_eq!(whole(Raw { kind: Kind::Tokens, ..raw(tokens, None) }).about.tokens, Some(4));
 }

@@ -32,6 +32,11 @@ impl Element {
         matches!(self.class, Class::Unicode | Class::Bytes)
     }
 
+    /// Whether each is a whole number by its type.
+    pub fn is_whole(self) -> bool {
+        matches!(self.class, Class::Bool | Class::Unsigned | Class::Signed)
+    }
+
     /// As NumPy calls it.
     pub fn name(self) -> String {
         let bits = 8 * self.size;

@@ -1,7 +1,8 @@
-//! What arrays of inputs and targets mean: images (and where their channels are), features or tokens; classes, words
-//! or values. IDX and NumPy files share these rules. Knows no file format, and does not read.
+//! What arrays of inputs and targets mean: images (and where their channels are), features or tokens; classes (of an
+//! input, or of each of its places), words or values. IDX and NumPy files share these rules. Knows no file format, and does not read.
 
 use super::array::{Array, Class, Head, dimensions};
+use crate::data::places;
 use crate::data::raw::{KINDS, Kind, Numbers, Part, Raw, Targets};
 use anyhow::{Result, anyhow, bail};
 
@@ -12,6 +13,8 @@ pub struct Plan {
     shape: Vec<usize>,
     /// Images that have to be brought to channels first.
     channels_last: bool,
+    /// Where targets are classes by place, of how many places an input has.
+    places: Option<usize>,
     pub notes: Vec<String>,
     /// Bytes of all arrays as the source has them.
     pub total: u64,
@@ -79,7 +82,46 @@ pub fn plan(splits: &[(&Head, &Head)], kind: Option<&str>, most_bytes: u64) -> R
         let names = [train, test].map(|head| format!("{} holds {}", head.from, head.element.name()));
         notes.push(format!("{}, though {}: they are taken to be on the same scale.", names[0], names[1]));
     }
-    Ok(Plan { kind, shape, channels_last, notes, total })
+    let places = by_place(splits, kind, &shape)?;
+    Ok(Plan { kind, shape, channels_last, places, notes, total })
+}
+
+/// Of how many places the targets of all splits are, where they are whole numbers of each token, or of each pixel.
+fn by_place(splits: &[(&Head, &Head)], kind: Kind, shape: &[usize]) -> Result<Option<usize>> {
+    let places = if kind == Kind::Features { &[] } else { places(shape, kind == Kind::Tokens) };
+    // Of one token a column of classes is a list of them.
+    let has_places = |head: &Head| !is_list(head) && head.shape[1..] == *places;
+    if splits.iter().all(|(_, targets)| targets.element.is_whole() && has_places(targets)) {
+        return Ok(Some(places.iter().product()));
+    }
+    if splits.iter().all(|(_, targets)| targets.shape.len() < 3) {
+        return Ok(None);
+    }
+    let odd = splits.iter().find(|(_, targets)| !targets.element.is_whole() || !has_places(targets));
+    Err(match odd {
+        Some((_, targets)) if has_places(targets) => anyhow!(
+            "{} has the shape {} of {}, and classes by place are integers: save it by .astype(\"int64\")",
+            targets.from,
+            dimensions(&targets.shape),
+            targets.element.name()
+        ),
+        Some((_, targets)) => unfit(targets),
+        None => anyhow!("there are no arrays to train with"),
+    })
+}
+
+fn is_list(targets: &Head) -> bool {
+    matches!(targets.shape[..], [_] | [_, 1])
+}
+
+fn unfit(targets: &Head) -> anyhow::Error {
+    anyhow!(
+        "{} has the shape {} of {}, and targets are [samples], [samples, values] of numbers, or whole numbers of each \
+         place of an input, [samples, tokens] or [samples, height, width]: reshape them",
+        targets.from,
+        dimensions(&targets.shape),
+        targets.element.name()
+    )
 }
 
 /// Inputs and targets of one split.
@@ -87,14 +129,9 @@ fn together(inputs: &Head, targets: &Head) -> Result<()> {
     if inputs.element.is_word() {
         bail!("{} holds {}, and inputs are numbers: name another array", inputs.from, inputs.element.name());
     }
-    let is_list = matches!(targets.shape[..], [_] | [_, 1]);
-    if !is_list && (targets.shape.len() != 2 || targets.element.is_word()) {
-        bail!(
-            "{} has the shape {} of {}, and targets are [samples], or [samples, values] of numbers: reshape them",
-            targets.from,
-            dimensions(&targets.shape),
-            targets.element.name()
-        );
+    // Those of three dimensions fit, or not, once it is known what inputs are.
+    if !is_list(targets) && (!matches!(targets.shape.len(), 2 | 3) || targets.element.is_word()) {
+        return Err(unfit(targets));
     }
     let (n, m) = (inputs.samples(), targets.samples());
     if n != m {
@@ -159,12 +196,12 @@ fn layout(head: &Head, kind: Option<&str>, notes: &mut Vec<String>) -> Result<(K
 /// # Errors
 /// Where numbers are not finite in 32 bits, tokens negative, words no Unicode, or targets of the splits unlike.
 pub fn assemble(plan: Plan, splits: Vec<(Array, Array)>) -> Result<Raw> {
-    let Plan { kind, shape, channels_last, notes, .. } = plan;
+    let Plan { kind, shape, channels_last, places, notes, .. } = plan;
     let (inputs, targets): (Vec<_>, Vec<_>) = splits.into_iter().unzip();
     let mut from = inputs.iter().map(|array| array.head.from.clone()).collect::<Vec<_>>().into_iter();
     let (inputs, divisor) = numbers(inputs, kind, channels_last.then_some(&shape))?;
     let mut inputs = inputs.into_iter();
-    let mut targets = labels(targets)?.into_iter();
+    let mut targets = labels(targets, places)?.into_iter();
     let mut part = || Some(Part { inputs: inputs.next()?, targets: targets.next()?, from: from.next()? });
     let train = part().ok_or_else(|| anyhow!("there are no arrays to train with"))?;
     Ok(Raw { kind, shape, train, test: part(), class_names: None, divisor, notes })
@@ -222,7 +259,15 @@ fn channels_first<T: Copy>(all: &mut [T], shape: &[usize]) {
 }
 
 /// The targets of all splits in one type: whole numbers only where they are so in all splits.
-fn labels(splits: Vec<Array>) -> Result<Vec<Targets>> {
+fn labels(splits: Vec<Array>, places: Option<usize>) -> Result<Vec<Targets>> {
+    let too_large = |array: &Array| {
+        anyhow!("{} holds numbers beyond 9223372036854775807: number the classes from 0", array.head.from)
+    };
+    if let Some(places) = places {
+        let of =
+            |array: &Array| Ok(Targets::ByPlace { places, labels: array.whole()?.ok_or_else(|| too_large(array))? });
+        return splits.iter().map(of).collect();
+    }
     let width = |array: &Array| array.head.shape.get(1).copied().unwrap_or(1);
     for array in &splits {
         let [first, this] = [&splits[0], array];
@@ -240,7 +285,7 @@ fn labels(splits: Vec<Array>) -> Result<Vec<Targets>> {
         match array.whole()? {
             Some(numbers) => whole.push(Targets::Numbers(numbers)),
             None if array.head.element.class == Class::Unsigned => {
-                bail!("{} holds numbers beyond 9223372036854775807: number the classes from 0", array.head.from)
+                return Err(too_large(array));
             }
             _ => break,
         }
@@ -252,201 +297,5 @@ fn labels(splits: Vec<Array>) -> Result<Vec<Targets>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::array::Element;
-    use super::*;
-
-    const MOST: u64 = 1 << 20;
-
-    fn array(from: &str, shape: &[usize], class: Class, size: usize, bytes: Vec<u8>) -> Array {
-        Array {
-            head: Head { from: from.into(), shape: shape.into(), element: Element { class, size, big_endian: false } },
-            bytes,
-        }
-    }
-
-    fn bytes(shape: &[usize]) -> Array {
-        let count: usize = shape.iter().product();
-        array("x", shape, Class::Unsigned, 1, (0..count).map(|at| at as u8).collect())
-    }
-
-    fn floats(from: &str, shape: &[usize], values: &[f32]) -> Array {
-        array(from, shape, Class::Float, 4, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-    }
-
-    fn integers(from: &str, shape: &[usize], values: &[i16]) -> Array {
-        array(from, shape, Class::Signed, 2, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-    }
-
-    fn labels(count: usize) -> Array {
-        array("y", &[count], Class::Unsigned, 1, vec![1; count])
-    }
-
-    fn raw(splits: Vec<(Array, Array)>, kind: Option<&str>) -> Result<Raw> {
-        let heads: Vec<_> = splits.iter().map(|(inputs, targets)| (&inputs.head, &targets.head)).collect();
-        assemble(plan(&heads, kind, MOST)?, splits)
-    }
-
-    fn one(inputs: Array, kind: Option<&str>) -> Result<Raw> {
-        let labels = labels(inputs.head.samples());
-        raw(vec![(inputs, labels)], kind)
-    }
-
-    #[test]
-    fn shape_and_kind_decide_what_inputs_are() {
-        use Kind::{Features, Images, Tokens};
-        for (shape, kind, expected, (found, sizes)) in [
-            (&[2][..], None, [0, 1], (Features, &[1][..])),
-            (&[2, 5], None, [5, 6], (Features, &[5])),
-            (&[2, 4, 5], None, [20, 21], (Images, &[1, 4, 5])),
-            (&[2, 4, 5], Some("images"), [20, 21], (Images, &[1, 4, 5])),
-            (&[2, 4, 5], Some("channels-last"), [20, 21], (Images, &[1, 4, 5])),
-            (&[2, 4, 5], Some("channels-first"), [20, 21], (Images, &[1, 4, 5])),
-            (&[2, 3, 5, 6], None, [90, 91], (Images, &[3, 5, 6])),
-            (&[2, 5, 6, 3], None, [90, 93], (Images, &[3, 5, 6])),
-            (&[2, 3, 5, 1], None, [15, 16], (Images, &[1, 3, 5])),
-            (&[2, 1, 5, 3], None, [15, 16], (Images, &[1, 5, 3])),
-            (&[2, 5, 2, 6], None, [60, 61], (Images, &[5, 2, 6])),
-            (&[2, 6, 2, 5], None, [60, 65], (Images, &[5, 6, 2])),
-            (&[2, 3, 5, 3], Some("channels-first"), [45, 46], (Images, &[3, 5, 3])),
-            (&[2, 3, 5, 3], Some("channels-last"), [45, 48], (Images, &[3, 3, 5])),
-            (&[2, 3, 5, 6], Some("features"), [90, 91], (Features, &[90])),
-            (&[2, 1, 5, 1, 2], Some("features"), [10, 11], (Features, &[10])),
-            (&[2], Some("features"), [0, 1], (Features, &[1])),
-            (&[2, 5], Some("tokens"), [5, 6], (Tokens, &[5])),
-            (&[2], Some("tokens"), [0, 1], (Tokens, &[1])),
-        ] {
-            let raw = one(bytes(shape), kind).unwrap();
-            assert_eq!((raw.kind, &raw.shape[..]), (found, sizes), "{shape:?} {kind:?}");
-            // The first two numbers of the second sample, or of both where one is a sample.
-            let at = raw.shape.iter().product::<usize>() % raw.train.inputs.len() * usize::from(expected != [0, 1]);
-            match (&raw.train.inputs, found) {
-                (Numbers::Bytes(all), Images) => {
-                    assert_eq!(all[at..at + 2], expected.map(|value| value as u8), "{shape:?}")
-                }
-                (Numbers::Floats(all), Features) => assert_eq!(all[at..at + 2], expected.map(|value| value as f32)),
-                (Numbers::Whole(all), Tokens) => assert_eq!(all[at..at + 2], expected),
-                other => panic!("{other:?}"),
-            }
-            let guessed = shape.len() == 4 && kind.is_none() && !matches!(shape[1..], [3, 5, 6] | [5, 6, 3]);
-            assert_eq!(raw.notes.len(), usize::from(guessed), "{:?}", raw.notes);
-            assert_eq!(raw.divisor, if found == Images { 255.0 } else { 1.0 });
-        }
-    }
-
-    #[test]
-    fn inputs_that_fit_no_kind_are_refused() {
-        for (shape, kind, part) in [
-            (
-                &[2, 3, 5, 3][..],
-                None,
-                "x has the shape [2, 3, 5, 3], which does not say where the channels are: \
-                 add --set data.kind=channels-first or",
-            ),
-            (&[2, 7, 5, 7], Some("images"), "which does not say where"),
-            (&[2, 1, 1, 1, 1], None, "at most 4 dimensions"),
-            (&[2, 5], Some("images"), "data.kind=images, channels-first and channels-last take"),
-            (&[2], Some("channels-first"), "channels-last take"),
-            (&[2, 1, 1, 1, 1], Some("channels-last"), "channels-last take"),
-            (&[2, 3, 4], Some("tokens"), "data.kind=tokens takes [samples] or [samples, tokens]"),
-            (
-                &[2, 5],
-                Some("pictures"),
-                "data.kind=pictures is not known: it is one of images, channels-first, channels-last, features, tokens",
-            ),
-            (&[0, 5], None, "x is empty: its shape is [0, 5]"),
-            (&[2, 0], None, "x is empty"),
-            (&[], None, "x has 0 samples, and y has targets for 2"),
-            (&[2, 1 << 19, 2], None, "takes more than the 1048576 bytes allowed"),
-            (&[2, 1 << 19], None, "take 4194320 bytes, and 1048576 are allowed"),
-            (&[usize::MAX, usize::MAX], None, "takes more than"),
-        ] {
-            let head = Head { shape: shape.into(), ..bytes(&[1]).head };
-            let error = plan(&[(&head, &labels(2).head)], kind, MOST).unwrap_err().to_string();
-            assert!(error.contains(part) && !error.contains('\n'), "{error}");
-        }
-    }
-
-    #[test]
-    fn images_are_bytes_where_all_numbers_of_both_splits_are() {
-        let (byte, whole, part) = ([1., 255.], [0., 8.], [0.5, 1.]);
-        let image = |values: &[f32]| floats("x", &[1, 1, 2], values);
-        for (train, test, expected, divisor) in [
-            (image(&byte), image(&whole), Numbers::Bytes(vec![1, 255]), 1.),
-            (image(&byte), image(&part), Numbers::Floats(byte.to_vec()), 1.),
-            (image(&part), image(&byte), Numbers::Floats(part.to_vec()), 1.),
-            (integers("x", &[1, 1, 2], &[7, 255]), image(&whole), Numbers::Bytes(vec![7, 255]), 255.),
-            (integers("x", &[1, 1, 2], &[7, 256]), image(&whole), Numbers::Floats(vec![7., 256.]), 1.),
-            (integers("x", &[1, 1, 2], &[-1, 2]), image(&whole), Numbers::Floats(vec![-1., 2.]), 1.),
-            (bytes(&[1, 1, 2]), bytes(&[1, 1, 2]), Numbers::Bytes(vec![0, 1]), 255.),
-            (array("x", &[1, 1, 2], Class::Bool, 1, vec![0, 3]), bytes(&[1, 1, 2]), Numbers::Bytes(vec![0, 1]), 1.),
-        ] {
-            let unlike = train.head.element.class != test.head.element.class;
-            let raw = raw(vec![(train, labels(1)), (test, labels(1))], None).unwrap();
-            assert_eq!((&raw.train.inputs, raw.divisor), (&expected, divisor));
-            let test = raw.test.unwrap();
-            assert_eq!(matches!(test.inputs, Numbers::Bytes(_)), matches!(expected, Numbers::Bytes(_)));
-            assert_eq!(raw.notes.len(), usize::from(unlike), "{:?}", raw.notes);
-        }
-        let nan = one(image(&[1., f32::NAN]), None).unwrap_err().to_string();
-        assert!(nan.starts_with("sample 0 (from 0) of x holds NaN"), "{nan}");
-    }
-
-    #[test]
-    fn tokens_are_integers_from_0() {
-        let error = |inputs| one(inputs, Some("tokens")).unwrap_err().to_string();
-        let negative = error(integers("x", &[2, 2], &[1, 2, -3, 4]));
-        assert!(negative.starts_with("sample 1 (from 0) of x holds the token -3"), "{negative}");
-        assert!(error(floats("x", &[1, 1], &[1.])).contains("x holds float32, and tokens are integers"));
-        assert!(error(array("x", &[1], Class::Bool, 1, vec![1])).contains("x holds bool"));
-        assert!(error(array("x", &[1], Class::Unsigned, 8, vec![255; 8])).contains("beyond 64 bits"));
-        assert_eq!(
-            one(integers("x", &[1, 2], &[0, 300]), Some("tokens")).unwrap().train.inputs,
-            Numbers::Whole(vec![0, 300])
-        );
-    }
-
-    #[test]
-    fn targets_are_numbers_words_or_values() {
-        let words = || array("y", &[2], Class::Bytes, 2, b"noja".to_vec());
-        let values = |width, values: &[f32]| Targets::Values { width, values: values.to_vec() };
-        for (targets, expected) in [
-            (integers("y", &[2], &[-1, 9]), Targets::Numbers(vec![-1, 9])),
-            (integers("y", &[2, 1], &[-1, 9]), Targets::Numbers(vec![-1, 9])),
-            (array("y", &[2], Class::Bool, 1, vec![0, 1]), Targets::Numbers(vec![0, 1])),
-            (floats("y", &[2], &[3., -4.]), Targets::Numbers(vec![3, -4])),
-            (floats("y", &[2, 1], &[3., 0.5]), values(1, &[3., 0.5])),
-            (integers("y", &[2, 2], &[0, 1, 1, 1]), values(2, &[0., 1., 1., 1.])),
-            (words(), Targets::Words(vec!["no".into(), "ja".into()])),
-        ] {
-            let raw = raw(vec![(bytes(&[2, 3]), targets)], None).unwrap();
-            assert_eq!((raw.train.targets, raw.test), (expected, None));
-        }
-        // Whole numbers in one split only are real ones.
-        let both = vec![(bytes(&[1]), floats("y", &[1], &[3.])), (bytes(&[1]), floats("z", &[1], &[0.5]))];
-        let raw_both = raw(both, None).unwrap();
-        assert_eq!((raw_both.train.targets, raw_both.test.unwrap().targets), (values(1, &[3.]), values(1, &[0.5])));
-        for (targets, part) in [
-            (floats("y", &[2], &[1., f32::NAN]), "sample 1 (from 0) of y holds NaN"),
-            (integers("y", &[3], &[1, 2, 3]), "x has 2 samples, and y has targets for 3: save as many"),
-            (integers("y", &[2, 1, 1], &[1, 2]), "y has the shape [2, 1, 1] of int16, and targets are"),
-            (array("y", &[2, 2], Class::Bytes, 1, vec![65; 4]), "y has the shape [2, 2] of |S1"),
-            (array("y", &[2], Class::Unsigned, 8, vec![255; 16]), "y holds numbers beyond 9223372036854775807"),
-            (array("y", &[], Class::Unsigned, 1, vec![1]), "y has the shape [] of uint8"),
-        ] {
-            let error = raw(vec![(bytes(&[2, 3]), targets)], None).unwrap_err().to_string();
-            assert!(error.contains(part), "{error}");
-        }
-        for (train, test) in [
-            ((bytes(&[2]), words()), (bytes(&[2]), integers("z", &[2], &[1, 2]))),
-            ((bytes(&[2]), integers("y", &[2], &[1, 2])), (bytes(&[1]), integers("z", &[1, 2], &[1, 2]))),
-        ] {
-            let error = raw(vec![train, test], None).unwrap_err().to_string();
-            assert!(error.starts_with("targets of training and test differ: y has"), "{error}");
-        }
-        let shapes = vec![(bytes(&[2, 3]), labels(2)), (bytes(&[2, 4]), labels(2))];
-        assert!(raw(shapes, None).unwrap_err().to_string().contains("x has [3], x has [4]"));
-        let inputs = vec![(words(), labels(2))];
-        assert!(raw(inputs, None).unwrap_err().to_string().contains("y holds |S2, and inputs are numbers"));
-    }
-}
+#[path = "assemble_tests.rs"]
+mod tests;

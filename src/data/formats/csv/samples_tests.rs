@@ -267,6 +267,7 @@ proptest! {
                 Targets::Numbers(all) => all.len(),
                 Targets::Words(all) => all.len(),
                 Targets::Values { values, .. } => values.len(),
+                Targets::ByPlace { .. } => panic!("a table has no places"),
             };
             prop_assert_eq!(raw.train.inputs.len(), count * raw.shape[0]);
         }
