@@ -290,3 +290,193 @@ impl Criterion {
         self.loss.sums_of(outputs, targets, counted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Loss::{BinaryCrossEntropy, CrossEntropy, SquaredError};
+    use tch::Device;
+
+    /// 3 sin(1.7 i), differentiable.
+    fn outputs(shape: &[i64]) -> Tensor {
+        let n: i64 = shape.iter().product();
+        ((Tensor::arange(n, (Kind::Double, Device::Cpu)) * 1.7).sin() * 3.0).view(shape)
+    }
+
+    fn of<T: tch::kind::Element>(values: &[T], shape: &[i64]) -> Tensor {
+        Tensor::from_slice(values).view(shape)
+    }
+
+    const I: i64 = IGNORED;
+
+    /// Loss, outputs, targets; PyTorch 2.11's loss, Σ |∂loss/∂outputs| and the second of these; how many count, how many
+    /// are right.
+    type Golden = (Loss, Tensor, Tensor, [f64; 3], i64, Option<i64>);
+
+    fn goldens() -> Vec<Golden> {
+        let by = |loss, shape: &[i64], targets, numbers, counted, right| {
+            (loss, outputs(shape), targets, numbers, counted, right)
+        };
+        let pixels = [2, 0, I, 1, 1, 1, 0, 2];
+        vec![
+            by(
+                CrossEntropy,
+                &[4, 3],
+                of(&[1, 0, I, 1], &[4]),
+                [3.2842378556110314, 1.3676668630787079, -0.023187560119976542],
+                3,
+                Some(1),
+            ),
+            by(
+                CrossEntropy,
+                &[2, 4, 3],
+                of(&[1, 0, I, 1, 2, I, I, 0], &[2, 4]),
+                [4.303157393010846, 1.6182360158762277, -0.013912536071985927],
+                5,
+                Some(1),
+            ),
+            by(
+                CrossEntropy,
+                &[2, 3, 2, 2],
+                of(&pixels, &[2, 2, 2]),
+                [1.1746673449001226, 1.2294134766415705, -0.06018494843063975],
+                7,
+                Some(3),
+            ),
+            by(
+                BinaryCrossEntropy,
+                &[4],
+                of(&[1.0, 0.0, 0.0, 1.0], &[4]),
+                [1.734320189996821, 0.6775215739832925, 0.23785789708152089],
+                4,
+                Some(1),
+            ),
+            by(
+                BinaryCrossEntropy,
+                &[4, 1],
+                of(&[1i64, 0, 0, 1], &[4]),
+                [1.734320189996821, 0.6775215739832925, 0.23785789708152089],
+                4,
+                Some(1),
+            ),
+            by(
+                BinaryCrossEntropy,
+                &[4, 3],
+                of(&[2i64, 0, 0, 1], &[4]),
+                [1.8144736949180869, 0.7388840525991494, 0.07928596569384029],
+                12,
+                Some(3),
+            ),
+            (
+                BinaryCrossEntropy,
+                outputs(&[2, 2]) * 300.0,
+                of(&[0.0, 1.0, 1.0, 0.0], &[2, 2]),
+                [57.67003475117701, 0.375, 0.0],
+                4,
+                Some(3),
+            ),
+            (
+                SquaredError,
+                outputs(&[4, 3]),
+                outputs(&[4, 3]).cos(),
+                [14.234857722620735, 11.745857997148297, 1.9805745076387047],
+                4,
+                None,
+            ),
+        ]
+    }
+
+    #[test]
+    fn losses_and_their_derivatives_are_pytorchs() {
+        for (loss, outputs, targets, [expected, slope, second], counted, right) in goldens() {
+            let case = format!("{loss:?} of {:?} beside {:?}", outputs.size(), targets.size());
+            let outputs = outputs.set_requires_grad(true);
+            let mean = loss.mean(&outputs, &targets).unwrap();
+            let close = |found: f64, expected: f64| {
+                assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0), "{case}: {found} for {expected}");
+            };
+            close(mean.double_value(&[]), expected);
+            let gradient = Tensor::run_backward(&[mean], &[&outputs], false, false).remove(0).reshape([-1]);
+            close(gradient.abs().sum(Kind::Double).double_value(&[]), slope);
+            close(gradient.double_value(&[1]), second);
+            let sums = loss.sums(&outputs.detach(), &targets).unwrap();
+            close(sums.loss.double_value(&[]), expected * counted as f64);
+            assert_eq!((sums.loss.kind(), sums.counted), (Kind::Double, counted), "{case}");
+            assert_eq!(sums.correct.as_ref().map(|right| right.int64_value(&[])), right, "{case}");
+            let means = sums.means().unwrap();
+            close(means.loss, expected);
+            let accuracy = right.map_or(f64::NAN, |right| right as f64 / counted as f64);
+            assert_eq!((means.accuracy.to_bits(), means.counted), (accuracy.to_bits(), counted), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_block_where_nothing_counts_is_zero() {
+        for (shape, targets) in [(&[2, 3][..], &[2][..]), (&[1, 2, 3], &[1, 2]), (&[1, 3, 2, 1], &[1, 2, 1])] {
+            let (z, targets) = (outputs(shape).set_requires_grad(true), of(&[I, I], targets));
+            let mean = CrossEntropy.mean(&z, &targets).unwrap();
+            assert_eq!(mean.double_value(&[]), 0.0);
+            let gradient = Tensor::run_backward(&[mean], &[&z], false, false).remove(0);
+            assert_eq!(gradient.abs().sum(Kind::Double).double_value(&[]), 0.0);
+            assert_eq!(CrossEntropy.weight(&targets).unwrap(), 0);
+            let sums = CrossEntropy.sums(&z.detach(), &targets).unwrap();
+            assert_eq!((sums.loss.double_value(&[]), sums.counted), (0.0, 0));
+            assert!(sums.means().unwrap().loss.is_nan(), "a mean over nothing");
+        }
+        // What is left out adds nothing, whatever its logits are.
+        let z = Tensor::from_slice(&[f64::INFINITY, 0.0, 1.0, 1.0]).view([2, 2]);
+        let sums = CrossEntropy.sums(&z, &of(&[I, 0], &[2])).unwrap();
+        assert!((sums.loss.double_value(&[]) - 2f64.ln()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn targets_and_shapes_that_do_not_fit_are_named() {
+        let shapes = |loss, outputs: &[i64], targets: &[i64]| {
+            let what = format!("outputs of shape {outputs:?} beside targets of shape {targets:?}");
+            (loss, super::tests::outputs(outputs), Tensor::zeros(targets, (Kind::Int64, Device::Cpu)), what)
+        };
+        let said = |loss, shape: &[i64], targets, what: &str| (loss, outputs(shape), targets, what.to_owned());
+        let twelve = "label 12, and the model has 10 outputs: labels are 0 to 9";
+        for (loss, outputs, targets, what) in [
+            shapes(CrossEntropy, &[4, 3], &[3]),
+            shapes(CrossEntropy, &[4], &[4]),
+            shapes(CrossEntropy, &[4, 3], &[4, 3]),
+            shapes(CrossEntropy, &[2, 3, 4], &[2, 4]),
+            shapes(CrossEntropy, &[2, 3, 4, 5], &[2, 4]),
+            shapes(BinaryCrossEntropy, &[4, 3], &[4, 2]),
+            shapes(BinaryCrossEntropy, &[4], &[3]),
+            shapes(BinaryCrossEntropy, &[2, 3, 4], &[2]),
+            shapes(SquaredError, &[4, 1], &[4]),
+            shapes(SquaredError, &[4, 1], &[1, 4]),
+            said(CrossEntropy, &[2, 3], of(&[0.0, 1.0], &[2]), "[2] in Double: cross entropy takes"),
+            said(BinaryCrossEntropy, &[2, 3], of(&[0.0, 1.0], &[2]), "[2] in Double: binary cross entropy takes"),
+            said(CrossEntropy, &[2, 10], of(&[3i64, 12], &[2]), twelve),
+            said(CrossEntropy, &[1, 2, 10], of(&[I, 12], &[1, 2]), twelve),
+            said(CrossEntropy, &[1, 10, 1, 2], of(&[9i64, 12], &[1, 1, 2]), twelve),
+            said(CrossEntropy, &[2, 10], of(&[3i64, -1], &[2]), "label -1, and the model has 10 outputs"),
+            said(CrossEntropy, &[2, 10], of(&[3i64, 10], &[2]), "label 10, and the model has 10 outputs"),
+            said(BinaryCrossEntropy, &[2, 10], of(&[3i64, 12], &[2]), twelve),
+            said(BinaryCrossEntropy, &[2, 10], of(&[3i64, I], &[2]), "leaves none out"),
+            said(BinaryCrossEntropy, &[2], of(&[1.0, 0.5], &[2]), "a target of 0.5"),
+            said(BinaryCrossEntropy, &[2, 1], of(&[1i64, -1], &[2]), "a target of -1"),
+            said(BinaryCrossEntropy, &[2], of(&[f64::NAN, 1.0], &[2]), "a target of NaN"),
+        ] {
+            for error in [loss.mean(&outputs, &targets).map(drop), loss.sums(&outputs, &targets).map(drop)] {
+                let error = error.unwrap_err().to_string();
+                assert!(error.contains(&what) && error.lines().count() == 1, "{error} for {what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_criterion_looks_only_where_it_must() {
+        for (targets, shape, is_plain) in
+            [(&[0, 1, 2][..], &[3][..], true), (&[0, I, 2], &[3], false), (&[0, 1], &[1, 2], false)]
+        {
+            assert_eq!(Criterion::of_classes(3, &of(targets, shape)).unwrap().is_plain(), is_plain, "{targets:?}");
+        }
+        let plain = Criterion::of_classes(3, &of(&[0i64, 1], &[2])).unwrap();
+        let error = plain.mean(&outputs(&[2, 4]), &of(&[0i64, 1], &[2])).unwrap_err().to_string();
+        assert!(error.contains("shape [2, 4]; the data needs [2, 3]"), "{error}");
+    }
+}

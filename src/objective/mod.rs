@@ -10,6 +10,8 @@
 mod autograd;
 mod block_curvature;
 mod cross_entropy;
+#[cfg(test)]
+mod curvature_tests;
 mod explicit;
 mod feedforward;
 mod floats;
