@@ -1,9 +1,11 @@
 //! Cross entropy of a classifier over some samples, its accuracy, and the steps of a training in mini-batches.
 
-use super::autograd::{Autograd, Loss};
+use super::autograd::Autograd;
+use super::block_curvature::{self, BlockCurvature, Over};
 use super::explicit::Explicit;
 use super::input_vjp::{AutogradVjp, ExplicitVjp};
-use super::{BlockHessian, Evaluation, HessianMap, InputVjp, Objective, Scalar, Sums, by_blocks, in_kernels};
+use super::loss::Criterion;
+use super::{Evaluation, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, in_kernels};
 use crate::data::Samples;
 use crate::model::{Layout, Model, Pass, Weights};
 use anyhow::{Result, ensure};
@@ -16,6 +18,7 @@ pub struct CrossEntropy {
     weights: Weights,
     samples: Samples,
     gradient: Tensor,
+    criterion: Criterion,
     implementation: Implementation,
 }
 
@@ -33,24 +36,28 @@ impl CrossEntropy {
     pub fn new(model: &(impl Model + Clone + 'static), weights: impl Into<Weights>, samples: &Samples) -> Result<Self> {
         let weights = weights.into();
         weights.check(&model.layout())?;
-        let network = model.network().filter(|_| in_kernels(&weights.theta));
+        let criterion = Criterion::of_classes(samples.target.outputs(), &samples.targets)?;
+        // The kernels know of one class a sample.
+        let network = model.network().filter(|_| in_kernels(&weights.theta) && criterion.is_plain());
         let implementation = match network.and_then(|network| Explicit::new(network, &weights.theta)) {
             Some(explicit) => Implementation::Explicit(explicit),
-            None => by_autograd(model.clone(), &weights, samples.target.outputs()),
+            None => by_autograd(model.clone(), &weights, criterion),
         };
-        Self::by(model, weights, samples, implementation)
+        Self::by(model, weights, samples, criterion, implementation)
     }
 
     fn by(
         model: &(impl Model + Clone + 'static),
         weights: Weights,
         samples: &Samples,
+        criterion: Criterion,
         implementation: Implementation,
     ) -> Result<Self> {
         let what = samples.target.what();
         ensure!(samples.target.classes().is_some(), "cross entropy is for classes here, and the data has {what}");
         let (samples, gradient) = (samples.of_kind(&weights.theta), weights.theta.zeros_like());
-        Ok(Self { model: Box::new(model.clone()), layout: model.layout(), weights, samples, gradient, implementation })
+        let (model, layout) = (Box::new(model.clone()), model.layout());
+        Ok(Self { model, layout, weights, samples, gradient, criterion, implementation })
     }
 
     /// Over all samples, in blocks small enough for the cache.
@@ -79,9 +86,9 @@ impl CrossEntropy {
     }
 }
 
-fn by_autograd(model: impl Model + 'static, weights: &Weights, classes: i64) -> Implementation {
+fn by_autograd(model: impl Model + 'static, weights: &Weights, criterion: Criterion) -> Implementation {
     let layout = model.layout();
-    Implementation::Autograd(Autograd::new(model, &layout, weights, Loss::CrossEntropy(classes)))
+    Implementation::Autograd(Autograd::new(model, &layout, weights, criterion))
 }
 
 impl Implementation {
@@ -115,16 +122,16 @@ impl Objective for CrossEntropy {
     }
 
     fn loss_and_gradient(&mut self) -> Result<Scalar> {
-        let Self { weights, samples, gradient, implementation, .. } = self;
+        let Self { weights, samples, gradient, criterion, implementation, .. } = self;
         let of_block = |x: &Tensor, y: &Tensor| implementation.differentiate(&weights.theta, x, y, Pass::Evaluate);
         let loss;
-        (loss, *gradient) = by_blocks(samples, gradient, of_block)?;
+        (loss, *gradient) = by_blocks(samples, *criterion, gradient, of_block)?;
         Ok(loss)
     }
 
     fn loss(&mut self) -> Result<Scalar> {
-        let n = self.samples() as f64;
-        Ok(Scalar::from(self.sums(&mut |_| Ok(()))?.loss) / n)
+        let sums = self.sums(&mut |_| Ok(()))?;
+        Ok(Scalar::from(sums.loss) / sums.counted as f64)
     }
 
     fn batch(&mut self, index: &Tensor) -> Result<Sums> {
@@ -135,19 +142,14 @@ impl Objective for CrossEntropy {
     }
 
     fn evaluate_and(&mut self, visit: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<Evaluation> {
-        let n = self.samples();
-        self.sums(visit)?.means(n)
+        self.sums(visit)?.means()
     }
 
-    fn hessian(&self) -> Result<Box<dyn HessianMap + '_>> {
-        let Self { model, layout, weights, samples, .. } = self;
-        Ok(Box::new(BlockHessian::new(
-            &**model,
-            layout,
-            weights,
-            samples,
-            Loss::CrossEntropy(samples.target.outputs()),
-        )?))
+    fn curvature(&self, matrix: Matrix, slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
+        let Self { model, layout, weights, samples, criterion, .. } = self;
+        let (model, block) = (&**model, block_curvature::BLOCK);
+        let over = Over { model, layout, weights, samples, criterion: *criterion, block };
+        Ok(Box::new(BlockCurvature::new(&over, matrix, slots)?))
     }
 
     fn by_inputs(&self) -> Result<Box<dyn InputVjp + '_>> {
@@ -172,10 +174,11 @@ mod tests {
     use tch::{Device, Kind};
 
     fn both(model: &Network, theta: &Tensor, samples: &Samples) -> [CrossEntropy; 2] {
-        let autograd = by_autograd(model.clone(), &theta.shallow_clone().into(), 10);
+        let criterion = Criterion::of_classes(10, &samples.targets).unwrap();
+        let autograd = by_autograd(model.clone(), &theta.shallow_clone().into(), criterion);
         [
             CrossEntropy::new(model, theta.shallow_clone(), samples).unwrap(),
-            CrossEntropy::by(model, theta.shallow_clone().into(), samples, autograd).unwrap(),
+            CrossEntropy::by(model, theta.shallow_clone().into(), samples, criterion, autograd).unwrap(),
         ]
     }
 

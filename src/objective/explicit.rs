@@ -188,7 +188,7 @@ fn softmax(logits: &Tensor, labels: &Tensor, delta: Option<&Tensor>) -> Sums {
             None => softmax_of_slices(float_slices([logits], []).0[0], shape, &own, None),
         }
     };
-    Sums { loss: Tensor::from(loss), correct: Some(Tensor::from(correct)) }
+    Sums { loss: Tensor::from(loss), correct: Some(Tensor::from(correct)), counted: own.len() as i64 }
 }
 
 /// [`softmax`]'s sums of losses and of right answers, with `logits` and `delta` of one shape.

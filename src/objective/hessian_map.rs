@@ -1,18 +1,17 @@
-//! Hessian-vector products (Pearlmutter 1994): of a loss whose graph is kept, and of a model's over many samples in
-//! blocks.
+//! A curvature as a map of vectors, and the Hessian-vector products (Pearlmutter 1994) of a loss whose graph is kept. Knows
+//! no model: one over many samples is in `block_curvature`.
 
-use super::autograd::Loss;
-use crate::data::Samples;
-use crate::model::{Layout, Model, Pass, Weights};
-use anyhow::{Result, ensure};
+use super::second::explained;
+use anyhow::Result;
 use tch::{Kind, Tensor};
 
-/// ∇²L at one θ, as a map.
+/// ∇²L at one θ, or another of its [`super::Matrix`], as a map.
 pub trait HessianMap {
-    /// ∇²L·v for `v` [P], or of each row of [k, P], in its shape and in float64; computed in θ's kind.
+    /// The matrix times `v` [p], or times each row of [k, p], in its shape and in float64; computed in θ's kind. p is the
+    /// length of θ, or of the slices that were asked for, one after the other.
     ///
     /// # Errors
-    /// Those of `observe`, which is called now and then, and libtorch's.
+    /// Those of `observe`, which is called now and then, [`super::NoSecondDerivative`], and libtorch's.
     fn times(&self, v: &Tensor, observe: &mut dyn FnMut() -> Result<()>) -> Result<Tensor>;
 }
 
@@ -30,8 +29,8 @@ impl GraphHessian {
     /// libtorch's, and a loss that does not depend on θ.
     pub fn new(theta: &Tensor, loss: impl FnOnce(&Tensor) -> Tensor) -> Result<Self> {
         let theta = theta.f_detach()?.copy().f_set_requires_grad(true)?;
-        let gradient = tch::with_grad(|| Tensor::f_run_backward(&[loss(&theta)], &[&theta], true, true))?.remove(0);
-        Ok(Self { theta, gradient })
+        let gradient = tch::with_grad(|| Tensor::f_run_backward(&[loss(&theta)], &[&theta], true, true));
+        Ok(Self { gradient: gradient.map_err(explained)?.remove(0), theta })
     }
 }
 
@@ -41,105 +40,37 @@ impl HessianMap for GraphHessian {
         for v in rows(v)? {
             let v = v.f_to_device(self.theta.device())?.f_to_kind(self.theta.kind())?;
             let root = tch::with_grad(|| self.gradient.f_dot(&v))?;
-            products.push(gradients(&root, std::slice::from_ref(&self.theta))?.remove(0).f_to_kind(Kind::Double)?);
+            let product = gradients(&root, std::slice::from_ref(&self.theta)).map_err(explained)?.remove(0);
+            products.push(product.f_to_kind(Kind::Double)?);
             observe()?;
         }
         Ok(Tensor::f_stack(&products, 0)?.f_reshape(v.size())?)
     }
 }
 
-/// The rows of [k, P]; [P] is one.
-fn rows(v: &Tensor) -> Result<Vec<Tensor>> {
+/// The rows of [k, p]; [p] is one.
+pub(super) fn rows(v: &Tensor) -> Result<Vec<Tensor>> {
     let length = v.size().last().copied().unwrap_or(0);
     Ok(v.f_reshape([-1, length])?.f_unbind(0)?)
 }
 
-/// ∂root/∂input of each input, 0 where it has no influence.
-fn gradients(root: &Tensor, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+/// ∂root/∂input of each input, 0 where it has no influence. The graph is kept.
+pub(super) fn gradients(root: &Tensor, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    by_inputs(root, inputs, false)
+}
+
+/// The same with graphs of their own.
+pub(super) fn gradients_with_graph(root: &Tensor, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    by_inputs(root, inputs, true)
+}
+
+fn by_inputs(root: &Tensor, inputs: &[Tensor], with_graph: bool) -> Result<Vec<Tensor>> {
     if !root.requires_grad() {
         return Ok(inputs.iter().map(Tensor::f_zeros_like).collect::<Result<_, _>>()?);
     }
-    let found = Tensor::f_run_backward(&[root], inputs, true, false)?;
-    or_zero(found, inputs)
-}
-
-fn or_zero(found: Vec<Tensor>, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    let found = Tensor::f_run_backward(&[root], inputs, true, with_graph)?;
     let or_zero = |(found, input): (Tensor, &Tensor)| if found.defined() { Ok(found) } else { input.f_zeros_like() };
     Ok(found.into_iter().zip(inputs).map(or_zero).collect::<Result<_, _>>()?)
-}
-
-/// A model's mean loss over all of some samples.
-///
-/// A product passes over the samples in blocks: its memory is that of one block, and one pass serves all rows that are
-/// multiplied together. Sums over blocks are in float64: with float32 products carry a relative error of about 1e-6, so
-/// ask Lanczos for no less than 1e-5.
-pub(super) struct BlockHessian<'a> {
-    model: &'a dyn Model,
-    layout: &'a Layout,
-    samples: &'a Samples,
-    loss: Loss,
-    /// θ's slices: one gradient for each is far cheaper than one for θ, padded for every slice.
-    leaves: Vec<Tensor>,
-    buffers: Vec<Tensor>,
-}
-
-/// Samples at a time, so that activations stay in the cache.
-const BLOCK: i64 = 200;
-
-impl<'a> BlockHessian<'a> {
-    /// At these weights as the model's layout has them, on the device and in the kind of `samples`.
-    ///
-    /// # Errors
-    /// Where there are no samples, and libtorch's.
-    pub(super) fn new(
-        model: &'a dyn Model,
-        layout: &'a Layout,
-        weights: &Weights,
-        samples: &'a Samples,
-        loss: Loss,
-    ) -> Result<Self> {
-        ensure!(!samples.is_empty(), "the curvature of a loss needs at least one sample");
-        let theta = weights.theta.f_detach()?.copy();
-        let leaf = |view: &Tensor| view.f_detach()?.f_set_requires_grad(true);
-        let leaves = layout.views(&theta).iter().map(leaf).collect::<Result<_, _>>()?;
-        let buffers = layout.buffer_views(&weights.buffers.copy());
-        Ok(Self { model, layout, samples, loss, leaves, buffers })
-    }
-
-    /// By each of the leaves, with a graph.
-    fn gradient(&self, x: &Tensor, targets: &Tensor) -> Result<Vec<Tensor>> {
-        let outputs = self.model.outputs(&self.leaves, &self.buffers, x, Pass::Curvature)?;
-        let loss = self.loss.mean(&outputs, targets)?;
-        or_zero(Tensor::f_run_backward(&[loss], &self.leaves, true, true)?, &self.leaves)
-    }
-}
-
-impl HessianMap for BlockHessian<'_> {
-    fn times(&self, v: &Tensor, observe: &mut dyn FnMut() -> Result<()>) -> Result<Tensor> {
-        let (kind, device) = (self.leaves[0].kind(), self.leaves[0].device());
-        let rows = rows(&v.f_to_device(device)?.f_to_kind(kind)?)?;
-        let rows: Vec<Vec<Tensor>> = rows.iter().map(|row| self.layout.views(row)).collect();
-        let n = self.samples.len() as f64;
-        let sum = Tensor::f_zeros([rows.len() as i64, self.layout.parameters()], (Kind::Double, device))?;
-        for block in self.samples.blocks(BLOCK) {
-            let (x, targets) = block?;
-            let gradient = tch::with_grad(|| self.gradient(&x, &targets))?;
-            for (index, v) in (0..).zip(&rows) {
-                let root = tch::with_grad(|| {
-                    let zero = Tensor::f_zeros([], (kind, device));
-                    let add =
-                        |root: Tensor, (gradient, v): (&Tensor, &Tensor)| root.f_add(&gradient.f_mul(v)?.f_sum(kind)?);
-                    gradient.iter().zip(v).try_fold(zero?, add)
-                })?;
-                let product = gradients(&root, &self.leaves)?;
-                let flat: Vec<Tensor> = product.iter().map(|part| part.f_reshape([-1])).collect::<Result<_, _>>()?;
-                let of_block = Tensor::f_cat(&flat, 0)?.f_to_kind(Kind::Double)?;
-                let _ = sum.f_get(index)?.f_add_(&of_block.f_mul_scalar(targets.size()[0] as f64 / n)?)?;
-                observe()?;
-            }
-        }
-        Ok(sum.f_reshape(v.size())?)
-    }
 }
 
 #[cfg(test)]
@@ -147,6 +78,7 @@ mod tests {
     use super::super::tests::{network, relative, rough_batch};
     use super::super::{CrossEntropy, Objective as _, by_double_backward};
     use super::*;
+    use crate::model::{Model as _, Pass};
     use tch::Device;
 
     fn calm() -> Result<()> {

@@ -1,13 +1,15 @@
 //! Mean squared error over some samples: of a narrow network in our kernels, of a wider one by matrix products, of any
 //! other model by libtorch's graphs.
 
-use super::autograd::{Autograd, Loss};
+use super::autograd::Autograd;
+use super::block_curvature::{self, BlockCurvature, Over};
 use super::feedforward::{Layer, Workspace};
 use super::hessian::of_mean_squared_error;
 use super::input_vjp::AutogradVjp;
+use super::loss::Criterion;
 use super::{
-    BlockHessian, Evaluation, GraphHessian, HessianMap, InputVjp, Objective, Scalar, Sums, by_blocks, by_rows,
-    float_slices, in_kernels,
+    Evaluation, GraphHessian, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, by_rows, float_slices,
+    in_kernels,
 };
 use crate::backend::cpu::dense::Dense;
 use crate::data::{Samples, Target, blocks};
@@ -80,7 +82,8 @@ impl MeanSquaredError {
         ensure!(are_values, "the mean squared error is for values, and the data has {what}");
         let (layout, samples) = (model.layout(), samples.of_kind(&weights.theta));
         weights.check(&layout)?;
-        let autograd = Autograd::new(model.clone(), &layout, &weights, Loss::SquaredError);
+        let autograd =
+            Autograd::new(model.clone(), &layout, &weights, Criterion::squared_error(samples.target.outputs()));
         let gradient = weights.theta.zeros_like();
         let (model, implementation) = (Box::new(model.clone()), Implementation::Autograd);
         Ok(Self { model, layout, weights, samples, gradient, implementation, autograd })
@@ -137,7 +140,7 @@ impl Objective for MeanSquaredError {
             Implementation::Autograd => {
                 let of_block = |x: &Tensor, y: &Tensor| autograd.differentiate(x, y, Pass::Evaluate);
                 let loss;
-                (loss, *gradient) = by_blocks(samples, gradient, of_block)?;
+                (loss, *gradient) = by_blocks(samples, autograd.criterion, gradient, of_block)?;
                 loss
             }
         })
@@ -172,7 +175,7 @@ impl Objective for MeanSquaredError {
         let _no_grad = tch::no_grad_guard();
         let Self { model, weights, samples, autograd, .. } = self;
         let Some(mlp) = as_mlp(&**model) else {
-            return autograd.sums_over(samples, BLOCK, visit)?.means(samples.len());
+            return autograd.sums_over(samples, BLOCK, visit)?.means();
         };
         let widest = mlp.widths().iter().max().copied().unwrap_or(1);
         let block = (ROOM / widest).clamp(1, EVALUATION_BLOCK);
@@ -182,14 +185,16 @@ impl Objective for MeanSquaredError {
         visit(&outputs)?;
         let error = outputs.f_to_kind(Kind::Double)?.f_sub(&samples.targets.f_to_kind(Kind::Double)?)?;
         let mean = error.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?;
-        Ok(Evaluation { loss: mean * samples.target.outputs() as f64, accuracy: f64::NAN })
+        Ok(Evaluation { loss: mean * samples.target.outputs() as f64, accuracy: f64::NAN, counted: samples.len() })
     }
 
-    /// Of a fully connected network the graph over all samples is kept.
-    fn hessian(&self) -> Result<Box<dyn HessianMap + '_>> {
-        let Self { model, layout, weights, samples, .. } = self;
-        let Some(mlp) = as_mlp(&**model) else {
-            return Ok(Box::new(BlockHessian::new(&**model, layout, weights, samples, Loss::SquaredError)?));
+    /// Of a fully connected network's Hessian the graph over all samples is kept.
+    fn curvature(&self, matrix: Matrix, slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
+        let Self { model, layout, weights, samples, autograd, .. } = self;
+        let Some(mlp) = as_mlp(&**model).filter(|_| matrix == Matrix::Hessian && slots.is_none()) else {
+            let (model, criterion, block) = (&**model, autograd.criterion, block_curvature::BLOCK);
+            let over = Over { model, layout, weights, samples, criterion, block };
+            return Ok(Box::new(BlockCurvature::new(&over, matrix, slots)?));
         };
         let [x, y] = [&samples.inputs()?, &samples.targets].map(columns);
         Ok(Box::new(GraphHessian::new(&weights.theta, |theta| {

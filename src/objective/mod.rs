@@ -1,30 +1,42 @@
 //! What training minimises, as a function of one flat θ. The seam: an [`Objective`] is the loss of a model, on samples,
 //! at a θ, with its value, its derivatives and its evaluation; it alone chooses what computes them.
 //!
-//! [`MeanSquaredError`] is for values, [`CrossEntropy`] for classes. In float32 on a CPU both run in
+//! [`MeanSquaredError`] is for values, [`CrossEntropy`] for classes: [`over`] takes the one that fits. [`under`] is for any
+//! model under any [`Loss`], and to be looked at more than trained. In float32 on a CPU both run in
 //! [`crate::backend::cpu`] where that knows the network and is faster; what it declines, and everything elsewhere, is
 //! libtorch's. Plain autograd is the oracle of all of it in the tests. Knows models and data, nothing of optimizers.
 //! Errors of which nothing is said are libtorch's.
 
 mod autograd;
+mod block_curvature;
 mod cross_entropy;
+#[cfg(test)]
+mod curvature_tests;
 mod explicit;
 mod feedforward;
 mod floats;
+mod general;
 mod hessian;
 mod hessian_map;
 mod input_vjp;
+mod loss;
 mod mean_squared_error;
 mod scalar;
+mod second;
 
+pub use block_curvature::Matrix;
 pub use cross_entropy::CrossEntropy;
 pub(crate) use floats::float_slices;
+pub use general::under;
 pub use hessian::by_double_backward;
-use hessian_map::BlockHessian;
 pub use hessian_map::{GraphHessian, HessianMap};
 pub use input_vjp::InputVjp;
+pub use loss::{IGNORED, Loss};
 pub use mean_squared_error::MeanSquaredError;
 pub use scalar::{Scalar, read_all};
+pub use second::NoSecondDerivative;
+
+use loss::Criterion;
 
 use crate::backend::cpu;
 use crate::data::{Samples, Target};
@@ -50,6 +62,15 @@ pub trait Objective {
 
     /// L(θ) over all samples, by the buffers as they are; ∇L is then in [`Self::gradient`].
     fn loss_and_gradient(&mut self) -> Result<Scalar>;
+
+    /// [`Self::loss_and_gradient`], which may take long: `observe` is called now and then.
+    ///
+    /// # Errors
+    /// Those of `observe`, after which the gradient is anything.
+    fn gradient_and(&mut self, observe: &mut dyn FnMut() -> Result<()>) -> Result<Scalar> {
+        observe()?;
+        self.loss_and_gradient()
+    }
 
     /// θ, flat, [P]; change it in place.
     fn theta(&self) -> &Tensor {
@@ -78,7 +99,7 @@ pub trait Objective {
     /// Loss and accuracy over all samples, while `visit` sees the outputs [b, classes] or [b, values] of blocks of them, in
     /// order; they change after it returns.
     fn evaluate_and(&mut self, _visit: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<Evaluation> {
-        Ok(Evaluation { loss: self.loss()?.get()?, accuracy: f64::NAN })
+        Ok(Evaluation { loss: self.loss()?.get()?, accuracy: f64::NAN, counted: self.samples() })
     }
 
     /// Loss and accuracy over all samples.
@@ -86,9 +107,27 @@ pub trait Objective {
         self.evaluate_and(&mut |_| Ok(()))
     }
 
+    /// A matrix of second derivatives at this θ as a map, wherever θ goes meanwhile: of all of θ, or of the slices at these
+    /// places of the layout, one after the other, which gives that block of the whole matrix at the price of those slices.
+    ///
+    /// # Errors
+    /// Where the loss declines, and for slices that are not there.
+    fn curvature(&self, matrix: Matrix, _slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
+        let matrix = match matrix {
+            Matrix::Hessian => "Hessian",
+            Matrix::GaussNewton => "Gauss-Newton matrix",
+        };
+        bail!("this loss has no products with its {matrix}: leave out what needs its curvature")
+    }
+
     /// ∇²L at this θ as a map, wherever θ goes meanwhile.
     fn hessian(&self) -> Result<Box<dyn HessianMap + '_>> {
-        bail!("this loss has no products with its Hessian: leave out what needs its curvature")
+        self.curvature(Matrix::Hessian, None)
+    }
+
+    /// The generalised Gauss-Newton matrix, [`Matrix::GaussNewton`], in the same way.
+    fn gauss_newton(&self) -> Result<Box<dyn HessianMap + '_>> {
+        self.curvature(Matrix::GaussNewton, None)
     }
 
     /// ∇²L at this θ, [P, P], in its kind.
@@ -119,19 +158,38 @@ fn by_rows(objective: &(impl Objective + ?Sized), observe: &mut dyn FnMut() -> R
 /// Samples at a time in a gradient over all: activations of more would take much memory.
 pub const GRADIENT_BLOCK: i64 = 1000;
 
+/// Inputs and targets of blocks, on the device and in the kind of `like` where they are real.
+fn blocks_like<'a>(
+    samples: &'a Samples,
+    size: i64,
+    like: Option<&'a Tensor>,
+) -> impl Iterator<Item = Result<(Tensor, Tensor)>> + 'a {
+    samples.blocks(size).map(move |block| {
+        let (x, targets) = block?;
+        let Some(like) = like else { return Ok((x, targets)) };
+        let there = |tensor: Tensor| -> Result<Tensor> {
+            let tensor = tensor.f_to_device(like.device())?;
+            let is_real = matches!(tensor.kind(), Kind::Float | Kind::Double);
+            Ok(if is_real { tensor.f_to_kind(like.kind())? } else { tensor })
+        };
+        Ok((there(x)?, there(targets)?))
+    })
+}
+
 /// The mean loss over all samples and its gradient, in the shape of `like`: the weighted mean of blocks' ones, which
 /// `of_block` gives with their sums.
 fn by_blocks(
     samples: &Samples,
+    criterion: Criterion,
     like: &Tensor,
     mut of_block: impl FnMut(&Tensor, &Tensor) -> Result<(Tensor, Sums)>,
 ) -> Result<(Scalar, Tensor)> {
-    let n = samples.len() as f64;
+    let n = criterion.weight(&samples.targets)? as f64;
     let (mut losses, mut gradient) = (Vec::new(), like.f_zeros_like()?);
     for block in samples.blocks(GRADIENT_BLOCK) {
         let (x, targets) = block?;
         let (of_block, sums) = of_block(&x, &targets)?;
-        gradient = gradient.f_add(&of_block.f_mul_scalar(targets.size()[0] as f64 / n)?)?;
+        gradient = gradient.f_add(&of_block.f_mul_scalar(sums.counted as f64 / n)?)?;
         losses.push(Scalar::from(sums.loss));
     }
     // One after the other, in float64, wherever they are.
@@ -184,11 +242,13 @@ pub struct Sums {
     pub loss: Tensor,
     /// How many were classified right; `None` of values.
     pub correct: Option<Tensor>,
+    /// Over how many the means are: samples, or targets that count, see [`Loss::counted`].
+    pub counted: i64,
 }
 
 impl Sums {
     pub fn zero(device: Device) -> Self {
-        Self { loss: Tensor::zeros([], (Kind::Float, device)), correct: None }
+        Self { loss: Tensor::zeros([], (Kind::Float, device)), correct: None, counted: 0 }
     }
 
     /// Adds another batch's, on the device.
@@ -198,13 +258,15 @@ impl Sums {
             (Some(own), Some(other)) => Some(own + other),
             (own, other) => own.or(other),
         };
+        self.counted += other.counted;
     }
 
-    /// The means over `n` samples: waits for the device.
-    pub fn means(self, n: i64) -> Result<Evaluation> {
+    /// The means over what counts; NaN over nothing. Waits for the device.
+    pub fn means(self) -> Result<Evaluation> {
+        let n = self.counted;
         let correct = self.correct.map_or(Scalar::Host(f64::NAN), Scalar::from);
         let means = read_all(&[Scalar::from(self.loss) / n as f64, correct / n as f64])?;
-        Ok(Evaluation { loss: means[0], accuracy: means[1] })
+        Ok(Evaluation { loss: means[0], accuracy: means[1], counted: n })
     }
 }
 
@@ -212,8 +274,10 @@ impl Sums {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
     pub loss: f64,
-    /// Share of the samples that are classified right, 0…1; NaN where there are no classes.
+    /// Share of what counts that is classified right, 0…1; NaN where there are no classes.
     pub accuracy: f64,
+    /// How many they are over: samples, or targets that count.
+    pub counted: i64,
 }
 
 /// ‖v‖₂, summed in float64.
@@ -269,6 +333,6 @@ pub(crate) mod tests {
     pub fn step(objective: &mut dyn Objective) -> (Tensor, Evaluation) {
         let n = objective.samples();
         let sums = objective.batch(&Tensor::arange(n, (Kind::Int64, Device::Cpu))).unwrap();
-        (objective.gradient().copy(), sums.means(n).unwrap())
+        (objective.gradient().copy(), sums.means().unwrap())
     }
 }

@@ -94,7 +94,7 @@ pub fn evaluate(splits: &mut Splits, second: &Weights, alphas: &[f64], cx: &Cont
         splits.move_to(&Weights { theta, buffers })?;
         let mut last = f64::NAN;
         for (split, objective) in [("train", &mut splits.train), ("test", &mut splits.test)] {
-            let Evaluation { loss, accuracy } = objective.evaluate()?;
+            let Evaluation { loss, accuracy, .. } = objective.evaluate()?;
             measure(&mut measured.series, &format!("{split}_loss"), loss);
             if !accuracy.is_nan() {
                 // Outputs that are no numbers rank no classes: their accuracy would be that of class 0.

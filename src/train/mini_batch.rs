@@ -47,7 +47,7 @@ pub fn train_on(
         total.add(sums);
         observe()?;
     }
-    total.means(order.len() as i64)
+    total.means()
 }
 
 /// Names of a training's series.
