@@ -32,7 +32,7 @@ pub struct All {
 }
 
 fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(REGISTRY.iter().map(|entry| entry.name))
+    PossibleValuesParser::new(REGISTRY.iter().filter(|entry| entry.in_all).map(|entry| entry.name))
 }
 
 /// What some of the common flags are here.
@@ -82,9 +82,9 @@ impl All {
             common.sets.iter().partition(|assignment| assignment.starts_with("data."));
         for assignment in of_studies {
             let found = assignment.split_once('=').and_then(|(key, value)| Some((key.split_once('.')?, value)));
-            let study = found.and_then(|((study, _), _)| REGISTRY.iter().find(|entry| entry.name == study.trim()));
+            let study = found.and_then(|((study, _), _)| REGISTRY.iter().filter(|entry| entry.in_all).find(|entry| entry.name == study.trim()));
             let (Some(((_, key), value)), Some(entry)) = (found, study) else {
-                let names: Vec<&str> = REGISTRY.iter().map(|entry| entry.name).collect();
+                let names: Vec<&str> = REGISTRY.iter().filter(|entry| entry.in_all).map(|entry| entry.name).collect();
                 return Err(usage(format!(
                     "--set {assignment}: write --set study.key=value; the studies are {}",
                     names.join(", ")
@@ -99,7 +99,7 @@ impl All {
             of_data.iter().try_for_each(|assignment| option(assignment, &mut options))?;
             DataSpec::open(data, [1, 1], DataOptions::read(options).map_err(usage)?, &common.access(signals))?;
         }
-        for entry in REGISTRY.iter().filter(|entry| wanted(entry.name)) {
+        for entry in REGISTRY.iter().filter(|entry| entry.in_all && wanted(entry.name)) {
             let of_entry = sets.iter().filter(|(name, _)| *name == entry.name).map(|(_, set)| set.clone());
             let (preset, repeats) = (common.preset.clone(), Some(entry.repeats_in_all));
             let access = common.access(signals);

@@ -2,7 +2,7 @@
 //! them all.
 
 use crate::data::Access;
-use crate::experiments::{grad_norm::GradNorm, interpolate::Interpolate, min_ratio::MinRatio, mnist_cnn::MnistCnn};
+use crate::experiments::{analyse::Analyse, grad_norm::GradNorm, interpolate::Interpolate, min_ratio::MinRatio, mnist_cnn::MnistCnn};
 use crate::experiments::{params_sweep::ParamsSweep, pca_weights::PcaWeights, random_labels::RandomLabels};
 use crate::experiments::{sensitivity::Sensitivity, simulate::Simulate};
 use crate::store::StudyDir;
@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub name: &'static str,
     pub about: &'static str,
     pub flags: &'static [Flag],
+    /// Whether `hw1 all` runs it.
+    pub in_all: bool,
     pub repeats_in_all: u64,
     pub studies: Maker,
 }
@@ -35,6 +37,7 @@ pub(super) static REGISTRY: &[Entry] = &[
     entry::<ParamsSweep>(),
     entry::<Interpolate>(),
     entry::<Sensitivity>(),
+    entry::<Analyse>(),
 ];
 
 pub(super) const fn entry<E: Experiment>() -> Entry {
@@ -42,6 +45,7 @@ pub(super) const fn entry<E: Experiment>() -> Entry {
         name: E::NAME,
         about: E::ABOUT,
         flags: E::FLAGS,
+        in_all: E::IN_ALL,
         repeats_in_all: E::REPEATS_IN_ALL,
         studies: |layers| layers.studies::<E>(),
     }
@@ -50,9 +54,9 @@ pub(super) const fn entry<E: Experiment>() -> Entry {
 /// What makes an experiment's studies of settings.
 pub type Maker = fn(&Layers) -> Result<Studies>;
 
-/// All experiments by name.
+/// All experiments by name that need no file of the user's own.
 pub fn experiments() -> impl Iterator<Item = (&'static str, Maker)> {
-    REGISTRY.iter().map(|entry| (entry.name, entry.studies))
+    REGISTRY.iter().filter(|entry| entry.in_all).map(|entry| (entry.name, entry.studies))
 }
 
 /// The study that a folder of a run directory is of, by the settings that stand there; with those, and
@@ -93,7 +97,7 @@ mod tests {
 
     /// Folder and fingerprint of every study's first trial under the report's settings.
     fn first_trials() -> Vec<(String, Fingerprint)> {
-        let studies = REGISTRY.iter().flat_map(|entry| (entry.studies)(&Layers::default()).unwrap());
+        let studies = REGISTRY.iter().filter(|entry| entry.in_all).flat_map(|entry| (entry.studies)(&Layers::default()).unwrap());
         let first = |study: &dyn Study| study.plan(&[], &Finished::new(), "cpu").unwrap().remove(0).fingerprint;
         studies.map(|study| (study.folder(), first(study.as_ref()))).collect()
     }

@@ -35,7 +35,7 @@ pub fn run(Report { out, preset, against, format }: Report) -> Result<()> {
 /// Writes the page of a run directory; returns its path.
 pub fn write_page(run_dir: &RunDir, against: Option<&RunDir>, format: Format) -> Result<PathBuf> {
     let mut references = Vec::new();
-    for entry in REGISTRY {
+    for entry in REGISTRY.iter().filter(|entry| entry.in_all) {
         for study in (entry.studies)(&Layers::default())? {
             let (experiment, (_, settings)) = (study.experiment().to_owned(), study.settings()?);
             references.push(Reference { experiment, folder: study.folder(), settings });

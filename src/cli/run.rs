@@ -87,7 +87,10 @@ pub fn command(entry: &Entry) -> Command {
         // Values like -3:3 and -x^2 begin with a hyphen.
         arg.value_name(flag.value_name).action(action).allow_hyphen_values(true)
     });
-    Common::augment_args(Command::new(entry.name).about(entry.about).args(own))
+    let positional = entry.flags.iter().filter(|flag| flag.positional).map(|flag| {
+        Arg::new(flag.value_name).value_name(flag.value_name).help(flag.help).conflicts_with(flag.name)
+    });
+    Common::augment_args(Command::new(entry.name).about(entry.about).args(own).args(positional))
 }
 
 /// Runs an experiment.
@@ -124,7 +127,8 @@ fn layers(entry: &Entry, common: &Common, signals: &Signals, matches: &ArgMatche
     for flag in entry.flags {
         let name = format!("--{}", flag.name);
         let mut values = Vec::new();
-        for text in matches.get_many::<String>(flag.name).into_iter().flatten() {
+        let unnamed = flag.positional.then(|| matches.get_many::<String>(flag.value_name)).flatten();
+        for text in matches.get_many::<String>(flag.name).or(unnamed).into_iter().flatten() {
             values.push((flag.parse)(text).map_err(|error| usage(format!("{name}: {error}")))?);
         }
         let value =

@@ -17,6 +17,11 @@ pub(super) fn most() -> u64 {
     (total().unwrap_or(USUAL) / 4).min(16 << 30)
 }
 
+/// Bytes that the machine has, or that this process's group may take; a usual number where the system does not say.
+pub fn all() -> u64 {
+    total().unwrap_or(USUAL)
+}
+
 /// Bytes that the machine has, or that this process's group may take.
 fn total() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;

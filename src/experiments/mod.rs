@@ -1,6 +1,7 @@
 //! The nine studies, one file each, in the same order inside: settings, trial, record, run,
 //! report. They never import each other.
 
+pub mod analyse;
 pub mod grad_norm;
 pub mod interpolate;
 pub mod min_ratio;

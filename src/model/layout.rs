@@ -91,6 +91,19 @@ impl Layout {
         }
     }
 
+    /// Slices by the layer that they are of, in their order: what stands before the last dot of their names, or the name.
+    pub fn layers(&self) -> Vec<(String, Vec<usize>)> {
+        let mut layers: Vec<(String, Vec<usize>)> = Vec::new();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let layer = slot.name.rsplit_once('.').map_or(slot.name.as_str(), |(layer, _)| layer);
+            match layers.iter_mut().find(|(name, _)| name == layer) {
+                Some((_, slots)) => slots.push(index),
+                None => layers.push((layer.to_owned(), vec![index])),
+            }
+        }
+        layers
+    }
+
     /// All slices of `theta`, sharing memory.
     pub fn views(&self, theta: &Tensor) -> Vec<Tensor> {
         (0..self.slots.len()).map(|index| self.view(theta, index)).collect()
@@ -144,6 +157,17 @@ mod tests {
                 ("fc2.bias", &[1][..], 12)
             ]
         );
+    }
+
+    #[test]
+    fn layers_are_slices_of_one_module() {
+        let mut layout = Layout::default();
+        for name in ["cls", "body.0.weight", "body.0.bias", "head.weight", "body.0.scale"] {
+            layout.push(name, &[2], Initial::Constant(0.0));
+        }
+        let layers = layout.layers();
+        let layers: Vec<(&str, &[usize])> = layers.iter().map(|(name, slots)| (name.as_str(), &slots[..])).collect();
+        assert_eq!(layers, [("cls", &[0][..]), ("body.0", &[1, 2, 4]), ("head", &[3])]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn under(
     ensure!(block > 0, "blocks of {block} samples: take at least one at a time");
     ensure!(!samples.is_empty(), "a loss over no samples: it needs at least one");
     let total = loss.weight(&samples.targets)?;
-    ensure!(total > 0, "all targets are {}, and none of them counts: name the class of one", super::IGNORED);
+    ensure!(total > 0, "all targets are {}, and none of them counts: name the class of one", crate::data::IGNORED);
     let autograd = Autograd::new(model, &layout, &weights, Criterion::looking(loss));
     let gradient = no_gradient(&weights.theta)?;
     Ok(Box::new(General { autograd, layout, weights, samples: samples.share(), gradient, total, block }))

@@ -3,6 +3,7 @@
 //! tensors. Knows no model and no data set.
 
 use super::Sums;
+use crate::data::IGNORED;
 use anyhow::{Context as _, Result, bail, ensure};
 use tch::{Kind, Reduction, Tensor};
 
@@ -24,9 +25,6 @@ pub enum Loss {
     /// The sum of squares over a sample's outputs, as a mean over the samples.
     SquaredError,
 }
-
-/// The class that cross entropy leaves out, as PyTorch's `ignore_index`.
-pub const IGNORED: i64 = -100;
 
 impl Loss {
     /// The mean over what counts in a block, a scalar of the outputs' kind that can be differentiated twice in them; 0

@@ -31,7 +31,7 @@ pub use general::under;
 pub use hessian::by_double_backward;
 pub use hessian_map::{GraphHessian, HessianMap};
 pub use input_vjp::InputVjp;
-pub use loss::{IGNORED, Loss};
+pub use loss::Loss;
 pub use mean_squared_error::MeanSquaredError;
 pub use scalar::{Scalar, read_all};
 pub use second::NoSecondDerivative;

@@ -51,11 +51,16 @@ struct Running {
     progress: Arc<Progress>,
     begin: Instant,
     bar: Option<ProgressBar>,
+    /// Whether what it says of itself has been told.
+    has_told: bool,
 }
 
 impl Running {
     /// "epoch 1200 of 20000, loss 1.23e-2, 14 s left"; nothing before the first epoch.
     fn state(&self) -> Option<String> {
+        if let Some(note) = self.progress.note() {
+            return Some(note);
+        }
         let (epoch, epochs, loss) = self.progress.get();
         if epoch == 0 || epochs == 0 {
             return None;
@@ -135,7 +140,7 @@ impl Display {
         if bar.is_none() {
             self.line(&format!("{name}: started"));
         }
-        self.slots[slot] = Some(Running { name, progress, begin: Instant::now(), bar });
+        self.slots[slot] = Some(Running { name, progress, begin: Instant::now(), bar, has_told: false });
     }
 
     pub fn ended(&mut self, slot: usize, seconds: f64, end: &End) {
@@ -165,7 +170,15 @@ impl Display {
                 }
                 bar.set_length(epochs);
                 bar.set_position(epoch);
-                bar.set_message(format!("loss {loss:.2e}"));
+                bar.set_message(running.progress.note().unwrap_or_else(|| format!("loss {loss:.2e}")));
+            }
+        }
+        // What a trial says of itself is told once at once, then as all else.
+        let told = if self.mode == ProgressMode::Lines { &mut self.slots[..] } else { &mut [] };
+        for running in told.iter_mut().flatten().filter(|running| !running.has_told) {
+            if let Some(note) = running.progress.note() {
+                running.has_told = true;
+                say(&format!("{}: {note}", running.name));
             }
         }
         if self.mode == ProgressMode::Lines && self.last_heartbeat.elapsed() >= HEARTBEAT {

@@ -9,6 +9,7 @@ use crate::store::fingerprint::Fingerprint;
 use crate::store::weights::{self, NamedTensor, Tensors};
 use anyhow::{Context as _, Result, ensure};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
@@ -19,12 +20,19 @@ pub struct Progress {
     epochs: AtomicU64,
     loss: AtomicU64,
     resumed: AtomicU64,
+    /// What is known so far, in words.
+    note: Mutex<Option<String>>,
 }
 
 impl Progress {
     /// The epochs that an earlier call had done.
     pub fn resumed(&self) -> u64 {
         self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// What is known so far, in words, where a trial says something.
+    pub fn note(&self) -> Option<String> {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set(&self, epoch: u64, epochs: u64, loss: f64) {
@@ -126,6 +134,11 @@ impl<'a> Context<'a> {
     pub fn step_done(&self, done: u64, steps: u64, loss: f64) -> Result<()> {
         self.progress.set(done, steps, loss);
         self.check_stop()
+    }
+
+    /// Shows what is known so far, such as a running mean.
+    pub fn note(&self, text: String) {
+        *self.progress.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
     /// To be called within long epochs.

@@ -58,6 +58,8 @@ pub trait Experiment: Settings + Serialize + Send + Sync + 'static {
     const INSTEAD: Option<Instead> = None;
     /// Flags of its own, beside the common ones.
     const FLAGS: &'static [Flag] = &[];
+    /// Whether `hw1 all` runs it: whatever needs no file of the user's own.
+    const IN_ALL: bool = true;
     /// Seeds that `hw1 all` runs where nothing else is said: several where they take seconds.
     const REPEATS_IN_ALL: u64 = 1;
 

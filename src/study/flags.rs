@@ -11,6 +11,8 @@ pub struct Flag {
     pub setting: &'static str,
     /// May be given more than once; the setting is then a list.
     pub repeatable: bool,
+    /// May also be given as an argument without the flag's name.
+    pub positional: bool,
     /// Turns the flag's text into a TOML value, for settings that are not text.
     pub parse: fn(&str) -> Result<toml::Value, String>,
     pub help: &'static str,
@@ -35,12 +37,17 @@ impl Flag {
 
     /// A flag of the text of a setting: `--name VALUE`.
     pub const fn new(name: &'static str, value_name: &'static str, setting: &'static str, help: &'static str) -> Self {
-        Self { name, alias: None, value_name, setting, repeatable: false, parse: Self::text, help }
+        Self { name, alias: None, value_name, setting, repeatable: false, positional: false, parse: Self::text, help }
     }
 
     /// The same, given once for each entry of a list.
     pub const fn repeatable(self) -> Self {
         Self { repeatable: true, ..self }
+    }
+
+    /// The same, which may also be given as an argument without its name.
+    pub const fn positional(self) -> Self {
+        Self { positional: true, ..self }
     }
 
     /// The same, whose text becomes a value so.

@@ -82,13 +82,27 @@ pub const DATA: &str = "data";
 /// # Errors
 /// Where it cannot be had.
 pub fn open(dataset: &str, sizes: [usize; 2], table: &mut Table, access: &Access) -> Result<DataSpec, Wrong> {
+    open_with(dataset, sizes, table, access, |options| options)
+}
+
+/// The same, with options that a study adjusts.
+///
+/// # Errors
+/// Where it cannot be had.
+pub fn open_with(
+    dataset: &str,
+    sizes: [usize; 2],
+    table: &mut Table,
+    access: &Access,
+    adjust: impl FnOnce(DataOptions) -> DataOptions,
+) -> Result<DataSpec, Wrong> {
     let options = match table.remove(DATA) {
         Some(Value::Table(options)) => {
             DataOptions::read(options).map_err(|why| Wrong { key: DATA, why, failed: None })?
         }
         _ => DataOptions::default(),
     };
-    DataSpec::open(dataset, sizes, options, access).map_err(|error| Wrong {
+    DataSpec::open(dataset, sizes, adjust(options), access).map_err(|error| Wrong {
         key: DATASET,
         why: String::new(),
         failed: Some(error),

@@ -39,7 +39,7 @@ pub use findings::{Cell, Findings, cell};
 pub use flags::{
     DATASET_FLAG, DOMAIN_FLAG, FUNCTION_FLAG, Flag, MODEL_FLAG, MODELS_FLAG, POINTS_FLAG, TRAININGS_FLAG, WIDTHS_FLAG,
 };
-pub use group::{DATA, DATASET, Settings, Wrong, open, spell_out, take};
+pub use group::{DATA, DATASET, Settings, Wrong, open, open_with, spell_out, take};
 pub use instead::{Instead, POINTS};
 pub use measurements::{Measurements, flag, numbers};
 pub use seeds::Seeds;

@@ -6,6 +6,7 @@
 //! checks of settings, a sentence that names the setting and what would be valid.
 
 pub mod around;
+pub mod analyse;
 pub mod beside;
 pub mod classifier;
 pub mod confusion;
@@ -22,6 +23,7 @@ pub mod sharpness;
 pub mod slices;
 mod source;
 pub mod spectrum;
+pub mod subject;
 pub mod until_threshold;
 
 pub use source::Source;

@@ -40,8 +40,8 @@ pub struct Program {
     saved: Mutex<[Vec<Tensor>; 2]>,
     /// Other names of slices: tied weights.
     pub tied: BTreeMap<String, String>,
-    /// Names that a state of the model has beside the layout's: buffers of whole numbers.
-    pub others: Vec<String>,
+    /// Names that a state of the model has beside the layout's, each with its place in `fixed`: buffers of whole numbers.
+    others: BTreeMap<String, usize>,
     pub input: Input,
     /// Which of the graph's outputs are the model's, by their places there.
     outputs: Vec<usize>,
@@ -181,6 +181,12 @@ impl Program {
         counts
     }
 
+    /// Float64 where the file has weights of that, else float32.
+    pub fn precision(&self) -> Kind {
+        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if saved[0].iter().any(|slice| slice.kind() == Kind::Double) { Kind::Double } else { Kind::Float }
+    }
+
     /// The weights that the file has.
     ///
     /// # Errors
@@ -201,6 +207,17 @@ impl Program {
         };
         let [slices, buffers] = &*saved;
         Ok(Weights { theta: flat(slices)?, buffers: flat(buffers)? })
+    }
+
+    /// Whether a state may have a tensor of this name beside the layout's, with these numbers: the file's own.
+    pub fn has_fixed(&self, name: &str, numbers: &Tensor) -> Option<bool> {
+        let place = self.others.get(name)?;
+        // How many batches a training saw, which no evaluation looks at.
+        let is_counter = name.ends_with("num_batches_tracked");
+        let fixed = self.fixed.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = fixed.get(*place)?;
+        let is_same = || own.size() == numbers.size() && own.to_kind(Kind::Double) == numbers.to_kind(Kind::Double);
+        Some(is_counter || is_same())
     }
 
     /// To be run with numbers of this kind, float32 or float64, on a device.
@@ -257,7 +274,7 @@ struct Parts<'a> {
     buffers: Vec<Tensor>,
     fixed: Vec<Tensor>,
     tied: BTreeMap<String, String>,
-    others: Vec<String>,
+    others: BTreeMap<String, usize>,
     /// Weights so far, where they are in the file: of tied ones the first.
     seen: Vec<(String, Stored<'a>, Feed)>,
 }
@@ -287,7 +304,7 @@ impl<'a> Parts<'a> {
                 Feed::Buffer(self.buffers.len() - 1)
             }
             (_, false) => {
-                self.others.push(name.to_owned());
+                self.others.insert(name.to_owned(), self.fixed.len());
                 return self.fix(stored);
             }
         };
@@ -303,7 +320,7 @@ impl<'a> Parts<'a> {
             return Ok(Feed::Buffer(self.buffers.len() - 1));
         }
         if persistent {
-            self.others.push(name.to_owned());
+            self.others.insert(name.to_owned(), self.fixed.len());
         }
         self.fix(stored)
     }
@@ -326,8 +343,15 @@ pub struct ProgramModel {
 }
 
 impl ProgramModel {
-    /// One call of the graph.
-    fn call(&self, slices: &[Tensor], buffers: &[Tensor], x: &Tensor, pass: Pass) -> Result<Tensor> {
+    /// One call of the graph; `seen` is shown each result in it.
+    fn call(
+        &self,
+        slices: &[Tensor],
+        buffers: &[Tensor],
+        x: &Tensor,
+        pass: Pass,
+        seen: &mut dyn FnMut(&Tensor),
+    ) -> Result<Tensor> {
         let Program { graph, feeds, .. } = &*self.program;
         let fixed: Vec<Tensor> = {
             let fixed = self.fixed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -345,10 +369,27 @@ impl ProgramModel {
         };
         let inputs = feeds.iter().map(value).collect::<Result<Vec<_>>>()?;
         let run = Run { pass, ..self.run };
-        match run.graph(graph, inputs)?.into_iter().nth(self.output) {
+        match run.graph(graph, inputs, seen)?.into_iter().nth(self.output) {
             Some(Value::Tensor(outputs)) => Ok(outputs),
             _ => bail!("the program gives no tensor"),
         }
+    }
+
+    /// How many bytes all results of one input are together, which is about what a pass forward keeps of it for the way
+    /// back.
+    ///
+    /// # Errors
+    /// Those of [`Model::outputs`].
+    pub fn bytes_of_sample(&self, weights: &Weights, x: &Tensor) -> Result<u64> {
+        let _no_grad = tch::no_grad_guard();
+        let layout = &self.program.layout;
+        let (slices, buffers) = (layout.views(&weights.theta), layout.buffer_views(&weights.buffers));
+        let [least, _] = self.program.input.batch;
+        let x = self.given(&x.f_narrow(0, 0, 1)?)?.f_repeat_interleave_self_int(least, 0, None)?;
+        let mut bytes = 0;
+        let mut seen = |result: &Tensor| bytes += (result.numel() * result.kind().elt_size_in_bytes()) as u64;
+        self.call(&slices, &buffers, &x, Pass::Curvature, &mut seen)?;
+        Ok(bytes / least.unsigned_abs())
     }
 
     /// Inputs as the program takes them: of its kind, and of its shape where they have as many numbers.
@@ -384,7 +425,7 @@ impl Model for ProgramModel {
         let [least, most] = self.program.input.batch;
         let n = x.size()[0];
         if (least..=most).contains(&n) {
-            return self.call(slices, buffers, &x, pass);
+            return self.call(slices, buffers, &x, pass, &mut |_| {});
         }
         let mut all = Vec::new();
         for (start, size) in crate::data::blocks(n, most) {
@@ -393,7 +434,7 @@ impl Model for ProgramModel {
                 let copies = block.f_narrow(0, size - 1, 1)?.f_repeat_interleave_self_int(least - size, 0, None)?;
                 block = Tensor::f_cat(&[block, copies], 0)?;
             }
-            all.push(self.call(slices, buffers, &block, pass)?.f_narrow(0, 0, size)?);
+            all.push(self.call(slices, buffers, &block, pass, &mut |_| {})?.f_narrow(0, 0, size)?);
         }
         Ok(Tensor::f_cat(&all, 0)?)
     }

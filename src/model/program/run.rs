@@ -31,11 +31,11 @@ impl Run {
         }
     }
 
-    /// What a graph gives of the values of its inputs, in their order.
+    /// What a graph gives of the values of its inputs, in their order; `seen` is shown each tensor that a node gives.
     ///
     /// # Errors
     /// In a line: the node that went wrong, where it comes from in the user's code, and libtorch's words.
-    pub fn graph(&self, graph: &Graph, inputs: Vec<Value>) -> Result<Vec<Value>> {
+    pub fn graph(&self, graph: &Graph, inputs: Vec<Value>, seen: &mut dyn FnMut(&Tensor)) -> Result<Vec<Value>> {
         ensure!(inputs.len() == graph.inputs.len(), "{} inputs of {}", inputs.len(), graph.inputs.len());
         let mut values: Vec<Value> = (0..graph.places).map(|_| Value::None).collect();
         for (&place, value) in graph.inputs.iter().zip(inputs) {
@@ -48,7 +48,14 @@ impl Run {
             };
         }
         for node in &graph.nodes {
-            let results = self.node(node, &values).map_err(|error| self.blame(node, &values, error))?;
+            let results = self.node(node, &values, seen).map_err(|error| self.blame(node, &values, error))?;
+            for result in &results {
+                match result {
+                    Value::Tensor(tensor) => seen(tensor),
+                    Value::Tensors(tensors) => tensors.iter().flatten().for_each(&mut *seen),
+                    _ => {}
+                }
+            }
             put(node, results, &mut values)?;
             for &place in &node.last {
                 values[place] = Value::None;
@@ -73,7 +80,7 @@ impl Run {
         anyhow!("{}{of}{}: {}", node.target, at(&node.origin), crate::error::one_line(&error))
     }
 
-    fn node(&self, node: &Node, values: &[Value]) -> Result<Vec<Value>> {
+    fn node(&self, node: &Node, values: &[Value], seen: &mut dyn FnMut(&Tensor)) -> Result<Vec<Value>> {
         let first = || self.value(&node.arguments.first().context("no operand")?.1, values);
         Ok(match &node.call {
             Call::Nothing => Vec::new(),
@@ -105,7 +112,7 @@ impl Run {
                 let Value::Bool(wanted) = first()? else { bail!("no word of whether derivatives are wanted") };
                 // Within a pass that wants none there are none.
                 let _no_grad = (!wanted).then(tch::no_grad_guard);
-                self.inner(node, values, 1)?
+                self.inner(node, values, 1, seen)?
             }
             Call::Inner => {
                 let enabled = node.arguments.iter().find_map(|(_, arg)| match arg {
@@ -114,17 +121,23 @@ impl Run {
                 });
                 ensure!(enabled == Some(false), "autocast: export the model without it, in float32");
                 let graph = node.arguments.iter().position(|(_, arg)| matches!(arg, Arg::Graph(_)));
-                self.inner(node, values, graph.context("no graph")?)?
+                self.inner(node, values, graph.context("no graph")?, seen)?
             }
             Call::Operator(operator, own) => self.operator(node, operator, *own, values)?,
         })
     }
 
     /// The graph that is argument `at`, of those behind it.
-    fn inner(&self, node: &Node, values: &[Value], at: usize) -> Result<Vec<Value>> {
+    fn inner(
+        &self,
+        node: &Node,
+        values: &[Value],
+        at: usize,
+        seen: &mut dyn FnMut(&Tensor),
+    ) -> Result<Vec<Value>> {
         let Some((_, Arg::Graph(graph))) = node.arguments.get(at) else { bail!("no graph where one is expected") };
         let operands = node.arguments[at + 1..].iter().map(|(_, arg)| self.value(arg, values));
-        let results = self.graph(graph, operands.collect::<Result<_>>()?)?;
+        let results = self.graph(graph, operands.collect::<Result<_>>()?, seen)?;
         // As the node names them: one list, or one by one.
         if let [Out::Places(places)] = &node.outputs[..]
             && !matches!(&results[..], [Value::Tensors(_)])

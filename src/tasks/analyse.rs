@@ -1,0 +1,526 @@
+//! What `hw1 analyse` measures at the weights of any model: loss and accuracy, the gradient and the curvature along it, the
+//! spectrum of the Hessian or of the Gauss-Newton matrix, the sensitivity to the input. Trial bodies over an
+//! [`Objective`]; they know no program and no file.
+
+use super::subject::Content;
+use crate::analysis::curvature::{Trace, Wanted, hutchinson, lanczos, spectral_density};
+use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
+use crate::analysis::statistics::share;
+use crate::data::{Dataset, Samples, Target};
+use crate::model::{Layout, Model};
+use crate::objective::{Loss, Matrix, NoSecondDerivative, Objective, norm, under};
+use crate::rng::{Purpose, Rng};
+use crate::study::{Context, Measurements, Record, Trial, flag};
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tch::{Kind, Tensor};
+
+/// One measurement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Analysis {
+    #[serde(flatten)]
+    pub content: Content,
+    pub loss: LossName,
+    pub precision: Precision,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub batch_statistics: bool,
+    /// Samples at a time; 0 for as many as fit.
+    pub block_size: usize,
+    pub measure: Measure,
+    pub seed: u64,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measure {
+    /// Over both whole splits.
+    Accuracy {},
+    Gradient { over: Over },
+    Spectrum { over: Over, probes: Probes },
+    Sensitivity { over: Over, batch_size: u32 },
+}
+
+/// Which samples.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Over {
+    pub split: Split,
+    /// So many of them, drawn by the trial's seed; 0 for all.
+    pub samples: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    Train,
+    Test,
+}
+
+impl Split {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// How a spectrum is looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probes {
+    pub matrix: MatrixName,
+    /// The layer whose block of the matrix it is; `None` of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
+    /// The largest, and the smallest ones.
+    pub eigenvalues: usize,
+    pub tolerance: f64,
+    pub trace_probes: usize,
+    pub density_probes: usize,
+    pub density_steps: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MatrixName {
+    Hessian,
+    Ggn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    Float32,
+    Float64,
+}
+
+impl Precision {
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Float32 => Kind::Float,
+            Self::Float64 => Kind::Double,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossName {
+    CrossEntropy,
+    Bce,
+    Mse,
+}
+
+impl LossName {
+    pub fn loss(self) -> Loss {
+        match self {
+            Self::CrossEntropy => Loss::CrossEntropy,
+            Self::Bce => Loss::BinaryCrossEntropy,
+            Self::Mse => Loss::SquaredError,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross entropy",
+            Self::Bce => "binary cross entropy",
+            Self::Mse => "mean squared error",
+        }
+    }
+}
+
+/// What was measured, and what its user should know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Analysed {
+    #[serde(flatten)]
+    pub measured: Measurements,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl Record for Analysed {
+    fn measurements(&self) -> &Measurements {
+        &self.measured
+    }
+}
+
+impl Trial for Analysis {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
+        let samples = |over: &Over| {
+            let all = data.map_or(1, |set| set.sizes()[usize::from(over.split == Split::Test)]);
+            if over.samples == 0 { all } else { all.min(over.samples) as f64 as usize }.max(1) as f64
+        };
+        match &self.measure {
+            // First of all, whatever it takes.
+            Measure::Accuracy {} => f64::MAX,
+            Measure::Gradient { over } => 3.0 * samples(over),
+            Measure::Sensitivity { over, .. } => 12.0 * samples(over),
+            Measure::Spectrum { over, probes } => 4.0 * samples(over) * products(probes) as f64,
+        }
+    }
+}
+
+/// Products of a spectrum, at most.
+pub fn products(probes: &Probes) -> usize {
+    let ends = 2 * probes.eigenvalues;
+    let lanczos = if ends == 0 { 0 } else { most_steps(probes.eigenvalues) + ends };
+    lanczos + probes.trace_probes + probes.density_probes * probes.density_steps
+}
+
+/// Lanczos is done when its residuals are small, or after so many products.
+pub fn most_steps(eigenvalues: usize) -> usize {
+    (16 * eigenvalues).max(60)
+}
+
+/// The share of the machine's memory that the results of one block of samples may take, forwards and backwards; and no
+/// more samples than these, which have been enough to keep a processor busy.
+const MEMORY_SHARE: u64 = 16;
+const MOST_SAMPLES: u64 = 256;
+/// Results are kept, differentiated, and their derivatives differentiated again.
+const COPIES: u64 = 4;
+
+/// Samples at a time, where each keeps so many bytes on its way forward: by the machine's memory, not by what is free of
+/// it, so that the same machine gives the same numbers.
+pub fn block_size(bytes_of_sample: u64, memory: u64) -> i64 {
+    (memory / MEMORY_SHARE / (COPIES * bytes_of_sample.max(1))).clamp(1, MOST_SAMPLES) as i64
+}
+
+impl Analysis {
+    /// Measures on the study's data.
+    ///
+    /// # Errors
+    /// In a line: where model and data do not fit; libtorch's.
+    pub fn run(&self, cx: &mut Context) -> Result<Analysed> {
+        let start = Start::of(self, cx)?;
+        match &self.measure {
+            Measure::Accuracy {} => start.accuracy(self, cx),
+            Measure::Gradient { over } => start.gradient(self, over, cx),
+            Measure::Spectrum { over, probes } => start.spectrum(self, over, probes, cx),
+            Measure::Sensitivity { over, batch_size } => start.sensitivity(self, over, *batch_size, cx),
+        }
+    }
+}
+
+/// What all measures begin with.
+struct Start {
+    model: Arc<dyn Model>,
+    layout: Layout,
+    weights: crate::model::Weights,
+    train: Samples,
+    test: Samples,
+    block: i64,
+}
+
+impl Start {
+    fn of(analysis: &Analysis, cx: &Context) -> Result<Self> {
+        let data = cx.data()?;
+        let opened = analysis.content.opened()?;
+        let weights = opened.weights(analysis.precision.kind(), cx.device)?;
+        let (signature, x) = (data.set.signature(), data.train.first(1).cast(weights.theta.kind(), cx.device).inputs()?);
+        let (model, bytes) = opened.model(&signature, &weights, &x, analysis.batch_statistics)?;
+        let block = match analysis.block_size {
+            0 => block_size(bytes, crate::data::total_memory()),
+            given => given as i64,
+        };
+        let (train, test) = (data.train.share(), data.test.share());
+        Ok(Self { layout: model.layout(), model, weights, train, test, block })
+    }
+
+    /// The samples that a trial is over.
+    fn samples(&self, over: &Over, seed: u64) -> Result<Samples> {
+        let of_split = if over.split == Split::Train { &self.train } else { &self.test };
+        if over.samples == 0 { Ok(of_split.share()) } else { of_split.subset(over.samples, seed, "analyse") }
+    }
+
+    fn objective(&self, analysis: &Analysis, samples: &Samples) -> Result<Box<dyn Objective>> {
+        under(self.model.clone(), self.weights.share(), samples, analysis.loss.loss(), self.block)
+    }
+
+    fn measurements<const M: usize, const N: usize>(
+        &self,
+        scalars: [(&str, f64); M],
+        series: [(&str, Vec<f64>); N],
+    ) -> Measurements {
+        Measurements::new(self.layout.parameters(), scalars, series)
+    }
+
+    fn accuracy(&self, analysis: &Analysis, cx: &Context) -> Result<Analysed> {
+        let splits = [("train", &self.train), ("test", &self.test)];
+        let all: i64 = splits.iter().map(|(_, samples)| samples.len()).sum();
+        let mut measured = self.measurements([("block_size", self.block as f64)], []);
+        let (mut done, mut notes) = (0, Vec::new());
+        // The smaller one tells something soonest.
+        for (name, samples) in splits.into_iter().rev().filter(|(_, samples)| !samples.is_empty()) {
+            let mut objective = self.objective(analysis, samples)?;
+            let (mut seen, mut right) = (0, 0.0);
+            let mut outlook = Outlook::default();
+            let found = objective.evaluate_and(&mut |outputs| {
+                let block = outputs.size()[0];
+                let targets = samples.targets.f_narrow(0, seen, block)?.f_to_device(outputs.device())?;
+                let targets = if targets.is_floating_point() { targets.f_to_kind(outputs.kind())? } else { targets };
+                if seen == 0 {
+                    outlook = Outlook::of(outputs, analysis.loss)?;
+                }
+                let sums = analysis.loss.loss().sums(outputs, &targets)?;
+                seen += block;
+                done += block;
+                if let Some(correct) = sums.correct.filter(|_| sums.counted > 0) {
+                    right += correct.f_double_value(&[])? / sums.counted as f64 * block as f64;
+                    let so_far = share(right.round() as usize, seen as usize);
+                    if let Some([low, high]) = so_far.interval {
+                        let value = so_far.value;
+                        cx.note(format!("{name} accuracy so far {value:.4} ({low:.4} to {high:.4}, 95 %) over {seen} samples"));
+                    }
+                }
+                cx.step_done(done as u64, all as u64, f64::NAN)
+            })?;
+            measured = measured.and([(&format!("{name}_loss"), found.loss)]);
+            if !found.accuracy.is_nan() {
+                let right = (found.accuracy * samples.len() as f64).round() as usize;
+                let [low, high] = share(right, samples.len() as usize).interval.unwrap_or([f64::NAN; 2]);
+                let of = |what: &str| format!("{name}_accuracy{what}");
+                measured = measured.and([(&of(""), found.accuracy), (&of("_low"), low), (&of("_high"), high)]);
+                notes.extend(doubt(name, samples.target, found.accuracy, high));
+            }
+            notes.extend(outlook.note);
+        }
+        notes.dedup();
+        Ok(Analysed { measured, notes })
+    }
+
+    fn gradient(&self, analysis: &Analysis, over: &Over, cx: &Context) -> Result<Analysed> {
+        let samples = self.samples(over, analysis.seed)?;
+        let mut objective = self.objective(analysis, &samples)?;
+        let loss = objective.gradient_and(&mut || cx.check_stop())?.get()?;
+        let gradient = objective.gradient().copy();
+        let length = norm(&gradient)?.get()?;
+        let of_layers = self.layout.layers().into_iter().map(|(_, slots)| {
+            let squares = slots.iter().map(|&slot| norm(&self.layout.view(&gradient, slot))?.get());
+            Ok(squares.collect::<Result<Vec<f64>>>()?.iter().map(|norm| norm * norm).sum::<f64>().sqrt())
+        });
+        let of_layers: Vec<f64> = of_layers.collect::<Result<_>>()?;
+        let along = |objective: &dyn Objective| -> Result<f64> {
+            let product = objective.hessian()?.times(&gradient, &mut || cx.check_stop())?;
+            let g = gradient.to_kind(Kind::Double).to_device(product.device());
+            Ok(g.f_dot(&product)?.f_double_value(&[])? / (length * length))
+        };
+        let (curvature, notes) = or_note(along(&*objective), f64::NAN)?;
+        let scalars = [("loss", loss), ("gradient_norm", length), ("samples", samples.len() as f64)];
+        let measured = self.measurements(scalars, [("layer_gradient_norms", of_layers)]);
+        let measured = if curvature.is_nan() { measured } else { measured.and([("gradient_curvature", curvature)]) };
+        Ok(Analysed { measured, notes })
+    }
+
+    fn spectrum(&self, analysis: &Analysis, over: &Over, probes: &Probes, cx: &Context) -> Result<Analysed> {
+        let samples = self.samples(over, analysis.seed)?;
+        let objective = self.objective(analysis, &samples)?;
+        let (found, notes) = or_note(self.spectrum_of(&*objective, analysis, probes, cx).map(Some), None)?;
+        let measured = found.unwrap_or_else(|| self.measurements([("has_second_derivatives", 0.0)], []));
+        Ok(Analysed { measured: measured.and([("samples", samples.len() as f64)]), notes })
+    }
+
+    fn spectrum_of(
+        &self,
+        objective: &dyn Objective,
+        analysis: &Analysis,
+        probes: &Probes,
+        cx: &Context,
+    ) -> Result<Measurements> {
+        let slots = match &probes.layer {
+            None => None,
+            Some(layer) => {
+                let found = self.layout.layers().into_iter().find(|(name, _)| name == layer);
+                Some(found.with_context(|| format!("the model has no layer {layer}"))?.1)
+            }
+        };
+        let n = match &slots {
+            None => self.layout.parameters(),
+            Some(slots) => slots.iter().map(|&slot| self.layout.slots[slot].len()).sum(),
+        };
+        let matrix = match probes.matrix {
+            MatrixName::Hessian => Matrix::Hessian,
+            MatrixName::Ggn => Matrix::GaussNewton,
+        };
+        let map = objective.curvature(matrix, slots.as_deref())?;
+        let (all, mut done, begin) = (products(probes) as u64, 0, Instant::now());
+        let mut times = |v: &Tensor| {
+            let product = map.times(v, &mut || cx.check_stop())?;
+            done += 1;
+            if done == 1 {
+                cx.note(price(all, begin.elapsed()));
+            } else {
+                let left = begin.elapsed() / done as u32 * (all.saturating_sub(done) as u32);
+                cx.note(format!("product {done} of at most {all}, at most {} left", in_words(left)));
+            }
+            cx.step_done(done, all, f64::NAN)?;
+            Ok(product)
+        };
+        let name = probes.layer.as_deref().unwrap_or("analyse");
+        let rng = |which| Rng::keyed(analysis.seed, name, Purpose::CurvatureProbe, which);
+        let mut measured = Measurements::new(n, [("has_second_derivatives", 1.0)], []);
+        if probes.trace_probes > 0 {
+            let Trace { value, standard_error, .. } = hutchinson(n, probes.trace_probes, &mut rng(0), &mut times)?;
+            measured = measured.and([("trace", value), ("trace_standard_error", standard_error)]);
+        }
+        if probes.eigenvalues > 0 {
+            let ends = probes.eigenvalues.min((n / 2).max(1) as usize);
+            let bottom = ends.min(n as usize - ends);
+            let steps = most_steps(probes.eigenvalues);
+            let wanted = Wanted { top: ends, bottom, tolerance: probes.tolerance, steps, sweeps: 1 };
+            let found = lanczos(n, wanted, &mut rng(1), &mut times)?;
+            let of = |ritz: &[crate::analysis::curvature::Ritz]| -> [Vec<f64>; 2] {
+                [ritz.iter().map(|ritz| ritz.value).collect(), ritz.iter().map(|ritz| ritz.residual).collect()]
+            };
+            let ([top, top_residuals], [bottom, bottom_residuals]) = (of(&found.top), of(&found.bottom));
+            measured = measured.and([("converged", flag(found.converged)), ("lanczos_products", found.steps as f64)]);
+            let series = [
+                ("top_eigenvalues", top),
+                ("top_residuals", top_residuals),
+                ("bottom_eigenvalues", bottom),
+                ("bottom_residuals", bottom_residuals),
+            ];
+            measured = measured.with(Measurements::new(n, [], series));
+        }
+        if probes.density_probes > 0 {
+            let density = spectral_density(n, probes.density_probes, probes.density_steps, &mut rng(2), &mut times)?;
+            let (nodes, weights) = density.nodes.into_iter().unzip();
+            let series = [("density_eigenvalues", nodes), ("density_weights", weights)];
+            measured = measured.with(Measurements::new(n, [], series));
+        }
+        Ok(measured)
+    }
+
+    fn sensitivity(&self, analysis: &Analysis, over: &Over, batch_size: u32, cx: &Context) -> Result<Analysed> {
+        let samples = self.samples(over, analysis.seed)?.cast(self.weights.theta.kind(), cx.device);
+        let objective = self.objective(analysis, &samples)?;
+        let mut network = objective.by_inputs()?;
+        let mut blocks = 0u64;
+        let all = 2 * (samples.len() as u64).div_ceil(128);
+        let mut observe = || {
+            blocks += 1;
+            cx.step_done(blocks, all, f64::NAN)
+        };
+        let input_gradient = input_gradient_norm(&mut *network, &samples, batch_size.into(), &mut observe)?;
+        let jacobian = jacobian_norm(&mut *network, &samples, &mut observe)?;
+        let scalars =
+            [("input_gradient_norm", input_gradient), ("jacobian_norm", jacobian), ("samples", samples.len() as f64)];
+        Ok(Analysed { measured: self.measurements(scalars, []), notes: Vec::new() })
+    }
+}
+
+/// What needs second derivatives that libtorch does not have is left out, and said.
+fn or_note<T>(found: Result<T>, without: T) -> Result<(T, Vec<String>)> {
+    match found {
+        Ok(found) => Ok((found, Vec::new())),
+        Err(error) => match error.downcast_ref::<NoSecondDerivative>() {
+            Some(missing) => Ok((without, vec![format!("No curvature: {missing}.")])),
+            None => Err(error),
+        },
+    }
+}
+
+/// What it will cost.
+fn price(products: u64, one: Duration) -> String {
+    let all = one.saturating_mul(u32::try_from(products).unwrap_or(u32::MAX));
+    format!("a product takes {}: at most {products} of them, {}", in_words(one), in_words(all))
+}
+
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{:.0} s", seconds) }
+}
+
+/// What the first outputs look like.
+#[derive(Default)]
+struct Outlook {
+    note: Option<String>,
+}
+
+impl Outlook {
+    fn of(outputs: &Tensor, loss: LossName) -> Result<Self> {
+        let first = outputs.f_narrow(0, 0, outputs.size()[0].min(64))?.f_to_kind(Kind::Double)?;
+        let within = first.f_ge(0.0)?.f_logical_and(&first.f_le(1.0)?)?.f_all()?.f_int64_value(&[])? == 1;
+        if loss == LossName::Mse || !within {
+            return Ok(Self::default());
+        }
+        let is_one = |sums: Tensor| sums.f_sub_scalar(1.0)?.f_abs()?.f_max()?.f_double_value(&[]);
+        let adds_up = [1, -1].into_iter().any(|dim| {
+            let has = first.dim() > 1;
+            has && first.f_sum_dim_intlist(dim, false, Kind::Double).and_then(is_one).is_ok_and(|far| far < 1e-3)
+        });
+        let are_probabilities = adds_up || loss == LossName::Bce;
+        let note = "The outputs look like probabilities, and the loss takes logits: export the model without its last \
+                    softmax or sigmoid.";
+        Ok(Self { note: are_probabilities.then(|| note.to_owned()) })
+    }
+}
+
+/// A sentence where an accuracy is no better than guessing.
+fn doubt(split: &str, target: Target, accuracy: f64, high: f64) -> Option<String> {
+    let classes = match target {
+        Target::Classes(classes) | Target::ClassesByPlace(classes) if classes > 1 => classes,
+        _ => return None,
+    };
+    let chance = 1.0 / classes as f64;
+    let is_near = high < 1.5 * chance || accuracy <= chance;
+    is_near.then(|| {
+        format!(
+            "The {split} accuracy, {accuracy:.4}, is near that of guessing, {chance:.4}: the export, the labels or the \
+             normalisation (--set data.mean=… --set data.std=…) are probably not those meant."
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_take_a_share_of_the_memory() {
+        const GIB: u64 = 1 << 30;
+        for (bytes, memory, expected) in [
+            (1000, 16 * GIB, 256),
+            // 1 GiB for four copies of 16 MiB each.
+            (16 << 20, 16 * GIB, 16),
+            (GIB, 16 * GIB, 1),
+            (0, GIB, 256),
+            (u64::MAX / 8, GIB, 1),
+        ] {
+            assert_eq!(block_size(bytes, memory), expected, "{bytes} of {memory}");
+        }
+    }
+
+    #[test]
+    fn an_accuracy_near_guessing_is_doubted() {
+        for (target, accuracy, high, expected) in [
+            (Target::Classes(10), 0.1, 0.12, true),
+            (Target::Classes(10), 0.13, 0.149, true),
+            (Target::Classes(10), 0.13, 0.16, false),
+            (Target::Classes(10), 0.05, 0.3, true),
+            (Target::Classes(2), 0.7, 0.74, true),
+            (Target::Classes(2), 0.9, 0.95, false),
+            (Target::ClassesByPlace(64), 0.02, 0.021, true),
+            (Target::Classes(1), 1.0, 1.0, false),
+            (Target::Values(3), 0.0, 0.0, false),
+        ] {
+            assert_eq!(doubt("test", target, accuracy, high).is_some(), expected, "{target:?} {accuracy} {high}");
+        }
+    }
+
+    #[test]
+    fn outputs_that_look_like_probabilities_are_told() {
+        let logits = Tensor::from_slice(&[2.0, -1.0, 0.5, 0.3, 0.1, 4.0]).view([2, 3]);
+        let of = |outputs: &Tensor, loss| Outlook::of(outputs, loss).unwrap().note.is_some();
+        let p = logits.softmax(-1, Kind::Double);
+        assert!(of(&p, LossName::CrossEntropy) && !of(&logits, LossName::CrossEntropy));
+        assert!(!of(&p.log(), LossName::CrossEntropy) && !of(&p, LossName::Mse));
+        assert!(of(&logits.sigmoid(), LossName::Bce) && !of(&logits, LossName::Bce));
+        assert!(!of(&logits.sigmoid(), LossName::CrossEntropy), "they do not add up");
+    }
+}
