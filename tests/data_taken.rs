@@ -102,11 +102,11 @@ fn a_mean_and_a_deviation_stand_in_the_place_of_the_sets_own() {
     identities.dedup();
     assert_eq!(identities.len(), 9);
     // Of a set with a name, too; and settings say it.
-    let by_hand = ["--set", "data.mean=0.1", "--set", "data.std=[0.2]", "--train-size", "64", "--test-size", "32"];
+    let by_hand = ["--set", "data.mean=0.1", "--set", "data.std=[0.2]", "--set", "train_size=64", "--out", "a"];
     let out = [&["random-labels", "--preset", "smoke", "--data", "synthetic", "--quiet"], &by_hand[..]].concat();
     let ran = run(&dir, &out);
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
-    let settings = fs::read_to_string(at("runs/smoke/random-labels/settings.toml")).unwrap();
+    let settings = fs::read_to_string(at("a/random-labels/settings.toml")).unwrap();
     assert!(settings.contains("[data]\nmean = 0.1\nstd = 0.2\n"), "{settings}");
     let wrong = ["--set", "data.kind=tokens", "--set", "data.mean=0", "--set", "data.std=1"];
     fs::write(at("t.npz"), npz(&[("x", npy("|u1", &[40, 60], &set.images)), ("y", labels())])).unwrap();

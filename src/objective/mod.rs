@@ -96,8 +96,8 @@ pub trait Objective {
         bail!("this loss has no mini-batches: train it on all samples at once")
     }
 
-    /// Loss and accuracy over all samples, while `visit` sees the outputs [b, classes] or [b, values] of blocks of them, in
-    /// order; they change after it returns.
+    /// Loss and accuracy over all samples, while `visit` sees the outputs [b, …] of blocks of them, such as [b, classes] or
+    /// [b, values], in order; they change after it returns. Its error ends the evaluation.
     fn evaluate_and(&mut self, _visit: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<Evaluation> {
         Ok(Evaluation { loss: self.loss()?.get()?, accuracy: f64::NAN, counted: self.samples() })
     }
