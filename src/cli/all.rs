@@ -82,7 +82,9 @@ impl All {
             common.sets.iter().partition(|assignment| assignment.starts_with("data."));
         for assignment in of_studies {
             let found = assignment.split_once('=').and_then(|(key, value)| Some((key.split_once('.')?, value)));
-            let study = found.and_then(|((study, _), _)| REGISTRY.iter().filter(|entry| entry.in_all).find(|entry| entry.name == study.trim()));
+            let study = found.and_then(|((study, _), _)| {
+                REGISTRY.iter().filter(|entry| entry.in_all).find(|entry| entry.name == study.trim())
+            });
             let (Some(((_, key), value)), Some(entry)) = (found, study) else {
                 let names: Vec<&str> = REGISTRY.iter().filter(|entry| entry.in_all).map(|entry| entry.name).collect();
                 return Err(usage(format!(

@@ -3,12 +3,12 @@
 
 use crate::cli::look::{self, Compare, Look};
 use crate::cli::registry::{self, REGISTRY};
-use crate::cli::{all, bench, data, doctor, report, run, verify};
+use crate::cli::{all, analyse, bench, data, doctor, report, run, verify};
 use crate::error::Exit;
 use crate::study::Experiment;
 use crate::terminal::print;
 use anyhow::{Context as _, Result, bail};
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use clap_complete::Shell;
 use std::ffi::OsString;
 
@@ -35,6 +35,10 @@ pub fn command() -> Command {
         .subcommand(all::with_own_help(of::<all::All>("all")))
         .subcommand(of::<report::Report>("report"))
         .subcommands(REGISTRY.iter().map(run::command))
+        .mut_subcommand("analyse", |command| {
+            let help = "Say what a .pt2 is and whether all of it can be run, and stop";
+            command.arg(Arg::new(analyse::CHECK).long(analyse::CHECK).action(ArgAction::SetTrue).help(help))
+        })
         .subcommand(of::<Look>("show").about("List the studies of a run directory: how far, of what, when"))
         .subcommand(of::<Look>("claims").about("Print every claim of a run directory with its verdict"))
         .subcommand(of::<Compare>("compare"))
@@ -64,6 +68,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         "completions" => completions(&typed(matches)?),
         _ => {
             let entry = REGISTRY.iter().find(|entry| entry.name == name);
+            if name == "analyse" && analyse::checked(matches)? {
+                return Ok(());
+            }
             run::run(entry.context("a subcommand without an experiment")?, matches)
         }
     }

@@ -2,6 +2,7 @@
 //! share: where a run directory is, and how an answer is given.
 
 mod all;
+mod analyse;
 mod bench;
 mod command;
 mod data;

@@ -2,7 +2,9 @@
 //! them all.
 
 use crate::data::Access;
-use crate::experiments::{analyse::Analyse, grad_norm::GradNorm, interpolate::Interpolate, min_ratio::MinRatio, mnist_cnn::MnistCnn};
+use crate::experiments::{
+    analyse::Analyse, grad_norm::GradNorm, interpolate::Interpolate, min_ratio::MinRatio, mnist_cnn::MnistCnn,
+};
 use crate::experiments::{params_sweep::ParamsSweep, pca_weights::PcaWeights, random_labels::RandomLabels};
 use crate::experiments::{sensitivity::Sensitivity, simulate::Simulate};
 use crate::store::StudyDir;
@@ -97,7 +99,8 @@ mod tests {
 
     /// Folder and fingerprint of every study's first trial under the report's settings.
     fn first_trials() -> Vec<(String, Fingerprint)> {
-        let studies = REGISTRY.iter().filter(|entry| entry.in_all).flat_map(|entry| (entry.studies)(&Layers::default()).unwrap());
+        let studies =
+            REGISTRY.iter().filter(|entry| entry.in_all).flat_map(|entry| (entry.studies)(&Layers::default()).unwrap());
         let first = |study: &dyn Study| study.plan(&[], &Finished::new(), "cpu").unwrap().remove(0).fingerprint;
         studies.map(|study| (study.folder(), first(study.as_ref()))).collect()
     }

@@ -87,9 +87,10 @@ pub fn command(entry: &Entry) -> Command {
         // Values like -3:3 and -x^2 begin with a hyphen.
         arg.value_name(flag.value_name).action(action).allow_hyphen_values(true)
     });
-    let positional = entry.flags.iter().filter(|flag| flag.positional).map(|flag| {
-        Arg::new(flag.value_name).value_name(flag.value_name).help(flag.help).conflicts_with(flag.name)
-    });
+    let positional =
+        entry.flags.iter().filter(|flag| flag.positional).map(|flag| {
+            Arg::new(flag.value_name).value_name(flag.value_name).help(flag.help).conflicts_with(flag.name)
+        });
     Common::augment_args(Command::new(entry.name).about(entry.about).args(own).args(positional))
 }
 

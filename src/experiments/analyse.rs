@@ -12,7 +12,9 @@ use crate::study::seeds::means_at_points;
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Records, Seeds, Size, check, landscape,
 };
-use crate::tasks::analyse::{Analysed, Analysis, LossName, MatrixName, Measure, Over, Precision, Probes, Split};
+use crate::tasks::analyse::{
+    Analysed, Analysis, LossName, MatrixName, Measure, Over, Precision, Probes, Split, memory,
+};
 use crate::tasks::subject::Subject;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -60,17 +62,6 @@ enum MeasureName {
 const MEASURES: [MeasureName; 4] =
     [MeasureName::Accuracy, MeasureName::Gradient, MeasureName::Spectrum, MeasureName::Sensitivity];
 
-impl MeasureName {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::Gradient => "gradient",
-            Self::Spectrum => "spectrum",
-            Self::Sensitivity => "sensitivity",
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum LossSetting {
@@ -96,21 +87,34 @@ const MOST_STEPS: u64 = 10_000;
 
 impl Experiment for Analyse {
     const NAME: &'static str = "analyse";
-    const ABOUT: &'static str = "Loss, gradient, spectrum and sensitivity of a trained network: a .pt2 of PyTorch, or layers";
+    const ABOUT: &'static str =
+        "Loss, gradient, spectrum and sensitivity of a trained network: a .pt2 of PyTorch, or layers";
     const SETTINGS: &'static str = include_str!("../../experiments/analyse.toml");
     const VERSION: u32 = 1;
     const IN_ALL: bool = false;
     const FLAGS: &'static [Flag] = &[
-        Flag::new("model", "MODEL", "model", "A .pt2 file of torch.export, or layers such as conv8-conv16-128-classes").positional(),
+        Flag::new("model", "MODEL", "model", "A .pt2 file of torch.export, or layers such as conv8-conv16-128-classes")
+            .positional(),
         DATASET_FLAG,
         Flag::new("weights", "FILE", "weights", "A .safetensors file [default: the program's own weights]"),
         Flag::new("which", "NAME", "which", "Which weights of a file that hw1 saved: final, initial, snapshot.N"),
         Flag::new("name", "NAME", "name", "The folder is analyse-NAME [default: the file's stem]"),
-        Flag::new("measure", "LIST", "measure", "Of accuracy, gradient, spectrum, sensitivity, with commas between [default: all that apply]")
-            .parsed(list),
-        Flag::new("loss", "LOSS", "loss", "cross-entropy, bce or mse [default: cross-entropy of classes, mse of values]"),
+        Flag::new(
+            "measure",
+            "LIST",
+            "measure",
+            "Of accuracy, gradient, spectrum, sensitivity, with commas between [default: all that apply]",
+        )
+        .parsed(list),
+        Flag::new(
+            "loss",
+            "LOSS",
+            "loss",
+            "cross-entropy, bce or mse [default: cross-entropy of classes, mse of values]",
+        ),
         Flag::new("split", "SPLIT", "split", "train or test: what gradient, spectrum and sensitivity are over"),
-        Flag::new("samples", "N", "samples", "So many of the split's samples, each class by its share [default: all]").parsed(Flag::whole),
+        Flag::new("samples", "N", "samples", "So many of the split's samples, each class by its share [default: all]")
+            .parsed(Flag::whole),
         Flag::new("precision", "KIND", "precision", "float32 or float64"),
         Flag::new("batch-norm", "BY", "batch_norm", "running or batch: the statistics that BatchNorm normalises by"),
         Flag::new("matrix", "MATRIX", "matrix", "hessian, or ggn: the generalised Gauss-Newton matrix"),
@@ -137,6 +141,12 @@ impl Experiment for Analyse {
         if self.split == Split::Test && self.sizes()[1] == 0 {
             return Err("split is test, and the data has one split only: leave --split away".into());
         }
+        if self.measures().contains(&MeasureName::Spectrum) {
+            let parameters = self.layout().parameters();
+            let what = format!("{0} largest and {0} smallest eigenvalues of {parameters} parameters", self.eigenvalues);
+            let smaller = "lower --set eigenvalues (0: trace and density alone), or leave spectrum out of --measure";
+            check::memory(&what, memory(parameters, self.eigenvalues, self.precision), smaller)?;
+        }
         if let (Some(why), true) = (self.insensitive(), self.measure.0.contains(&MeasureName::Sensitivity)) {
             return Err(format!("sensitivity is {why}: leave it out of --measure"));
         }
@@ -148,7 +158,9 @@ impl Experiment for Analyse {
             ));
         }
         if let Some(batch) = self.subject.fixed_batch().filter(|_| self.batch_norm == BatchNorm::Batch) {
-            return Err(format!("batch_norm is batch, and the program runs in batches of {batch} alone: export it with a dynamic batch"));
+            return Err(format!(
+                "batch_norm is batch, and the program runs in batches of {batch} alone: export it with a dynamic batch"
+            ));
         }
         self.seeds.check()
     }
@@ -244,8 +256,12 @@ fn list(text: &str) -> Result<toml::Value, String> {
 /// Why a loss is none of such targets.
 fn loss_does_not_fit(loss: LossName, target: Target) -> Option<&'static str> {
     match (loss, target) {
-        (LossName::CrossEntropy, Target::Values(_)) => Some("and the data has values to be learned, no classes: use mse or bce"),
-        (LossName::Mse, Target::Classes(_) | Target::ClassesByPlace(_)) => Some("and the data has classes, no values: use cross-entropy"),
+        (LossName::CrossEntropy, Target::Values(_)) => {
+            Some("and the data has values to be learned, no classes: use mse or bce")
+        }
+        (LossName::Mse, Target::Classes(_) | Target::ClassesByPlace(_)) => {
+            Some("and the data has classes, no values: use cross-entropy")
+        }
         (LossName::Bce, Target::ClassesByPlace(_)) => Some("and the data has a class at each place: use cross-entropy"),
         _ => None,
     }
@@ -360,20 +376,39 @@ impl Analyse {
                 let of = |name: &str| scalars.get(&format!("{split}_{name}")).copied();
                 let over = format!("all {size} {} samples", if split == "train" { "training" } else { "test" });
                 if let Some(loss) = of("loss") {
-                    findings.rows.push(vec![format!("{split} loss").into(), Cell::Number(loss), "".into(), over.clone().into()]);
+                    findings.rows.push(vec![
+                        format!("{split} loss").into(),
+                        Cell::Number(loss),
+                        "".into(),
+                        over.clone().into(),
+                    ]);
                 }
-                if let (Some(accuracy), Some(low), Some(high)) = (of("accuracy"), of("accuracy_low"), of("accuracy_high")) {
+                if let (Some(accuracy), Some(low), Some(high)) =
+                    (of("accuracy"), of("accuracy_low"), of("accuracy_high"))
+                {
                     let interval = format!("{low:.4} to {high:.4}");
-                    findings.rows.push(vec![format!("{split} accuracy").into(), Cell::Number(accuracy), interval.into(), over.into()]);
+                    findings.rows.push(vec![
+                        format!("{split} accuracy").into(),
+                        Cell::Number(accuracy),
+                        interval.into(),
+                        over.into(),
+                    ]);
                 }
             }
         }
         let whole = |done: &&Done<Self>| !matches!(&done.trial.measure, Measure::Spectrum { probes, .. } if probes.layer.is_some());
         let whole: Vec<&Done<Self>> = done.iter().filter(whole).collect();
         for Row { quantity, name, error } in &ROWS {
-            let values: Vec<f64> = whole.iter().filter_map(|done| done.record.measured.scalars.get(*name).copied()).collect();
+            let values: Vec<f64> =
+                whole.iter().filter_map(|done| done.record.measured.scalars.get(*name).copied()).collect();
             let errors = whole.iter().filter_map(|done| done.record.measured.scalars.get((*error)?).copied());
-            self.push_row(findings, quantity, &values, errors.last().map(|error| format!("± {}", significant(error, 2))), &over);
+            self.push_row(
+                findings,
+                quantity,
+                &values,
+                errors.last().map(|error| format!("± {}", significant(error, 2))),
+                &over,
+            );
         }
         for (series, residuals, what) in
             [("top_eigenvalues", "top_residuals", "largest"), ("bottom_eigenvalues", "bottom_residuals", "smallest")]
@@ -412,7 +447,8 @@ impl Analyse {
         let (value, error) = match mean(values).filter(|_| values.len() > 1) {
             None => (*first, error.unwrap_or_default()),
             Some(estimate) => {
-                let interval = estimate.interval.map(|[low, high]| format!("{} to {}", significant(low, 4), significant(high, 4)));
+                let interval =
+                    estimate.interval.map(|[low, high]| format!("{} to {}", significant(low, 4), significant(high, 4)));
                 (estimate.value, interval.unwrap_or_default())
             }
         };
@@ -430,13 +466,16 @@ impl Analyse {
         let of = |done: &&Done<Self>| matches!(&done.trial.measure, Measure::Spectrum { probes, .. } if probes.layer.is_none());
         let found: Vec<&Done<Self>> = done.iter().filter(of).collect();
         let series = |name: &'static str| {
-            found.iter().filter_map(move |done| done.record.measured.series.get(name).map(|values| (done.seed(), values)))
+            found
+                .iter()
+                .filter_map(move |done| done.record.measured.series.get(name).map(|values| (done.seed(), values)))
         };
         let mut panels = Vec::new();
         let nodes: Vec<_> = series("density_eigenvalues").zip(series("density_weights")).collect();
         if !nodes.is_empty() {
             // Of several seeds that of the first: nodes do not lie at the same places.
-            let first = nodes.iter().take(1).map(|((_, nodes), (_, weights))| ((String::new(), 0), &nodes[..], &weights[..]));
+            let first =
+                nodes.iter().take(1).map(|((_, nodes), (_, weights))| ((String::new(), 0), &nodes[..], &weights[..]));
             panels.push(landscape::densities(first));
         }
         let top: Vec<_> = series("top_eigenvalues").collect();
@@ -472,7 +511,9 @@ impl Analyse {
         }
         let mut points: [Vec<(f64, f64)>; 2] = [Vec::new(), Vec::new()];
         for done in done.iter().filter(|done| done.seed() == self.seeds.seed) {
-            let Measure::Spectrum { probes: Probes { layer: Some(layer), .. }, .. } = &done.trial.measure else { continue };
+            let Measure::Spectrum { probes: Probes { layer: Some(layer), .. }, .. } = &done.trial.measure else {
+                continue;
+            };
             let Some(place) = layers.iter().position(|name| name == layer) else { continue };
             let measured = &done.record.measured;
             if let Some(top) = measured.series.get("top_eigenvalues").and_then(|values| values.first()) {

@@ -3,7 +3,9 @@
 //! [`Objective`]; they know no program and no file.
 
 use super::subject::Content;
-use crate::analysis::curvature::{Trace, Wanted, hutchinson, lanczos, spectral_density};
+use crate::analysis::curvature::{
+    Trace, Wanted, hutchinson, lanczos, least_basis, restarted, spectral_density, spectral_density_of_large,
+};
 use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use crate::analysis::statistics::share;
 use crate::data::{Dataset, Samples, Target};
@@ -38,9 +40,17 @@ pub struct Analysis {
 pub enum Measure {
     /// Over both whole splits.
     Accuracy {},
-    Gradient { over: Over },
-    Spectrum { over: Over, probes: Probes },
-    Sensitivity { over: Over, batch_size: u32 },
+    Gradient {
+        over: Over,
+    },
+    Spectrum {
+        over: Over,
+        probes: Probes,
+    },
+    Sensitivity {
+        over: Over,
+        batch_size: u32,
+    },
 }
 
 /// Which samples.
@@ -191,6 +201,33 @@ pub fn block_size(bytes_of_sample: u64, memory: u64) -> i64 {
     (memory / MEMORY_SHARE / (COPIES * bytes_of_sample.max(1))).clamp(1, MOST_SAMPLES) as i64
 }
 
+/// Whether so many vectors of n numbers in float64 would take more than a share of the memory.
+fn is_large(n: i64, vectors: usize, memory: u64) -> bool {
+    n.unsigned_abs().saturating_mul(8 * vectors as u64) > memory / MEMORY_SHARE
+}
+
+/// How many vectors a restarted Lanczos may keep of n numbers, where a whole basis would be too large; `None` where it
+/// would not.
+fn basis(n: i64, wanted: Wanted, kind: Kind, memory: u64) -> Option<usize> {
+    let least = least_basis(wanted);
+    if !is_large(n, wanted.steps + wanted.top + wanted.bottom, memory) || (n as usize) < least {
+        return None;
+    }
+    let vector = n.unsigned_abs().saturating_mul(kind.elt_size_in_bytes() as u64).max(1);
+    Some(((memory / MEMORY_SHARE / vector) as usize).clamp(least, wanted.steps.max(least)))
+}
+
+/// What the eigenvalues of a model of so many parameters take beside it: see [`basis`]; in bytes.
+pub fn memory(parameters: i64, eigenvalues: usize, precision: Precision) -> u128 {
+    let wanted =
+        Wanted { top: eigenvalues, bottom: eigenvalues, tolerance: 1.0, steps: most_steps(eigenvalues), sweeps: 1 };
+    let n = parameters.unsigned_abs() as u128;
+    match basis(parameters, wanted, precision.kind(), crate::data::total_memory()) {
+        Some(vectors) => n * (vectors as u128 * precision.kind().elt_size_in_bytes() as u128 + 4 * 8),
+        None => n * (wanted.steps + 2 * (wanted.top + wanted.bottom)) as u128 * 8,
+    }
+}
+
 impl Analysis {
     /// Measures on the study's data.
     ///
@@ -222,7 +259,8 @@ impl Start {
         let data = cx.data()?;
         let opened = analysis.content.opened()?;
         let weights = opened.weights(analysis.precision.kind(), cx.device)?;
-        let (signature, x) = (data.set.signature(), data.train.first(1).cast(weights.theta.kind(), cx.device).inputs()?);
+        let (signature, x) =
+            (data.set.signature(), data.train.first(1).cast(weights.theta.kind(), cx.device).inputs()?);
         let (model, bytes) = opened.model(&signature, &weights, &x, analysis.batch_statistics)?;
         let block = match analysis.block_size {
             0 => block_size(bytes, crate::data::total_memory()),
@@ -236,6 +274,10 @@ impl Start {
     fn samples(&self, over: &Over, seed: u64) -> Result<Samples> {
         let of_split = if over.split == Split::Train { &self.train } else { &self.test };
         if over.samples == 0 { Ok(of_split.share()) } else { of_split.subset(over.samples, seed, "analyse") }
+    }
+
+    fn kind(&self) -> Kind {
+        self.weights.theta.kind()
     }
 
     fn objective(&self, analysis: &Analysis, samples: &Samples) -> Result<Box<dyn Objective>> {
@@ -275,7 +317,9 @@ impl Start {
                     let so_far = share(right.round() as usize, seen as usize);
                     if let Some([low, high]) = so_far.interval {
                         let value = so_far.value;
-                        cx.note(format!("{name} accuracy so far {value:.4} ({low:.4} to {high:.4}, 95 %) over {seen} samples"));
+                        cx.note(format!(
+                            "{name} accuracy so far {value:.4} ({low:.4} to {high:.4}, 95 %) over {seen} samples"
+                        ));
                     }
                 }
                 cx.step_done(done as u64, all as u64, f64::NAN)
@@ -373,7 +417,10 @@ impl Start {
             let bottom = ends.min(n as usize - ends);
             let steps = most_steps(probes.eigenvalues);
             let wanted = Wanted { top: ends, bottom, tolerance: probes.tolerance, steps, sweeps: 1 };
-            let found = lanczos(n, wanted, &mut rng(1), &mut times)?;
+            let found = match basis(n, wanted, self.kind(), crate::data::total_memory()) {
+                None => lanczos(n, wanted, &mut rng(1), &mut times)?,
+                Some(basis) => restarted(n, wanted, basis, self.kind(), &mut rng(1), &mut times)?,
+            };
             let of = |ritz: &[crate::analysis::curvature::Ritz]| -> [Vec<f64>; 2] {
                 [ritz.iter().map(|ritz| ritz.value).collect(), ritz.iter().map(|ritz| ritz.residual).collect()]
             };
@@ -388,7 +435,12 @@ impl Start {
             measured = measured.with(Measurements::new(n, [], series));
         }
         if probes.density_probes > 0 {
-            let density = spectral_density(n, probes.density_probes, probes.density_steps, &mut rng(2), &mut times)?;
+            let (count, steps) = (probes.density_probes, probes.density_steps);
+            let density = if is_large(n, steps, crate::data::total_memory()) {
+                spectral_density_of_large(n, count, steps, &mut rng(2), &mut times)?
+            } else {
+                spectral_density(n, count, steps, &mut rng(2), &mut times)?
+            };
             let (nodes, weights) = density.nodes.into_iter().unzip();
             let series = [("density_eigenvalues", nodes), ("density_weights", weights)];
             measured = measured.with(Measurements::new(n, [], series));
@@ -493,6 +545,23 @@ mod tests {
             (u64::MAX / 8, GIB, 1),
         ] {
             assert_eq!(block_size(bytes, memory), expected, "{bytes} of {memory}");
+        }
+    }
+
+    #[test]
+    fn large_models_have_a_short_basis() {
+        const GIB: u64 = 1 << 30;
+        let wanted = Wanted { top: 5, bottom: 5, tolerance: 1e-3, steps: 80, sweeps: 1 };
+        for (n, kind, memory, expected) in [
+            (1_000_000, Kind::Float, 24 * GIB, None),
+            // 1.5 GiB of 44 MB each.
+            (11_000_000, Kind::Float, 24 * GIB, Some(36)),
+            (11_000_000, Kind::Double, 24 * GIB, Some(18)),
+            // No fewer than are needed.
+            (100_000_000, Kind::Float, 24 * GIB, Some(16)),
+            (15, Kind::Float, 1, None),
+        ] {
+            assert_eq!(basis(n, wanted, kind, memory), expected, "{n} {kind:?}");
         }
     }
 

@@ -5,8 +5,8 @@
 //! Errors of which nothing is said: of trial bodies libtorch's, and [`crate::error::Interrupted`], to be passed on; of
 //! checks of settings, a sentence that names the setting and what would be valid.
 
-pub mod around;
 pub mod analyse;
+pub mod around;
 pub mod beside;
 pub mod classifier;
 pub mod confusion;

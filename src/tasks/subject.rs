@@ -110,7 +110,8 @@ impl Settings for Subject {
 /// Whether a model is named by a file.
 fn is_path(model: &str) -> bool {
     let ending = Path::new(model).extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    let is_known = matches!(ending.as_deref(), Some("pt2" | "pt" | "pth" | "onnx" | "bin" | "ckpt" | "safetensors" | "zip"));
+    let is_known =
+        matches!(ending.as_deref(), Some("pt2" | "pt" | "pth" | "onnx" | "bin" | "ckpt" | "safetensors" | "zip"));
     is_known || model.contains(std::path::MAIN_SEPARATOR) || Path::new(model).is_file()
 }
 
@@ -136,7 +137,8 @@ pub fn program(path: &Path) -> Result<(Arc<Program>, String)> {
 /// normalised; what is not split is one split.
 fn of_data(program: Option<&Program>, table: &mut Table, access: &Access) -> Result<DataSpec, Wrong> {
     let dataset: String = take(table, "dataset")?;
-    let sizes = [take(table, "train_size")?, take(table, "test_size")?].map(|size: usize| if size == 0 { usize::MAX } else { size });
+    let sizes = [take(table, "train_size")?, take(table, "test_size")?]
+        .map(|size: usize| if size == 0 { usize::MAX } else { size });
     let adjust = |options: DataOptions| match program {
         Some(program) if program.input.is_of_tokens() && Set::named(&dataset).is_none() => {
             options.as_is_by_default().with_kind("tokens").whole()
@@ -161,7 +163,10 @@ impl Named<'_> {
         let mut notes = Vec::new();
         let (what, layout, model) = match program {
             Some((program, sha256)) => {
-                ensure!(output < program.outputs(), usage(format!("output is {output}; {model} has {} outputs, counted from 0", program.outputs())));
+                ensure!(
+                    output < program.outputs(),
+                    usage(format!("output is {output}; {model} has {} outputs, counted from 0", program.outputs()))
+                );
                 check_input(&program, data, &mut notes)?;
                 let layout = program.layout().clone();
                 (What::Program(program), layout, sha256)
@@ -171,7 +176,9 @@ impl Named<'_> {
                 let network = architecture.network(data).map_err(usage)?;
                 ensure!(
                     !weights.is_empty(),
-                    usage(format!("model '{model}' has no weights of its own: name a .safetensors file with --weights"))
+                    usage(format!(
+                        "model '{model}' has no weights of its own: name a .safetensors file with --weights"
+                    ))
                 );
                 (What::Network(architecture), network.layout(), model.to_owned())
             }
@@ -182,7 +189,8 @@ impl Named<'_> {
         } else {
             let path = Path::new(weights);
             let bytes = bytes(path)?;
-            let tensors = decode(&bytes).map_err(|error| usage(format!("{}: {}", path.display(), no_weights(&bytes, &error))))?.0;
+            let tensors =
+                decode(&bytes).map_err(|error| usage(format!("{}: {}", path.display(), no_weights(&bytes, &error))))?.0;
             let program = if let What::Program(program) = &what { Some(&**program) } else { None };
             let found = fitted(&tensors, which, &layout, program);
             let (weights, which) = found.map_err(|error| usage(format!("{}: {}", path.display(), one_line(&error))))?;
@@ -196,7 +204,10 @@ impl Named<'_> {
 /// Why bytes are no weights.
 fn no_weights(bytes: &[u8], error: &anyhow::Error) -> String {
     if bytes.starts_with(b"PK") || bytes.first() == Some(&0x80) {
-        return format!("it is no .safetensors file but one of torch.save, a pickle, which can run code of others: {}", convert());
+        return format!(
+            "it is no .safetensors file but one of torch.save, a pickle, which can run code of others: {}",
+            convert()
+        );
     }
     format!("it is no .safetensors file, or a truncated one: {}", one_line(error))
 }
@@ -206,7 +217,11 @@ fn check_input(program: &Program, data: &Signature, notes: &mut Vec<String>) -> 
     let (input, sides) = (&program.input, &data.input);
     let shape = || sides.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
     if input.is_of_tokens() != data.tokens.is_some() {
-        let [takes, has] = if input.is_of_tokens() { ["tokens (whole numbers)", "measured numbers"] } else { ["measured numbers", "tokens"] };
+        let [takes, has] = if input.is_of_tokens() {
+            ["tokens (whole numbers)", "measured numbers"]
+        } else {
+            ["measured numbers", "tokens"]
+        };
         bail!(usage(format!("the model takes {takes}, and the data has {has}: name other data with --data")));
     }
     let fits = input.sizes.len() == sides.len()
@@ -215,7 +230,10 @@ fn check_input(program: &Program, data: &Signature, notes: &mut Vec<String>) -> 
         let fixed: Option<i64> = input.sizes.iter().copied().product();
         ensure!(
             fixed == Some(data.numbers()),
-            usage(format!("the model takes inputs {input}, and the data has [n, {}]: name other data with --data", shape()))
+            usage(format!(
+                "the model takes inputs {input}, and the data has [n, {}]: name other data with --data",
+                shape()
+            ))
         );
         notes.push(format!("Inputs [n, {}] are given to the model as {input}.", shape()));
     }
@@ -236,7 +254,9 @@ fn check_finite(weights: &Weights, layout: &Layout) -> Result<()> {
         }
         let bad = slots.iter().find(|slot| slot.view(flat).isfinite().all().int64_value(&[]) == 0);
         let name = bad.map_or("a weight", |slot| &slot.name);
-        bail!(usage(format!("{name} has a value that is no finite number: the training diverged, or the file is damaged; take other weights")));
+        bail!(usage(format!(
+            "{name} has a value that is no finite number: the training diverged, or the file is damaged; take other weights"
+        )));
     }
     Ok(())
 }
@@ -258,7 +278,8 @@ fn prefixes() -> Vec<String> {
 /// # Errors
 /// In a line: a name that is missing or one too many, another shape, tied weights that differ.
 fn fitted(tensors: &Tensors, which: &str, layout: &Layout, program: Option<&Program>) -> Result<(Weights, String)> {
-    let ours = ["final.", "initial.", "snapshot."].iter().any(|prefix| tensors.keys().any(|name| name.starts_with(prefix)));
+    let ours =
+        ["final.", "initial.", "snapshot."].iter().any(|prefix| tensors.keys().any(|name| name.starts_with(prefix)));
     let own = format!("{which}.");
     let (kept, used): (BTreeMap<String, &NamedTensor>, String) = if ours {
         let kept: BTreeMap<String, &NamedTensor> =
@@ -270,7 +291,8 @@ fn fitted(tensors: &Tensors, which: &str, layout: &Layout, program: Option<&Prog
     };
     let names = Names::of(layout, program, &kept);
     names.refuse_others(&kept, program)?;
-    let is_double = layout.slots.iter().any(|slot| names.get(&slot.name, &kept).is_some_and(|tensor| tensor.kind == Kind::Double));
+    let is_double =
+        layout.slots.iter().any(|slot| names.get(&slot.name, &kept).is_some_and(|tensor| tensor.kind == Kind::Double));
     let kind = if is_double { Kind::Double } else { Kind::Float };
     let flat = |slots: &[crate::model::Slot]| -> Result<Tensor> {
         let total: i64 = slots.iter().map(|slot| slot.len()).sum();
@@ -355,10 +377,18 @@ impl Names {
         let mut found = all.iter().filter_map(|name| Some((name, *kept.get(name)?)));
         let (first_name, first) = found.next().with_context(|| {
             let some: Vec<&str> = kept.keys().take(3).map(String::as_str).collect();
-            format!("it has no {}, but {}{}: are these the weights of another model?", all[0], some.join(", "), if kept.len() > 3 { ", …" } else { "" })
+            format!(
+                "it has no {}, but {}{}: are these the weights of another model?",
+                all[0],
+                some.join(", "),
+                if kept.len() > 3 { ", …" } else { "" }
+            )
         })?;
         for (other_name, other) in found {
-            ensure!(first.bytes == other.bytes, "{first_name} and {other_name} are tied in the model, and differ here: save one of them alone");
+            ensure!(
+                first.bytes == other.bytes,
+                "{first_name} and {other_name} are tied in the model, and differ here: save one of them alone"
+            );
         }
         Ok(first)
     }
@@ -367,7 +397,8 @@ impl Names {
     fn refuse_others(&self, kept: &BTreeMap<String, &NamedTensor>, program: Option<&Program>) -> Result<()> {
         let Some(program) = program else { return Ok(()) };
         let layout = program.layout();
-        let mut known: Vec<String> = layout.slots.iter().chain(&layout.buffers).flat_map(|slot| self.all(&slot.name)).collect();
+        let mut known: Vec<String> =
+            layout.slots.iter().chain(&layout.buffers).flat_map(|slot| self.all(&slot.name)).collect();
         known.sort_unstable();
         for (name, tensor) in kept {
             if known.binary_search(name).is_ok() {
@@ -376,7 +407,9 @@ impl Names {
             let own = format!("{}{}", self.off, name.strip_prefix(&self.on).unwrap_or(name));
             match program.has_fixed(&own, &tensor.tensor()?) {
                 Some(true) => {}
-                Some(false) => bail!("{name} differs from the model's own, which is fixed in the program: export the model anew with these weights"),
+                Some(false) => bail!(
+                    "{name} differs from the model's own, which is fixed in the program: export the model anew with these weights"
+                ),
                 None => bail!("it has {name}, which the model has not: are these the weights of another model?"),
             }
         }
@@ -419,7 +452,13 @@ impl Opened {
     ///
     /// # Errors
     /// libtorch's, with the node of a program where it went wrong.
-    pub fn model(&self, data: &Signature, weights: &Weights, x: &Tensor, batch_statistics: bool) -> Result<(Arc<dyn Model>, u64)> {
+    pub fn model(
+        &self,
+        data: &Signature,
+        weights: &Weights,
+        x: &Tensor,
+        batch_statistics: bool,
+    ) -> Result<(Arc<dyn Model>, u64)> {
         Ok(match &self.what {
             What::Program(program) => {
                 let (kind, device) = (weights.theta.kind(), weights.theta.device());

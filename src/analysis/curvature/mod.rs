@@ -4,9 +4,11 @@
 
 mod density;
 mod lanczos;
+mod restarted;
 
-pub use density::{Density, Trace, hutchinson, spectral_density};
+pub use density::{Density, Trace, hutchinson, spectral_density, spectral_density_of_large};
 pub use lanczos::{Extremes, Ritz, Wanted, lanczos, memory};
+pub use restarted::{least_basis, restarted};
 
 use crate::rng::Rng;
 use anyhow::{Result, ensure};

@@ -388,7 +388,7 @@ impl ProgramModel {
         let x = self.given(&x.f_narrow(0, 0, 1)?)?.f_repeat_interleave_self_int(least, 0, None)?;
         let mut bytes = 0;
         let mut seen = |result: &Tensor| bytes += (result.numel() * result.kind().elt_size_in_bytes()) as u64;
-        self.call(&slices, &buffers, &x, Pass::Curvature, &mut seen)?;
+        let _ = self.call(&slices, &buffers, &x, Pass::Curvature, &mut seen)?;
         Ok(bytes / least.unsigned_abs())
     }
 

@@ -128,13 +128,7 @@ impl Run {
     }
 
     /// The graph that is argument `at`, of those behind it.
-    fn inner(
-        &self,
-        node: &Node,
-        values: &[Value],
-        at: usize,
-        seen: &mut dyn FnMut(&Tensor),
-    ) -> Result<Vec<Value>> {
+    fn inner(&self, node: &Node, values: &[Value], at: usize, seen: &mut dyn FnMut(&Tensor)) -> Result<Vec<Value>> {
         let Some((_, Arg::Graph(graph))) = node.arguments.get(at) else { bail!("no graph where one is expected") };
         let operands = node.arguments[at + 1..].iter().map(|(_, arg)| self.value(arg, values));
         let results = self.graph(graph, operands.collect::<Result<_>>()?, seen)?;
