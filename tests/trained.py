@@ -8,7 +8,8 @@ colour images of 10 shapes; gpt.…: 4 layers of width 64, tied weights, on text
 What is there already is kept. With --peers, OUT/peers.json and a table: of the first --subset training samples in batches of
 --batch, in eval mode, float32 and float64, with attention's plain formula: loss, accuracy, gradient norm; the 5 largest
 eigenvalues of the Hessian as each peer finds them with --products Hessian-vector products, the trace of as many by
-pyhessian, and the seconds each took.
+pyhessian, and the seconds each took: of the processor, on one thread, which other work on the machine sways less, and by
+the clock.
 """
 import argparse
 import json
@@ -178,7 +179,7 @@ def make(name, out, model, draw, settings, shape):
 
 
 def peers(name, model, out, kind, subset, batch, products):
-    """What PyTorch and three peers say of a network in one precision: {what: (value, seconds)}."""
+    """What PyTorch and three peers say of a network in one precision: {what: (value, seconds of the processor, of the clock)}."""
     import curvlinops
     import hessian_eigenthings
     import pyhessian
@@ -196,13 +197,13 @@ def peers(name, model, out, kind, subset, batch, products):
 
     def timed(what, compute):
         torch.manual_seed(0)
-        start = time.time()
+        start = time.process_time(), time.time()
         try:
             value = compute()
         except Exception as error:
             value = f"{type(error).__name__}: {str(error)[:150]}"
-        found[what] = (value, time.time() - start)
-        print(f"  {str(kind)[6:]} {what}: {value} ({found[what][1]:.1f} s)", flush=True)
+        found[what] = (value, time.process_time() - start[0], time.time() - start[1])
+        print(f"  {str(kind)[6:]} {what}: {value} ({found[what][1]:.1f} s, {found[what][2]:.1f} s by the clock)", flush=True)
 
     def own():
         parameters = list(model.parameters())
@@ -271,7 +272,7 @@ def main():
     torch.manual_seed(0)
     args.out.mkdir(parents=True, exist_ok=True)
     networks = {
-        "resnet": (ResNet, lambda rng: (images(10_000, rng), images(2_000, rng)), dict(epochs=3, rate=2e-3, batch=50), "1,3,32,32"),
+        "resnet": (ResNet, lambda rng: (images(10_000, rng), images(2_000, rng)), dict(epochs=2, rate=2e-3, batch=50), "1,3,32,32"),
         "gpt": (Gpt, lambda rng: (tokens(8_000, rng), tokens(1_000, rng)), dict(epochs=3, rate=4e-3, batch=50), f"1,{CONTEXT}:int64"),
     }
     networks = {name: v for name, v in networks.items() if args.only in (None, name)}
@@ -290,9 +291,9 @@ def main():
     for name, of in results.items():
         print(f"\n{name}, {of['subset']} samples")
         for kind in ["float32", "float64"]:
-            for what, (value, seconds) in of.get(kind, {}).items():
+            for what, (value, seconds, clock) in of.get(kind, {}).items():
                 shown = ", ".join(f"{v:.6g}" for v in value) if isinstance(value, list) else value
-                print(f"  {kind}  {what:42s} {seconds:8.1f} s  {shown}")
+                print(f"  {kind}  {what:42s} {seconds:8.1f} s ({clock:.1f} s)  {shown}")
 
 
 if __name__ == "__main__":
