@@ -1,8 +1,15 @@
 //! Every command of the README is one the binary takes.
 
 mod common;
+#[path = "common/sets.rs"]
+#[allow(dead_code)]
+mod sets;
 
 use common::Dir;
+use hw1::data::{Signature, Target};
+use hw1::model::{Model as _, Network};
+use hw1::store::weights::{NamedTensor, encode};
+use tch::{Device, Kind};
 
 /// The words of a shell line: quotes group, a # begins a comment.
 fn words(line: &str) -> Vec<String> {
@@ -29,6 +36,21 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// What `hw1 analyse` is told to look at: a network with weights, and images for it.
+fn analysed(dir: &Dir) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/networks");
+    std::fs::copy(folder.join("resnet.pt2"), dir.path().join("model.pt2")).unwrap();
+    let images: Vec<u8> = (0..8 * 3 * 8 * 8u32).map(|at| (at * 37 % 251) as u8).collect();
+    let labels: Vec<u8> = (0..8u8).map(|at| at % 5).collect();
+    let arrays = [("x", sets::npy("|u1", &[8, 3, 8, 8], &images)), ("y", sets::npy("|u1", &[8], &labels))];
+    std::fs::write(dir.path().join("images.npz"), sets::npz(&arrays)).unwrap();
+    let data = Signature { input: vec![1, 28, 28], tokens: None, target: Target::Classes(10) };
+    let layout = Network::parse("conv8-conv16-128-10", &data).unwrap().layout();
+    let theta = layout.initial(0, "readme", Kind::Float, Device::Cpu);
+    let slices = layout.slots.iter().map(|slot| (slot.name.clone(), NamedTensor::copy_of(&slot.view(&theta)).unwrap()));
+    std::fs::write(dir.path().join("w.safetensors"), encode(&slices.collect(), None).unwrap()).unwrap();
+}
+
 #[test]
 fn every_command_runs() {
     let readme = include_str!("../README.md");
@@ -41,6 +63,13 @@ fn every_command_runs() {
         let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
         if let Some(at) = arguments.iter().position(|word| *word == "--points") {
             std::fs::write(dir.path().join(arguments[at + 1]), "x,y\n0,1\n1,3\n2,4\n3,8\n4,9\n").unwrap();
+        }
+        if arguments[0] == "analyse" {
+            analysed(&dir);
+            if arguments.contains(&"mnist") {
+                // Which tests have not.
+                arguments.push("--dry-run");
+            }
         }
         if arguments[0] == "report" {
             // It is of studies that have run.

@@ -1,5 +1,6 @@
 //! `hw1 analyse`: loss and accuracy, gradient, spectrum and sensitivity at the weights of any trained network: a program
-//! that PyTorch exported, or layers with a file of weights.
+//! that PyTorch exported, or layers with a file of weights. Longer than others, and whole: what is asked of any network,
+//! and how it is told.
 
 use crate::analysis::spectrum::outliers;
 use crate::analysis::statistics::mean;
@@ -112,7 +113,7 @@ impl Experiment for Analyse {
             "loss",
             "cross-entropy, bce or mse [default: cross-entropy of classes, mse of values]",
         ),
-        Flag::new("split", "SPLIT", "split", "train or test: what gradient, spectrum and sensitivity are over"),
+        Flag::new("split", "SPLIT", "split", "train or test: what gradient and spectrum are over"),
         Flag::new("samples", "N", "samples", "So many of the split's samples, each class by its share [default: all]")
             .parsed(Flag::whole),
         Flag::new("precision", "KIND", "precision", "float32 or float64"),
@@ -138,7 +139,7 @@ impl Experiment for Analyse {
         if let Some(what) = loss_does_not_fit(loss, self.signature().target) {
             return Err(format!("loss is {}, {what}", loss.name()));
         }
-        if self.split == Split::Test && self.sizes()[1] == 0 {
+        if self.size_of(self.split) == 0 {
             return Err("split is test, and the data has one split only: leave --split away".into());
         }
         if self.measures().contains(&MeasureName::Spectrum) {
@@ -150,11 +151,11 @@ impl Experiment for Analyse {
         if let (Some(why), true) = (self.insensitive(), self.measure.0.contains(&MeasureName::Sensitivity)) {
             return Err(format!("sensitivity is {why}: leave it out of --measure"));
         }
-        let all = self.sizes()[usize::from(self.split == Split::Test)];
-        if self.seeds.repeats > 1 && (self.samples == 0 || self.samples >= all) {
+        if self.seeds.repeats > 1 && self.is_all(self.split) {
             return Err(format!(
-                "repeats is {}, and each is over a subset of its own: name its size with --samples, below {all}",
-                self.seeds.repeats
+                "repeats is {}, and each is over a subset of its own: name its size with --samples, below {}",
+                self.seeds.repeats,
+                self.size_of(self.split)
             ));
         }
         if let Some(batch) = self.subject.fixed_batch().filter(|_| self.batch_norm == BatchNorm::Batch) {
@@ -208,9 +209,11 @@ impl Experiment for Analyse {
                             trials.push(self.trial(Measure::Spectrum { over: over(), probes }, seed));
                         }
                     }
+                    // All of a split are the same for each seed.
+                    MeasureName::Sensitivity if self.is_all(self.unseen()) && seed != self.seeds.seed => {}
                     MeasureName::Sensitivity => {
-                        let batch_size = self.gradient_batch;
-                        trials.push(self.trial(Measure::Sensitivity { over: over(), batch_size }, seed));
+                        let over = Over { split: self.unseen(), samples: self.samples };
+                        trials.push(self.trial(Measure::Sensitivity { over, batch_size: self.gradient_batch }, seed));
                     }
                 }
             }
@@ -285,6 +288,20 @@ impl Analyse {
         }
     }
 
+    fn size_of(&self, split: Split) -> usize {
+        self.sizes()[usize::from(split == Split::Test)]
+    }
+
+    /// Whether a split is looked at whole.
+    fn is_all(&self, split: Split) -> bool {
+        self.samples == 0 || self.samples >= self.size_of(split)
+    }
+
+    /// The split that sensitivity is over: where there is one, that which the model was not trained on.
+    fn unseen(&self) -> Split {
+        if self.size_of(Split::Test) > 0 { Split::Test } else { Split::Train }
+    }
+
     fn layout(&self) -> Layout {
         self.subject.opened.layout(&self.signature()).unwrap_or_default()
     }
@@ -355,21 +372,19 @@ const ROWS: [Row; 6] = [
     Row { quantity: "Jacobian norm", name: "jacobian_norm", error: None },
 ];
 
+/// Those of the sensitivity.
+const SENSITIVITY: [&str; 2] = ["input_gradient_norm", "jacobian_norm"];
+
 impl Analyse {
     /// "1000 of 50000 training samples".
-    fn over(&self) -> String {
-        let all = self.sizes()[usize::from(self.split == Split::Test)];
-        let what = format!("{} samples", self.split.name());
-        match self.samples {
-            0 => format!("all {all} {what}"),
-            samples if samples >= all => format!("all {all} {what}"),
-            samples => some_of(samples, all, &what),
-        }
+    fn over(&self, split: Split) -> String {
+        let (all, what) = (self.size_of(split), format!("{} samples", split.name()));
+        if self.is_all(split) { format!("all {all} {what}") } else { some_of(self.samples, all, &what) }
     }
 
     fn fill_table(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
         findings.columns = ["quantity", "value", "", "over"].map(str::to_owned).to_vec();
-        let over = self.over();
+        let over = self.over(self.split);
         for (split, size) in ["train", "test"].into_iter().zip(self.sizes()) {
             for done in done.iter().filter(|done| matches!(done.trial.measure, Measure::Accuracy {})) {
                 let scalars = &done.record.measured.scalars;
@@ -402,13 +417,9 @@ impl Analyse {
             let values: Vec<f64> =
                 whole.iter().filter_map(|done| done.record.measured.scalars.get(*name).copied()).collect();
             let errors = whole.iter().filter_map(|done| done.record.measured.scalars.get((*error)?).copied());
-            self.push_row(
-                findings,
-                quantity,
-                &values,
-                errors.last().map(|error| format!("± {}", significant(error, 2))),
-                &over,
-            );
+            let error = errors.last().map(|error| format!("± {}", significant(error, 2)));
+            let over = if SENSITIVITY.contains(name) { self.over(self.unseen()) } else { over.clone() };
+            self.push_row(findings, quantity, &values, error, &over);
         }
         for (series, residuals, what) in
             [("top_eigenvalues", "top_residuals", "largest"), ("bottom_eigenvalues", "bottom_residuals", "smallest")]
@@ -486,7 +497,7 @@ impl Analyse {
         if panels.is_empty() {
             return Ok(());
         }
-        let (network, loss_name, over) = (self.subject.name(), self.loss().name(), self.over());
+        let (network, loss_name, over) = (self.subject.name(), self.loss().name(), self.over(self.split));
         findings.figure(
             "spectrum",
             &[("network", &network), ("of", &self.matrix_name()), ("loss_name", &loss_name), ("over", &over)],
@@ -536,7 +547,7 @@ impl Analyse {
         if panels.is_empty() {
             return Ok(());
         }
-        let (network, loss_name, over) = (self.subject.name(), self.loss().name(), self.over());
+        let (network, loss_name, over) = (self.subject.name(), self.loss().name(), self.over(self.split));
         let words = if has_blocks {
             format!(", and of its own block of the {} the largest eigenvalue and the trace", self.matrix_name())
         } else {

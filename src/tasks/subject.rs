@@ -54,8 +54,8 @@ fn is_first(output: &usize) -> bool {
 pub struct Opened {
     pub content: Content,
     pub what: What,
-    /// On the CPU, in float64 where a file has such, else in float32.
-    weights: Mutex<Weights>,
+    /// Of a weights file, on the CPU, in float64 where it has such, else in float32; a program has its own.
+    weights: Option<Mutex<Weights>>,
     /// What its user should know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -185,7 +185,8 @@ impl Named<'_> {
         };
         let (read, weights) = if weights.is_empty() {
             let What::Program(program) = &what else { bail!("a model without weights") };
-            (program.weights(program.precision(), Device::Cpu)?, None)
+            check_finite(&program.weights(program.precision(), Device::Cpu)?, &layout)?;
+            (None, None)
         } else {
             let path = Path::new(weights);
             let bytes = bytes(path)?;
@@ -194,10 +195,10 @@ impl Named<'_> {
             let program = if let What::Program(program) = &what { Some(&**program) } else { None };
             let found = fitted(&tensors, which, &layout, program);
             let (weights, which) = found.map_err(|error| usage(format!("{}: {}", path.display(), one_line(&error))))?;
-            (weights, Some([sha256(&bytes), which]))
+            check_finite(&weights, &layout)?;
+            (Some(Mutex::new(weights)), Some([sha256(&bytes), which]))
         };
-        check_finite(&read, &layout)?;
-        Ok(Opened { content: Content { model, weights, output }, what, weights: Mutex::new(read), notes })
+        Ok(Opened { content: Content { model, weights, output }, what, weights: read, notes })
     }
 }
 
@@ -443,7 +444,11 @@ impl Opened {
     /// # Errors
     /// libtorch's.
     pub fn weights(&self, kind: Kind, device: Device) -> Result<Weights> {
-        let weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let weights = match (&self.weights, &self.what) {
+            (Some(weights), _) => weights.lock().unwrap_or_else(PoisonError::into_inner),
+            (None, What::Program(program)) => return program.weights(kind, device),
+            (None, What::Network(_)) => bail!("a network without weights"),
+        };
         let there = |flat: &Tensor| flat.f_to_device(device)?.f_to_dtype(kind, false, true);
         Ok(Weights { theta: there(&weights.theta)?, buffers: there(&weights.buffers)? })
     }

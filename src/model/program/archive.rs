@@ -106,6 +106,16 @@ impl Stored<'_> {
         self.path == other.path && start < other_end && other_start < end
     }
 
+    /// How many bytes a copy takes.
+    ///
+    /// # Errors
+    /// Where that cannot be counted.
+    pub fn bytes(&self) -> Result<u64> {
+        let numbers = self.sizes.iter().try_fold(1i64, |product, size| product.checked_mul(*size));
+        let bytes = numbers.and_then(|numbers| numbers.checked_mul(self.kind.elt_size_in_bytes() as i64));
+        bytes.map(i64::unsigned_abs).context("has a shape that is too large")
+    }
+
     /// A contiguous copy, in the kind of the file.
     ///
     /// # Errors

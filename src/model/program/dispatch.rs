@@ -2,8 +2,10 @@
 //! schema says what an argument is and what it defaults to. Knows values and operators, nothing of graphs.
 
 use anyhow::{Result, bail};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
@@ -121,7 +123,7 @@ unsafe extern "C" {
 const MOST_RESULTS: usize = 16;
 
 /// An operator of libtorch.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Operator {
     /// Never null; what it points to stays for ever and is only read.
     handle: *const c_void,
@@ -138,7 +140,20 @@ unsafe impl Sync for Operator {}
 
 impl Operator {
     /// By a name such as "aten::add" and an overload such as "Tensor", which may be empty.
-    pub fn find(name: &str, overload: &str) -> Option<Self> {
+    pub fn find(name: &str, overload: &str) -> Option<&'static Self> {
+        /// Those that were found: a handle is never given back.
+        static FOUND: Mutex<BTreeMap<String, &'static Operator>> = Mutex::new(BTreeMap::new());
+        let key = format!("{name}.{overload}");
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(operator) = found.get(&key) {
+            return Some(operator);
+        }
+        let operator: &'static Self = Box::leak(Box::new(Self::look_up(name, overload)?));
+        found.insert(key, operator);
+        Some(operator)
+    }
+
+    fn look_up(name: &str, overload: &str) -> Option<Self> {
         let (name, overload) = (CString::new(name).ok()?, CString::new(overload).ok()?);
         // SAFETY: both are texts that end in 0.
         let handle = unsafe { hw1_operator(name.as_ptr(), overload.as_ptr()) };

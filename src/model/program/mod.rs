@@ -101,7 +101,7 @@ impl Program {
         let archive = Archive::open(bytes)?;
         let module = &archive.model.graph_module;
         let graph = Graph::new(&module.graph)?;
-        let mut parts = Parts::default();
+        let mut parts = Parts { left: bytes.len() as u64 + BEYOND_FILE, ..Parts::default() };
         let mut feeds = Vec::new();
         let mut inputs = Vec::new();
         let names = module.graph.inputs.iter().map(|input| input.name().unwrap_or(""));
@@ -266,9 +266,14 @@ fn input(archive: &Archive, name: &str) -> Result<Input> {
     Ok(Input { kind, sizes, batch })
 }
 
+/// Tensors may take so many bytes more than the file: some are expanded.
+const BEYOND_FILE: u64 = 64 << 20;
+
 /// What is read of a file, part by part.
 #[derive(Default)]
 struct Parts<'a> {
+    /// Bytes that further tensors may take.
+    left: u64,
     layout: Layout,
     slices: Vec<Tensor>,
     buffers: Vec<Tensor>,
@@ -280,6 +285,13 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// A copy of the numbers, as long as all copies are not much more than the file.
+    fn tensor(&mut self, stored: &Stored) -> Result<Tensor> {
+        let left = self.left.checked_sub(stored.bytes()?);
+        self.left = left.context("its tensors are views of the same numbers, many times more than the file has")?;
+        stored.tensor()
+    }
+
     fn parameter(&mut self, name: &str, stored: Stored<'a>) -> Result<Feed> {
         if let Some((first, _, feed)) = self.seen.iter().find(|(_, seen, _)| seen.is_same(&stored)) {
             self.tied.insert(name.to_owned(), first.clone());
@@ -294,13 +306,15 @@ impl<'a> Parts<'a> {
         let feed = match (stored.requires_grad, is_real) {
             (true, true) => {
                 self.layout.push(name, &stored.sizes, Initial::Constant(0.0));
-                self.slices.push(stored.tensor()?);
+                let tensor = self.tensor(&stored)?;
+                self.slices.push(tensor);
                 Feed::Slice(self.slices.len() - 1)
             }
             // Frozen: it is no direction that a training could take.
             (false, true) => {
                 self.layout.push_buffer(name, &stored.sizes, 0.0);
-                self.buffers.push(stored.tensor()?);
+                let tensor = self.tensor(&stored)?;
+                self.buffers.push(tensor);
                 Feed::Buffer(self.buffers.len() - 1)
             }
             (_, false) => {
@@ -316,7 +330,8 @@ impl<'a> Parts<'a> {
         let is_real = matches!(stored.kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
         if persistent && is_real {
             self.layout.push_buffer(name, &stored.sizes, 0.0);
-            self.buffers.push(stored.tensor()?);
+            let tensor = self.tensor(&stored)?;
+            self.buffers.push(tensor);
             return Ok(Feed::Buffer(self.buffers.len() - 1));
         }
         if persistent {
@@ -326,7 +341,8 @@ impl<'a> Parts<'a> {
     }
 
     fn fix(&mut self, stored: Stored<'a>) -> Result<Feed> {
-        self.fixed.push(stored.tensor()?);
+        let tensor = self.tensor(&stored)?;
+        self.fixed.push(tensor);
         Ok(Feed::Fixed(self.fixed.len() - 1))
     }
 }

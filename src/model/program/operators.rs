@@ -8,7 +8,7 @@ use std::ffi::CStr;
 /// What a node does.
 #[derive(Clone, Debug)]
 pub enum Call {
-    Operator(Operator, Own),
+    Operator(&'static Operator, Own),
     Symbolic(Symbolic),
     /// A tensor's size along a dimension.
     Size,

@@ -7,7 +7,6 @@ use super::operators::{Call, DROPPING, Own, PLAIN_ATTENTION};
 use crate::model::Pass;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use std::ffi::CStr;
-use std::sync::OnceLock;
 use tch::{Device, Kind, Tensor};
 
 /// Where and for what a graph runs.
@@ -311,8 +310,7 @@ fn deterministic(arguments: &mut [(&CStr, Value)]) {
 
 /// By softmax(QKᵀ·scale + mask)·V, which can be differentiated twice.
 fn plain_attention(mut arguments: Vec<(&CStr, Value)>, results: usize) -> Result<Vec<Value>> {
-    static PLAIN: OnceLock<Option<Operator>> = OnceLock::new();
-    let plain = PLAIN.get_or_init(|| Operator::find(PLAIN_ATTENTION, "")).as_ref();
+    let plain = Operator::find(PLAIN_ATTENTION, "");
     arguments.retain(|(name, _)| name.to_bytes() != b"return_debug_mask");
     let kind = arguments
         .iter()

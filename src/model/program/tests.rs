@@ -340,3 +340,77 @@ fn a_batch_of_any_size_runs_in_calls_of_a_fixed_one() {
     let error = model.outputs(&slices, &[], &x.narrow(1, 0, 5), Pass::Evaluate).unwrap_err().to_string();
     assert_eq!(error, "the model takes inputs [4, 6], and the data has [n, 5]");
 }
+
+/// A place in a JSON tree, drawn.
+fn place<'a>(json: &'a mut Json, rng: &mut crate::rng::Rng) -> &'a mut Json {
+    let inner = match json {
+        Json::Array(list) => list.len(),
+        Json::Object(map) => map.len(),
+        _ => 0,
+    };
+    if inner == 0 || rng.below(8) == 0 {
+        return json;
+    }
+    let at = rng.below(inner);
+    match json {
+        Json::Array(list) => place(&mut list[at], rng),
+        Json::Object(map) => place(map.values_mut().nth(at).unwrap(), rng),
+        _ => unreachable!(),
+    }
+}
+
+/// Files that are almost programs: read or refused, without a panic. HW1_FUZZ says how many.
+#[test]
+fn almost_programs_are_read_or_refused() {
+    let count = std::env::var("HW1_FUZZ").map_or(2000, |count| count.parse::<u64>().unwrap());
+    let mut rng = crate::rng::Rng::keyed(count, "fuzz", crate::rng::Purpose::Split, 0);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/networks");
+    let whole: Vec<Vec<u8>> =
+        ["kan", "tied", "strided"].map(|name| std::fs::read(folder.join(format!("{name}.pt2"))).unwrap()).into();
+    let graphs: Vec<Json> = {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../../tests/goldens/operators.json")).unwrap();
+        cases.into_iter().step_by(40).map(|case| case.model).collect()
+    };
+    let strange = [
+        serde_json::json!(null),
+        serde_json::json!(-1),
+        serde_json::json!(i64::MAX),
+        serde_json::json!(1e300),
+        serde_json::json!(""),
+        serde_json::json!("\u{0}x"),
+        serde_json::json!([]),
+        serde_json::json!({}),
+        serde_json::json!({"as_name": "x"}),
+        serde_json::json!([[1]]),
+        serde_json::json!(true),
+    ];
+    let mut read = 0u64;
+    for _ in 0..count {
+        if rng.below(2) == 0 {
+            let mut bytes = whole[rng.below(whole.len())].clone();
+            for _ in 0..1 + rng.below(4) {
+                let at = rng.below(bytes.len());
+                match rng.below(4) {
+                    0 => bytes[at] = rng.below(256) as u8,
+                    1 => bytes[at] ^= 1 << rng.below(8),
+                    2 => bytes.truncate(at + 1),
+                    _ => bytes.extend_from_within(at..(at + 40).min(bytes.len())),
+                }
+            }
+            // The directory at the end says where all is.
+            let near_end = bytes.len().saturating_sub(1 + rng.below(600));
+            bytes[near_end] = bytes[near_end].wrapping_add(rng.below(3) as u8);
+            read += u64::from(Program::read(&bytes).is_ok());
+        } else {
+            let mut json = graphs[rng.below(graphs.len())].clone();
+            for _ in 0..1 + rng.below(3) {
+                *place(&mut json, &mut rng) = strange[rng.below(strange.len())].clone();
+            }
+            let text = json.to_string();
+            read += u64::from(
+                format::parse(text.as_bytes()).is_ok_and(|model| Graph::new(&model.graph_module.graph).is_ok()),
+            );
+        }
+    }
+    println!("{read} of {count} were read");
+}

@@ -1,232 +1,23 @@
-//! What `hw1 analyse` measures at the weights of any model: loss and accuracy, the gradient and the curvature along it, the
-//! spectrum of the Hessian or of the Gauss-Newton matrix, the sensitivity to the input. Trial bodies over an
-//! [`Objective`]; they know no program and no file.
+//! The bodies of [`super::Analysis`]: each takes the model at its weights, on its samples, and gives numbers.
 
-use super::subject::Content;
+use super::most_steps;
+use super::{
+    Analysed, Analysis, LossName, MatrixName, Measure, Over, Probes, Split, basis, block_size, is_large, products,
+};
 use crate::analysis::curvature::{
-    Trace, Wanted, hutchinson, lanczos, least_basis, restarted, spectral_density, spectral_density_of_large,
+    Ritz, Trace, Wanted, hutchinson, lanczos, restarted, spectral_density, spectral_density_of_large,
 };
 use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use crate::analysis::statistics::share;
-use crate::data::{Dataset, Samples, Target};
-use crate::model::{Layout, Model};
-use crate::objective::{Loss, Matrix, NoSecondDerivative, Objective, norm, under};
+use crate::data::{Samples, Target, total_memory};
+use crate::model::{Layout, Model, Weights};
+use crate::objective::{Matrix, NoSecondDerivative, Objective, norm, under};
 use crate::rng::{Purpose, Rng};
-use crate::study::{Context, Measurements, Record, Trial, flag};
+use crate::study::{Context, Measurements, flag};
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tch::{Kind, Tensor};
-
-/// One measurement.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Analysis {
-    #[serde(flatten)]
-    pub content: Content,
-    pub loss: LossName,
-    pub precision: Precision,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub batch_statistics: bool,
-    /// Samples at a time; 0 for as many as fit.
-    pub block_size: usize,
-    pub measure: Measure,
-    pub seed: u64,
-}
-
-/// What is measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Measure {
-    /// Over both whole splits.
-    Accuracy {},
-    Gradient {
-        over: Over,
-    },
-    Spectrum {
-        over: Over,
-        probes: Probes,
-    },
-    Sensitivity {
-        over: Over,
-        batch_size: u32,
-    },
-}
-
-/// Which samples.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Over {
-    pub split: Split,
-    /// So many of them, drawn by the trial's seed; 0 for all.
-    pub samples: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    Train,
-    Test,
-}
-
-impl Split {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "training",
-            Self::Test => "test",
-        }
-    }
-}
-
-/// How a spectrum is looked at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probes {
-    pub matrix: MatrixName,
-    /// The layer whose block of the matrix it is; `None` of all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer: Option<String>,
-    /// The largest, and the smallest ones.
-    pub eigenvalues: usize,
-    pub tolerance: f64,
-    pub trace_probes: usize,
-    pub density_probes: usize,
-    pub density_steps: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MatrixName {
-    Hessian,
-    Ggn,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    Float32,
-    Float64,
-}
-
-impl Precision {
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Float32 => Kind::Float,
-            Self::Float64 => Kind::Double,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LossName {
-    CrossEntropy,
-    Bce,
-    Mse,
-}
-
-impl LossName {
-    pub fn loss(self) -> Loss {
-        match self {
-            Self::CrossEntropy => Loss::CrossEntropy,
-            Self::Bce => Loss::BinaryCrossEntropy,
-            Self::Mse => Loss::SquaredError,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CrossEntropy => "cross entropy",
-            Self::Bce => "binary cross entropy",
-            Self::Mse => "mean squared error",
-        }
-    }
-}
-
-/// What was measured, and what its user should know.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Analysed {
-    #[serde(flatten)]
-    pub measured: Measurements,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
-}
-
-impl Record for Analysed {
-    fn measurements(&self) -> &Measurements {
-        &self.measured
-    }
-}
-
-impl Trial for Analysis {
-    fn seed(&self) -> u64 {
-        self.seed
-    }
-
-    fn cost(&self, data: Option<&dyn Dataset>) -> f64 {
-        let samples = |over: &Over| {
-            let all = data.map_or(1, |set| set.sizes()[usize::from(over.split == Split::Test)]);
-            if over.samples == 0 { all } else { all.min(over.samples) as f64 as usize }.max(1) as f64
-        };
-        match &self.measure {
-            // First of all, whatever it takes.
-            Measure::Accuracy {} => f64::MAX,
-            Measure::Gradient { over } => 3.0 * samples(over),
-            Measure::Sensitivity { over, .. } => 12.0 * samples(over),
-            Measure::Spectrum { over, probes } => 4.0 * samples(over) * products(probes) as f64,
-        }
-    }
-}
-
-/// Products of a spectrum, at most.
-pub fn products(probes: &Probes) -> usize {
-    let ends = 2 * probes.eigenvalues;
-    let lanczos = if ends == 0 { 0 } else { most_steps(probes.eigenvalues) + ends };
-    lanczos + probes.trace_probes + probes.density_probes * probes.density_steps
-}
-
-/// Lanczos is done when its residuals are small, or after so many products.
-pub fn most_steps(eigenvalues: usize) -> usize {
-    (16 * eigenvalues).max(60)
-}
-
-/// The share of the machine's memory that the results of one block of samples may take, forwards and backwards; and no
-/// more samples than these, which have been enough to keep a processor busy.
-const MEMORY_SHARE: u64 = 16;
-const MOST_SAMPLES: u64 = 256;
-/// Results are kept, differentiated, and their derivatives differentiated again.
-const COPIES: u64 = 4;
-
-/// Samples at a time, where each keeps so many bytes on its way forward: by the machine's memory, not by what is free of
-/// it, so that the same machine gives the same numbers.
-pub fn block_size(bytes_of_sample: u64, memory: u64) -> i64 {
-    (memory / MEMORY_SHARE / (COPIES * bytes_of_sample.max(1))).clamp(1, MOST_SAMPLES) as i64
-}
-
-/// Whether so many vectors of n numbers in float64 would take more than a share of the memory.
-fn is_large(n: i64, vectors: usize, memory: u64) -> bool {
-    n.unsigned_abs().saturating_mul(8 * vectors as u64) > memory / MEMORY_SHARE
-}
-
-/// How many vectors a restarted Lanczos may keep of n numbers, where a whole basis would be too large; `None` where it
-/// would not.
-fn basis(n: i64, wanted: Wanted, kind: Kind, memory: u64) -> Option<usize> {
-    let least = least_basis(wanted);
-    if !is_large(n, wanted.steps + wanted.top + wanted.bottom, memory) || (n as usize) < least {
-        return None;
-    }
-    let vector = n.unsigned_abs().saturating_mul(kind.elt_size_in_bytes() as u64).max(1);
-    Some(((memory / MEMORY_SHARE / vector) as usize).clamp(least, wanted.steps.max(least)))
-}
-
-/// What the eigenvalues of a model of so many parameters take beside it: see [`basis`]; in bytes.
-pub fn memory(parameters: i64, eigenvalues: usize, precision: Precision) -> u128 {
-    let wanted =
-        Wanted { top: eigenvalues, bottom: eigenvalues, tolerance: 1.0, steps: most_steps(eigenvalues), sweeps: 1 };
-    let n = parameters.unsigned_abs() as u128;
-    match basis(parameters, wanted, precision.kind(), crate::data::total_memory()) {
-        Some(vectors) => n * (vectors as u128 * precision.kind().elt_size_in_bytes() as u128 + 4 * 8),
-        None => n * (wanted.steps + 2 * (wanted.top + wanted.bottom)) as u128 * 8,
-    }
-}
 
 impl Analysis {
     /// Measures on the study's data.
@@ -248,7 +39,7 @@ impl Analysis {
 struct Start {
     model: Arc<dyn Model>,
     layout: Layout,
-    weights: crate::model::Weights,
+    weights: Weights,
     train: Samples,
     test: Samples,
     block: i64,
@@ -263,7 +54,7 @@ impl Start {
             (data.set.signature(), data.train.first(1).cast(weights.theta.kind(), cx.device).inputs()?);
         let (model, bytes) = opened.model(&signature, &weights, &x, analysis.batch_statistics)?;
         let block = match analysis.block_size {
-            0 => block_size(bytes, crate::data::total_memory()),
+            0 => block_size(bytes, total_memory()),
             given => given as i64,
         };
         let (train, test) = (data.train.share(), data.test.share());
@@ -417,11 +208,11 @@ impl Start {
             let bottom = ends.min(n as usize - ends);
             let steps = most_steps(probes.eigenvalues);
             let wanted = Wanted { top: ends, bottom, tolerance: probes.tolerance, steps, sweeps: 1 };
-            let found = match basis(n, wanted, self.kind(), crate::data::total_memory()) {
+            let found = match basis(n, wanted, self.kind(), total_memory()) {
                 None => lanczos(n, wanted, &mut rng(1), &mut times)?,
                 Some(basis) => restarted(n, wanted, basis, self.kind(), &mut rng(1), &mut times)?,
             };
-            let of = |ritz: &[crate::analysis::curvature::Ritz]| -> [Vec<f64>; 2] {
+            let of = |ritz: &[Ritz]| -> [Vec<f64>; 2] {
                 [ritz.iter().map(|ritz| ritz.value).collect(), ritz.iter().map(|ritz| ritz.residual).collect()]
             };
             let ([top, top_residuals], [bottom, bottom_residuals]) = (of(&found.top), of(&found.bottom));
@@ -436,7 +227,7 @@ impl Start {
         }
         if probes.density_probes > 0 {
             let (count, steps) = (probes.density_probes, probes.density_steps);
-            let density = if is_large(n, steps, crate::data::total_memory()) {
+            let density = if is_large(n, steps, total_memory()) {
                 spectral_density_of_large(n, count, steps, &mut rng(2), &mut times)?
             } else {
                 spectral_density(n, count, steps, &mut rng(2), &mut times)?
@@ -532,38 +323,6 @@ fn doubt(split: &str, target: Target, accuracy: f64, high: f64) -> Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_take_a_share_of_the_memory() {
-        const GIB: u64 = 1 << 30;
-        for (bytes, memory, expected) in [
-            (1000, 16 * GIB, 256),
-            // 1 GiB for four copies of 16 MiB each.
-            (16 << 20, 16 * GIB, 16),
-            (GIB, 16 * GIB, 1),
-            (0, GIB, 256),
-            (u64::MAX / 8, GIB, 1),
-        ] {
-            assert_eq!(block_size(bytes, memory), expected, "{bytes} of {memory}");
-        }
-    }
-
-    #[test]
-    fn large_models_have_a_short_basis() {
-        const GIB: u64 = 1 << 30;
-        let wanted = Wanted { top: 5, bottom: 5, tolerance: 1e-3, steps: 80, sweeps: 1 };
-        for (n, kind, memory, expected) in [
-            (1_000_000, Kind::Float, 24 * GIB, None),
-            // 1.5 GiB of 44 MB each.
-            (11_000_000, Kind::Float, 24 * GIB, Some(36)),
-            (11_000_000, Kind::Double, 24 * GIB, Some(18)),
-            // No fewer than are needed.
-            (100_000_000, Kind::Float, 24 * GIB, Some(16)),
-            (15, Kind::Float, 1, None),
-        ] {
-            assert_eq!(basis(n, wanted, kind, memory), expected, "{n} {kind:?}");
-        }
-    }
 
     #[test]
     fn an_accuracy_near_guessing_is_doubted() {
