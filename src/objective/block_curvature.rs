@@ -8,6 +8,8 @@ use super::second::explained;
 use crate::data::Samples;
 use crate::model::{Layout, Model, Pass, Weights};
 use anyhow::{Context as _, Result, ensure};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::slice::from_ref;
 use tch::{Kind, Tensor};
 
@@ -39,7 +41,7 @@ pub(super) const BLOCK: i64 = 200;
 /// A matrix of an [`Over`].
 ///
 /// A product passes over the samples in blocks: its memory is that of one block, and one pass serves all rows that are
-/// multiplied together. Sums over blocks are in float64: with float32 products carry a relative error of about 1e-6, so
+/// multiplied together; where one block holds all samples, the pass of the first product serves all. Sums over blocks are in float64: with float32 products carry a relative error of about 1e-6, so
 /// ask Lanczos for no less than 1e-5.
 pub(super) struct BlockCurvature<'a> {
     model: &'a dyn Model,
@@ -56,6 +58,8 @@ pub(super) struct BlockCurvature<'a> {
     buffers: Vec<Tensor>,
     /// [`Criterion::weight`] of all samples.
     total: i64,
+    /// What the pass through all samples left, where one block holds them: it serves all products.
+    kept: RefCell<Option<Rc<Graph>>>,
 }
 
 /// What a block's pass leaves for the products of several vectors.
@@ -98,7 +102,19 @@ impl<'a> BlockCurvature<'a> {
             leaves.push(slices[index].shallow_clone());
         }
         let buffers = layout.buffer_views(&weights.buffers.copy());
-        Ok(Self { model, samples, criterion, block, matrix, cut, slices, leaves, buffers, total })
+        Ok(Self {
+            model,
+            samples,
+            criterion,
+            block,
+            matrix,
+            cut,
+            slices,
+            leaves,
+            buffers,
+            total,
+            kept: RefCell::new(None),
+        })
     }
 
     fn graph(&self, x: &Tensor, targets: &Tensor) -> Result<Graph> {
@@ -117,6 +133,18 @@ impl<'a> BlockCurvature<'a> {
                 Graph::GaussNewton { outputs, cotangent, pulled, apart, slope }
             }
         })
+    }
+
+    /// A block's graph; of the only block the one of before.
+    fn graph_of(&self, x: &Tensor, targets: &Tensor) -> Result<Rc<Graph>> {
+        if let Some(graph) = &*self.kept.borrow() {
+            return Ok(graph.clone());
+        }
+        let graph = Rc::new(tch::with_grad(|| self.graph(x, targets))?);
+        if self.samples.len() <= self.block {
+            *self.kept.borrow_mut() = Some(graph.clone());
+        }
+        Ok(graph)
     }
 
     /// A block's product with a vector that is cut.
@@ -146,7 +174,7 @@ impl<'a> BlockCurvature<'a> {
                 continue;
             }
             let share = weight as f64 / self.total as f64;
-            let graph = tch::with_grad(|| self.graph(&x, &targets))?;
+            let graph = self.graph_of(&x, &targets)?;
             for (index, v) in (0..).zip(&rows) {
                 let product = self.product(&graph, v)?;
                 for (mut sum, of_block) in self.cut.views(&sum.f_get(index)?).into_iter().zip(product) {

@@ -3,9 +3,9 @@
 
 use super::tests::{network, relative, rough_batch, step};
 use super::{
-    CrossEntropy, IGNORED, Loss, Matrix, MeanSquaredError, NoSecondDerivative, Objective, by_double_backward, over,
-    under,
+    CrossEntropy, Loss, Matrix, MeanSquaredError, NoSecondDerivative, Objective, by_double_backward, over, under,
 };
+use crate::data::IGNORED;
 use crate::data::{Samples, Target};
 use crate::model::{Initial, Layout, Model, Pass, Weights};
 use anyhow::Result;

@@ -6,7 +6,7 @@ mod density;
 mod lanczos;
 mod restarted;
 
-pub use density::{Density, Trace, hutchinson, spectral_density, spectral_density_of_large};
+pub use density::{Density, Trace, hutchinson, hutchinson_by_rows, spectral_density, spectral_density_of_large};
 pub use lanczos::{Extremes, Ritz, Wanted, lanczos, memory};
 pub use restarted::{least_basis, restarted};
 

@@ -5,7 +5,7 @@ use super::{
     Analysed, Analysis, LossName, MatrixName, Measure, Over, Probes, Split, basis, block_size, is_large, products,
 };
 use crate::analysis::curvature::{
-    Ritz, Trace, Wanted, hutchinson, lanczos, restarted, spectral_density, spectral_density_of_large,
+    Ritz, Trace, Wanted, hutchinson_by_rows, lanczos, restarted, spectral_density, spectral_density_of_large,
 };
 use crate::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
 use crate::analysis::statistics::share;
@@ -34,6 +34,9 @@ impl Analysis {
         }
     }
 }
+
+/// Probes of a trace that share a pass.
+const ROWS: usize = 8;
 
 /// What all measures begin with.
 struct Start {
@@ -186,9 +189,10 @@ impl Start {
         let (all, mut done, begin) = (products(probes) as u64, 0, Instant::now());
         let mut times = |v: &Tensor| {
             let product = map.times(v, &mut || cx.check_stop())?;
-            done += 1;
-            if done == 1 {
-                cx.note(price(all, begin.elapsed()));
+            let rows = if v.dim() > 1 { v.size()[0] as u64 } else { 1 };
+            done += rows;
+            if done == rows {
+                cx.note(price(all, begin.elapsed() / rows as u32));
             } else {
                 let left = begin.elapsed() / done as u32 * (all.saturating_sub(done) as u32);
                 cx.note(format!("product {done} of at most {all}, at most {} left", in_words(left)));
@@ -200,7 +204,9 @@ impl Start {
         let rng = |which| Rng::keyed(analysis.seed, name, Purpose::CurvatureProbe, which);
         let mut measured = Measurements::new(n, [("has_second_derivatives", 1.0)], []);
         if probes.trace_probes > 0 {
-            let Trace { value, standard_error, .. } = hutchinson(n, probes.trace_probes, &mut rng(0), &mut times)?;
+            let at_once = if is_large(n, 2 * ROWS, total_memory()) { 1 } else { ROWS };
+            let Trace { value, standard_error, .. } =
+                hutchinson_by_rows(n, (probes.trace_probes, at_once), &mut rng(0), &mut times)?;
             measured = measured.and([("trace", value), ("trace_standard_error", standard_error)]);
         }
         if probes.eigenvalues > 0 {
