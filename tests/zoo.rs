@@ -67,13 +67,14 @@ fn all_of_a_zoo_are_read_and_agree() {
         match check(stem) {
             Ok(errors) => {
                 let worst = errors.iter().fold(0f64, |a, b| a.max(*b));
-                bad += usize::from(!(worst < 1e-8));
+                let is_good = worst < 1e-8;
+                bad += usize::from(!is_good);
                 println!(
                     "{name:30} {:.1e} {:.1e} {:.1e}{}",
                     errors[0],
                     errors[1],
                     errors[2],
-                    if worst < 1e-8 { "" } else { "  !!" }
+                    if is_good { "" } else { "  !!" }
                 );
             }
             Err(error) => {

@@ -416,8 +416,8 @@ impl Analyse {
         for Row { quantity, name, error } in &ROWS {
             let values: Vec<f64> =
                 whole.iter().filter_map(|done| done.record.measured.scalars.get(*name).copied()).collect();
-            let errors = whole.iter().filter_map(|done| done.record.measured.scalars.get((*error)?).copied());
-            let error = errors.last().map(|error| format!("± {}", significant(error, 2)));
+            let mut errors = whole.iter().filter_map(|done| done.record.measured.scalars.get((*error)?).copied());
+            let error = errors.next_back().map(|error| format!("± {}", significant(error, 2)));
             let over = if SENSITIVITY.contains(name) { self.over(self.unseen()) } else { over.clone() };
             self.push_row(findings, quantity, &values, error, &over);
         }
