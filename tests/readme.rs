@@ -2,7 +2,6 @@
 
 mod common;
 #[path = "common/sets.rs"]
-#[allow(dead_code)]
 mod sets;
 
 use common::Dir;

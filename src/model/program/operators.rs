@@ -36,6 +36,8 @@ pub enum Own {
     HardSigmoid,
     /// Makes a tensor: of libtorch's default kind where it is given none.
     Factory,
+    /// The same, of whole numbers where it is made of such.
+    FactoryByValue,
 }
 
 /// Why a target cannot be called.
@@ -81,16 +83,20 @@ const DETERMINISTIC: [&str; 15] = [
     "rnn_relu",
 ];
 
-const BATCH_NORMS: [&str; 5] = [
+const BATCH_NORMS: [&str; 6] = [
     "batch_norm",
     "native_batch_norm",
     "_native_batch_norm_legit",
     "_native_batch_norm_legit_functional",
     "cudnn_batch_norm",
+    "instance_norm",
 ];
 
-const FACTORIES: [&str; 10] =
-    ["arange", "empty", "eye", "full", "linspace", "logspace", "ones", "scalar_tensor", "zeros", "empty_permuted"];
+const FACTORIES: [&str; 8] =
+    ["empty", "eye", "linspace", "logspace", "ones", "scalar_tensor", "zeros", "empty_permuted"];
+
+/// Those whose kind the values decide.
+const FACTORIES_BY_VALUE: [&str; 2] = ["arange", "full"];
 
 /// Internal ones that graphs have: after decompositions, or because Python calls them so.
 const INTERNAL: [&str; 41] = [
@@ -189,6 +195,7 @@ pub fn call(target: &str) -> Result<Call, Refused> {
         _ if DETERMINISTIC.contains(&name) => Own::Deterministic,
         _ if BATCH_NORMS.contains(&name) => Own::BatchNorm,
         _ if FACTORIES.contains(&name) => Own::Factory,
+        _ if FACTORIES_BY_VALUE.contains(&name) => Own::FactoryByValue,
         _ => Own::Nothing,
     };
     if operator.is_random && matches!(own, Own::Nothing | Own::Factory) {
@@ -249,7 +256,8 @@ mod tests {
 
     #[test]
     fn every_operator_that_is_named_here_is_one() {
-        let all = NOTHING.iter().chain(&DETERMINISTIC).chain(&BATCH_NORMS).chain(&FACTORIES).chain(&INTERNAL);
+        let all = NOTHING.iter().chain(&DETERMINISTIC).chain(&BATCH_NORMS).chain(&FACTORIES).chain(&FACTORIES_BY_VALUE);
+        let all = all.chain(&INTERNAL);
         let overloads =
             ["", "input", "start", "dim", "Scalar", "self_int", "int", "tensor", "msg", "memory_format", "Tensor"];
         for name in all.filter(|name| {

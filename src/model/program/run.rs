@@ -151,7 +151,8 @@ impl Run {
             Own::Nothing => {}
             Own::Deterministic => deterministic(&mut arguments),
             Own::BatchNorm => self.batch_norm(&mut arguments),
-            Own::Factory => self.factory(&mut arguments)?,
+            Own::Factory => self.factory(&mut arguments, false),
+            Own::FactoryByValue => self.factory(&mut arguments, true),
             Own::Attention => {
                 deterministic(&mut arguments);
                 if self.pass == Pass::Curvature {
@@ -175,7 +176,9 @@ impl Run {
             .any(|(name, value)| name.to_bytes() == b"running_mean" && matches!(value, Value::Tensor(_)));
         for (name, value) in arguments {
             match name.to_bytes() {
-                b"training" => *value = Value::Bool(self.batch_statistics || self.pass == Pass::Train || !has_running),
+                b"training" | b"use_input_stats" => {
+                    *value = Value::Bool(self.batch_statistics || self.pass == Pass::Train || !has_running)
+                }
                 // Where they are not given, none are changed.
                 b"running_mean" | b"running_var" if self.batch_statistics => *value = Value::None,
                 _ => {}
@@ -183,17 +186,15 @@ impl Run {
         }
     }
 
-    /// With a kind where none is given and libtorch would take its default.
-    fn factory(&self, arguments: &mut Vec<(&CStr, Value)>) -> Result<()> {
+    /// With a kind where none is given and libtorch would take its default; of whole numbers alone, where the value
+    /// decides, they stay whole.
+    fn factory(&self, arguments: &mut Vec<(&CStr, Value)>, by_value: bool) {
         let given = |name: &[u8], arguments: &[(&CStr, Value)]| {
             arguments.iter().any(|(known, value)| known.to_bytes() == name && !matches!(value, Value::None))
         };
-        // Made of whole numbers they are whole.
-        let by_value = [&b"start"[..], b"end", b"step", b"fill_value"];
-        let by_value: Vec<&Value> =
-            arguments.iter().filter(|(name, _)| by_value.contains(&name.to_bytes())).map(|(_, value)| value).collect();
-        let is_whole =
-            !by_value.is_empty() && by_value.iter().all(|value| matches!(value, Value::Int(_) | Value::Bool(_)));
+        let deciding = [&b"start"[..], b"end", b"step", b"fill_value"];
+        let mut values = arguments.iter().filter(|(name, _)| deciding.contains(&name.to_bytes()));
+        let is_whole = by_value && values.all(|(_, value)| matches!(value, Value::Int(_) | Value::Bool(_)));
         if !given(b"dtype", arguments) && !is_whole {
             arguments.retain(|(name, _)| name.to_bytes() != b"dtype");
             arguments.push((c"dtype", Value::Int(number(self.kind))));
@@ -202,7 +203,6 @@ impl Run {
             arguments.retain(|(name, _)| name.to_bytes() != b"device");
             arguments.push((c"device", Value::Device(self.device)));
         }
-        Ok(())
     }
 
     /// What an argument is now.

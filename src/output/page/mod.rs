@@ -158,6 +158,11 @@ impl Page {
         self.studies.iter().flat_map(|study| study.metrics.claims.iter().map(move |claim| (study, claim)))
     }
 
+    /// Whether any study here claims something.
+    fn has_claims(&self) -> bool {
+        self.claims().next().is_some()
+    }
+
     /// "8 studies".
     fn count(&self) -> String {
         counted(self.studies.len(), "study", "studies")
@@ -289,7 +294,9 @@ fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
     // Of another preset that has been said.
     let is_changed = |study: &Study| study.preset() == DEFAULT_PRESET && !study.changed().is_empty();
     warn("Some settings are not the report's", folders(&is_changed));
-    warn("Not among the report's studies", folders(&|study| !study.in_report));
+    // What claims nothing cannot be taken for it.
+    let is_other = |study: &Study| !study.in_report && !study.metrics.claims.is_empty();
+    warn("Not among the report's studies", folders(&is_other));
     let folders: Vec<&str> = broken.iter().map(|(folder, _)| folder.as_str()).collect();
     warn("Without results", (!broken.is_empty()).then(|| folders.join(", ")));
     warnings
