@@ -358,6 +358,21 @@ fn binary_labels_values_and_tokens_have_their_losses() {
 }
 
 #[test]
+fn where_libtorch_has_no_second_derivative_the_rest_is_there_and_it_is_said() {
+    let (dir, golden) = (Dir::new(), golden("no_second"));
+    write_data(&dir, &golden);
+    let metrics = analysed(&dir, &[&program("no_second"), "--data", "data.npz"]);
+    assert!(scalar(&metrics, "accuracy", "train_loss") > 0.0 && scalar(&metrics, "gradient", "gradient_norm") > 0.0);
+    assert!(trial(&metrics, "gradient")["scalars"]["gradient_curvature"].is_null());
+    assert_eq!(scalar(&metrics, "spectrum", "has_second_derivatives"), 0.0);
+    assert!(scalar(&metrics, "sensitivity", "jacobian_norm") > 0.0);
+    let again = dir.succeed(&["analyse", &program("no_second"), "--data", "data.npz"]);
+    let said = again.stdout().replace('\n', " ");
+    assert!(said.contains("no second derivative of grid_sampler_2d"), "{said}");
+    assert!(again.stderr().contains("4 of 4 trials were done before"), "{}", again.stderr());
+}
+
+#[test]
 fn a_check_says_what_a_program_is() {
     let dir = Dir::new();
     let ran = dir.succeed(&["analyse", "--check", &program("tied")]);

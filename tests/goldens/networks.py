@@ -11,7 +11,8 @@ batches, eval mode, a dynamic batch), and traps: see `traps`. The .pt2 are PyTor
     outputs     for x
     loss, accuracy, gradient_norm, gradient (flat, in the order of `parameters`), curvature_along_gradient g·Hg/‖g‖²
     hessian, gauss_newton   (resnet and transformer_encoder) all eigenvalues, ascending, and the trace, of dense matrices
-    refused     (traps) what the program must be refused for, by name; x and y are there all the same
+    refused     (traps) what the program must be refused for, by name; x and y are there all the same. `train` is run as an
+                evaluation all the same, `no_second` but for its curvature
 
 Loss: mean cross entropy. Numbers to 11 digits. All oracles are of pure float64, as in hw1's --precision float64, which
 turns float32's casts, constants and dtype arguments into float64: the module is that of model.double(), and while it runs,
@@ -240,6 +241,15 @@ class NoGrad(Mlp):
         return self.b(h / scale)
 
 
+class NoSecond(Mlp):
+    """libtorch has a first derivative of grid_sample, and no second one."""
+
+    def forward(self, x):
+        h = torch.tanh(self.a(x))
+        drawn = F.grid_sample(h.reshape(-1, 1, 2, 4), h.reshape(-1, 2, 2, 2) * 0.9, align_corners=False).flatten(1)
+        return self.b(torch.cat([drawn, drawn], 1))
+
+
 class Random(Mlp):
     def forward(self, x):
         return super().forward(x + torch.rand(x.shape[1]) / 8)
@@ -273,6 +283,7 @@ TRAPS = {
     "no_grad": (NoGrad, None),
     "custom": (Custom, "hw1_goldens.twice"),
     "random": (Random, "aten.rand"),
+    "no_second": (NoSecond, "second derivatives"),
 }
 
 
