@@ -11,6 +11,7 @@ pub mod beside;
 pub mod classifier;
 pub mod confusion;
 pub mod critical_point;
+mod fitted;
 pub mod function;
 pub mod gradient_norms;
 pub mod line;
