@@ -485,14 +485,18 @@ impl Analyse {
         let nodes: Vec<_> = series("density_eigenvalues").zip(series("density_weights")).collect();
         if !nodes.is_empty() {
             // Of several seeds that of the first: nodes do not lie at the same places.
+            let least = landscape::least_density(self.layout().parameters() as f64, nodes[0].0.1);
             let first =
                 nodes.iter().take(1).map(|((_, nodes), (_, weights))| ((String::new(), 0), &nodes[..], &weights[..]));
-            panels.push(landscape::densities(first));
+            panels.push(landscape::densities_above(least, first));
         }
         let top: Vec<_> = series("top_eigenvalues").collect();
         if top.iter().any(|(_, values)| !values.is_empty()) {
             let curves = top.iter().map(|(_, values)| ((String::new(), 0), &values[..]));
-            panels.push(landscape::eigenvalues(curves, Target::Values(1)));
+            // As many outliers as classes, or nearly (Sagun et al. 2018): where that many are shown.
+            let is_near = |classes: i64| classes as usize <= 2 * self.eigenvalues;
+            let target = Some(self.signature().target).filter(|target| target.classes().is_some_and(is_near));
+            panels.push(landscape::eigenvalues(curves, target.unwrap_or(Target::Values(1))));
         }
         if panels.is_empty() {
             return Ok(());

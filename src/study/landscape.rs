@@ -62,10 +62,23 @@ const LEAST_DENSITY: f64 = 1e-7;
 
 /// The density of each Hessian's eigenvalues, smoothed; its nodes are eigenvalues, ascending, with their weights.
 pub fn densities<'a>(of: impl IntoIterator<Item = (Look, &'a [f64], &'a [f64])>) -> Panel {
+    densities_above(LEAST_DENSITY, of)
+}
+
+/// What one eigenvalue of so many adds to a smoothed density with these nodes, where it is highest, but a little: what
+/// lies below is no eigenvalue.
+pub fn least_density(eigenvalues: f64, nodes: &[f64]) -> f64 {
+    let range = nodes.first().zip(nodes.last()).map_or(0.0, |(low, high)| high - low);
+    let height = 1.0 / (eigenvalues * range / 200.0 * std::f64::consts::TAU.sqrt());
+    if height.is_finite() { (height / 20.0).min(LEAST_DENSITY) } else { LEAST_DENSITY }
+}
+
+/// The same, as far as they lie above `least`.
+pub fn densities_above<'a>(least: f64, of: impl IntoIterator<Item = (Look, &'a [f64], &'a [f64])>) -> Panel {
     let mut curves = Vec::new();
     for ((label, color), nodes, weights) in of {
         let nodes: Vec<(f64, f64)> = nodes.iter().copied().zip(weights.iter().copied()).collect();
-        for (index, piece) in smoothed(&nodes, LEAST_DENSITY).into_iter().enumerate() {
+        for (index, piece) in smoothed(&nodes, least).into_iter().enumerate() {
             let label = if index == 0 { label.as_str() } else { "" };
             curves.push(Series::new(label, Color::Cycle(color), piece));
         }
@@ -104,6 +117,18 @@ mod tests {
         let all = extremes("Loss", &alphas, &[2.0, 3.0, 2.5]);
         assert_eq!(all, "Loss: lowest 2.000 at α = 0, highest 3.000 at α = 0.3333.");
         assert_eq!(extremes("Loss", &alphas, &[f64::INFINITY; 3]), "Loss: nowhere finite.");
+    }
+
+    #[test]
+    fn one_eigenvalue_of_many_is_above_what_is_shown_least() {
+        // Of 10⁶ on [-1, 3]: a Gaussian of 0.02 with a weight of 10⁻⁶.
+        let least = least_density(1e6, &[-1.0, 0.0, 3.0]);
+        assert!((least * 20.0 - 1e-6 / (0.02 * std::f64::consts::TAU.sqrt())).abs() < 1e-12 || least == LEAST_DENSITY);
+        assert!(least_density(1e9, &[-1.0, 3.0]) < 1e-9);
+        for nodes in [&[][..], &[2.0], &[2.0, 2.0]] {
+            assert_eq!(least_density(10.0, nodes), LEAST_DENSITY);
+        }
+        assert_eq!(least_density(10.0, &[0.0, 1.0]), LEAST_DENSITY);
     }
 
     #[test]
