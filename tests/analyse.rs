@@ -283,6 +283,10 @@ fn weights_are_found_whatever_stands_before_their_names() {
         assert!(error.contains(words), "{error}");
     }
     assert_eq!(decode(&encode(&first, None).unwrap()).unwrap().0, first);
+    // A layer of another's that is called as hw1's own weights are is no sign of these.
+    let mut called = first.clone();
+    called.insert("final.weight".into(), first[tied].clone());
+    assert!(loss(&called, "called").unwrap_err().contains("it has final.weight, which the model has not"));
 }
 
 #[test]
@@ -450,6 +454,20 @@ fn what_is_no_program_is_refused_in_a_line() {
         &dir.run(&["analyse", &program("resnet"), "--weights", "w.pth", "--data", "synthetic-rgb"]),
         "takes inputs",
     );
+
+    // What is asked for and says nothing.
+    let which = ["analyse", &program("resnet"), "--data", "synthetic-rgb", "--which", "initial"];
+    refused(&dir.run(&which), "no weights file of hw1's own is named: leave --which away");
+    write_data(&dir, &golden("masked"));
+    let of = |more: &[&str]| dir.run(&[&["analyse", &program("masked"), "--data", "data.npz"], more].concat());
+    refused(&of(&["--set", "gradient_batch=9"]), "sensitivity is over 8 samples: lower it");
+    refused(&of(&["--batch-norm", "batch"]), "say how many samples one has with --set block_size");
+    let both = ["--batch-norm", "batch", "--set", "block_size=8", "--measure", "sensitivity"];
+    refused(&of(&both), "with batch statistics inputs touch each other");
+    // Outputs that are not one for each input.
+    write_data(&dir, &golden("folded"));
+    let ran = dir.run(&["analyse", &program("folded"), "--data", "data.npz", "--measure", "accuracy"]);
+    assert!(ran.code() == 1 && ran.stderr().contains("the first dimension is to be the batch"), "{}", ran.stderr());
 
     // A label beyond the outputs is named where it is met, and nothing is kept of it.
     let mut golden = golden("kan");

@@ -9,7 +9,7 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 
 /// Samples at a time, so that activations stay in the cache.
-const BLOCK: i64 = 128;
+pub const BLOCK: i64 = 128;
 
 /// Mean over the full batches of the inputs of `samples` [n, input…], in their order, of √Σ(∂ℓ/∂x)² over the batch,
 /// with ℓ the batch's mean cross entropy against the model's own predictions: the report's measure.
@@ -25,6 +25,20 @@ pub fn input_gradient_norm(
     network: &mut dyn InputVjp,
     samples: &Samples,
     batch_size: i64,
+    observe: impl FnMut() -> Result<()>,
+) -> Result<f64> {
+    input_gradient_norm_by(network, samples, batch_size, BLOCK, observe)
+}
+
+/// The same with so many samples at a time.
+///
+/// # Errors
+/// As [`input_gradient_norm`].
+pub fn input_gradient_norm_by(
+    network: &mut dyn InputVjp,
+    samples: &Samples,
+    batch_size: i64,
+    block: i64,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
     let batches = samples.len() / batch_size;
@@ -32,7 +46,7 @@ pub fn input_gradient_norm(
         return Ok(f64::NAN);
     }
     let mut squares = Vec::new();
-    for block in samples.first((batches * batch_size) as usize).blocks(BLOCK) {
+    for block in samples.first((batches * batch_size) as usize).blocks(block) {
         let (x, _) = block?;
         let p = network.outputs(&x)?.softmax(-1, x.kind());
         let cotangents = &p - p.argmax(-1, false).one_hot(p.size()[1]);
@@ -54,10 +68,23 @@ pub fn input_gradient_norm(
 pub fn jacobian_norm(
     network: &mut dyn InputVjp,
     samples: &Samples,
+    observe: impl FnMut() -> Result<()>,
+) -> Result<f64> {
+    jacobian_norm_by(network, samples, BLOCK, observe)
+}
+
+/// The same with so many samples at a time.
+///
+/// # Errors
+/// As [`jacobian_norm`].
+pub fn jacobian_norm_by(
+    network: &mut dyn InputVjp,
+    samples: &Samples,
+    block: i64,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
     let mut norms = Vec::new();
-    for block in samples.blocks(BLOCK) {
+    for block in samples.blocks(block) {
         let (x, _) = block?;
         let p = network.outputs(&x)?.softmax(-1, x.kind());
         // [samples, classes, classes], row k the gradient of p_k by the logits.

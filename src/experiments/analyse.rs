@@ -158,6 +158,24 @@ impl Experiment for Analyse {
                 self.size_of(self.split)
             ));
         }
+        if self.batch_norm == BatchNorm::Batch {
+            if self.block_size == 0 {
+                return Err("batch_norm is batch, and the numbers depend on the blocks then: say how many samples one has with --set block_size".into());
+            }
+            if self.subject.has_running_statistics_alone() {
+                return Err("batch_norm is batch, and the program was exported after decompositions, which leave running statistics alone: export it without run_decompositions".into());
+            }
+        }
+        if self.subject.is_double() && self.precision == Precision::Float32 {
+            return Err("precision is float32, and the model computes in float64: add --precision float64".into());
+        }
+        let unseen = if self.samples == 0 { usize::MAX } else { self.samples }.min(self.size_of(self.unseen()));
+        if self.measures().contains(&MeasureName::Sensitivity) && self.gradient_batch as usize > unseen {
+            return Err(format!(
+                "gradient_batch is {}; sensitivity is over {unseen} samples: lower it",
+                self.gradient_batch
+            ));
+        }
         if let Some(batch) = self.subject.fixed_batch().filter(|_| self.batch_norm == BatchNorm::Batch) {
             return Err(format!(
                 "batch_norm is batch, and the program runs in batches of {batch} alone: export it with a dynamic batch"
@@ -312,6 +330,9 @@ impl Analyse {
 
     /// Why there is no sensitivity here.
     fn insensitive(&self) -> Option<&'static str> {
+        if self.batch_norm == BatchNorm::Batch {
+            return Some("of one input at a time, and with batch statistics inputs touch each other");
+        }
         match self.signature() {
             Signature { tokens: Some(_), .. } => Some("the answer to small changes of an input, and tokens have none"),
             Signature { target: Target::Classes(_), .. } if self.loss() == LossName::CrossEntropy => None,
@@ -417,7 +438,7 @@ impl Analyse {
             let values: Vec<f64> =
                 whole.iter().filter_map(|done| done.record.measured.scalars.get(*name).copied()).collect();
             let mut errors = whole.iter().filter_map(|done| done.record.measured.scalars.get((*error)?).copied());
-            let error = errors.next_back().map(|error| format!("± {}", significant(error, 2)));
+            let error = errors.next_back().map(|error| format!("standard error {}", significant(error, 2)));
             let over = if SENSITIVITY.contains(name) { self.over(self.unseen()) } else { over.clone() };
             self.push_row(findings, quantity, &values, error, &over);
         }
@@ -441,9 +462,12 @@ impl Analyse {
                     top.len()
                 ));
             }
+        }
+        for done in done {
             if done.record.measured.scalars.get("converged") == Some(&0.0) {
+                let label = self.label(&done.trial);
                 findings.notes.push(format!(
-                    "Lanczos ended before its residuals were within the tolerance (seed {}): an eigenvalue lies no farther \
+                    "{label}: Lanczos ended before its residuals were within the tolerance (seed {}): an eigenvalue lies no farther \
                      from what is shown than its residual.",
                     done.seed()
                 ));

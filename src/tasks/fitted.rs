@@ -28,6 +28,10 @@ pub fn fitted(tensors: &Tensors, which: &str, layout: &Layout, program: Option<&
     let ours =
         ["final.", "initial.", "snapshot."].iter().any(|prefix| tensors.keys().any(|name| name.starts_with(prefix)));
     let own = format!("{which}.");
+    // Another program may call a layer so.
+    let has_all = layout.slots.iter().all(|slot| tensors.contains_key(&slot.name));
+    let ours = ours && !has_all;
+    ensure!(ours || which == "final", "it is no weights file of hw1's own: leave --which away");
     let (kept, used): (BTreeMap<String, &NamedTensor>, String) = if ours {
         let kept: BTreeMap<String, &NamedTensor> =
             tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&own)?.to_owned(), tensor))).collect();
@@ -37,7 +41,7 @@ pub fn fitted(tensors: &Tensors, which: &str, layout: &Layout, program: Option<&
         (tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect(), String::new())
     };
     let names = Names::of(layout, program, &kept);
-    names.refuse_others(&kept, program)?;
+    names.refuse_others(layout, &kept, program)?;
     let is_double =
         layout.slots.iter().any(|slot| names.get(&slot.name, &kept).is_some_and(|tensor| tensor.kind == Kind::Double));
     let kind = if is_double { Kind::Double } else { Kind::Float };
@@ -141,9 +145,12 @@ impl Names {
     }
 
     /// Names that the model does not have.
-    fn refuse_others(&self, kept: &BTreeMap<String, &NamedTensor>, program: Option<&Program>) -> Result<()> {
-        let Some(program) = program else { return Ok(()) };
-        let layout = program.layout();
+    fn refuse_others(
+        &self,
+        layout: &Layout,
+        kept: &BTreeMap<String, &NamedTensor>,
+        program: Option<&Program>,
+    ) -> Result<()> {
         let mut known: Vec<String> =
             layout.slots.iter().chain(&layout.buffers).flat_map(|slot| self.all(&slot.name)).collect();
         known.sort_unstable();
@@ -152,7 +159,8 @@ impl Names {
                 continue;
             }
             let own = format!("{}{}", self.off, name.strip_prefix(&self.on).unwrap_or(name));
-            match program.has_fixed(&own, &tensor.tensor()?) {
+            let tensor = tensor.tensor()?;
+            match program.and_then(|program| program.has_fixed(&own, &tensor)) {
                 Some(true) => {}
                 Some(false) => bail!(
                     "{name} differs from the model's own, which is fixed in the program: export the model anew with these weights"

@@ -162,6 +162,10 @@ impl Named<'_> {
     fn opened(&self, program: Option<(Arc<Program>, String)>, data: &Signature) -> Result<Opened> {
         let &Self { model, weights, which, output } = self;
         let mut notes = Vec::new();
+        ensure!(
+            !weights.is_empty() || which == FINAL,
+            usage(format!("which is '{which}', and no weights file of hw1's own is named: leave --which away"))
+        );
         let (what, layout, model) = match program {
             Some((program, sha256)) => {
                 ensure!(
@@ -203,6 +207,9 @@ impl Named<'_> {
     }
 }
 
+/// Which weights need no naming.
+const FINAL: &str = "final";
+
 /// Why bytes are no weights.
 fn no_weights(bytes: &[u8], error: &anyhow::Error) -> String {
     if bytes.starts_with(b"PK") || bytes.first() == Some(&0x80) {
@@ -229,7 +236,7 @@ fn check_input(program: &Program, data: &Signature, notes: &mut Vec<String>) -> 
     let fits = input.sizes.len() == sides.len()
         && input.sizes.iter().zip(sides).all(|(size, side)| size.is_none_or(|size| size == *side));
     if !fits {
-        let fixed: Option<i64> = input.sizes.iter().copied().product();
+        let fixed = input.sizes.iter().try_fold(1i64, |product, size| product.checked_mul((*size)?));
         ensure!(
             fixed == Some(data.numbers()),
             usage(format!(
@@ -250,11 +257,16 @@ fn check_input(program: &Program, data: &Signature, notes: &mut Vec<String>) -> 
 
 /// Names the slice whose numbers are not all finite.
 fn check_finite(weights: &Weights, layout: &Layout) -> Result<()> {
-    for (slots, flat) in [(&layout.slots, &weights.theta), (&layout.buffers, &weights.buffers)] {
-        if flat.f_isfinite()?.f_all()?.f_int64_value(&[])? == 1 {
+    // A mask of attention is a buffer with -∞.
+    let is_good = |flat: &Tensor, of_theta: bool| -> Result<bool> {
+        let good = if of_theta { flat.f_isfinite()? } else { flat.f_isnan()?.f_logical_not()? };
+        Ok(good.f_all()?.f_int64_value(&[])? == 1)
+    };
+    for (slots, flat, of_theta) in [(&layout.slots, &weights.theta, true), (&layout.buffers, &weights.buffers, false)] {
+        if is_good(flat, of_theta)? {
             continue;
         }
-        let bad = slots.iter().find(|slot| slot.view(flat).isfinite().all().int64_value(&[]) == 0);
+        let bad = slots.iter().find(|slot| !is_good(&slot.view(flat), of_theta).unwrap_or(true));
         let name = bad.map_or("a weight", |slot| &slot.name);
         bail!(usage(format!(
             "{name} has a value that is no finite number: the training diverged, or the file is damaged; take other weights"
@@ -332,6 +344,17 @@ impl Subject {
             What::Program(program) => program.input.fixed_batch(),
             What::Network(_) => None,
         }
+    }
+
+    /// Whether a program has an operator that normalises by running statistics and cannot do otherwise.
+    pub fn has_running_statistics_alone(&self) -> bool {
+        let is_such = |name: &String| name.starts_with("aten._native_batch_norm_legit_no_training");
+        matches!(&self.opened.what, What::Program(program) if program.operators().keys().any(is_such))
+    }
+
+    /// Whether a program's own weights are of float64.
+    pub fn is_double(&self) -> bool {
+        matches!(&self.opened.what, What::Program(program) if program.precision() == Kind::Double)
     }
 
     /// What a person calls it: the file's stem, or the layers.

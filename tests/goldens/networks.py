@@ -241,6 +241,35 @@ class NoGrad(Mlp):
         return self.b(h / scale)
 
 
+class NoGradInplace(Mlp):
+    """The same, of which nothing is used but what it changes outside."""
+
+    def forward(self, x):
+        h = x * 1.0
+        with torch.no_grad():
+            h[:, 0].mul_(3)
+        return super().forward(h)
+
+
+class Masked(Mlp):
+    """A buffer with infinities, as masks of attention are."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.full((8, 8), float("-inf")).triu(1))
+
+    def forward(self, x):
+        h = torch.tanh(self.a(x))
+        return self.b(h @ torch.softmax(self.mask, -1))
+
+
+class Folded(Mlp):
+    """Outputs whose first dimension is not the batch."""
+
+    def forward(self, x):
+        return super().forward(torch.cat([x, x])) * 1.0
+
+
 class NoSecond(Mlp):
     """libtorch has a first derivative of grid_sample, and no second one."""
 
@@ -283,6 +312,9 @@ TRAPS = {
     "no_grad": (NoGrad, None),
     "custom": (Custom, "hw1_goldens.twice"),
     "random": (Random, "aten.rand"),
+    "no_grad_inplace": (NoGradInplace, None),
+    "masked": (Masked, None),
+    "folded": (Folded, "the first dimension"),
     "no_second": (NoSecond, "second derivatives"),
 }
 
@@ -401,7 +433,7 @@ def make(name, build, refused):
     with torch.no_grad():
         for _ in range(3):
             model.train()(x, *second)
-        outputs = model.eval()(x, *second)
+        outputs = model.eval()(x, *second)[:len(x)]
     generator = torch.Generator().manual_seed(2)
     y = torch.randint(outputs.shape[-1], outputs.shape[:-1], generator=generator)
     if name == "train":

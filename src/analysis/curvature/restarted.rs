@@ -162,12 +162,17 @@ fn finish(
     let wanted_places = picked(used, wanted);
     rotate(rows, vectors, &wanted_places, used)?;
     let mut found = Vec::new();
-    for (place, &at) in wanted_places.iter().enumerate() {
+    for place in 0..wanted_places.len() {
         let vector = row(rows, place)?;
+        // Rows in float32 are of length 1 to seven digits.
+        let vector = vector.f_div_scalar(vector.f_norm()?.f_double_value(&[])?)?;
         let product = finite(&apply(&vector)?)?;
-        let residual = product.f_sub(&vector.f_mul_scalar(values[at])?)?.f_norm()?.f_double_value(&[])?;
-        found.push(Ritz { value: values[at], residual, vector: Tensor::f_zeros([0], (Kind::Double, Device::Cpu))? });
+        let value = vector.f_dot(&product)?.f_double_value(&[])?;
+        let residual = product.f_sub(&vector.f_mul_scalar(value)?)?.f_norm()?.f_double_value(&[])?;
+        found.push(Ritz { value, residual, vector: Tensor::f_zeros([0], (Kind::Double, Device::Cpu))? });
     }
+    let largest = values.iter().fold(0f64, |most, value| most.max(value.abs()));
+    let converged = converged && found.iter().all(|ritz| ritz.residual <= wanted.tolerance * largest);
     let bottom_count = wanted.bottom.min(found.len());
     let mut top = found.split_off(bottom_count.min(found.len().saturating_sub(wanted.top.min(found.len()))));
     top.reverse();

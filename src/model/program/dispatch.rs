@@ -177,6 +177,20 @@ impl Operator {
         })
     }
 
+    /// The names of arguments whose memory a result may share, and of those that are changed in place.
+    pub fn shared_and_changed(&self) -> (Vec<&str>, Vec<&str>) {
+        let inner = self.schema.split_once('(').map_or("", |(_, rest)| rest);
+        let (inner, returns) = inner.split_once(") ->").unwrap_or((inner, ""));
+        let named = |is: &dyn Fn(&str) -> bool| -> Vec<&str> {
+            let parts = inner.split(", ").filter_map(|part| part.rsplit_once(' '));
+            parts.filter(|(of, _)| is(of)).filter_map(|(_, word)| word.split('=').next()).collect()
+        };
+        // "Tensor(a!) self" is changed; "-> Tensor(a)" shares with "Tensor(a) self".
+        let changed = named(&|of| of.contains("!)"));
+        let shared = if returns.contains('(') { named(&|of| of.contains('(')) } else { Vec::new() };
+        (shared, changed)
+    }
+
     /// Its results. What is not given is as the schema defaults it.
     ///
     /// # Errors
@@ -348,6 +362,11 @@ mod tests {
         assert_eq!(names("aten::add_", "Tensor"), ["self", "other", "alpha"]);
         assert_eq!(names("aten::conv2d", ""), ["input", "weight", "bias", "stride", "padding", "dilation", "groups"]);
         assert_eq!(names("aten::div", "Tensor_mode"), ["self", "other", "rounding_mode"]);
+        let of = |name: &str, overload: &str| Operator::find(name, overload).unwrap().shared_and_changed();
+        assert_eq!(of("aten::add_", "Tensor"), (vec!["self"], vec!["self"]));
+        assert_eq!(of("aten::transpose", "int"), (vec!["self"], vec![]));
+        assert_eq!(of("aten::add", "Tensor"), (vec![], vec![]));
+        assert_eq!(of("aten::unbind", "int").0, ["self"]);
         let is_random = |name: &str, overload| Operator::find(name, overload).unwrap().is_random;
         assert!(is_random("aten::rand", "") && is_random("aten::dropout", "") && !is_random("aten::relu", ""));
     }

@@ -376,39 +376,55 @@ fn given(out: &Out) -> Vec<usize> {
 
 /// Which values may share an input's memory.
 struct Roots {
-    /// Of a value the input.
-    of: BTreeMap<usize, usize>,
+    /// Of a value the inputs.
+    of: BTreeMap<usize, BTreeSet<usize>>,
     changed: BTreeSet<usize>,
 }
 
 impl Roots {
     fn new(inputs: &[usize]) -> Self {
-        Self { of: inputs.iter().map(|&input| (input, input)).collect(), changed: BTreeSet::new() }
+        let of = inputs.iter().map(|&input| (input, BTreeSet::from([input]))).collect();
+        Self { of, changed: BTreeSet::new() }
+    }
+
+    fn roots<'a>(&self, args: impl IntoIterator<Item = &'a Arg>) -> BTreeSet<usize> {
+        let places = args.into_iter().flat_map(used);
+        places.filter_map(|place| self.of.get(&place)).flatten().copied().collect()
     }
 
     fn follow(&mut self, node: &Node) {
-        let first =
-            node.arguments.iter().find_map(|(_, arg)| if let Arg::Place(place) = arg { Some(*place) } else { None });
-        let Some(&root) = first.and_then(|place| self.of.get(&place)) else { return };
-        let shares = match &node.call {
+        let shared = match &node.call {
             Call::Operator(operator, own) => {
-                // "aten::add_.Tensor(Tensor(a!) self, …) -> Tensor(a!)".
-                if operator.schema.contains("!)") && *own != Own::BatchNorm {
-                    self.changed.insert(root);
-                }
-                let returns = operator.schema.split_once(") ->").map_or("", |(_, returns)| returns);
+                let (shared, changed) = operator.shared_and_changed();
+                let named = |names: &[&str]| {
+                    let is = |name: &CString| names.iter().any(|known| known.as_bytes() == name.as_bytes());
+                    self.roots(node.arguments.iter().filter(|(name, _)| is(name)).map(|(_, arg)| arg))
+                };
+                let changed = if *own == Own::BatchNorm { BTreeSet::new() } else { named(&changed) };
                 // Some give back what they were given without saying so.
                 let silent = *own == Own::Deterministic || operator.schema.starts_with("aten::type_as(");
-                returns.contains("(a") || silent
+                let shared =
+                    if silent { self.roots(node.arguments.iter().map(|(_, arg)| arg).take(1)) } else { named(&shared) };
+                self.changed.extend(changed);
+                shared
             }
-            Call::WithGrad | Call::Inner => true,
-            _ => false,
+            Call::WithGrad | Call::Inner => {
+                let operands = node.arguments.iter().skip_while(|(_, arg)| !matches!(arg, Arg::Graph(_)));
+                let operands: Vec<&Arg> = operands.map(|(_, arg)| arg).collect();
+                let Some((Arg::Graph(graph), operands)) = operands.split_first() else { return };
+                // What is changed within is changed here.
+                for (place, operand) in graph.inputs.iter().zip(operands) {
+                    if graph.changed.contains(place) {
+                        let roots = self.roots([*operand]);
+                        self.changed.extend(roots);
+                    }
+                }
+                self.roots(operands.iter().copied())
+            }
+            _ => return,
         };
-        if !shares {
-            return;
-        }
         for place in node.outputs.iter().flat_map(given) {
-            self.of.insert(place, root);
+            self.of.insert(place, shared.clone());
         }
     }
 }

@@ -242,6 +242,9 @@ impl Program {
     }
 }
 
+/// A larger least batch is a slip.
+const MOST_BATCH: i64 = 1 << 16;
+
 /// The one input: its kind and sizes, and how many there may be at a time.
 fn input(archive: &Archive, name: &str) -> Result<Input> {
     let graph = &archive.model.graph_module.graph;
@@ -261,7 +264,14 @@ fn input(archive: &Archive, name: &str) -> Result<Input> {
             [range.min_val.unwrap_or(1).max(1), range.max_val.unwrap_or(i64::MAX)]
         }
     };
-    ensure!(0 < batch[0] && batch[0] <= batch[1], "it takes batches of {} to {}", batch[0], batch[1]);
+    ensure!(
+        (1..=MOST_BATCH).contains(&batch[0]) && batch[0] <= batch[1],
+        "it takes batches of {} to {}",
+        batch[0],
+        batch[1]
+    );
+    let is_size = |extent: &Extent| !matches!(extent, Extent::Fixed(size) if *size < 1);
+    ensure!(sizes.iter().all(is_size), "it takes inputs without numbers");
     let sizes = sizes.iter().map(|extent| if let Extent::Fixed(size) = extent { Some(*size) } else { None }).collect();
     Ok(Input { kind, sizes, batch })
 }
@@ -327,6 +337,16 @@ impl<'a> Parts<'a> {
     }
 
     fn buffer(&mut self, name: &str, stored: Stored<'a>, persistent: bool) -> Result<Feed> {
+        // A buffer that is a parameter, too, is differentiated with it.
+        if let Some((first, _, feed)) = self.seen.iter().find(|(_, seen, _)| seen.is_same(&stored)) {
+            self.tied.insert(name.to_owned(), first.clone());
+            return Ok(*feed);
+        }
+        if let Some((other, ..)) = self.seen.iter().find(|(_, seen, _)| seen.overlaps(&stored)) {
+            bail!(
+                "its parameter {other:.80} and its buffer {name:.80} share numbers, which is not read: export copies"
+            );
+        }
         let is_real = matches!(stored.kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
         if persistent && is_real {
             self.layout.push_buffer(name, &stored.sizes, 0.0);
@@ -391,6 +411,16 @@ impl ProgramModel {
         }
     }
 
+    /// Outputs, one for each input.
+    fn of_each(&self, outputs: Tensor, x: &Tensor) -> Result<Tensor> {
+        let (found, n) = (outputs.size(), x.size()[0]);
+        ensure!(
+            found.first() == Some(&n),
+            "the model gives outputs of shape {found:?} for {n} inputs: the first dimension is to be the batch"
+        );
+        Ok(outputs)
+    }
+
     /// How many bytes all results of one input are together, which is about what a pass forward keeps of it for the way
     /// back.
     ///
@@ -418,7 +448,8 @@ impl ProgramModel {
             x.shallow_clone()
         } else {
             let fixed: Option<Vec<i64>> = sizes.iter().copied().collect();
-            let fixed = fixed.filter(|fixed| fixed.iter().product::<i64>() == found[1..].iter().product::<i64>());
+            let product = |sizes: &[i64]| sizes.iter().try_fold(1i64, |product, size| product.checked_mul(*size));
+            let fixed = fixed.filter(|fixed| product(fixed) == product(&found[1..]));
             let sizes = fixed.with_context(|| {
                 let found: Vec<String> = found[1..].iter().map(i64::to_string).collect();
                 format!("the model takes inputs {}, and the data has [n, {}]", self.program.input, found.join(", "))
@@ -441,8 +472,13 @@ impl Model for ProgramModel {
         let [least, most] = self.program.input.batch;
         let n = x.size()[0];
         if (least..=most).contains(&n) {
-            return self.call(slices, buffers, &x, pass, &mut |_| {});
+            return self.of_each(self.call(slices, buffers, &x, pass, &mut |_| {})?, &x);
         }
+        ensure!(
+            !self.run.batch_statistics,
+            "blocks of {n} samples, and the program takes {least} to {most}: with batch statistics choose --set block_size so \
+             that each block, the last one too, is of as many"
+        );
         let mut all = Vec::new();
         for (start, size) in crate::data::blocks(n, most) {
             let mut block = x.f_narrow(0, start, size)?;
@@ -450,7 +486,9 @@ impl Model for ProgramModel {
                 let copies = block.f_narrow(0, size - 1, 1)?.f_repeat_interleave_self_int(least - size, 0, None)?;
                 block = Tensor::f_cat(&[block, copies], 0)?;
             }
-            all.push(self.call(slices, buffers, &block, pass, &mut |_| {})?.f_narrow(0, 0, size)?);
+            all.push(
+                self.of_each(self.call(slices, buffers, &block, pass, &mut |_| {})?, &block)?.f_narrow(0, 0, size)?,
+            );
         }
         Ok(Tensor::f_cat(&all, 0)?)
     }

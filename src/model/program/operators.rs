@@ -99,7 +99,7 @@ const FACTORIES: [&str; 8] =
 const FACTORIES_BY_VALUE: [&str; 2] = ["arange", "full"];
 
 /// Internal ones that graphs have: after decompositions, or because Python calls them so.
-const INTERNAL: [&str; 41] = [
+const INTERNAL: [&str; 39] = [
     "__and__",
     "__or__",
     "__xor__",
@@ -116,14 +116,12 @@ const INTERNAL: [&str; 41] = [
     "_adaptive_avg_pool3d",
     "_cdist_forward",
     "_convolution",
-    "_embedding_bag",
     "_euclidean_dist",
     "_fft_c2c",
     "_log_softmax",
     "_native_batch_norm_legit",
     "_native_batch_norm_legit_functional",
     "_native_batch_norm_legit_no_training",
-    "_reshape_alias",
     "_reshape_copy",
     "_safe_softmax",
     "_scaled_dot_product_attention_math",
@@ -182,7 +180,9 @@ pub fn call(target: &str) -> Result<Call, Refused> {
         _ if NOTHING.contains(&name) => return Ok(Call::Nothing),
         _ => {}
     }
-    if REFUSED.contains(&name) || name.starts_with('_') && !INTERNAL.contains(&name) {
+    // Those that write into what they are given beside others.
+    let writes = overload == "out" || overload.ends_with("_out");
+    if REFUSED.contains(&name) || writes || name.starts_with('_') && !INTERNAL.contains(&name) {
         let exists = Operator::find(&format!("aten::{name}"), overload).is_some();
         return Err(if exists { Refused::NotAllowed } else { Refused::Unknown });
     }
@@ -243,6 +243,8 @@ mod tests {
             ("torch.ops.aten.from_file.default", "NotAllowed"),
             ("torch.ops.aten.set_.source_Storage", "NotAllowed"),
             ("torch.ops.aten._cudnn_rnn.default", "NotAllowed"),
+            ("torch.ops.aten.add.out", "NotAllowed"),
+            ("torch.ops.aten._reshape_alias.default", "NotAllowed"),
             ("torch.ops.aten._no_such.default", "Unknown"),
             ("torch.ops.aten.no_such.default", "Unknown"),
             ("torch.ops.aten.add.no_such", "Unknown"),

@@ -35,16 +35,25 @@ impl Run {
     /// # Errors
     /// In a line: the node that went wrong, where it comes from in the user's code, and libtorch's words.
     pub fn graph(&self, graph: &Graph, inputs: Vec<Value>, seen: &mut dyn FnMut(&Tensor)) -> Result<Vec<Value>> {
-        ensure!(inputs.len() == graph.inputs.len(), "{} inputs of {}", inputs.len(), graph.inputs.len());
-        let mut values: Vec<Value> = (0..graph.places).map(|_| Value::None).collect();
-        for (&place, value) in graph.inputs.iter().zip(inputs) {
-            values[place] = match value {
+        let mut own = Vec::with_capacity(inputs.len());
+        for (place, value) in graph.inputs.iter().zip(inputs) {
+            own.push(match value {
                 // What is changed in place stays as it is for others.
-                Value::Tensor(tensor) if graph.changed.contains(&place) => {
+                Value::Tensor(tensor) if graph.changed.contains(place) => {
                     Value::Tensor(tensor.f_to_dtype(tensor.f_kind()?, false, true)?)
                 }
                 other => other,
-            };
+            });
+        }
+        self.body(graph, own, seen)
+    }
+
+    /// The same, whose inputs may be changed: of a graph within a graph they are the outer one's own.
+    fn body(&self, graph: &Graph, inputs: Vec<Value>, seen: &mut dyn FnMut(&Tensor)) -> Result<Vec<Value>> {
+        ensure!(inputs.len() == graph.inputs.len(), "{} inputs of {}", inputs.len(), graph.inputs.len());
+        let mut values: Vec<Value> = (0..graph.places).map(|_| Value::None).collect();
+        for (&place, value) in graph.inputs.iter().zip(inputs) {
+            values[place] = value;
         }
         for node in &graph.nodes {
             let results = self.node(node, &values, seen).map_err(|error| self.blame(node, &values, error))?;
@@ -130,7 +139,7 @@ impl Run {
     fn inner(&self, node: &Node, values: &[Value], at: usize, seen: &mut dyn FnMut(&Tensor)) -> Result<Vec<Value>> {
         let Some((_, Arg::Graph(graph))) = node.arguments.get(at) else { bail!("no graph where one is expected") };
         let operands = node.arguments[at + 1..].iter().map(|(_, arg)| self.value(arg, values));
-        let results = self.graph(graph, operands.collect::<Result<_>>()?, seen)?;
+        let results = self.body(graph, operands.collect::<Result<_>>()?, seen)?;
         // As the node names them: one list, or one by one.
         if let [Out::Places(places)] = &node.outputs[..]
             && !matches!(&results[..], [Value::Tensors(_)])
@@ -149,13 +158,24 @@ impl Run {
         }
         match own {
             Own::Nothing => {}
-            Own::Deterministic => deterministic(&mut arguments),
+            Own::Deterministic => {
+                deterministic(&mut arguments);
+                // cuDNN has derivatives of a recurrent network in training alone; nothing is dropped there.
+                let is_recurrent =
+                    ["aten::lstm", "aten::gru", "aten::rnn_"].iter().any(|of| operator.schema.starts_with(of));
+                if is_recurrent && self.device != Device::Cpu {
+                    for (_, value) in arguments.iter_mut().filter(|(name, _)| name.to_bytes() == b"train") {
+                        *value = Value::Bool(true);
+                    }
+                }
+            }
             Own::BatchNorm => self.batch_norm(&mut arguments),
             Own::Factory => self.factory(&mut arguments, false),
             Own::FactoryByValue => self.factory(&mut arguments, true),
             Own::Attention => {
                 deterministic(&mut arguments);
-                if self.pass == Pass::Curvature {
+                let is_elsewhere = self.device != Device::Cpu && operator.schema.contains("_for_cpu(");
+                if self.pass == Pass::Curvature || is_elsewhere {
                     return plain_attention(arguments, node.outputs.len());
                 }
             }

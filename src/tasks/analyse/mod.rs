@@ -129,7 +129,7 @@ impl LossName {
         match self {
             Self::CrossEntropy => "cross entropy",
             Self::Bce => "binary cross entropy",
-            Self::Mse => "mean squared error",
+            Self::Mse => "squared error, summed over outputs",
         }
     }
 }
