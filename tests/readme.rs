@@ -39,9 +39,9 @@ fn words(line: &str) -> Vec<String> {
 fn analysed(dir: &Dir) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/networks");
     std::fs::copy(folder.join("resnet.pt2"), dir.path().join("model.pt2")).unwrap();
-    let images: Vec<u8> = (0..8 * 3 * 8 * 8u32).map(|at| (at * 37 % 251) as u8).collect();
-    let labels: Vec<u8> = (0..8u8).map(|at| at % 5).collect();
-    let arrays = [("x", sets::npy("|u1", &[8, 3, 8, 8], &images)), ("y", sets::npy("|u1", &[8], &labels))];
+    let images: Vec<u8> = (0..120 * 3 * 8 * 8u32).map(|at| (at * 37 % 251) as u8).collect();
+    let labels: Vec<u8> = (0..120u8).map(|at| at % 5).collect();
+    let arrays = [("x", sets::npy("|u1", &[120, 3, 8, 8], &images)), ("y", sets::npy("|u1", &[120], &labels))];
     std::fs::write(dir.path().join("images.npz"), sets::npz(&arrays)).unwrap();
     let data = Signature { input: vec![1, 28, 28], tokens: None, target: Target::Classes(10) };
     let layout = Network::parse("conv8-conv16-128-10", &data).unwrap().layout();
