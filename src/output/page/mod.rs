@@ -84,8 +84,8 @@ struct Study {
     /// What links to it name: unique on the page.
     anchor: String,
     folder: String,
-    /// Whether the report has it, under whatever settings.
-    in_report: bool,
+    /// Whether it may be taken for one of the report's and is none: the report has another of its kind.
+    is_other: bool,
     metrics: Metrics,
     settings: Vec<Setting>,
     figures: Vec<Drawn>,
@@ -140,7 +140,7 @@ impl Page {
             studies.push(Study {
                 figures: drawn.collect(),
                 anchor: anchor(&folder, &mut anchors),
-                in_report: reference.is_some(),
+                is_other: reference.is_none() && references.iter().any(|other| other.experiment == metrics.experiment),
                 settings: settings(&metrics.settings, reference),
                 folder,
                 metrics,
@@ -294,9 +294,7 @@ fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
     // Of another preset that has been said.
     let is_changed = |study: &Study| study.preset() == DEFAULT_PRESET && !study.changed().is_empty();
     warn("Some settings are not the report's", folders(&is_changed));
-    // What claims nothing cannot be taken for it.
-    let is_other = |study: &Study| !study.in_report && !study.metrics.claims.is_empty();
-    warn("Not among the report's studies", folders(&is_other));
+    warn("Not among the report's studies", folders(&|study| study.is_other));
     let folders: Vec<&str> = broken.iter().map(|(folder, _)| folder.as_str()).collect();
     warn("Without results", (!broken.is_empty()).then(|| folders.join(", ")));
     warnings
