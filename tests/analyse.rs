@@ -8,7 +8,7 @@ mod sets;
 use common::{Dir, Ran};
 use hw1::store::weights::{NamedTensor, Tensors, decode, encode};
 use serde_json::Value;
-use sets::{npy, npz};
+use sets::{npy, npz, zip};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
@@ -404,19 +404,7 @@ fn what_is_no_program_is_refused_in_a_line() {
     let mut flipped = whole.clone();
     let at = find(&whole, b"graph_module");
     flipped[at] ^= 1;
-    let member = |name: &str, bytes: &[u8]| -> Vec<u8> {
-        use rawzip::{CompressionMethod, ZipArchiveWriter};
-        use std::io::Write as _;
-        let mut file = Vec::new();
-        let mut archive = ZipArchiveWriter::new(&mut file);
-        let (mut entry, config) = archive.new_file(name).compression_method(CompressionMethod::STORE).start().unwrap();
-        let mut writer = config.wrap(&mut entry);
-        writer.write_all(bytes).unwrap();
-        let descriptor = writer.finish().unwrap().1;
-        entry.finish(descriptor).unwrap();
-        archive.finish().unwrap();
-        file
-    };
+    let member = |name: &str, bytes: &[u8]| zip(&[(name, bytes)]);
     for (name, bytes, words) in [
         ("empty.pt2", Vec::new(), "it is empty"),
         ("half.pt2", whole[..whole.len() / 2].to_vec(), "it is truncated"),

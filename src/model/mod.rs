@@ -38,7 +38,7 @@ pub trait Model: Send + Sync {
     /// How θ and the buffers are cut.
     fn layout(&self) -> Layout;
 
-    /// Outputs [n, classes] (logits) or [n, values] of inputs `x` [n, input…], differentiable in the `slices` of θ and in
+    /// Outputs [n, …] of inputs `x` [n, input…], logits of classes or values as the loss takes them, differentiable in the `slices` of θ and in
     /// `x`, which are of one kind (tokens of theirs) on one device; slices and `buffers` as the layout cuts them.
     ///
     /// # Errors

@@ -70,11 +70,17 @@ pub fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
 
 /// What np.savez makes of arrays by name.
 pub fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let named: Vec<(String, &[u8])> = arrays.iter().map(|(name, bytes)| (format!("{name}.npy"), &bytes[..])).collect();
+    let members: Vec<(&str, &[u8])> = named.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    zip(&members)
+}
+
+/// A zip of files that are not compressed.
+pub fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut file = Vec::new();
     let mut archive = ZipArchiveWriter::new(&mut file);
-    for (name, bytes) in arrays {
-        let name = format!("{name}.npy");
-        let (mut entry, config) = archive.new_file(&name).compression_method(CompressionMethod::STORE).start().unwrap();
+    for (name, bytes) in members {
+        let (mut entry, config) = archive.new_file(*name).compression_method(CompressionMethod::STORE).start().unwrap();
         let mut writer = config.wrap(&mut entry);
         writer.write_all(bytes).unwrap();
         let descriptor = writer.finish().unwrap().1;

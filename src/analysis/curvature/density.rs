@@ -1,6 +1,6 @@
 //! The trace of a symmetric map by Hutchinson's estimator, and its spectral density by stochastic Lanczos quadrature.
 
-use super::lanczos::Krylov;
+use super::lanczos::{Krylov, tridiagonal};
 use super::{finite, rademacher};
 use crate::rng::Rng;
 use anyhow::{Context as _, Result, ensure};
@@ -64,56 +64,6 @@ pub struct Density {
     pub nodes: Vec<(f64, f64)>,
 }
 
-/// The same without a basis, in the memory of three vectors, for maps of very many numbers: without reorthogonalisation
-/// Lanczos finds some eigenvalues again, and their nodes share a weight (Golub and Meurant 2010, section 4).
-///
-/// # Errors
-/// As [`spectral_density`].
-pub fn spectral_density_of_large(
-    n: i64,
-    probes: usize,
-    steps: usize,
-    rng: &mut Rng,
-    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
-) -> Result<Density> {
-    ensure!(probes > 0 && steps > 0 && n > 0, "a spectral density needs a probe, a step and a parameter");
-    let mut nodes = Vec::new();
-    for _ in 0..probes {
-        let probe = rademacher(n, rng)?;
-        let mut q = probe.f_div_scalar(probe.f_norm()?.f_double_value(&[])?)?;
-        let (mut before, mut alpha, mut beta) = (None::<Tensor>, Vec::new(), Vec::<f64>::new());
-        while alpha.len() < steps.min(n as usize) {
-            let mut rest = finite(&apply(&q)?)?;
-            alpha.push(q.f_dot(&rest)?.f_double_value(&[])?);
-            rest = rest.f_sub(&q.f_mul_scalar(alpha[alpha.len() - 1])?)?;
-            if let (Some(before), Some(beta)) = (&before, beta.last()) {
-                rest = rest.f_sub(&before.f_mul_scalar(*beta)?)?;
-            }
-            let length = rest.f_norm()?.f_double_value(&[])?;
-            let scale = alpha.iter().chain(&beta).fold(length, |most, value| most.max(value.abs()));
-            if length <= 1e-12 * scale {
-                break;
-            }
-            beta.push(length);
-            before = Some(std::mem::replace(&mut q, rest.f_div_scalar(length)?));
-        }
-        let m = alpha.len();
-        let mut matrix = vec![0.0; m * m];
-        for at in 0..m {
-            matrix[at * m + at] = alpha[at];
-            if at + 1 < m {
-                matrix[(at + 1) * m + at] = beta[at];
-            }
-        }
-        let matrix = Tensor::f_from_slice(&matrix)?.f_view([m as i64, m as i64])?;
-        let (values, vectors) = matrix.f_linalg_eigh("L")?;
-        let (values, first): (Vec<f64>, Vec<f64>) = (values.try_into()?, vectors.f_get(0)?.try_into()?);
-        nodes.extend(values.iter().zip(first).map(|(&value, first)| (value, first * first / probes as f64)));
-    }
-    nodes.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Ok(Density { nodes })
-}
-
 /// The spectral density of a symmetric map of n numbers by stochastic Lanczos quadrature: from each random
 /// probe v of length 1, `steps` of Lanczos with full reorthogonalisation give the Gaussian quadrature of
 /// the distribution of vᵀδ(λ - A)v, whose mean over probes is the density (Ubaru, Chen, Saad 2017). Its
@@ -128,13 +78,60 @@ pub fn spectral_density(
     rng: &mut Rng,
     mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
 ) -> Result<Density> {
-    ensure!(probes > 0 && steps > 0 && n > 0, "a spectral density needs a probe, a step and a parameter");
-    let mut nodes = Vec::new();
-    for _ in 0..probes {
-        let mut krylov = Krylov::new(n, steps.min(n as usize), None)?;
+    quadrature((n, probes, steps), |most| {
+        let mut krylov = Krylov::new(n, most, None)?;
         krylov.start(rng)?;
         while krylov.step(&mut apply)? && krylov.alpha.len() < krylov.most {}
         let (values, _, vectors) = krylov.ritz()?;
+        Ok((values, vectors))
+    })
+}
+
+/// The same without a basis, in the memory of three vectors, for maps of very many numbers: without reorthogonalisation
+/// Lanczos finds some eigenvalues again, and their nodes share a weight (Golub and Meurant 2010, section 4).
+///
+/// # Errors
+/// As [`spectral_density`].
+pub fn spectral_density_of_large(
+    n: i64,
+    probes: usize,
+    steps: usize,
+    rng: &mut Rng,
+    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
+) -> Result<Density> {
+    quadrature((n, probes, steps), |most| {
+        let probe = rademacher(n, rng)?;
+        let mut q = probe.f_div_scalar(probe.f_norm()?.f_double_value(&[])?)?;
+        let (mut before, mut alpha, mut beta) = (None::<Tensor>, Vec::new(), Vec::<f64>::new());
+        while alpha.len() < most {
+            let mut rest = finite(&apply(&q)?)?;
+            alpha.push(q.f_dot(&rest)?.f_double_value(&[])?);
+            rest = rest.f_sub(&q.f_mul_scalar(alpha[alpha.len() - 1])?)?;
+            if let (Some(before), Some(beta)) = (&before, beta.last()) {
+                rest = rest.f_sub(&before.f_mul_scalar(*beta)?)?;
+            }
+            let length = rest.f_norm()?.f_double_value(&[])?;
+            let scale = alpha.iter().chain(&beta).fold(length, |most, value| most.max(value.abs()));
+            if length <= 1e-12 * scale {
+                break;
+            }
+            beta.push(length);
+            before = Some(std::mem::replace(&mut q, rest.f_div_scalar(length)?));
+        }
+        tridiagonal(&alpha, &beta)
+    })
+}
+
+/// The mean over probes of what each gives: the eigenvalues and eigenvectors of its tridiagonal matrix, of so many steps at
+/// most.
+fn quadrature(
+    (n, probes, steps): (i64, usize, usize),
+    mut of_probe: impl FnMut(usize) -> Result<(Vec<f64>, Tensor)>,
+) -> Result<Density> {
+    ensure!(probes > 0 && steps > 0 && n > 0, "a spectral density needs a probe, a step and a parameter");
+    let mut nodes = Vec::new();
+    for _ in 0..probes {
+        let (values, vectors) = of_probe(steps.min(n as usize))?;
         let first: Vec<f64> = vectors.f_get(0)?.try_into()?;
         nodes.extend(values.iter().zip(first).map(|(&value, first)| (value, first * first / probes as f64)));
     }

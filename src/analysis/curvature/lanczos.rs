@@ -151,6 +151,22 @@ fn bounds(found: &[Ritz], wanted: Wanted) -> (f64, f64) {
     )
 }
 
+/// The eigenvalues, ascending, of the symmetric tridiagonal matrix with this diagonal and what stands beside it, and the
+/// eigenvectors in columns.
+pub(super) fn tridiagonal(alpha: &[f64], beta: &[f64]) -> Result<(Vec<f64>, Tensor)> {
+    let m = alpha.len();
+    let mut matrix = vec![0.0; m * m];
+    for at in 0..m {
+        matrix[at * m + at] = alpha[at];
+        if at + 1 < m {
+            matrix[(at + 1) * m + at] = beta[at];
+        }
+    }
+    let matrix = Tensor::f_from_slice(&matrix)?.f_view([m as i64, m as i64])?;
+    let (values, vectors) = matrix.f_linalg_eigh("L")?;
+    Ok((values.try_into()?, vectors))
+}
+
 /// An orthonormal basis V of a Krylov space, and the tridiagonal VᵀAV in it.
 pub(super) struct Krylov {
     /// [steps, n] in float64, the first rows in use.
@@ -221,19 +237,10 @@ impl Krylov {
 
     /// The tridiagonal's eigenvalues, ascending; of each the norm of its residual; and the eigenvectors in columns.
     pub(super) fn ritz(&self) -> Result<(Vec<f64>, Vec<f64>, Tensor)> {
-        let m = self.alpha.len();
-        let mut matrix = vec![0.0; m * m];
-        for at in 0..m {
-            matrix[at * m + at] = self.alpha[at];
-            if at + 1 < m {
-                matrix[(at + 1) * m + at] = self.beta[at];
-            }
-        }
-        let matrix = Tensor::f_from_slice(&matrix)?.f_view([m as i64, m as i64])?;
-        let (values, vectors) = matrix.f_linalg_eigh("L")?;
+        let (values, vectors) = tridiagonal(&self.alpha, &self.beta)?;
         let beta = self.beta.last().copied().unwrap_or(0.0);
-        let last: Vec<f64> = vectors.f_get(m as i64 - 1)?.f_mul_scalar(beta)?.f_abs()?.try_into()?;
-        Ok((values.try_into()?, last, vectors))
+        let last: Vec<f64> = vectors.f_get(self.alpha.len() as i64 - 1)?.f_mul_scalar(beta)?.f_abs()?.try_into()?;
+        Ok((values, last, vectors))
     }
 
     /// The Ritz vector [n] of column `at`, of length 1.

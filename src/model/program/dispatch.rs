@@ -167,27 +167,31 @@ impl Operator {
 
     /// The names of its arguments, in their order.
     pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.declared().map(|(_, name)| name)
+    }
+
+    /// What stands between the parentheses of its schema, and its results.
+    fn halves(&self) -> (&str, &str) {
         let inner = self.schema.split_once('(').map_or("", |(_, rest)| rest);
-        let inner = inner.split_once(") ->").map_or(inner, |(inner, _)| inner);
+        inner.split_once(") ->").unwrap_or((inner, ""))
+    }
+
+    /// Its arguments in their order, each with its type.
+    fn declared(&self) -> impl Iterator<Item = (&str, &str)> {
         // "Tensor(a!) self", "*", "int[2] stride=[1, 1]", "str? rounding_mode=None".
-        inner.split(", ").filter_map(|part| {
-            let word = part.rsplit_once(' ').map(|(_, word)| word)?;
+        self.halves().0.split(", ").filter_map(|part| {
+            let (of, word) = part.rsplit_once(' ')?;
             let name = word.split('=').next()?;
-            name.chars().next().filter(|c| c.is_alphabetic() || *c == '_').map(|_| name)
+            name.chars().next().filter(|c| c.is_alphabetic() || *c == '_').map(|_| (of, name))
         })
     }
 
     /// The names of arguments whose memory a result may share, and of those that are changed in place.
     pub fn shared_and_changed(&self) -> (Vec<&str>, Vec<&str>) {
-        let inner = self.schema.split_once('(').map_or("", |(_, rest)| rest);
-        let (inner, returns) = inner.split_once(") ->").unwrap_or((inner, ""));
-        let named = |is: &dyn Fn(&str) -> bool| -> Vec<&str> {
-            let parts = inner.split(", ").filter_map(|part| part.rsplit_once(' '));
-            parts.filter(|(of, _)| is(of)).filter_map(|(_, word)| word.split('=').next()).collect()
-        };
+        let named = |mark: &str| self.declared().filter(|(of, _)| of.contains(mark)).map(|(_, name)| name).collect();
         // "Tensor(a!) self" is changed; "-> Tensor(a)" shares with "Tensor(a) self".
-        let changed = named(&|of| of.contains("!)"));
-        let shared = if returns.contains('(') { named(&|of| of.contains('(')) } else { Vec::new() };
+        let changed = named("!)");
+        let shared = if self.halves().1.contains('(') { named("(") } else { Vec::new() };
         (shared, changed)
     }
 

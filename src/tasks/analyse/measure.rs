@@ -95,13 +95,13 @@ impl Start {
         for (name, samples) in splits.into_iter().rev().filter(|(_, samples)| !samples.is_empty()) {
             let mut objective = self.objective(analysis, samples)?;
             let (mut seen, mut right) = (0, 0.0);
-            let mut outlook = Outlook::default();
+            let mut looks = None;
             let found = objective.evaluate_and(&mut |outputs| {
                 let block = outputs.size()[0];
                 let targets = samples.targets.f_narrow(0, seen, block)?.f_to_device(outputs.device())?;
                 let targets = if targets.is_floating_point() { targets.f_to_kind(outputs.kind())? } else { targets };
                 if seen == 0 {
-                    outlook = Outlook::of(outputs, analysis.loss)?;
+                    looks = probabilities(outputs, analysis.loss)?;
                 }
                 let sums = analysis.loss.loss().sums(outputs, &targets)?;
                 seen += block;
@@ -128,7 +128,7 @@ impl Start {
                     notes.extend(doubt(name, samples.target, found.accuracy, low));
                 }
             }
-            notes.extend(outlook.note);
+            notes.extend(looks);
         }
         notes.dedup();
         Ok(Analysed { measured, notes })
@@ -294,29 +294,21 @@ fn in_words(time: Duration) -> String {
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{:.0} s", seconds) }
 }
 
-/// What the first outputs look like.
-#[derive(Default)]
-struct Outlook {
-    note: Option<String>,
-}
-
-impl Outlook {
-    fn of(outputs: &Tensor, loss: LossName) -> Result<Self> {
-        let first = outputs.f_narrow(0, 0, outputs.size()[0].min(64))?.f_to_kind(Kind::Double)?;
-        let within = first.f_ge(0.0)?.f_logical_and(&first.f_le(1.0)?)?.f_all()?.f_int64_value(&[])? == 1;
-        if loss == LossName::Mse || !within {
-            return Ok(Self::default());
-        }
-        let is_one = |sums: Tensor| sums.f_sub_scalar(1.0)?.f_abs()?.f_max()?.f_double_value(&[]);
-        let adds_up = [1, -1].into_iter().any(|dim| {
-            let has = first.dim() > 1;
-            has && first.f_sum_dim_intlist(dim, false, Kind::Double).and_then(is_one).is_ok_and(|far| far < 1e-3)
-        });
-        let are_probabilities = adds_up || loss == LossName::Bce;
-        let note = "The outputs look like probabilities, and the loss takes logits: export the model without its last \
-                    softmax or sigmoid.";
-        Ok(Self { note: are_probabilities.then(|| note.to_owned()) })
+/// A sentence where the first outputs look like probabilities.
+fn probabilities(outputs: &Tensor, loss: LossName) -> Result<Option<String>> {
+    let first = outputs.f_narrow(0, 0, outputs.size()[0].min(64))?.f_to_kind(Kind::Double)?;
+    let within = first.f_ge(0.0)?.f_logical_and(&first.f_le(1.0)?)?.f_all()?.f_int64_value(&[])? == 1;
+    if loss == LossName::Mse || !within {
+        return Ok(None);
     }
+    let is_one = |sums: Tensor| sums.f_sub_scalar(1.0)?.f_abs()?.f_max()?.f_double_value(&[]);
+    let adds_up = [1, -1].into_iter().any(|dim| {
+        let has = first.dim() > 1;
+        has && first.f_sum_dim_intlist(dim, false, Kind::Double).and_then(is_one).is_ok_and(|far| far < 1e-3)
+    });
+    let note = "The outputs look like probabilities, and the loss takes logits: export the model without its last softmax \
+                or sigmoid.";
+    Ok((adds_up || loss == LossName::Bce).then(|| note.to_owned()))
 }
 
 /// A sentence where an accuracy is no better than guessing.
@@ -357,7 +349,7 @@ mod tests {
     #[test]
     fn outputs_that_look_like_probabilities_are_told() {
         let logits = Tensor::from_slice(&[2.0, -1.0, 0.5, 0.3, 0.1, 4.0]).view([2, 3]);
-        let of = |outputs: &Tensor, loss| Outlook::of(outputs, loss).unwrap().note.is_some();
+        let of = |outputs: &Tensor, loss| probabilities(outputs, loss).unwrap().is_some();
         let p = logits.softmax(-1, Kind::Double);
         assert!(of(&p, LossName::CrossEntropy) && !of(&logits, LossName::CrossEntropy));
         assert!(!of(&p.log(), LossName::CrossEntropy) && !of(&p, LossName::Mse));
