@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plotters::style::RGBColor;
 
+use super::scale::{Range, round_values};
 use super::style::shade;
 
 /// More lines than this are hard to tell apart.
-const MOST_LOG_LEVELS: usize = 14;
+const MOST_LEVELS: usize = 14;
 
 /// A function on a grid, shown by lines of equal value with paler areas between them, from pale (below the
 /// first level) to dark blue.
@@ -24,6 +25,19 @@ pub struct Contours {
 }
 
 impl Contours {
+    /// Round values between the lowest and the highest of `z`, each with its number: on a log scale if all are positive
+    /// and the highest is more than three times the lowest, else at equal differences, up to 14 of them.
+    pub fn levels(z: &[f64]) -> Vec<(f64, String)> {
+        let finite = || z.iter().copied().filter(|z| z.is_finite());
+        let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+        if low > 0.0 && high / 3.0 > low {
+            return Self::log_levels(z);
+        }
+        let mut levels = round_values(Range { lo: low, hi: high }, MOST_LEVELS);
+        levels.retain(|(value, _)| low < *value && *value < high);
+        levels
+    }
+
     /// Round values evenly spaced on a log scale between the lowest and the highest positive value of `z`,
     /// each with its number: 1, 2 and 5 in every decade, or fewer where those would be too many to read.
     pub fn log_levels(z: &[f64]) -> Vec<(f64, String)> {
@@ -41,7 +55,7 @@ impl Contours {
         };
         let choices: [(&[u32], usize); 2] = [(&[1, 2, 5], 1), (&[1, 3], 1)];
         let choices = choices.into_iter().chain((1..=600).map(|every| (&[1][..], every)));
-        choices.map(levels).find(|levels| levels.len() <= MOST_LOG_LEVELS).unwrap_or_default()
+        choices.map(levels).find(|levels| levels.len() <= MOST_LEVELS).unwrap_or_default()
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = (f64, f64)> {
@@ -221,6 +235,29 @@ mod tests {
         assert_eq!(labels, ["0.2", "0.5", "1", "2", "5"]);
         for none in [&[][..], &[f64::NAN], &[-1.0, 0.0], &[2.5, 2.5]] {
             assert_eq!(Contours::log_levels(none), []);
+        }
+    }
+
+    #[test]
+    fn levels_suit_the_function() {
+        let of = |z: &[f64]| Contours::levels(z);
+        let positive = [0.1, 7.0, f64::NAN];
+        assert_eq!(of(&positive), Contours::log_levels(&positive));
+        let [narrow, negative] = [of(&[0.5, 1.5]), of(&[-1.0, 0.3, 40.0, f64::INFINITY])];
+        let values = |levels: &[(f64, String)]| levels.iter().map(|l| l.0).collect::<Vec<_>>();
+        assert_eq!(values(&narrow), [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4]);
+        assert_eq!(values(&negative), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0]);
+        assert_eq!((&*narrow[0].1, &*of(&[-0.3, 0.1])[0].1), ("0.6", "−0.25"));
+        for i in 0..200 {
+            let high = 1.0 + f64::from(i) / 7.0;
+            let found = of(&[-1.0, high]);
+            assert!((5..=MOST_LEVELS).contains(&found.len()), "{high}");
+            assert!(values(&found).is_sorted_by(|a, b| a < b) && found.iter().all(|l| -1.0 < l.0 && l.0 < high));
+        }
+        for none in
+            [&[][..], &[f64::NAN], &[2.5, 2.5], &[0.0; 4], &[-f64::MAX, f64::MAX], &[0.0, 5e-324], &[1e15, 1e15 + 1.0]]
+        {
+            assert_eq!(of(none), [], "{none:?}");
         }
     }
 

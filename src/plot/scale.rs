@@ -146,6 +146,17 @@ fn linear_ticks(values: Range, range: Range, transform: impl Fn(f64) -> f64, mos
     Ticks { major: major.collect(), minor: Vec::new() }
 }
 
+/// Up to about so many values at 1, 2 and 5 times powers of ten, each with its number; none where they would need more
+/// digits than a label can hold.
+pub(super) fn round_values(range: Range, most: usize) -> Vec<(f64, String)> {
+    let span = range.hi - range.lo;
+    if !(span > 1e-9 * range.lo.abs().max(range.hi.abs()) && span > 1e-305 && span < f64::INFINITY) {
+        return Vec::new();
+    }
+    // A fraction of this is the value itself.
+    linear_ticks(range, Range { lo: 0.0, hi: 1.0 }, |v| v, most).major
+}
+
 /// Decades where there are enough of them, otherwise 1-2-5 positions in plain numbers, otherwise
 /// (less than about half a decade) equal differences.
 fn log_ticks(range: Range, most: usize) -> Ticks {

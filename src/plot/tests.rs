@@ -1,9 +1,7 @@
 //! Figures for the tests of every file, and tests of whole figures.
 
 pub(super) use super::*;
-pub(super) use super::{
-    geometry::*, layout::PanelLayout, legend::LegendPosition, scale::Range, style::*, text::text_width,
-};
+pub(super) use super::{geometry::*, layout::PanelLayout, legend::LegendPosition, style::*, text::text_width};
 pub(super) use anyhow::Result;
 pub(super) use resvg::usvg;
 
