@@ -80,6 +80,7 @@ impl PanelLayout<'_> {
             }
             Content::HeatMap(map) => self.draw_cells(canvas, map)?,
             Content::Images(images) => self.draw_images(canvas, images)?,
+            Content::Surface(surface) => self.draw_surface(canvas, surface)?,
         }
         self.draw_labels(canvas)?;
         if self.empty {

@@ -1,5 +1,5 @@
-//! What a caller describes: a figure of panels, each with curves on axes, a table of counts or small images; and what
-//! cannot be drawn. Knows slices of numbers, neither tensors nor files, nor how it is drawn.
+//! What a caller describes: a figure of panels, each with curves on axes, a table of counts, small images or a surface;
+//! and what cannot be drawn. Knows slices of numbers, neither tensors nor files, nor how it is drawn.
 
 use anyhow::{Result, ensure};
 
@@ -13,7 +13,7 @@ pub const MAX_CELLS: usize = 10_000;
 pub const MAX_IMAGES: usize = 1000;
 /// Most pixels in one panel of images.
 pub const MAX_PIXELS: usize = 2_000_000;
-/// Most points in the grid of one panel's level lines.
+/// Most points in the grid of one panel's level lines or surface.
 pub const MAX_NODES: usize = 100_000;
 /// Most values that have level lines in one panel.
 pub const MAX_LEVELS: usize = 40;
@@ -52,6 +52,8 @@ pub enum Content {
     HeatMap(HeatMap),
     /// Small images, grey or in colour, with captions.
     Images(Images),
+    /// A surface in a box.
+    Surface(Surface),
 }
 
 /// One pair of axes with its curves, and a second vertical axis where there is one.
@@ -86,6 +88,27 @@ pub struct HeatMap {
     /// What colours them, from white (zero, or the lowest if negative) to dark blue (the highest); a cell whose
     /// shade is not finite is grey, such as a diagonal that would drown the rest.
     pub shades: Vec<f64>,
+}
+
+/// A function on a grid as a shaded surface in a box, seen from a corner and above. Its colour is its height, straight
+/// between the points of the grid; lines on it lead along these points.
+#[derive(Clone, Debug)]
+pub struct Surface {
+    /// Along the front on the left, and on the right.
+    pub x: Axis,
+    pub y: Axis,
+    /// Upwards.
+    pub z: Axis,
+    /// Where the columns of the grid are, and its rows; both rise, and need not be even.
+    pub at_x: Vec<f64>,
+    pub at_y: Vec<f64>,
+    /// The heights, row by row; a cell with a corner that the axes cannot show is left out. Of more than 25,000 cells,
+    /// only every second row and column is drawn, or fewer.
+    pub values: Vec<f64>,
+    /// A path on the surface or above it, `(x, y, z)`, drawn on top with discs that grow to the last; often empty.
+    pub path: Vec<(f64, f64, f64)>,
+    /// One marked point, such as the network itself.
+    pub point: Option<(f64, f64, f64)>,
 }
 
 /// Images of one size and one sort, in a grid. One too large for its place is drawn smaller.
@@ -262,6 +285,11 @@ impl Panel {
         Self { title: title.into(), content: Content::Plot(plot) }
     }
 
+    /// A surface in a box.
+    pub fn surface(title: impl Into<String>, surface: Surface) -> Self {
+        Self { title: title.into(), content: Content::Surface(surface) }
+    }
+
     /// With a change to a plot, or as it is.
     fn with(mut self, change: impl FnOnce(&mut Plot)) -> Self {
         if let Content::Plot(plot) = &mut self.content {
@@ -290,10 +318,7 @@ impl Panel {
         match &self.content {
             Content::Plot(Plot { contours: None, .. }) => {}
             Content::Plot(Plot { contours: Some(Contours { x, y, z, levels }), .. }) => {
-                let nodes = x.len().saturating_mul(y.len());
-                ensure!((1..=MAX_NODES).contains(&nodes), "{nodes} points of a grid, not 1 to {MAX_NODES}");
-                ensure!(z.len() == nodes, "{} values on a grid of {} x {} points", z.len(), x.len(), y.len());
-                ensure!([x, y].iter().all(|at| at.is_sorted_by(|a, b| a < b)), "a grid that does not rise");
+                check_grid(x, y, z)?;
                 ensure!(levels.len() <= MAX_LEVELS, "{} levels, not up to {MAX_LEVELS}", levels.len());
             }
             Content::HeatMap(HeatMap { columns, rows, counts, shades, .. }) => {
@@ -310,9 +335,22 @@ impl Panel {
                 let odd = images.iter().position(|(_, given)| given.len() != of_one * pixels.bytes());
                 ensure!(odd.is_none(), "image {odd:?} has not {} x {} pixels {pixels:?}", size.0, size.1);
             }
+            Content::Surface(Surface { at_x, at_y, values, .. }) => {
+                ensure!(at_x.len().min(at_y.len()) > 1, "a surface of {} x {} points", at_x.len(), at_y.len());
+                check_grid(at_x, at_y, values)?;
+            }
         }
         Ok(())
     }
+}
+
+/// An error where values do not fit a grid with columns at `x` and rows at `y`.
+fn check_grid(x: &[f64], y: &[f64], values: &[f64]) -> Result<()> {
+    let nodes = x.len().saturating_mul(y.len());
+    ensure!((1..=MAX_NODES).contains(&nodes), "{nodes} points of a grid, not 1 to {MAX_NODES}");
+    ensure!(values.len() == nodes, "{} values on a grid of {} x {} points", values.len(), x.len(), y.len());
+    ensure!([x, y].iter().all(|at| at.is_sorted_by(|a, b| a < b)), "a grid that does not rise");
+    Ok(())
 }
 
 impl Plot {
@@ -324,12 +362,17 @@ impl Plot {
 }
 
 impl Figure {
-    /// Points of its curves that cannot be shown since they are not finite.
+    /// Points of its curves and surfaces that cannot be shown since they are not finite.
     pub fn not_finite(&self) -> usize {
         let of_panel = |panel: &Panel| match &panel.content {
             Content::Plot(plot) => {
                 let grid = plot.contours.iter().flat_map(|contours| &contours.z).filter(|z| !z.is_finite()).count();
                 grid + plot.sides().flat_map(|(_, series)| series).map(Series::not_finite).sum::<usize>()
+            }
+            Content::Surface(Surface { values, path, point, .. }) => {
+                let marked =
+                    path.iter().chain(point).filter(|(x, y, z)| ![x, y, z].iter().all(|v| v.is_finite())).count();
+                values.iter().filter(|z| !z.is_finite()).count() + marked
             }
             Content::HeatMap(_) | Content::Images(_) => 0,
         };

@@ -85,6 +85,47 @@ pub(super) fn thinned(run: &[Point]) -> Vec<Point> {
     out
 }
 
+/// The outline of the smallest convex area around points, without those on a straight way (Andrew, 1979), turning
+/// from x to y; fewer than three where they lie on a line.
+pub(super) fn hull(points: &[Point]) -> Vec<Point> {
+    let mut sorted = points.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let turns = |a: Point, b: Point, c: Point| (b.0 - a.0) * (c.1 - b.1) - (b.1 - a.1) * (c.0 - b.0) > 0.0;
+    let chain = |points: &mut dyn Iterator<Item = Point>| {
+        let mut out: Vec<Point> = Vec::new();
+        for p in points {
+            while let [.., a, b] = out[..]
+                && !turns(a, b, p)
+            {
+                out.pop();
+            }
+            out.push(p);
+        }
+        // The other chain begins where this one ends.
+        out.pop();
+        out
+    };
+    let there = chain(&mut sorted.iter().copied());
+    let back = chain(&mut sorted.iter().rev().copied());
+    there.into_iter().chain(back).collect()
+}
+
+/// A hull with its sides moved outwards by so much; less at sharp corners.
+pub(super) fn grown_hull(hull: &[Point], by: f64) -> Vec<Point> {
+    let outwards = |a: Point, b: Point| {
+        let length = ((b.0 - a.0) * (b.0 - a.0) + (b.1 - a.1) * (b.1 - a.1)).sqrt();
+        ((b.1 - a.1) / length, (a.0 - b.0) / length)
+    };
+    let count = hull.len();
+    let corner = |i: usize| {
+        let (before, at, after) = (hull[(i + count - 1) % count], hull[i], hull[(i + 1) % count]);
+        let (m, n) = (outwards(before, at), outwards(at, after));
+        let reach = by / (1.0 + m.0 * n.0 + m.1 * n.1).max(0.5);
+        (at.0 + reach * (m.0 + n.0), at.1 + reach * (m.1 + n.1))
+    };
+    (0..count).map(corner).collect()
+}
+
 /// On whole units, without repeated points and without those on a straight way.
 pub(super) fn simplified(run: &[Point]) -> Vec<(i32, i32)> {
     let mut out: Vec<(i32, i32)> = Vec::with_capacity(run.len());
@@ -173,6 +214,17 @@ mod tests {
     fn rounding_drops_repeated_and_straight_points() {
         let run = [(0.0, 0.0), (0.2, 0.1), (1.0, 1.0), (2.0, 2.0), (2.0, 5.0), (2.0, 3.0)];
         assert_eq!(simplified(&run), [(0, 0), (2, 2), (2, 5), (2, 3)]);
+    }
+
+    #[test]
+    fn hulls_are_convex_and_grow_by_as_much_everywhere() {
+        let square = [(0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0)];
+        let crossed = [square[0], square[2], square[1], (2.0, 0.0), (2.0, 2.0), square[3]];
+        assert_eq!(hull(&crossed), square);
+        assert_eq!(grown_hull(&square, 1.0), [(-1.0, -1.0), (5.0, -1.0), (5.0, 5.0), (-1.0, 5.0)]);
+        let needle = grown_hull(&hull(&[(0.0, 0.0), (100.0, 1.0), (100.0, -1.0)]), 1.0);
+        assert!(needle.iter().all(|p| (-2.0..102.0).contains(&p.0)), "{needle:?}");
+        assert!(hull(&[(1.0, 1.0); 4]).len() < 3 && hull(&[(0.0, 0.0), (1.0, 1.0), (2.0, 2.0)]).len() < 3);
     }
 
     #[test]

@@ -8,9 +8,10 @@ use super::figure::{Axis, Content, Figure, HeatMap, Mark, Panel, Plot, Series};
 use super::legend::{Legend, LegendPosition};
 use super::scale::{Range, Scale, Ticks, category_ticks};
 use super::text::{clean, text_width, wrapped};
-use super::{canvas::band_edges, contour::Contours, geometry::*, images::ImageGrid, style::*};
+use super::{canvas::band_edges, contour::Contours, geometry::*, images::ImageGrid, scene, style::*};
 
 const HEAT_MAP_ASPECT: f64 = 0.8; // height by width
+const SURFACE_ASPECT: f64 = 0.75; // as that of a panel beside others
 const LONGEST_NAME: f64 = 0.25; // of a category, by the panel's width
 // From one name of a category to the next, at least: beside each other, and under each other.
 const NAMES_ACROSS: f64 = 2.0 * TICK_LABEL.size;
@@ -184,7 +185,7 @@ impl<'a> PanelLayout<'a> {
             Content::HeatMap(HeatMap { x, y, columns, rows, .. }) => {
                 (Side::categorical(x, columns), vec![Side::categorical(y, rows)])
             }
-            Content::Images(_) => (Side::categorical("", &[]), vec![Side::categorical("", &[])]),
+            Content::Images(_) | Content::Surface(_) => (Side::categorical("", &[]), vec![Side::categorical("", &[])]),
         };
         x.label = wrapped(x.name, AXIS_LABEL, 0.75 * cell.width(), 2);
         // Two thirds: names on the left may take as much as they are given.
@@ -202,7 +203,11 @@ impl<'a> PanelLayout<'a> {
             legend_position: LegendPosition::Nowhere,
         };
         let curves = layout.outlines().next().is_some() || layout.all_bars().next().is_some();
-        layout.empty = matches!(&panel.content, Content::Plot(plot) if !curves && plot.contours.is_none());
+        layout.empty = match &panel.content {
+            Content::Plot(plot) => !curves && plot.contours.is_none(),
+            Content::Surface(surface) => scene::is_empty(surface),
+            Content::HeatMap(_) | Content::Images(_) => false,
+        };
         layout
     }
 
@@ -215,6 +220,7 @@ impl<'a> PanelLayout<'a> {
                 let width = self.cell.width() - 2.0 * MARGIN;
                 self.top() + MARGIN + ImageGrid::new(images, width, f64::INFINITY).height
             }
+            Content::Surface(_) => self.cell.width() * SURFACE_ASPECT,
         }
     }
 
@@ -226,7 +232,7 @@ impl<'a> PanelLayout<'a> {
     /// From the plot's lower edge to the end of the axis label.
     pub(super) fn below_plot(&self) -> f64 {
         match self.panel.content {
-            Content::Images(_) => 0.0,
+            Content::Images(_) | Content::Surface(_) => 0.0,
             _ => TICK + GAP + self.x.tick_height() + self.x.label_depth(),
         }
     }

@@ -1,8 +1,8 @@
-//! Figures: curves on axes, heat maps and grids of small images, drawn once and published twice, as SVG (text turned
-//! into paths) and as PNG at 200 dpi. The only user of plotters; knows slices of numbers, neither tensors nor files.
+//! Figures: curves on axes, heat maps, surfaces and grids of small images, drawn once and published twice, as SVG (text
+//! turned into paths) and as PNG at 200 dpi. The only user of plotters; knows slices of numbers, neither tensors nor files.
 //!
 //! From what to how: `figure` and `contour` what a caller describes; `layout` (with `scale`, `legend`, `labels`,
-//! `images`) where it stands; `draw` on a `canvas`, in a `style`; `publish` what becomes of it.
+//! `images`, `scene` and `surface`) where it stands; `draw` on a `canvas`, in a `style`; `publish` what becomes of it.
 
 mod canvas;
 mod contour;
@@ -15,7 +15,9 @@ mod layout;
 mod legend;
 mod publish;
 mod scale;
+mod scene;
 mod style;
+mod surface;
 mod text;
 
 pub use contour::Contours;

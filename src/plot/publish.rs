@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     /// A small figure of every kind of panel, with every kind of mark; all data exact.
-    fn samples() -> [Figure; 4] {
+    fn samples() -> [Figure; 5] {
         let steps = [1.0, 3.0, 2.0, 4.0];
         let series = MARKS.iter().enumerate().map(|(i, &mark)| {
             let points = steps.iter().zip(0..).map(|(y, x)| (f64::from(x), y + i as f64)).collect();
@@ -152,7 +152,11 @@ mod tests {
         let sample = |i: usize| ("colour".into(), (0..5 * 4 * 3).map(|at| (at * (i + 37)) as u8).collect());
         let colours = Images { size: (5, 4), pixels: Pixels::Rgb, columns: 2, images: (0..3).map(sample).collect() };
         let colours = panel(Content::Images(colours));
-        [grid(2, vec![curves, bowl]), figure(table), figure(digits), figure(colours)]
+        let heights = |x: f64, y: f64| if x + y > 1.0 { f64::NAN } else { x * x + y * y + x * y + 0.5 };
+        let path = vec![(-1.0, 1.0, 1.5), (-0.5, 0.5, 0.75), (0.0, 0.0, 0.5)];
+        let solid = Surface { path, point: Some((0.5, -1.0, 1.25)), ..surface(evenly(5), Axis::linear("z"), heights) };
+        let solid = Panel::surface("", solid);
+        [grid(2, vec![curves, bowl]), figure(table), figure(digits), figure(colours), figure(solid)]
     }
 
     /// Published coordinates are whole units, so that a last bit in which processors differ (of a logarithm) is not
@@ -168,6 +172,7 @@ mod tests {
             "576a07f7f93fb630b1a1a4a19422a9dbe019a8b8b4d593f2b1adc8f50063d0e9",
             "d349109b9c9b4f2349cfa48ac9dc767914997540c0605b8a94348415fd5ba845",
             "70b9a0c8b345d8af3fcc32bca4a9af18f76c6e67b5de2c82cb3cf964007bc9ef",
+            "60ce2af3900be9b81550049264a1795414bcafb65491c8749bef6000ebc824f4",
         ];
         assert_eq!((DRAWING_VERSION, found), (1, pinned.map(str::to_owned)), "raise DRAWING_VERSION if this is meant");
     }

@@ -1,5 +1,5 @@
 //! How figures look: units, sizes, colours, line widths and ways of writing. Colours are those that colour-blind
-//! readers tell apart (Okabe and Ito, 2008) and ColorBrewer's Blues. Knows no data and no layout.
+//! readers tell apart (Okabe and Ito, 2008), ColorBrewer's Blues and viridis. Knows no data and no layout.
 
 use plotters::style::RGBColor;
 
@@ -20,10 +20,12 @@ pub(super) const GRID_PANEL: (f64, f64) = (4.8 * INCH, 3.6 * INCH);
 
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 pub(super) const AXIS: RGBColor = RGBColor(0x44, 0x44, 0x44);
+pub(super) const WALL: RGBColor = RGBColor(0xF8, 0xF8, 0xF8); // of a surface's box
 pub(super) const GRID: RGBColor = RGBColor(0xE4, 0xE4, 0xE4);
 pub(super) const FRAME: RGBColor = RGBColor(0xCC, 0xCC, 0xCC);
 pub(super) const FAINT: RGBColor = RGBColor(0x77, 0x77, 0x77);
 pub(super) const PALE: RGBColor = RGBColor(0xB8, 0xB8, 0xB8); // a zero in a cell
+pub(super) const BLACK: RGBColor = RGBColor(0, 0, 0); // the absence of light
 pub(super) const WHITE: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 
 // Okabe and Ito without black (that is `Ink`) and yellow (too pale on white).
@@ -44,6 +46,21 @@ const SHADES: [RGBColor; 5] = [
     RGBColor(0x21, 0x71, 0xB5),
     RGBColor(0x08, 0x30, 0x6B),
 ];
+// Of a surface, low to high: viridis (Smith and van der Walt, 2015) at equal steps, in which equal differences look equal
+// to colour-blind readers too, and in grey.
+const HEIGHTS: [RGBColor; 10] = [
+    RGBColor(0x44, 0x01, 0x54),
+    RGBColor(0x48, 0x28, 0x78),
+    RGBColor(0x3E, 0x4A, 0x89),
+    RGBColor(0x31, 0x68, 0x8E),
+    RGBColor(0x26, 0x82, 0x8E),
+    RGBColor(0x1F, 0x9E, 0x89),
+    RGBColor(0x35, 0xB7, 0x79),
+    RGBColor(0x6D, 0xCD, 0x59),
+    RGBColor(0xB4, 0xDE, 0x2C),
+    RGBColor(0xFD, 0xE7, 0x25),
+];
+pub(super) const FLAT_HEIGHT: f64 = 0.5; // of a surface without heights
 pub(super) const UNSHADED: RGBColor = RGBColor(0xE8, 0xE8, 0xE8);
 
 pub(super) const MARGIN: f64 = 2.0 * MM;
@@ -52,6 +69,8 @@ pub(super) const GAP: f64 = 1.2 * MM;
 pub(super) const TICK: f64 = 7.0 * DOT;
 pub(super) const MINOR_TICK: f64 = 4.0 * DOT;
 pub(super) const HAIRLINE: u32 = 18;
+pub(super) const MESH: u32 = 10; // on a surface
+pub(super) const HALO: u32 = 14; // around what is marked on a surface
 pub(super) const RULE: u32 = 20; // dashed
 pub(super) const AXIS_LINE: u32 = 24;
 pub(super) const CURVE: u32 = 37; // 1.5 px of 1/96 inch
@@ -120,11 +139,25 @@ impl Color {
 
 /// The colour of a heat map's cell, from 0 to 1.
 pub(super) fn shade(t: f64) -> RGBColor {
-    let last = SHADES.len() - 1;
+    along(&SHADES, t)
+}
+
+/// The colour of a surface at this height, from 0 to 1.
+pub(super) fn height_color(t: f64) -> RGBColor {
+    along(&HEIGHTS, t)
+}
+
+/// Between colours at equal steps.
+fn along(colors: &[RGBColor], t: f64) -> RGBColor {
+    let last = colors.len() - 1;
     let at = if t > 0.0 { t.min(1.0) } else { 0.0 } * last as f64;
     let i = (at as usize).min(last - 1);
-    let mix = |a: u8, b: u8| (f64::from(a) + (at - i as f64) * (f64::from(b) - f64::from(a))).round() as u8;
-    let (a, b) = (SHADES[i], SHADES[i + 1]);
+    blend(colors[i], colors[i + 1], at - i as f64)
+}
+
+/// So much of the second colour in the first, from 0 to 1.
+pub(super) fn blend(a: RGBColor, b: RGBColor, share: f64) -> RGBColor {
+    let mix = |a: u8, b: u8| (f64::from(a) + share * (f64::from(b) - f64::from(a))).round() as u8;
     RGBColor(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
 }
 

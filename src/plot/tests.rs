@@ -90,6 +90,22 @@ pub(super) fn images(count: usize, columns: usize) -> Images {
     Images { size: (28, 28), pixels: Pixels::Ink, columns, images: images.collect() }
 }
 
+/// So many points from −1 to 1.
+pub(super) fn evenly(count: u32) -> Vec<f64> {
+    (0..count).map(|i| -1.0 + 2.0 * f64::from(i) / f64::from(count - 1)).collect()
+}
+
+/// A function on a square grid.
+pub(super) fn surface(at: Vec<f64>, z: Axis, f: impl Fn(f64, f64) -> f64) -> Surface {
+    let values = at.iter().flat_map(|&y| at.iter().map(move |&x| (x, y))).map(|(x, y)| f(x, y)).collect();
+    let (x, y) = (Axis::linear("direction 1, filter-normalized"), Axis::linear("direction 2"));
+    Surface { x, y, z, at_x: at.clone(), at_y: at, values, path: Vec::new(), point: None }
+}
+
+pub(super) fn bowl(count: u32) -> Surface {
+    surface(evenly(count), Axis::linear("loss"), |x, y| x * x + y * y)
+}
+
 pub(super) fn shown(content: Content) -> Result<String> {
     figure(panel(content)).svg()
 }
@@ -133,7 +149,11 @@ fn nothing_is_cut_at_the_edges() {
     let mut digits = images(17, 5);
     digits.images.iter_mut().for_each(|(caption, _)| caption.push_str(&long));
     let digits = Panel { title: long.clone(), content: Content::Images(digits) };
-    for panels in [vec![crowded.clone()], vec![table.clone()], vec![digits.clone()], vec![crowded, table, digits]] {
+    let mut solid = surface(evenly(5), Axis::linear(&*long), |x, y| 1e6 * x * y);
+    (solid.x, solid.y) = (axis(), axis());
+    let solid = Panel::surface(&*long, solid);
+    let panels = [crowded, table, digits, solid];
+    for panels in panels.iter().map(|panel| vec![panel.clone()]).chain([panels.to_vec()]) {
         let figure = Figure { title: long.clone(), ..grid(panels.len().min(2), panels) };
         let (width, height, pixels, _) = decoded(&png(&figure));
         for (i, rgb) in (0_u32..).zip(pixels.chunks(3)) {
