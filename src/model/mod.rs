@@ -16,7 +16,7 @@ pub(crate) use parse::as_text;
 pub use parse::{Architecture, Named};
 pub use weights::Weights;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::sync::Arc;
 use tch::Tensor;
 
@@ -45,6 +45,21 @@ pub trait Model: Send + Sync {
     /// libtorch's: shapes that do not fit, memory.
     fn outputs(&self, slices: &[Tensor], buffers: &[Tensor], x: &Tensor, pass: Pass) -> Result<Tensor>;
 
+    /// Whether it normalises by running statistics of batches that [`Self::recalibrate`] can take anew.
+    fn has_running_statistics(&self) -> bool {
+        false
+    }
+
+    /// Moves those statistics, in the `buffers`, by a `share` of the way to those of a batch `x`: by 1/k at the k-th of
+    /// several batches they become these batches' mean, as `torch.optim.swa_utils.update_bn` takes them anew (variances
+    /// unbiased, each batch normalised by its own, nothing dropped).
+    ///
+    /// # Errors
+    /// Those of [`Self::outputs`]; where there are no such statistics.
+    fn recalibrate(&self, _slices: &[Tensor], _buffers: &[Tensor], _x: &Tensor, _share: f64) -> Result<()> {
+        bail!("the model has no running statistics to be taken anew")
+    }
+
     /// Where it is a network of our grammar: backends know those. What they do not know, libtorch computes.
     fn network(&self) -> Option<&Network> {
         None
@@ -58,6 +73,14 @@ impl<M: Model + ?Sized> Model for Arc<M> {
 
     fn outputs(&self, slices: &[Tensor], buffers: &[Tensor], x: &Tensor, pass: Pass) -> Result<Tensor> {
         (**self).outputs(slices, buffers, x, pass)
+    }
+
+    fn has_running_statistics(&self) -> bool {
+        (**self).has_running_statistics()
+    }
+
+    fn recalibrate(&self, slices: &[Tensor], buffers: &[Tensor], x: &Tensor, share: f64) -> Result<()> {
+        (**self).recalibrate(slices, buffers, x, share)
     }
 
     fn network(&self) -> Option<&Network> {

@@ -181,6 +181,14 @@ impl Program {
         counts
     }
 
+    /// Whether it normalises by running statistics among its buffers, which can be taken anew.
+    pub fn has_running_statistics(&self) -> bool {
+        // Those that change the buffers which they are given.
+        const IN_PLACE: [&str; 3] = ["aten.batch_norm.", "aten.native_batch_norm.", "aten.cudnn_batch_norm."];
+        let is_such = |name: &String| IN_PLACE.iter().any(|of| name.starts_with(of));
+        self.layout.buffer_numbers() > 0 && self.operators().keys().any(is_such)
+    }
+
     /// Float64 where the file has weights of that, else float32.
     pub fn precision(&self) -> Kind {
         let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,7 +242,7 @@ impl Program {
         let place = self.outputs.get(output).copied();
         let place = place
             .with_context(|| format!("output {output} of a model of {} outputs, counted from 0", self.outputs.len()))?;
-        let run = Run { pass: Pass::Evaluate, kind, device, batch_statistics };
+        let run = Run { pass: Pass::Evaluate, kind, device, batch_statistics, recalibration: None };
         let fixed = self.fixed.lock().unwrap_or_else(PoisonError::into_inner);
         let there = fixed.iter().map(|tensor| Ok(tensor.f_to_kind(run.kind(tensor.f_kind()?))?.f_to_device(device)?));
         let fixed = there.collect::<Result<_>>()?;
@@ -388,6 +396,16 @@ impl ProgramModel {
         pass: Pass,
         seen: &mut dyn FnMut(&Tensor),
     ) -> Result<Tensor> {
+        self.called([slices, buffers], x, Run { pass, ..self.run }, seen)
+    }
+
+    fn called(
+        &self,
+        [slices, buffers]: [&[Tensor]; 2],
+        x: &Tensor,
+        run: Run,
+        seen: &mut dyn FnMut(&Tensor),
+    ) -> Result<Tensor> {
         let Program { graph, feeds, .. } = &*self.program;
         let fixed: Vec<Tensor> = {
             let fixed = self.fixed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -404,7 +422,6 @@ impl ProgramModel {
             of.get(*at).map(|tensor| Value::Tensor(tensor.shallow_clone())).context("weights of another model")
         };
         let inputs = feeds.iter().map(value).collect::<Result<Vec<_>>>()?;
-        let run = Run { pass, ..self.run };
         match run.graph(graph, inputs, seen)?.into_iter().nth(self.output) {
             Some(Value::Tensor(outputs)) => Ok(outputs),
             _ => bail!("the program gives no tensor"),
@@ -491,5 +508,21 @@ impl Model for ProgramModel {
             );
         }
         Ok(Tensor::f_cat(&all, 0)?)
+    }
+
+    fn has_running_statistics(&self) -> bool {
+        self.program.has_running_statistics()
+    }
+
+    fn recalibrate(&self, slices: &[Tensor], buffers: &[Tensor], x: &Tensor, share: f64) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
+        let (x, [least, most]) = (self.given(x)?, self.program.input.batch);
+        let n = x.size()[0];
+        ensure!(
+            (least..=most).contains(&n),
+            "a batch of {n} samples, whose statistics are to be taken, and the program takes {least} to {most}"
+        );
+        let run = Run { pass: Pass::Train, recalibration: Some(share), ..self.run };
+        self.called([slices, buffers], &x, run, &mut |_| {}).map(drop)
     }
 }

@@ -18,6 +18,8 @@ pub struct Run {
     pub device: Device,
     /// BatchNorm normalises by the statistics of what it is given, not by the running ones.
     pub batch_statistics: bool,
+    /// BatchNorm normalises by the batch, and moves its running statistics by this share of the way there.
+    pub recalibration: Option<f64>,
 }
 
 impl Run {
@@ -194,13 +196,19 @@ impl Run {
         let has_running = arguments
             .iter()
             .any(|(name, value)| name.to_bytes() == b"running_mean" && matches!(value, Value::Tensor(_)));
+        let is_of_instances = arguments.iter().any(|(name, _)| name.to_bytes() == b"use_input_stats");
         for (name, value) in arguments {
             match name.to_bytes() {
                 b"training" | b"use_input_stats" => {
                     *value = Value::Bool(self.batch_statistics || self.pass == Pass::Train || !has_running)
                 }
+                b"momentum" | b"exponential_average_factor" if self.recalibration.is_some() && !is_of_instances => {
+                    *value = Value::Float(self.recalibration.unwrap_or_default());
+                }
                 // Where they are not given, none are changed.
-                b"running_mean" | b"running_var" if self.batch_statistics => *value = Value::None,
+                b"running_mean" | b"running_var" if self.batch_statistics && self.recalibration.is_none() => {
+                    *value = Value::None
+                }
                 _ => {}
             }
         }

@@ -106,7 +106,7 @@ impl Case {
             }
             _ => panic!("{}", spec.name()),
         });
-        let run = Run { pass, kind: Kind::Double, device: Device::Cpu, batch_statistics: false };
+        let run = Run { pass, kind: Kind::Double, device: Device::Cpu, batch_statistics: false, recalibration: None };
         let values = values.collect();
         let found = tch::with_grad(|| run.graph(&graph, values, &mut |_| {}))?;
         let tensor =
@@ -324,6 +324,49 @@ fn a_program_of_a_training_runs_as_an_evaluation() {
     assert_eq!(weights.buffers, before);
     let _ = run(Pass::Train);
     assert_ne!(weights.buffers, before);
+}
+
+/// What PyTorch's update_bn leaves, by tests/goldens/recalibration.py.
+#[test]
+fn running_statistics_taken_anew_are_those_of_update_bn() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/goldens/recalibration.json")).unwrap();
+    let mut checked = 0;
+    for (name, by_size) in golden["update_bn"].as_object().unwrap() {
+        let (program, own) = read(name);
+        let program = program.unwrap();
+        assert!(program.has_running_statistics());
+        let (layout, x) = (program.layout(), own.x.tensor().to_kind(Kind::Double));
+        // Neither the exported momentum nor what the statistics were before has a part in it.
+        for batch_statistics in [false, true] {
+            let model = program.model(0, Kind::Double, Device::Cpu, batch_statistics).unwrap();
+            for (size, expected) in by_size.as_object().unwrap() {
+                let weights = program.weights(Kind::Double, Device::Cpu).unwrap();
+                let (slices, buffers) = (layout.views(&weights.theta), layout.buffer_views(&weights.buffers));
+                let theta = weights.theta.copy();
+                for (batch, number) in x.split(size.parse().unwrap(), 0).iter().zip(1..) {
+                    model.recalibrate(&slices, &buffers, batch, 1.0 / f64::from(number)).unwrap();
+                }
+                assert_eq!(weights.theta, theta);
+                for slot in &layout.buffers {
+                    let numbers = expected["buffers"][&slot.name].as_array().unwrap();
+                    let numbers: Vec<f64> = numbers.iter().map(|number| number.as_f64().unwrap()).collect();
+                    let apart = slot.view(&weights.buffers).reshape([-1]) - Tensor::from_slice(&numbers);
+                    assert!(apart.abs().max().double_value(&[]) < 1e-9, "{name} {size} {}", slot.name);
+                    checked += 1;
+                }
+                if !batch_statistics {
+                    let outputs = model.outputs(&slices, &buffers, &x, Pass::Evaluate).unwrap().reshape([-1]);
+                    let numbers: Vec<f64> =
+                        expected["outputs"].as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect();
+                    let apart = (outputs - Tensor::from_slice(&numbers)).abs().max().double_value(&[]);
+                    assert!(apart < 1e-8, "{name} {size}: {apart}");
+                }
+            }
+        }
+    }
+    assert!(checked > 50, "{checked}");
+    assert!(!read("fixed").0.unwrap().has_running_statistics());
 }
 
 #[test]
