@@ -31,7 +31,10 @@ impl Contours {
         let finite = || z.iter().copied().filter(|z| z.is_finite());
         let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
         if low > 0.0 && high / 3.0 > low {
-            return Self::log_levels(z);
+            // Of a range of a decade or two more levels than 1, 2 and 5.
+            const TEN_A_DECADE: [u32; 10] = [10, 12, 15, 20, 25, 30, 40, 50, 60, 80];
+            let many = levels_between([low, high], &TEN_A_DECADE, 1, 1);
+            return if many.len() <= MOST_LEVELS { many } else { Self::log_levels(z) };
         }
         let mut levels = round_values(Range { lo: low, hi: high }, MOST_LEVELS);
         levels.retain(|(value, _)| low < *value && *value < high);
@@ -46,13 +49,7 @@ impl Contours {
         if low > high {
             return Vec::new();
         }
-        let (first, last) = (low.log10().floor().max(-300.0) as i32, high.log10().ceil().min(300.0) as i32);
-        let text = |v: f64| if (1e-4..1e6).contains(&v) { v.to_string() } else { format!("{v:e}") };
-        let levels = |(digits, every): (&[u32], usize)| -> Vec<(f64, String)> {
-            let decades = (first..=last).step_by(every);
-            let values = decades.flat_map(|power| digits.iter().map(move |digit| format!("{digit}e{power}").parse()));
-            values.flatten().filter(|v| low < *v && *v < high).map(|value| (value, text(value))).collect()
-        };
+        let levels = |(digits, every): (&[u32], usize)| levels_between([low, high], digits, 0, every);
         let choices: [(&[u32], usize); 2] = [(&[1, 2, 5], 1), (&[1, 3], 1)];
         let choices = choices.into_iter().chain((1..=600).map(|every| (&[1][..], every)));
         choices.map(levels).find(|levels| levels.len() <= MOST_LEVELS).unwrap_or_default()
@@ -167,6 +164,17 @@ impl Contours {
     }
 }
 
+/// Numbers that begin with these digits, of which so many stand behind the point, in every decade of some, between two
+/// positive ones; each with its text.
+fn levels_between([low, high]: [f64; 2], digits: &[u32], behind: i32, every: usize) -> Vec<(f64, String)> {
+    let (first, last) = (low.log10().floor().max(-300.0) as i32, high.log10().ceil().min(300.0) as i32);
+    let text = |v: f64| if (1e-4..1e6).contains(&v) { v.to_string() } else { format!("{v:e}") };
+    let decades = (first..=last).step_by(every);
+    let values =
+        decades.flat_map(|power| digits.iter().map(move |digit| format!("{digit}e{}", power - behind).parse()));
+    values.flatten().filter(|v| low < *v && *v < high).map(|value| (value, text(value))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::*;
@@ -243,6 +251,9 @@ mod tests {
         let of = |z: &[f64]| Contours::levels(z);
         let positive = [0.1, 7.0, f64::NAN];
         assert_eq!(of(&positive), Contours::log_levels(&positive));
+        // Of a decade more than 1, 2 and 5.
+        let decade: Vec<String> = of(&[0.55, 4.5]).into_iter().map(|level| level.1).collect();
+        assert_eq!(decade, ["0.6", "0.8", "1", "1.2", "1.5", "2", "2.5", "3", "4"]);
         let [narrow, negative] = [of(&[0.5, 1.5]), of(&[-1.0, 0.3, 40.0, f64::INFINITY])];
         let values = |levels: &[(f64, String)]| levels.iter().map(|l| l.0).collect::<Vec<_>>();
         assert_eq!(values(&narrow), [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4]);
