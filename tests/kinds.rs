@@ -5,7 +5,7 @@
 use anyhow::{Result, bail};
 use hw1::analysis::hessian::Spectrum;
 use hw1::analysis::sensitivity::{input_gradient_norm, jacobian_norm};
-use hw1::analysis::surface::filter_normalised;
+use hw1::analysis::surface::Normalise;
 use hw1::data::{Access, Data, Dataset, Samples, Signature, Target};
 use hw1::error::Interrupted;
 use hw1::files::sha256;
@@ -403,7 +403,7 @@ fn measured(model: &(impl Model + Clone + 'static), set: &Own, golden: &Golden, 
         let steps = golden.numbers("/slices/t");
         let losses = slices::along(&mut *at(), sgd, &(vector(3, n) / 4.0), &steps, cx)?;
         golden.all_close(&losses, "/slices/loss", 1e-10);
-        let direction = filter_normalised(&layout, &sgd.theta, &vector(4, n))?;
+        let direction = Normalise::Filter.applied(&layout, &sgd.theta, &vector(4, n))?;
         golden.vector_close(&direction, "/filter_normalised", 1e-9);
         // The study's own slices go where that leads, from the loss here.
         let record = slices::Slices { directions: 2, points: 11 }.measure(&mut *at(), KEY, cx)?;

@@ -8,6 +8,7 @@ pub mod interpolation;
 pub mod newton;
 pub mod paths;
 pub mod pca;
+pub mod refine;
 pub mod rest;
 pub mod sensitivity;
 pub mod sharpness;

@@ -41,6 +41,65 @@ pub fn pca(rows: &[Tensor], components: usize) -> Result<Pca> {
         let centred = block.f_sub(&block.f_mean_dim(0, true, Kind::Double)?)?;
         gram = gram.f_addmm(&centred, &centred.f_tr()?)?;
     }
+    of_gram(&gram, components)
+}
+
+/// The same of rows that are read one by one, at most `at_once` of them in memory: each is read once where all may be,
+/// else once for every `at_once` of the others.
+///
+/// # Errors
+/// Those of [`pca`], and of `row`.
+pub fn pca_of_rows(
+    count: usize,
+    at_once: usize,
+    components: usize,
+    row: &mut dyn FnMut(usize) -> Result<Tensor>,
+) -> Result<Pca> {
+    let _no_grad = tch::no_grad_guard();
+    ensure!(count > 0, "no rows to analyse");
+    // Differences from one of the rows: numbers near each other lose no digits when the mean is taken off.
+    let last = row(count - 1)?;
+    let length = last.numel() as i64;
+    let chunk = at_once.div_ceil(2).max(1);
+    let mut gram = vec![0.0; count * count];
+    let mut read = |from: usize| -> Result<Vec<Tensor>> {
+        let rows: Vec<Tensor> = (from..count.min(from + chunk)).map(&mut *row).collect::<Result<_>>()?;
+        ensure!(rows.iter().all(|row| row.numel() as i64 == length), "rows of different length");
+        Ok(rows)
+    };
+    let stacked = |rows: &[Tensor], start: i64, columns: i64| -> Result<Tensor> {
+        let part = |row: &Tensor| -> Result<Tensor> {
+            Ok(row.f_view(-1)?.f_narrow(0, start, columns)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?)
+        };
+        let rows: Vec<Tensor> = rows.iter().map(part).collect::<Result<_>>()?;
+        Ok(Tensor::f_stack(&rows, 0)?.f_sub(&part(&last)?)?)
+    };
+    for first in (0..count).step_by(chunk) {
+        let ones = read(first)?;
+        for second in (first..count).step_by(chunk) {
+            let others = if second == first { ones.iter().map(Tensor::shallow_clone).collect() } else { read(second)? };
+            let mut products = Tensor::zeros([ones.len() as i64, others.len() as i64], (Kind::Double, Device::Cpu));
+            for (start, columns) in blocks(length, BLOCK) {
+                let [one, other] = [&ones, &others].map(|rows| stacked(rows, start, columns));
+                products = products.f_addmm(&one?, &other?.f_tr()?)?;
+            }
+            let products: Vec<f64> = products.f_reshape([-1])?.try_into()?;
+            for (at, product) in products.into_iter().enumerate() {
+                let (i, j) = (first + at / others.len(), second + at % others.len());
+                gram[i * count + j] = product;
+                gram[j * count + i] = product;
+            }
+        }
+    }
+    let gram = Tensor::f_from_slice(&gram)?.f_view([count as i64, count as i64])?;
+    let mean = |dim: i64| gram.f_mean_dim(dim, true, Kind::Double);
+    let centred = gram.f_sub(&mean(0)?)?.f_sub(&mean(1)?)?.f_add(&gram.f_mean(Kind::Double)?)?;
+    of_gram(&centred, components)
+}
+
+/// Of the products [m, m] of centred rows.
+fn of_gram(gram: &Tensor, components: usize) -> Result<Pca> {
+    let m = gram.size()[0] as usize;
     let total = gram.f_trace()?.f_double_value(&[])?;
     ensure!(total.is_finite(), "rows that are not finite have no principal components");
     let (values, vectors) = gram.f_linalg_eigh("L")?;
@@ -49,10 +108,10 @@ pub fn pca(rows: &[Tensor], components: usize) -> Result<Pca> {
     let mut pca = Pca { scores: Vec::new(), explained_variance_ratio: Vec::new() };
     for component in 0..components {
         // eigh's order is ascending. Of m centred rows at most m - 1 are independent.
-        let index = (rows.len() - 1).checked_sub(component);
+        let index = (m - 1).checked_sub(component);
         let value = index.map_or(0.0, |index| values[index].max(0.0));
-        let mut scores: Vec<f64> = vec![0.0; rows.len()];
-        if let Some(index) = index.filter(|_| value > f64::EPSILON * total * rows.len() as f64) {
+        let mut scores: Vec<f64> = vec![0.0; m];
+        if let Some(index) = index.filter(|_| value > f64::EPSILON * total * m as f64) {
             scores = vectors.f_select(1, index as i64)?.f_mul_scalar(value.sqrt())?.try_into()?;
             let largest = scores.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
             if largest < 0.0 {
@@ -105,6 +164,33 @@ mod tests {
         }
         // Variances 18 and 1.5.
         assert!((found.explained_variance_ratio[0] - 18.0 / 19.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rows_that_are_read_one_by_one_give_the_same() {
+        let length = BLOCK + 3;
+        let t = Tensor::arange(length, (Kind::Double, Device::Cpu));
+        // Far from 0, near each other.
+        let rows: Vec<Tensor> = (1..8).map(|i| (&t * f64::from(i * i) * 0.001).sin() * 0.01 + 5.0).collect();
+        let expected = pca(&rows, 3).unwrap();
+        for at_once in [1, 2, 3, 6, 7, 100] {
+            let mut reads = 0;
+            let found = pca_of_rows(rows.len(), at_once, 3, &mut |at| {
+                reads += 1;
+                Ok(rows[at].shallow_clone())
+            });
+            let found = found.unwrap();
+            for (a, b) in found.scores.iter().flatten().zip(expected.scores.iter().flatten()) {
+                assert!((a - b).abs() < 1e-9, "{at_once}: {a} against {b}");
+            }
+            for (a, b) in found.explained_variance_ratio.iter().zip(&expected.explained_variance_ratio) {
+                assert!((a - b).abs() < 1e-9);
+            }
+            assert!(at_once < 14 || reads == 8, "{reads}");
+        }
+        assert!(pca_of_rows(0, 1, 2, &mut |_| anyhow::bail!("none")).is_err());
+        let odd = [Tensor::from_slice(&[1.0]), Tensor::from_slice(&[1.0, 2.0])];
+        assert!(pca_of_rows(2, 2, 2, &mut |at| Ok(odd[at].shallow_clone())).is_err());
     }
 
     #[test]

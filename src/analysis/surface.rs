@@ -1,11 +1,12 @@
 //! Where to look at a loss as a function of one or two numbers: the plane of the principal components
-//! of a training's path, and filter-normalised random directions (Li et al. 2018, "Visualizing the
+//! of a training's path, and normalised random directions (Li et al. 2018, "Visualizing the
 //! Loss Landscape of Neural Nets"). Knows θ and its layout, no loss.
 
-use super::pca::pca;
+use super::pca::{Pca, pca, pca_of_rows};
 use crate::model::Layout;
 use crate::rng::{Purpose, Rng};
 use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// A plane through the last row of a path, along the path's principal components.
@@ -32,18 +33,28 @@ impl PathPlane {
     /// # Errors
     /// Those of [`pca`].
     pub fn of_path(rows: &[Tensor]) -> Result<Self> {
+        Self::along(&pca(rows, 2)?, rows.len(), &mut |at| Ok(rows[at].shallow_clone()))
+    }
+
+    /// The same of rows that are read one by one, at most `at_once` of them in memory beside a few more.
+    ///
+    /// # Errors
+    /// Those of [`pca_of_rows`].
+    pub fn of_rows(count: usize, at_once: usize, row: &mut dyn FnMut(usize) -> Result<Tensor>) -> Result<Self> {
+        Self::along(&pca_of_rows(count, at_once, 2, row)?, count, row)
+    }
+
+    fn along(found: &Pca, count: usize, row: &mut dyn FnMut(usize) -> Result<Tensor>) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
-        let found = pca(rows, 2)?;
-        let last = rows.len().saturating_sub(1);
-        let origin = rows[last].f_view(-1)?.f_to_kind(Kind::Double)?;
-        let differences: Vec<Tensor> =
-            rows.iter().map(|row| row.f_view(-1)?.f_to_kind(Kind::Double)?.f_sub(&origin)).collect::<Result<_, _>>()?;
+        let flat = |row: Tensor| -> Result<Tensor> { Ok(row.f_view(-1)?.f_to_kind(Kind::Double)?) };
+        let origin = flat(row(count.saturating_sub(1))?)?;
         let mut directions: Vec<Tensor> = Vec::new();
         for scores in &found.scores {
             // With scores Xv of the centred rows X, Xᵀ Xv = λv; a common shift falls out, as the scores
             // of one component sum to zero.
             let mut sum = origin.f_zeros_like()?;
-            for (score, difference) in scores.iter().zip(&differences) {
+            for (at, score) in scores.iter().enumerate() {
+                let difference = flat(row(at)?)?.f_sub(&origin)?;
                 sum = sum.f_add(&difference.f_mul_scalar(*score)?)?;
             }
             // The scores' rounding leaves a little of the first direction in the second.
@@ -55,7 +66,8 @@ impl PathPlane {
         }
         let [one, two] = <[Tensor; 2]>::try_from(directions).map_err(|_| anyhow::anyhow!("no two directions"))?;
         let (mut coordinates, mut distance, mut distance_from_origin) = (Vec::new(), Vec::new(), Vec::new());
-        for difference in &differences {
+        for at in 0..count {
+            let difference = flat(row(at)?)?.f_sub(&origin)?;
             let (x, y) = (difference.f_dot(&one)?, difference.f_dot(&two)?);
             let off = difference.f_sub(&one.f_mul(&x)?)?.f_sub(&two.f_mul(&y)?)?;
             coordinates.push((x.f_double_value(&[])?, y.f_double_value(&[])?));
@@ -96,46 +108,63 @@ impl PathPlane {
     }
 }
 
-/// A direction in which each filter is as long as that of `theta`: d ← d / ‖dⱼ‖ · ‖θⱼ‖ for every
-/// filter j, so that the same step changes networks of any scale alike (Li et al. 2018, section 4). A
-/// filter is the weights of one unit: of a convolution's output channel or of a linear layer's output.
-/// Biases are not moved. Flat, [parameters], in the kind of `theta`; that of `direction` is float64.
-///
-/// # Errors
-/// Where one does not fit the layout.
-pub fn filter_normalised(layout: &Layout, theta: &Tensor, direction: &Tensor) -> Result<Tensor> {
-    let _no_grad = tch::no_grad_guard();
-    for flat in [theta, direction] {
-        let (shape, parameters) = (flat.size(), layout.parameters());
-        ensure!(shape == [parameters], "θ, or a direction, of shape {shape:?} for {parameters} parameters");
-    }
-    let mut slices = Vec::new();
-    for (index, slot) in layout.slots.iter().enumerate() {
-        let slice = layout.view(direction, index);
-        let own = layout.view(theta, index).f_to_kind(Kind::Double)?;
-        slices.push(if slot.shape.len() < 2 {
-            slice.f_zeros_like()?.f_reshape([-1])?
-        } else {
-            let lengths = |of: &Tensor| of.f_flatten(1, -1)?.f_norm_scalaropt_dim(2, 1, true);
-            let factor = lengths(&own)?.f_div(&lengths(&slice)?)?;
-            slice.f_flatten(1, -1)?.f_mul(&factor)?.f_reshape([-1])?
-        });
-    }
-    Ok(Tensor::f_cat(&slices, 0)?.f_to_kind(theta.kind())?)
+/// What of a direction is made as long as the same of θ (Li et al. 2018, section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalise {
+    /// The weights of one unit: of a convolution's output channel or of a linear layer's output.
+    Filter,
+    /// Each tensor.
+    Layer,
+    /// Nothing.
+    None,
 }
 
-/// A random direction, [`filter_normalised`]. Drawn on the host, keyed by `seed`, `name` and `index`.
-///
-/// # Errors
-/// Where `theta` does not fit the layout.
-pub fn filter_normalised_direction(
-    layout: &Layout,
-    theta: &Tensor,
-    (seed, name, index): (u64, &str, u64),
-) -> Result<Tensor> {
-    let mut rng = Rng::keyed(seed, name, Purpose::RandomDirection, index);
-    let draws: Vec<f64> = (0..layout.parameters()).map(|_| rng.bell()).collect();
-    filter_normalised(layout, theta, &Tensor::f_from_slice(&draws)?.f_to_device(theta.device())?)
+impl Normalise {
+    /// A direction in which each filter, or layer, is as long as that of `theta`: d ← d / ‖dⱼ‖ · ‖θⱼ‖ for every
+    /// filter j, so that the same step changes networks of any scale alike. Tensors of fewer than two dimensions
+    /// (biases, the weights of normalisations) are not moved: their code's `biasbn`. Flat, [parameters], in the kind of
+    /// `theta`; that of `direction` is float64.
+    ///
+    /// # Errors
+    /// Where one does not fit the layout.
+    pub fn applied(self, layout: &Layout, theta: &Tensor, direction: &Tensor) -> Result<Tensor> {
+        let _no_grad = tch::no_grad_guard();
+        for flat in [theta, direction] {
+            let (shape, parameters) = (flat.size(), layout.parameters());
+            ensure!(shape == [parameters], "θ, or a direction, of shape {shape:?} for {parameters} parameters");
+        }
+        let mut slices = Vec::new();
+        for (index, slot) in layout.slots.iter().enumerate() {
+            let slice = layout.view(direction, index);
+            let own = layout.view(theta, index).f_to_kind(Kind::Double)?;
+            let lengths = |of: &Tensor| of.f_norm_scalaropt_dim(2, 1, true);
+            slices.push(match self {
+                _ if slot.shape.len() < 2 => slice.f_zeros_like()?.f_reshape([-1])?,
+                Self::None => slice.f_reshape([-1])?,
+                Self::Layer | Self::Filter => {
+                    let rows = |of: &Tensor| match self {
+                        Self::Layer => of.f_reshape([1, -1]),
+                        _ => of.f_flatten(1, -1),
+                    };
+                    let (slice, own) = (rows(&slice)?, rows(&own)?);
+                    let factor = lengths(&own)?.f_div(&lengths(&slice)?)?;
+                    slice.f_mul(&factor)?.f_reshape([-1])?
+                }
+            });
+        }
+        Ok(Tensor::f_cat(&slices, 0)?.f_to_kind(theta.kind())?)
+    }
+
+    /// A random direction, likewise. Drawn on the host, keyed by `seed`, `name` and `index`.
+    ///
+    /// # Errors
+    /// Where `theta` does not fit the layout.
+    pub fn random(self, layout: &Layout, theta: &Tensor, (seed, name, index): (u64, &str, u64)) -> Result<Tensor> {
+        let mut rng = Rng::keyed(seed, name, Purpose::RandomDirection, index);
+        let draws: Vec<f64> = (0..layout.parameters()).map(|_| rng.bell()).collect();
+        self.applied(layout, theta, &Tensor::f_from_slice(&draws)?.f_to_device(theta.device())?)
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +240,7 @@ mod tests {
         for model in ["conv3-conv4-6-10", "784-5-10"] {
             let layout = network(model).layout();
             let theta = layout.initial(1, "filters", Kind::Double, Device::Cpu);
-            let key = |seed, index| filter_normalised_direction(&layout, &theta, (seed, "a", index)).unwrap();
+            let key = |seed, index| Normalise::Filter.random(&layout, &theta, (seed, "a", index)).unwrap();
             let direction = key(0, 0);
             assert_eq!(direction, key(0, 0));
             assert!(direction != key(1, 0) && direction != key(0, 1));
@@ -237,10 +266,47 @@ mod tests {
                 }
             }
             // A layer ten times as large is moved ten times as far.
-            let larger = filter_normalised_direction(&layout, &(&theta * 10.0), (0, "a", 0)).unwrap();
+            let larger = Normalise::Filter.random(&layout, &(&theta * 10.0), (0, "a", 0)).unwrap();
             assert!(larger.allclose(&(&direction * 10.0), 1e-12, 0.0, false));
         }
         let layout = network("784-5-10").layout();
-        assert!(filter_normalised_direction(&layout, &Tensor::from_slice(&[1.0]), (0, "a", 0)).is_err());
+        assert!(Normalise::Filter.random(&layout, &Tensor::from_slice(&[1.0]), (0, "a", 0)).is_err());
+    }
+
+    #[test]
+    fn layers_are_as_long_as_thetas_or_as_they_were_drawn() {
+        let layout = network("conv3-conv4-6-10").layout();
+        let theta = layout.initial(1, "layers", Kind::Double, Device::Cpu);
+        let mut rng = Rng::keyed(3, "a", Purpose::RandomDirection, 7);
+        let draws: Vec<f64> = (0..layout.parameters()).map(|_| rng.bell()).collect();
+        let of = |by: Normalise| numbers(&by.random(&layout, &theta, (3, "a", 7)).unwrap());
+        let (by_layer, plain, own) = (of(Normalise::Layer), of(Normalise::None), numbers(&theta));
+        for slot in &layout.slots {
+            let range = slot.offset as usize..(slot.offset + slot.len()) as usize;
+            let length = |of: &[f64]| of[range.clone()].iter().map(|x| x * x).sum::<f64>().sqrt();
+            let is_moved = slot.shape.len() > 1;
+            let factor = if is_moved { length(&own) / length(&draws) } else { 0.0 };
+            for i in range.clone() {
+                assert!((by_layer[i] - draws[i] * factor).abs() < 1e-12, "{} {i}", slot.name);
+                assert_eq!(plain[i], if is_moved { draws[i] } else { 0.0 }, "{} {i}", slot.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_read_row_by_row_has_the_same_plane() {
+        let layout = network("784-3-10").layout();
+        let rows: Vec<Tensor> = (0..6).map(|seed| layout.initial(seed, "plane", Kind::Float, Device::Cpu)).collect();
+        let whole = PathPlane::of_path(&rows).unwrap();
+        for at_once in [1, 3, 100] {
+            let read = PathPlane::of_rows(6, at_once, &mut |at| Ok(rows[at].shallow_clone())).unwrap();
+            for (a, b) in read.directions.iter().zip(&whole.directions) {
+                assert!((a - b).norm().double_value(&[]) < 1e-9);
+            }
+            for (a, b) in read.coordinates.iter().zip(&whole.coordinates) {
+                assert!((a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9);
+            }
+            assert_eq!(read.distance_from_origin, whole.distance_from_origin);
+        }
     }
 }

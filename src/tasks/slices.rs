@@ -1,7 +1,7 @@
 //! The loss around a solution along filter-normalised random directions (Li et al. 2018).
 
 use super::around::MOST_NUMBERS;
-use crate::analysis::surface::filter_normalised_direction;
+use crate::analysis::surface::Normalise;
 use crate::data::functions::evenly_spaced;
 use crate::model::Weights;
 use crate::objective::{Objective, read_all};
@@ -81,7 +81,7 @@ impl Slices {
         let steps = evenly_spaced([-1.0, 1.0], self.points);
         let mut measured = Measurements::new(layout.parameters(), [], [("step", steps.clone())]);
         for index in 1..=self.directions {
-            let direction = filter_normalised_direction(&layout, theta, (seed, name, index))?;
+            let direction = Normalise::Filter.random(&layout, theta, (seed, name, index))?;
             let losses = along(objective, &solution, &direction, &steps, cx)?;
             cx.step_done(index, self.directions, losses.last().copied().unwrap_or(f64::NAN))?;
             measured.series.insert(format!("slice_{index}"), losses);
