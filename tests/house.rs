@@ -60,7 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("flate2", &["data"]),
     ("rand_chacha", &["rng"]),
     ("nanoexpr", &["data"]),
-    ("rawzip", &["data", "model"]),
+    ("rawzip", &["data", "model", "output"]),
     ("tar", &["data"]),
     ("image", &["data"]),
     ("half", &["data"]),

@@ -1,6 +1,7 @@
 //! What a study leaves for people and programs: metrics.json, metrics.csv, the figures, and the table on standard
 //! output. Reads records only, so it never retrains.
 
+mod arrays;
 pub mod claims;
 pub mod compare;
 mod csv;
@@ -28,7 +29,7 @@ use std::path::Path;
 pub fn write(job: &Job, call: &Call) -> Result<Metrics> {
     ensure!(!job.finished.is_empty(), "no trial was finished: there is nothing to report");
     let study = job.study;
-    let Findings { columns, rows, mut notes, mut figures, summary, claims, texts: _ } =
+    let Findings { columns, rows, mut notes, mut figures, arrays, summary, claims, texts: _ } =
         study.findings(&job.planned, &job.finished)?;
     let rows = seeds::rows(&rows);
     let (_, settings) = study.settings()?;
@@ -75,6 +76,12 @@ pub fn write(job: &Job, call: &Call) -> Result<Metrics> {
     bytes.push(b'\n');
     job.dir.write("metrics.json", &bytes)?;
     job.dir.write("metrics.csv", &csv::encode(&metrics)?)?;
+    for group in &arrays {
+        job.dir.write(&format!("{}.npz", group.name), &arrays::npz(group)?)?;
+        if let Some(text) = arrays::csv(group)? {
+            job.dir.write(&format!("{}.csv", group.name), &text)?;
+        }
+    }
     figures::draw(&figures, &job.dir)?;
     Ok(metrics)
 }

@@ -1,5 +1,6 @@
 //! What the records of a study show together: a table, sentences, figures and claims.
 
+use super::arrays::Arrays;
 use super::claim::{Claim, Stated};
 use super::experiment::Experiment;
 use super::number::significant;
@@ -20,6 +21,8 @@ pub struct Findings {
     /// Sentences under the table.
     pub notes: Vec<String>,
     pub figures: Vec<Figure>,
+    /// For other programs, a file of each format.
+    pub arrays: Vec<Arrays>,
     /// Results over all trials, for metrics.json.
     pub summary: serde_json::Map<String, Value>,
     pub claims: Vec<Claim>,

@@ -4,6 +4,7 @@
 //! Errors of which nothing is said: of checks of settings, a sentence that names the setting and what would be valid;
 //! of what reads records, that one lacks what is asked for.
 
+mod arrays;
 pub mod check;
 pub mod claim;
 mod context;
@@ -29,6 +30,7 @@ mod text;
 mod within;
 
 pub use crate::store::fingerprint::Fingerprint;
+pub use arrays::Arrays;
 pub use claim::Stated;
 pub use context::{CheckpointStore, Context, Progress, SavedWeights, WeightsReader};
 pub use erased::{AnyRecord, Finished, Planned, Study};
