@@ -83,14 +83,18 @@ pub fn command(entry: &Entry) -> Command {
         if flag.value_name.is_empty() {
             return arg.num_args(0).default_missing_value("").action(ArgAction::Set);
         }
+        if flag.several {
+            // What begins with a hyphen is the next flag.
+            return arg.value_name(flag.value_name).action(ArgAction::Append).num_args(1..);
+        }
         let action = if flag.repeatable { ArgAction::Append } else { ArgAction::Set };
         // Values like -3:3 and -x^2 begin with a hyphen.
         arg.value_name(flag.value_name).action(action).allow_hyphen_values(true)
     });
-    let positional =
-        entry.flags.iter().filter(|flag| flag.positional).map(|flag| {
-            Arg::new(flag.value_name).value_name(flag.value_name).help(flag.help).conflicts_with(flag.name)
-        });
+    let positional = entry.flags.iter().filter(|flag| flag.positional).map(|flag| {
+        let arg = Arg::new(flag.value_name).value_name(flag.value_name).help(flag.help).conflicts_with(flag.name);
+        if flag.several { arg.action(ArgAction::Append).num_args(1..) } else { arg }
+    });
     Common::augment_args(Command::new(entry.name).about(entry.about).args(own).args(positional))
 }
 
@@ -132,8 +136,8 @@ fn layers(entry: &Entry, common: &Common, signals: &Signals, matches: &ArgMatche
         for text in matches.get_many::<String>(flag.name).or(unnamed).into_iter().flatten() {
             values.push((flag.parse)(text).map_err(|error| usage(format!("{name}: {error}")))?);
         }
-        let value =
-            if flag.repeatable { Value::Array(values) } else { values.pop().unwrap_or(Value::Array(Vec::new())) };
+        let is_list = flag.repeatable || flag.several && values.len() > 1;
+        let value = if is_list { Value::Array(values) } else { values.pop().unwrap_or(Value::Array(Vec::new())) };
         if value.as_array().is_none_or(|values| !values.is_empty()) {
             layers.flags.push((name, flag.setting.to_owned(), value));
         }

@@ -36,6 +36,10 @@ pub use mean_squared_error::MeanSquaredError;
 pub use scalar::{Scalar, read_all};
 pub use second::NoSecondDerivative;
 
+/// Work on whole objectives, a piece each, on the calling thread and on cores that have no trial to run: no result depends
+/// on who computed it. libtorch runs on one thread in each.
+pub use crate::backend::cpu::pieces::for_each as side_by_side;
+
 use loss::Criterion;
 
 use crate::backend::cpu;

@@ -33,6 +33,13 @@ pub struct Unfit(String);
 
 says!(Unfit);
 
+impl Unfit {
+    /// One that is so.
+    pub fn because(why: impl Into<String>) -> anyhow::Error {
+        Self(why.into()).into()
+    }
+}
+
 impl State {
     /// # Errors
     /// [`Unfit`] where it has no such counter.

@@ -143,7 +143,12 @@ impl<'a> Context<'a> {
 
     /// To be called within long epochs.
     pub fn check_stop(&self) -> Result<()> {
-        if self.stop.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+        self.watch().check_stop()
+    }
+
+    /// The same for the threads that a trial's work is spread over.
+    pub fn watch(&self) -> Watch<'a> {
+        Watch { progress: self.progress, stop: self.stop }
     }
 
     /// What a finished trial of this study saved with [`Self::save_weights`].
@@ -166,6 +171,26 @@ impl<'a> Context<'a> {
     /// What [`Self::save_weights`] gathered.
     pub fn into_weights(self) -> Tensors {
         self.weights
+    }
+}
+
+/// How far a trial is, and whether it is to stop, for each of the threads that work at it.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    progress: &'a Progress,
+    stop: &'a AtomicBool,
+}
+
+impl Watch<'_> {
+    /// Shows where the trial is.
+    pub fn show(&self, done: u64, steps: u64, loss: f64) {
+        self.progress.set(done, steps, loss);
+    }
+
+    /// # Errors
+    /// [`Interrupted`] where the trial is to stop.
+    pub fn check_stop(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Flag {
     pub setting: &'static str,
     /// May be given more than once; the setting is then a list.
     pub repeatable: bool,
+    /// May be followed by several values, and be given more than once; the setting is a list where there are several.
+    pub several: bool,
     /// May also be given as an argument without the flag's name.
     pub positional: bool,
     /// Turns the flag's text into a TOML value, for settings that are not text.
@@ -37,12 +39,27 @@ impl Flag {
 
     /// A flag of the text of a setting: `--name VALUE`.
     pub const fn new(name: &'static str, value_name: &'static str, setting: &'static str, help: &'static str) -> Self {
-        Self { name, alias: None, value_name, setting, repeatable: false, positional: false, parse: Self::text, help }
+        Self {
+            name,
+            alias: None,
+            value_name,
+            setting,
+            repeatable: false,
+            several: false,
+            positional: false,
+            parse: Self::text,
+            help,
+        }
     }
 
     /// The same, given once for each entry of a list.
     pub const fn repeatable(self) -> Self {
         Self { repeatable: true, ..self }
+    }
+
+    /// The same, which several values may follow.
+    pub const fn several(self) -> Self {
+        Self { several: true, ..self }
     }
 
     /// The same, which may also be given as an argument without its name.

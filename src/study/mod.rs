@@ -27,12 +27,13 @@ pub mod spectra;
 pub mod surface;
 pub mod table;
 mod text;
+pub mod trust;
 mod within;
 
 pub use crate::store::fingerprint::Fingerprint;
 pub use arrays::Arrays;
 pub use claim::Stated;
-pub use context::{CheckpointStore, Context, Progress, SavedWeights, WeightsReader};
+pub use context::{CheckpointStore, Context, Progress, SavedWeights, Watch, WeightsReader};
 pub use erased::{AnyRecord, Finished, Planned, Study};
 #[cfg(test)]
 pub(crate) use experiment::RAISED;

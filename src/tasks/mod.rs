@@ -22,6 +22,7 @@ pub mod recipe;
 pub mod sensitivity;
 pub mod sharpness;
 pub mod slices;
+mod solutions;
 mod source;
 pub mod spectrum;
 pub mod subject;

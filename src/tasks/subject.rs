@@ -1,15 +1,15 @@
-//! What is analysed: a program of PyTorch's or a network of our grammar, with its weights, on a data set. As settings name
-//! them; a trial has them by content, and finds what the settings opened in this process.
+//! What is analysed: a program of PyTorch's or a network of our grammar, with one or several solutions' weights, on a data
+//! set. As settings name them; a trial has them by content, and finds what the settings opened in this process. Weights
+//! stay in their files until a trial reads them.
 
-use super::fitted::fitted;
+use super::solutions::{FINAL, check_finite, names, of_file, stem, weights_in};
 use crate::data::{Access, DataOptions, DataSpec, Dataset as _, Set, Signature};
 use crate::error::{one_line, usage};
 use crate::files::sha256;
-use crate::model::program::{Program, convert};
+use crate::model::program::Program;
 use crate::model::{Architecture, Layout, Model, Weights};
-use crate::store::weights::decode;
 use crate::study::{Settings, Wrong, open_with, spell_out, take};
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,26 @@ pub struct Subject {
     pub spec: DataSpec,
     /// The path of a .pt2, or layers.
     pub model: String,
-    /// The path of a .safetensors; empty for those that a program has itself.
-    pub weights: String,
+    /// The paths of .safetensors, or of further .pt2 of the same layout, a solution each; none for the weights that a
+    /// program has itself.
+    pub weights: Vec<String>,
     /// Which of the weights that a file of hw1's own holds: "final", "initial", "snapshot.3".
     pub which: String,
     /// Which of a program's outputs, counted from 0.
     pub output: usize,
-    /// Read with the settings, and never again.
+    /// Read with the settings: one for each of `weights`, or the program's own.
     #[serde(skip)]
+    pub solutions: Vec<Solution>,
+    /// The weights that a program has itself.
+    #[serde(skip)]
+    own: Option<Solution>,
+}
+
+/// A solution: weights of the model.
+#[derive(Clone, Debug)]
+pub struct Solution {
+    /// What a person calls it, among the others: the file's stem, with its folder where others have the same.
+    pub name: String,
     pub opened: Arc<Opened>,
 }
 
@@ -55,12 +67,17 @@ fn is_first(output: &usize) -> bool {
 pub struct Opened {
     pub content: Content,
     pub what: What,
-    /// Of a weights file, on the CPU, in float64 where it has such, else in float32; a program has its own.
-    weights: Option<Mutex<Weights>>,
+    /// The file of the weights; `None` of a program's own.
+    file: Option<PathBuf>,
+    /// Which of the file's weights.
+    which: String,
+    /// How they are cut.
+    layout: Layout,
     /// What its user should know, a sentence each.
     pub notes: Vec<String>,
 }
 
+#[derive(Clone)]
 pub enum What {
     Program(Arc<Program>),
     Network(Architecture),
@@ -75,15 +92,39 @@ impl std::fmt::Debug for Opened {
 /// What the settings of this process opened.
 static OPENED: Mutex<BTreeMap<Content, Arc<Opened>>> = Mutex::new(BTreeMap::new());
 
+/// One text, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Texts {
+    fn take(table: &mut Table, key: &'static str) -> Result<Vec<String>, Wrong> {
+        let texts = match take(table, key)? {
+            Self::One(text) => vec![text],
+            Self::Several(texts) => texts,
+        };
+        Ok(texts.into_iter().filter(|text| !text.is_empty()).collect())
+    }
+}
+
 impl Settings for Subject {
     fn read(table: &mut Table, access: &Access) -> Result<Self, Wrong> {
         let failed = |key, error: anyhow::Error| Wrong { key, why: String::new(), failed: Some(error) };
-        let mut model: String = take(table, "model")?;
-        let mut weights: String = take(table, "weights")?;
+        let (models, mut weights) = (Texts::take(table, "model")?, Texts::take(table, "weights")?);
         let (which, output): (String, usize) = (take(table, "which")?, take(table, "output")?);
-        if model.is_empty() {
+        let Some(mut model) = models.first().cloned() else {
             let why = "no model: name a .pt2 file of torch.export, or --model LAYERS with --weights FILE";
             return Err(failed("model", usage(why)));
+        };
+        if models.len() > 1 {
+            // Several programs: a solution each, of the first one's layout.
+            if let Some(other) = models.iter().find(|model| !is_path(model)) {
+                return Err(failed("model", usage(format!("{other} is no file: name one model, or several .pt2"))));
+            }
+            weights = [models, weights].concat();
         }
         let program = if is_path(&model) {
             model = absolute(&model);
@@ -97,15 +138,32 @@ impl Settings for Subject {
             spell_out(table, &spec.signature());
             model = take(table, "model")?;
         }
-        if !weights.is_empty() {
-            weights = absolute(&weights);
+        let weights: Vec<String> = weights.iter().map(|path| absolute(path)).collect();
+        if let Some((at, twice)) = weights.iter().enumerate().find(|(at, path)| weights[..*at].contains(path)) {
+            let why =
+                format!("weights has {twice} twice, as its {} entry too: name each solution once", ordinal(at + 1));
+            return Err(failed("weights", usage(why)));
         }
         let named = Named { model: &model, weights: &weights, which: &which, output };
-        let opened = named.opened(program, &spec.signature()).map_err(|error| failed("model", error))?;
+        let (own, solutions) = named.opened(program, &spec.signature()).map_err(|error| failed("model", error))?;
         let mut all = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = all.entry(opened.content.clone()).or_insert(Arc::new(opened)).clone();
-        Ok(Self { spec, model, weights, which, output, opened })
+        for solution in own.iter().chain(&solutions) {
+            all.entry(solution.opened.content.clone()).or_insert(solution.opened.clone());
+        }
+        Ok(Self { spec, model, weights, which, output, solutions, own })
     }
+}
+
+/// "2nd".
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 /// Whether a model is named by a file.
@@ -153,20 +211,25 @@ fn of_data(program: Option<&Program>, table: &mut Table, access: &Access) -> Res
 /// What settings name, on its way to being opened.
 struct Named<'a> {
     model: &'a str,
-    weights: &'a str,
+    weights: &'a [String],
     which: &'a str,
     output: usize,
 }
 
 impl Named<'_> {
-    fn opened(&self, program: Option<(Arc<Program>, String)>, data: &Signature) -> Result<Opened> {
+    /// A program's own weights, and the solutions.
+    fn opened(
+        &self,
+        program: Option<(Arc<Program>, String)>,
+        data: &Signature,
+    ) -> Result<(Option<Solution>, Vec<Solution>)> {
         let &Self { model, weights, which, output } = self;
         let mut notes = Vec::new();
         ensure!(
             !weights.is_empty() || which == FINAL,
             usage(format!("which is '{which}', and no weights file of hw1's own is named: leave --which away"))
         );
-        let (what, layout, model) = match program {
+        let (what, layout, id) = match program {
             Some((program, sha256)) => {
                 ensure!(
                     output < program.outputs(),
@@ -188,37 +251,38 @@ impl Named<'_> {
                 (What::Network(architecture), network.layout(), model.to_owned())
             }
         };
-        let (read, weights) = if weights.is_empty() {
-            let What::Program(program) = &what else { bail!("a model without weights") };
-            check_finite(&program.weights(program.precision(), Device::Cpu)?, &layout)?;
-            (None, None)
-        } else {
-            let path = Path::new(weights);
-            let bytes = bytes(path)?;
-            let tensors =
-                decode(&bytes).map_err(|error| usage(format!("{}: {}", path.display(), no_weights(&bytes, &error))))?.0;
-            let program = if let What::Program(program) = &what { Some(&**program) } else { None };
-            let found = fitted(&tensors, which, &layout, program);
-            let (weights, which) = found.map_err(|error| usage(format!("{}: {}", path.display(), one_line(&error))))?;
-            check_finite(&weights, &layout)?;
-            (Some(Mutex::new(weights)), Some([sha256(&bytes), which]))
+        let opened = |weights, file, which: &str| {
+            let content = Content { model: id.clone(), weights, output };
+            let (what, layout, notes) = (what.clone(), layout.clone(), notes.clone());
+            Arc::new(Opened { content, what, file, which: which.to_owned(), layout, notes })
         };
-        Ok(Opened { content: Content { model, weights, output }, what, weights: read, notes })
+        let own = match &what {
+            What::Program(_) => Some(Solution { name: stem(model), opened: opened(None, None, which) }),
+            What::Network(_) => None,
+        };
+        let mut solutions = Vec::new();
+        for (path, name) in weights.iter().zip(names(weights)) {
+            let file = Path::new(path);
+            let bytes = bytes(file)?;
+            let (found, which) = weights_in(file, &bytes, which, &what, &layout)?;
+            check_finite(&found, &layout).map_err(|error| of_file(file, &error))?;
+            // A program that is its own solution.
+            let is_own = own.as_ref().is_some_and(|own| own.opened.content.model == sha256(&bytes));
+            let weights = (!is_own).then(|| [sha256(&bytes), which.clone()]);
+            let file = (!is_own).then(|| file.to_owned());
+            solutions.push(Solution { name, opened: opened(weights, file, &which) });
+        }
+        if solutions.is_empty() {
+            solutions.extend(own.clone());
+        }
+        if let Some(own) = &own
+            && (weights.len() < 2 || solutions.iter().any(|solution| solution.opened.content == own.opened.content))
+        {
+            let weights = own.opened.weights(own.opened.precision(), Device::Cpu)?;
+            check_finite(&weights, &layout).map_err(|error| of_file(Path::new(model), &error))?;
+        }
+        Ok((own, solutions))
     }
-}
-
-/// Which weights need no naming.
-const FINAL: &str = "final";
-
-/// Why bytes are no weights.
-fn no_weights(bytes: &[u8], error: &anyhow::Error) -> String {
-    if bytes.starts_with(b"PK") || bytes.first() == Some(&0x80) {
-        return format!(
-            "it is no .safetensors file but one of torch.save, a pickle, which can run code of others: {}",
-            convert()
-        );
-    }
-    format!("it is no .safetensors file, or a truncated one: {}", one_line(error))
 }
 
 /// That a program takes the inputs of a data set.
@@ -255,26 +319,6 @@ fn check_input(program: &Program, data: &Signature, notes: &mut Vec<String>) -> 
     Ok(())
 }
 
-/// Names the slice whose numbers are not all finite.
-fn check_finite(weights: &Weights, layout: &Layout) -> Result<()> {
-    // A mask of attention is a buffer with -∞.
-    let is_good = |flat: &Tensor, of_theta: bool| -> Result<bool> {
-        let good = if of_theta { flat.f_isfinite()? } else { flat.f_isnan()?.f_logical_not()? };
-        Ok(good.f_all()?.f_int64_value(&[])? == 1)
-    };
-    for (slots, flat, of_theta) in [(&layout.slots, &weights.theta, true), (&layout.buffers, &weights.buffers, false)] {
-        if is_good(flat, of_theta)? {
-            continue;
-        }
-        let bad = slots.iter().find(|slot| !is_good(&slot.view(flat), of_theta).unwrap_or(true));
-        let name = bad.map_or("a weight", |slot| &slot.name);
-        bail!(usage(format!(
-            "{name} has a value that is no finite number: the training diverged, or the file is damaged; take other weights"
-        )));
-    }
-    Ok(())
-}
-
 // ------------------------------------------------------------------------------------- trials
 
 impl Content {
@@ -289,58 +333,99 @@ impl Content {
 }
 
 impl Opened {
-    pub fn layout(&self, data: &Signature) -> Result<Layout> {
-        Ok(match &self.what {
-            What::Program(program) => program.layout().clone(),
-            What::Network(architecture) => architecture.network(data).map_err(anyhow::Error::msg)?.layout(),
-        })
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
-    /// The weights in a kind, on a device: a copy.
+    /// Of a program's own weights float64 where they are of that, else float32.
+    fn precision(&self) -> Kind {
+        match &self.what {
+            What::Program(program) => program.precision(),
+            What::Network(_) => Kind::Float,
+        }
+    }
+
+    /// The weights in a kind, on a device: a copy, read from their file.
     ///
     /// # Errors
-    /// libtorch's.
+    /// Where the file is no longer there, or another; libtorch's.
     pub fn weights(&self, kind: Kind, device: Device) -> Result<Weights> {
-        let weights = match (&self.weights, &self.what) {
-            (Some(weights), _) => weights.lock().unwrap_or_else(PoisonError::into_inner),
+        let weights = match (&self.file, &self.what) {
             (None, What::Program(program)) => return program.weights(kind, device),
             (None, What::Network(_)) => bail!("a network without weights"),
+            (Some(file), what) => {
+                let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                let named = self.content.weights.as_ref().map(|[sha256, _]| sha256);
+                ensure!(
+                    named.is_some_and(|named| *named == sha256(&bytes)),
+                    "{} has changed since it was named: put the other file back, or start again",
+                    file.display()
+                );
+                let which = if self.which.is_empty() { FINAL } else { &self.which };
+                weights_in(file, &bytes, which, what, &self.layout)?.0
+            }
         };
-        let there = |flat: &Tensor| flat.f_to_device(device)?.f_to_dtype(kind, false, true);
+        let there = |flat: &Tensor| flat.f_to_device(device)?.f_to_dtype(kind, false, false);
         Ok(Weights { theta: there(&weights.theta)?, buffers: there(&weights.buffers)? })
     }
 
-    /// The model for such data, and how many bytes it keeps of one input on its way forward, about.
+    /// The model for such data.
     ///
     /// # Errors
     /// libtorch's, with the node of a program where it went wrong.
     pub fn model(
         &self,
         data: &Signature,
-        weights: &Weights,
-        x: &Tensor,
+        kind: Kind,
+        device: Device,
         batch_statistics: bool,
-    ) -> Result<(Arc<dyn Model>, u64)> {
+    ) -> Result<Arc<dyn Model>> {
         Ok(match &self.what {
+            What::Program(program) => Arc::new(program.model(self.content.output, kind, device, batch_statistics)?),
+            What::Network(architecture) => Arc::new(architecture.network(data).map_err(anyhow::Error::msg)?),
+        })
+    }
+
+    /// How many bytes the model keeps of one input on its way forward, about.
+    ///
+    /// # Errors
+    /// As of [`Self::model`].
+    pub fn bytes_of_sample(&self, data: &Signature, weights: &Weights, x: &Tensor) -> Result<u64> {
+        match &self.what {
             What::Program(program) => {
                 let (kind, device) = (weights.theta.kind(), weights.theta.device());
-                let model = program.model(self.content.output, kind, device, batch_statistics)?;
-                let bytes = model.bytes_of_sample(weights, x)?;
-                (Arc::new(model), bytes)
+                program.model(self.content.output, kind, device, false)?.bytes_of_sample(weights, x)
             }
             What::Network(architecture) => {
                 let network = architecture.network(data).map_err(anyhow::Error::msg)?;
-                let bytes = u64::try_from(network.memory_of_batch(1)).unwrap_or(u64::MAX);
-                (Arc::new(network), bytes)
+                Ok(u64::try_from(network.memory_of_batch(1)).unwrap_or(u64::MAX))
             }
-        })
+        }
     }
 }
 
 impl Subject {
+    /// The first solution, of whose model all are.
+    pub fn opened(&self) -> &Arc<Opened> {
+        &self.solutions[0].opened
+    }
+
+    /// The ends of lines: all solutions, and before one that is alone the program's own weights.
+    pub fn ends(&self) -> Vec<Solution> {
+        let own = self.own.iter().filter(|_| self.weights.len() == 1);
+        own.chain(&self.solutions).cloned().collect()
+    }
+
+    /// The solutions in the natural order of their names: "step-9" before "step-10".
+    pub fn in_order(&self) -> Vec<Solution> {
+        let mut solutions = self.solutions.clone();
+        solutions.sort_by(|a, b| natord::compare(&a.name, &b.name));
+        solutions
+    }
+
     /// How many inputs a program takes at a time, where it takes no other number.
     pub fn fixed_batch(&self) -> Option<i64> {
-        match &self.opened.what {
+        match &self.opened().what {
             What::Program(program) => program.input.fixed_batch(),
             What::Network(_) => None,
         }
@@ -349,22 +434,39 @@ impl Subject {
     /// Whether a program has an operator that normalises by running statistics and cannot do otherwise.
     pub fn has_running_statistics_alone(&self) -> bool {
         let is_such = |name: &String| name.starts_with("aten._native_batch_norm_legit_no_training");
-        matches!(&self.opened.what, What::Program(program) if program.operators().keys().any(is_such))
+        matches!(&self.opened().what, What::Program(program) if program.operators().keys().any(is_such))
+    }
+
+    /// Whether a program normalises by running statistics that can be taken anew.
+    pub fn has_running_statistics(&self) -> bool {
+        let What::Program(program) = &self.opened().what else { return false };
+        program.has_running_statistics()
     }
 
     /// Whether a program's own weights are of float64.
     pub fn is_double(&self) -> bool {
-        matches!(&self.opened.what, What::Program(program) if program.precision() == Kind::Double)
+        self.opened().precision() == Kind::Double
     }
 
-    /// What a person calls it: the file's stem, or the layers.
+    /// What a person calls the model: the file's stem, or the layers.
     pub fn name(&self) -> String {
-        match &self.opened.what {
-            What::Program(_) => {
-                let path = PathBuf::from(&self.model);
-                path.file_stem().map_or(self.model.clone(), |stem| stem.to_string_lossy().into_owned())
-            }
+        match &self.opened().what {
+            What::Program(_) => stem(&self.model),
             What::Network(_) => self.model.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_entries_read_as_people_say_them() {
+        for (number, text) in
+            [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd"), (113, "113th")]
+        {
+            assert_eq!(ordinal(number), text);
         }
     }
 }

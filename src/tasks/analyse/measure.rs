@@ -9,10 +9,11 @@ use crate::analysis::curvature::{
 };
 use crate::analysis::sensitivity::{BLOCK as SENSITIVITY_BLOCK, input_gradient_norm_by, jacobian_norm_by};
 use crate::analysis::statistics::share;
-use crate::data::{Samples, Target, total_memory};
+use crate::data::{Samples, total_memory};
 use crate::model::{Layout, Model, Weights};
 use crate::objective::{Matrix, NoSecondDerivative, Objective, norm, under};
 use crate::rng::{Purpose, Rng};
+use crate::study::trust::near_chance;
 use crate::study::{Context, Measurements, flag};
 use anyhow::{Context as _, Result, ensure};
 use std::sync::Arc;
@@ -31,6 +32,19 @@ impl Analysis {
             Measure::Gradient { over } => start.gradient(self, over, cx),
             Measure::Spectrum { over, probes } => start.spectrum(self, over, probes, cx),
             Measure::Sensitivity { over, batch_size } => start.sensitivity(self, over, *batch_size, cx),
+            Measure::Line { second, samples, alphas, recalibration } => {
+                start.line(self, (second, *samples, alphas), *recalibration, cx)
+            }
+            Measure::Slices { over, along, directions, points, range } => {
+                start.slices(self, (over, along), (*directions, *points, *range), cx)
+            }
+            Measure::Surface { over, along, pair, grid, range } => {
+                start.surface(self, (over, along), (*pair, *grid, *range), cx)
+            }
+            Measure::Path { checkpoints, over, grid } => start.path(self, (checkpoints, over), *grid, cx),
+            Measure::Sharpness { over, region, starts, steps } => {
+                start.sharpness(self, (over, region), (*starts, *steps), cx)
+            }
         }
     }
 }
@@ -39,42 +53,46 @@ impl Analysis {
 const ROWS: usize = 8;
 
 /// What all measures begin with.
-struct Start {
-    model: Arc<dyn Model>,
-    layout: Layout,
-    weights: Weights,
-    train: Samples,
-    test: Samples,
-    block: i64,
+pub(super) struct Start {
+    pub model: Arc<dyn Model>,
+    /// The same in float64, for what is drawn in less.
+    pub precise: Option<Arc<dyn Model>>,
+    pub layout: Layout,
+    pub weights: Weights,
+    pub train: Samples,
+    pub test: Samples,
+    pub block: i64,
 }
 
 impl Start {
     fn of(analysis: &Analysis, cx: &Context) -> Result<Self> {
         let data = cx.data()?;
-        let opened = analysis.content.opened()?;
-        let weights = opened.weights(analysis.precision.kind(), cx.device)?;
-        let (signature, x) =
-            (data.set.signature(), data.train.first(1).cast(weights.theta.kind(), cx.device).inputs()?);
-        let (model, bytes) = opened.model(&signature, &weights, &x, analysis.batch_statistics)?;
+        let (opened, kind) = (analysis.content.opened()?, analysis.precision.kind());
+        let weights = opened.weights(kind, cx.device)?;
+        let (signature, x) = (data.set.signature(), data.train.first(1).cast(kind, cx.device).inputs()?);
+        let of_kind = |kind| opened.model(&signature, kind, cx.device, analysis.batch_statistics);
+        let model = of_kind(kind)?;
         let block = match analysis.block_size {
-            0 => block_size(bytes, total_memory()),
+            0 => block_size(opened.bytes_of_sample(&signature, &weights, &x)?, total_memory()),
             given => given as i64,
         };
+        let is_drawn = analysis.measure.is_drawn() && kind != Kind::Double;
+        let precise = if is_drawn { Some(of_kind(Kind::Double)?) } else { None };
         let (train, test) = (data.train.share(), data.test.share());
-        Ok(Self { layout: model.layout(), model, weights, train, test, block })
+        Ok(Self { layout: model.layout(), model, precise, weights, train, test, block })
     }
 
     /// The samples that a trial is over.
-    fn samples(&self, over: &Over, seed: u64) -> Result<Samples> {
+    pub fn samples(&self, over: &Over, seed: u64) -> Result<Samples> {
         let of_split = if over.split == Split::Train { &self.train } else { &self.test };
         if over.samples == 0 { Ok(of_split.share()) } else { of_split.subset(over.samples, seed, "analyse") }
     }
 
-    fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         self.weights.theta.kind()
     }
 
-    fn objective(&self, analysis: &Analysis, samples: &Samples) -> Result<Box<dyn Objective>> {
+    pub fn objective(&self, analysis: &Analysis, samples: &Samples) -> Result<Box<dyn Objective>> {
         under(self.model.clone(), self.weights.share(), samples, analysis.loss.loss(), self.block)
     }
 
@@ -125,7 +143,7 @@ impl Start {
                 let of = |what: &str| format!("{name}_accuracy{what}");
                 measured = measured.and([(&of(""), found.accuracy), (&of("_low"), low), (&of("_high"), high)]);
                 if analysis.loss != LossName::Bce {
-                    notes.extend(doubt(name, samples.target, found.accuracy, low));
+                    notes.extend(near_chance(name, samples.target, found.accuracy, low));
                 }
             }
             notes.extend(looks);
@@ -289,7 +307,7 @@ fn price(products: u64, one: Duration) -> String {
     format!("a product takes {}: at most {products} of them, {}", in_words(one), in_words(all))
 }
 
-fn in_words(time: Duration) -> String {
+pub(super) fn in_words(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{:.0} s", seconds) }
 }
@@ -311,40 +329,9 @@ fn probabilities(outputs: &Tensor, loss: LossName) -> Result<Option<String>> {
     Ok((adds_up || loss == LossName::Bce).then(|| note.to_owned()))
 }
 
-/// A sentence where an accuracy is no better than guessing.
-fn doubt(split: &str, target: Target, accuracy: f64, low: f64) -> Option<String> {
-    let classes = match target {
-        Target::Classes(classes) | Target::ClassesByPlace(classes) if classes > 1 => classes,
-        _ => return None,
-    };
-    let chance = 1.0 / classes as f64;
-    (low <= chance).then(|| {
-        format!(
-            "The {split} accuracy, {accuracy:.4}, is near that of guessing, {chance:.4}: the export, the labels or the \
-             normalisation (--set data.mean=… --set data.std=…) are probably not those meant."
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_accuracy_near_guessing_is_doubted() {
-        for (target, accuracy, low, expected) in [
-            (Target::Classes(10), 0.12, 0.099, true),
-            (Target::Classes(10), 0.13, 0.115, false),
-            (Target::Classes(10), 0.05, 0.04, true),
-            (Target::Classes(2), 0.7, 0.66, false),
-            (Target::Classes(2), 0.52, 0.5, true),
-            (Target::ClassesByPlace(64), 0.02, 0.015, true),
-            (Target::Classes(1), 1.0, 1.0, false),
-            (Target::Values(3), 0.0, 0.0, false),
-        ] {
-            assert_eq!(doubt("test", target, accuracy, low).is_some(), expected, "{target:?} {accuracy} {low}");
-        }
-    }
 
     #[test]
     fn outputs_that_look_like_probabilities_are_told() {

@@ -1,11 +1,15 @@
 //! What `hw1 analyse` measures at the weights of any model: loss and accuracy, the gradient and the curvature along it, the
-//! spectrum of the Hessian or of the Gauss-Newton matrix, the sensitivity to the input. Trial bodies over an
-//! [`Objective`]; they know no program and no file.
+//! spectrum of the Hessian or of the Gauss-Newton matrix, the sensitivity to the input; and how the loss looks around
+//! solutions and between them. Trial bodies over an [`crate::objective::Objective`]; they know no program and no file.
 
+mod landscape;
 mod measure;
+mod points;
 
 use super::subject::Content;
 use crate::analysis::curvature::{Wanted, least_basis};
+use crate::analysis::sharpness::Norm;
+use crate::analysis::surface::Normalise;
 use crate::data::Dataset;
 use crate::objective::Loss;
 use crate::study::{Measurements, Record, Trial};
@@ -44,7 +48,78 @@ pub enum Measure {
         over: Over,
         batch_size: u32,
     },
+    /// Along the straight line to a second solution.
+    Line {
+        second: Content,
+        /// Of either split; 0 for all.
+        samples: usize,
+        alphas: Vec<f64>,
+        /// Samples of a batch that running statistics are taken anew of, where there are such.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recalibration: Option<u32>,
+    },
+    /// Along lines through the solution, to `range` on either side.
+    Slices {
+        over: Over,
+        along: Along,
+        directions: u64,
+        points: usize,
+        range: f64,
+    },
+    /// Over a plane through the solution, to `range` on either side; `grid` lines each way.
+    Surface {
+        over: Over,
+        along: Along,
+        /// Which pair of directions, from 1.
+        pair: u64,
+        grid: usize,
+        range: f64,
+    },
+    /// Over the plane of the checkpoints of a training, in their order; the analysis' own content is the last.
+    Path {
+        checkpoints: Vec<Content>,
+        over: Over,
+        grid: usize,
+    },
+    /// The highest loss nearby.
+    Sharpness {
+        over: Over,
+        region: Region,
+        starts: u64,
+        steps: u64,
+    },
 }
+
+impl Measure {
+    /// Whether the loss at many points makes a picture.
+    fn is_drawn(&self) -> bool {
+        matches!(self, Self::Line { .. } | Self::Slices { .. } | Self::Surface { .. } | Self::Path { .. })
+    }
+}
+
+/// Which directions through a solution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Along {
+    Random {
+        normalise: Normalise,
+    },
+    /// The leading eigenvectors of the Hessian, of length 1.
+    Hessian {
+        tolerance: f64,
+    },
+}
+
+/// Where the highest loss is sought: see [`crate::analysis::sharpness`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Region {
+    Box { epsilon: f64 },
+    Adaptive { rho: f64, norm: Norm },
+}
+
+/// Where slices are compared: a step that moves every filter by a fifth of its length.
+pub const NEAR: f64 = crate::tasks::slices::NEAR;
 
 /// Which samples.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +140,14 @@ impl Split {
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "training",
+            Self::Test => "test",
+        }
+    }
+
+    /// Before the names of what is measured over it.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Train => "train",
             Self::Test => "test",
         }
     }
@@ -165,6 +248,15 @@ impl Trial for Analysis {
             Measure::Gradient { over } => 3.0 * samples(over),
             Measure::Sensitivity { over, .. } => 12.0 * samples(over),
             Measure::Spectrum { over, probes } => 4.0 * samples(over) * products(probes) as f64,
+            Measure::Line { samples: each, alphas, recalibration, .. } => {
+                let both = |split| samples(&Over { split, samples: *each });
+                let passes = if recalibration.is_some() { 3 } else { 1 } * alphas.len();
+                (both(Split::Train) + both(Split::Test)) * passes as f64
+            }
+            Measure::Slices { over, directions, points, .. } => samples(over) * *directions as f64 * *points as f64,
+            Measure::Surface { over, grid, .. } => samples(over) * (grid * grid) as f64,
+            Measure::Path { checkpoints, over, grid } => samples(over) * (2 * checkpoints.len() + grid * grid) as f64,
+            Measure::Sharpness { over, starts, steps, .. } => 3.0 * samples(over) * *starts as f64 * *steps as f64,
         }
     }
 }

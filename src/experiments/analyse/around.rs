@@ -1,0 +1,370 @@
+//! What is told of the loss around each solution: slices, surfaces and sharpness, as tables, figures and arrays.
+
+use super::trusted::{distances, rises};
+use super::{Analyse, Directions};
+use crate::analysis::statistics::{highest, lowest};
+use crate::plot::{Axis, Color, Contours, Mark, Panel, Series, Surface};
+use crate::study::number::significant;
+use crate::study::points::line;
+use crate::study::seeds::means_at_points;
+use crate::study::trust::{self, Doubts};
+use crate::study::{Arrays, Done, Findings, Measurements, cell};
+use crate::tasks::analyse::{Measure, Over, Region, Split};
+use anyhow::Result;
+use std::fmt::Display;
+
+/// Surfaces of further pairs in one figure.
+const MOST_SURFACES: usize = 6;
+
+/// What all captions here say.
+pub(super) fn words<'a>(
+    network: &'a dyn Display,
+    over: &'a dyn Display,
+    loss: &'a dyn Display,
+) -> [(&'static str, &'a dyn Display); 3] {
+    [("network", network), ("over", over), ("loss_name", loss)]
+}
+
+/// What is left of a wide range of losses: on a log axis where they span more than this, and all are positive.
+const WIDE: f64 = 20.0;
+
+impl Analyse {
+    /// "loss (cross entropy)", on a log axis where it spans a wide range.
+    pub(super) fn loss_axis(&self, before: &str, losses: &[&[f64]]) -> Axis {
+        let label = format!("{before}loss ({})", self.loss().name());
+        let finite: Vec<f64> = losses.iter().copied().flatten().copied().filter(|loss| loss.is_finite()).collect();
+        match lowest(&finite).zip(highest(&finite)) {
+            Some((low, high)) if low > 0.0 && high > WIDE * low => Axis::log(label),
+            _ => Axis::linear(label),
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------ slices
+
+    pub(super) fn show_slices(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let of = |done: &Done<Self>| matches!(&done.trial.measure, Measure::Slices { .. });
+        if !done.iter().any(of) {
+            return Ok(());
+        }
+        let (each, over) = (self.of_each(done), self.over(self.split));
+        let (mut curves, mut all, mut doubts) = (Vec::new(), Vec::new(), Doubts::default());
+        for (color, (behind, solution, its)) in each.iter().enumerate() {
+            let its: Vec<&Done<Self>> = its.iter().filter(|done| of(done)).copied().collect();
+            let scalars = |name: &str| {
+                its.iter().filter_map(|done| done.measured().scalars.get(name).copied()).collect::<Vec<_>>()
+            };
+            let step = scalars("rise_step").first().copied().unwrap_or(f64::NAN);
+            let what = format!("rise of the loss at a step of {}{behind}", significant(step, 2));
+            self.push_row(findings, &what, &scalars("rise"), None, &over);
+            for done in &its {
+                let (steps, slices) = (done.measured().series("step")?, slices(done.measured()));
+                for slice in &slices {
+                    let label = if each.len() > 1 { solution.name.clone() } else { String::new() };
+                    curves.push(line((label, color), steps, slice));
+                    all.push(*slice);
+                    let far: Vec<f64> = steps.iter().map(|step| step.abs()).collect();
+                    doubts.add(trust::not_finite(slice, &far));
+                }
+                if let Some(first) = slices.first() {
+                    doubts.add(trust::rounded(done.measured().scalars.get("float32_noise").copied(), first));
+                }
+                if self.directions == Directions::Random {
+                    doubts.add(trust::apart(&rises_of_slices(steps, &slices)));
+                }
+                doubts.add(self.near_chance(done.measured()));
+            }
+        }
+        doubts.add(self.subsets_differ(done, "rise", |done| match &done.trial.measure {
+            Measure::Slices { .. } => done.measured().scalars.get("rise").copied(),
+            _ => None,
+        }));
+        self.doubt("slices", &doubts, findings);
+        let panel =
+            Panel::plot("", self.step_axis("step"), self.loss_axis(self.before(), &all), means_at_points(curves));
+        let (network, loss) = (self.subject.name(), self.loss().name());
+        let count = self.slice_directions;
+        let (along, words) = (self.along_words(count as usize), words(&network, &over, &loss));
+        let more: [(&str, &dyn Display); 2] = [("along", &along), ("doubts", &doubts.caption())];
+        findings.figure("slices", &[&words[..], &more].concat(), 1, vec![panel])
+    }
+
+    /// "train " before a loss.
+    pub(super) fn before(&self) -> &'static str {
+        match self.split {
+            Split::Train => "train ",
+            Split::Test => "test ",
+        }
+    }
+
+    fn step_axis(&self, what: &str) -> Axis {
+        use crate::analysis::surface::Normalise;
+        let unit = match (self.directions, self.normalise) {
+            (Directions::Hessian, _) => "distance",
+            (_, Normalise::Filter) => "in lengths of the filters",
+            (_, Normalise::Layer) => "in lengths of the layers",
+            (_, Normalise::None) => "in standard deviations",
+        };
+        Axis::linear(format!("{what}, {unit}"))
+    }
+
+    /// "5 filter-normalised random directions (Li et al. 2018)".
+    fn along_words(&self, count: usize) -> String {
+        use crate::analysis::surface::Normalise;
+        match (self.directions, self.normalise) {
+            (Directions::Hessian, _) => format!("the {count} leading eigenvectors of the Hessian, of length 1"),
+            (_, Normalise::Filter) => format!("{count} filter-normalised random directions (Li et al. 2018)"),
+            (_, Normalise::Layer) => {
+                format!("{count} random directions as long as the weights, layer by layer (Li et al. 2018)")
+            }
+            (_, Normalise::None) => format!("{count} Gaussian directions that are not normalised"),
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------- surfaces
+
+    pub(super) fn show_surfaces(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let over = self.over(self.split);
+        let each = self.of_each(done);
+        let several = each.len() > 1;
+        for (at, (behind, solution, its)) in each.iter().enumerate() {
+            let pair = |done: &&Done<Self>| match &done.trial.measure {
+                Measure::Surface { pair, .. } => Some(*pair),
+                _ => None,
+            };
+            let its: Vec<&Done<Self>> = its.iter().copied().filter(|done| pair(done).is_some()).collect();
+            let Some(first) = its.iter().copied().find(|done| pair(done) == Some(1)) else { continue };
+            let mut doubts = Doubts::default();
+            for done in &its {
+                let losses = self.grid_losses(done.measured(), "")?;
+                doubts.add(trust::not_finite(losses, &distances(done.measured())?));
+                doubts.add(trust::rounded(done.measured().scalars.get("float32_noise").copied(), losses));
+            }
+            doubts.add(trust::apart(&rises(&its, &format!("{}_loss", self.split.prefix()))?));
+            doubts.add(self.near_chance(first.measured()));
+            self.doubt(&format!("surface{behind}"), &doubts, findings);
+            let slug = if several { format!("-{}", slug(&solution.name)) } else { String::new() };
+            for done in &its {
+                let number =
+                    pair(done).filter(|number| *number > 1).map_or(String::new(), |number| format!("-{number}"));
+                // Of the first solution by the plain name.
+                let of_others = if at > 0 { slug.clone() } else { String::new() };
+                let name = format!("surface{of_others}{number}");
+                findings.arrays.push(self.grid_arrays(name, done.measured(), "")?);
+            }
+            let (network, loss) = (format!("{}{behind}", self.subject.name()), self.loss().name());
+            let words = words(&network, &over, &loss);
+            let grid = first.measured().series("x")?.len();
+            let along = match self.directions {
+                Directions::Random => format!("two {}", self.along_words(2).trim_start_matches("2 ")),
+                Directions::Hessian => self.along_words(2),
+            };
+            let more: [(&str, &dyn Display); 4] =
+                [("along", &along), ("lines", &grid), ("slug", &slug), ("doubts", &doubts.caption())];
+            let panels = vec![self.contour_panel(first.measured(), "")?, self.relief(first.measured(), "")?];
+            findings.figure("surface", &[&words[..], &more].concat(), 2, panels)?;
+            if its.len() > 1 {
+                let some = its.iter().take(MOST_SURFACES);
+                let panels = some.map(|done| {
+                    let number = pair(done).unwrap_or_default();
+                    let panel = self.contour_panel(done.measured(), "")?;
+                    Ok(Panel { title: format!("pair {number}"), ..panel })
+                });
+                let panels = panels.collect::<Result<Vec<_>>>()?;
+                let shown = panels.len();
+                let with = [&words[..], &more, &[("shown", &shown)]].concat();
+                findings.figure("surfaces", &with, 3.min(shown), panels)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The losses of a grid, whose names begin so, row by row.
+    pub(super) fn grid_losses<'a>(&self, record: &'a Measurements, before: &str) -> Result<&'a [f64]> {
+        record.series(&format!("{before}{}_loss", self.split.prefix()))
+    }
+
+    pub(super) fn grid_arrays(&self, name: String, record: &Measurements, before: &str) -> Result<Arrays> {
+        let (x, y) = (record.series("x")?, record.series("y")?);
+        let mut arrays = Arrays::new(name).with("x", vec![x.len()], x.to_vec()).with("y", vec![y.len()], y.to_vec());
+        for quantity in ["loss", "accuracy"] {
+            let of = format!("{}_{quantity}", self.split.prefix());
+            if let Some(values) = record.series.get(&format!("{before}{of}")) {
+                arrays = arrays.with(of, vec![y.len(), x.len()], values.clone());
+            }
+        }
+        Ok(arrays)
+    }
+
+    fn plane_axes(&self) -> [Axis; 2] {
+        match self.directions {
+            Directions::Random => ["first direction", "second direction"].map(|what| self.step_axis(what)),
+            Directions::Hessian => ["first eigenvector", "second eigenvector"].map(|what| self.step_axis(what)),
+        }
+    }
+
+    fn contour_panel(&self, record: &Measurements, before: &str) -> Result<Panel> {
+        let contours = self.contours(record, before)?;
+        let solution = Series::new("the solution", Color::Ink, vec![(0.0, 0.0)]).mark(Mark::Crosses);
+        let [x, y] = self.plane_axes();
+        Ok(Panel::plot("", x, y, vec![solution]).contours(contours))
+    }
+
+    pub(super) fn contours(&self, record: &Measurements, before: &str) -> Result<Contours> {
+        let z = self.grid_losses(record, before)?.to_vec();
+        let levels = Contours::levels(&z);
+        Ok(Contours { x: record.series("x")?.to_vec(), y: record.series("y")?.to_vec(), z, levels })
+    }
+
+    /// The surface in 3-D, with the solution on it.
+    fn relief(&self, record: &Measurements, before: &str) -> Result<Panel> {
+        let values = self.grid_losses(record, before)?.to_vec();
+        let centre = record.scalar("center_loss")?;
+        // One number name beside the picture: the numbers beside it say what they are of.
+        let [x, y] = ["first", "second"].map(Axis::linear);
+        let surface = Surface {
+            x,
+            y,
+            z: self.loss_axis("", &[&values]),
+            at_x: record.series("x")?.to_vec(),
+            at_y: record.series("y")?.to_vec(),
+            values,
+            path: Vec::new(),
+            point: centre.is_finite().then_some((0.0, 0.0, centre)),
+        };
+        Ok(Panel::surface("", surface))
+    }
+
+    // --------------------------------------------------------------------------------------- sharpness
+
+    pub(super) fn show_sharpness(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let is_search = |done: &Done<Self>| matches!(done.trial.measure, Measure::Sharpness { .. });
+        if !done.iter().any(is_search) {
+            return Ok(());
+        }
+        let each = self.of_each(done);
+        let mut doubts = Doubts::default();
+        let mut bars: [Vec<Series>; 2] = [Vec::new(), Vec::new()];
+        for (color, (behind, solution, its)) in each.iter().enumerate() {
+            for region in self.regions() {
+                let (series, name, what, unit) = region_words(&region);
+                for (split, mark) in [(Split::Train, Mark::Points), (Split::Test, Mark::Circles)] {
+                    let its: Vec<&Measurements> =
+                        its.iter().filter(|done| is_of(done, &region, split)).map(|done| done.measured()).collect();
+                    let values: Vec<f64> = its.iter().filter_map(|record| record.scalars.get(name).copied()).collect();
+                    let spread = its.first().and_then(|record| record.scalars.get(&format!("{name}_spread")).copied());
+                    let spread = spread.map(|spread| format!("spread over starts {}", significant(spread, 2)));
+                    let quantity = format!("{what}{unit}, {} loss{behind}", split.prefix());
+                    self.push_row(findings, &quantity, &values, spread, &self.over(split));
+                    let size = region_size(&region);
+                    let label = match each.len() {
+                        1 => split.prefix().to_owned(),
+                        _ => format!("{}, {}", solution.name, split.prefix()),
+                    };
+                    let color = if each.len() > 1 { color } else { usize::from(split == Split::Test) };
+                    let points = values.iter().map(|value| (size, *value)).collect();
+                    bars[series].push(Series::new(label, Color::Cycle(color), points).mark(mark));
+                }
+            }
+        }
+        for region in self.regions() {
+            let (_, name, what, _) = region_words(&region);
+            doubts.add(self.subsets_differ(done, &what, |done| {
+                is_of(done, &region, Split::Train).then(|| done.measured().scalars.get(name).copied()).flatten()
+            }));
+            for done in done.iter().filter(|done| is_of(done, &region, Split::Train)) {
+                let [best, spread] =
+                    [name.to_owned(), format!("{name}_spread")].map(|name| done.measured().scalars.get(&name).copied());
+                if let (Some(best), Some(spread)) = (best, spread) {
+                    doubts.add(half_found(&self.label_of(done), best, spread));
+                }
+            }
+        }
+        self.doubt("sharpness", &doubts, findings);
+        let axes = ["half-width ε of the box", "radius ρ, in the weights' own sizes"];
+        let quantities = ["sharpness (%)", "adaptive sharpness (rise of the loss)"];
+        let mut panels = Vec::new();
+        for ((series, x), y) in bars.into_iter().zip(axes).zip(quantities) {
+            let is_positive = series.iter().flat_map(|series| &series.points).all(|(_, value)| *value > 0.0);
+            let y = if is_positive { Axis::log(y) } else { Axis::linear(y) };
+            if series.iter().any(|series| !series.points.is_empty()) {
+                panels.push(Panel::plot("", Axis::log(x), y, once_each(series)));
+            }
+        }
+        let (network, loss, over) = (self.subject.name(), self.loss().name(), self.over(Split::Train));
+        let words = words(&network, &over, &loss);
+        let norm = match self.adaptive_norm {
+            crate::analysis::sharpness::Norm::Two => "‖y/|θ|‖₂ ≤ ρ",
+            crate::analysis::sharpness::Norm::Infinity => "|yᵢ| ≤ ρ|θᵢ|",
+        };
+        let more: [(&str, &dyn Display); 2] = [("norm", &norm), ("doubts", &doubts.caption())];
+        findings.figure("sharpness", &[&words[..], &more].concat(), 2, panels)
+    }
+
+    fn label_of(&self, done: &Done<Self>) -> String {
+        done.label.clone()
+    }
+}
+
+/// Of series with one label the first alone is named.
+fn once_each(mut series: Vec<Series>) -> Vec<Series> {
+    let mut named: Vec<String> = Vec::new();
+    for one in &mut series {
+        if named.contains(&one.label) {
+            one.label = String::new();
+        } else {
+            named.push(one.label.clone());
+        }
+    }
+    series
+}
+
+/// Of starts that reach less than half of what the best one does.
+fn half_found(label: &str, best: f64, spread: f64) -> Option<String> {
+    let is_wide = best > 0.0 && spread > 0.5 * best;
+    is_wide.then(|| {
+        format!(
+            "{label}: of the searches the best reached {} and another {} less: the highest may not be found, more --set \
+             sharpness_starts or sharpness_steps.",
+            cell(best),
+            cell(spread)
+        )
+    })
+}
+
+/// Whether a trial is the search in a region over a split.
+pub(super) fn is_of(done: &Done<Analyse>, region: &Region, split: Split) -> bool {
+    matches!(&done.trial.measure, Measure::Sharpness { over: Over { split: of, .. }, region: its, .. }
+        if of == &split && its == region)
+}
+
+/// In which panel, the scalar, what it is called, and what behind that.
+pub(super) fn region_words(region: &Region) -> (usize, &'static str, String, &'static str) {
+    match region {
+        Region::Box { epsilon } => (0, "sharpness", format!("sharpness in the box of {epsilon:e}"), " (%)"),
+        Region::Adaptive { rho, .. } => (1, "adaptive_sharpness", format!("adaptive sharpness for ρ = {rho}"), ""),
+    }
+}
+
+fn region_size(region: &Region) -> f64 {
+    match region {
+        Region::Box { epsilon } => *epsilon,
+        Region::Adaptive { rho, .. } => *rho,
+    }
+}
+
+/// The losses along each direction, in their order.
+pub(super) fn slices(record: &Measurements) -> Vec<&[f64]> {
+    (1..).map_while(|number| record.series(&format!("slice_{number}")).ok()).collect()
+}
+
+/// The rises along several directions, both ways, by the step.
+fn rises_of_slices(steps: &[f64], slices: &[&[f64]]) -> Vec<(f64, Vec<f64>)> {
+    let Some(middle) = steps.iter().position(|step| *step == 0.0) else { return Vec::new() };
+    let rise = |at: usize| slices.iter().map(|slice| slice[at] - slice[middle]).collect();
+    steps.iter().enumerate().map(|(at, step)| (step.abs(), rise(at))).collect()
+}
+
+/// Letters, digits and hyphens of a name.
+fn slug(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '_' { c } else { '-' }).collect()
+}

@@ -1,0 +1,113 @@
+//! Whether what is asked around and between solutions makes sense, and whether there are such solutions.
+
+use super::{Analyse, Directions, MOST_PROBES, MOST_STEPS, MeasureName};
+use crate::study::check;
+use crate::tasks::analyse::memory;
+
+/// More are a slip of the pen.
+const MOST_ALPHAS: u64 = 10_001;
+const MOST_GRID: u64 = 301;
+const MOST_PAIRS: u64 = 100;
+const MOST_DIRECTIONS: u64 = 1000;
+const MOST_POINTS: u64 = 10_001;
+const MOST_SOLUTIONS: usize = 1000;
+/// Of a path: two span a line.
+const FEWEST_CHECKPOINTS: usize = 3;
+
+impl Analyse {
+    pub(super) fn check_landscape(&self) -> Result<(), String> {
+        let asks = |name| self.measure.0.contains(&name);
+        let solutions = &self.subject.solutions;
+        if solutions.len() > MOST_SOLUTIONS {
+            return Err(format!("{} weights; at most {MOST_SOLUTIONS}: name fewer", solutions.len()));
+        }
+        check::within("alphas", self.alphas as u64, 2..=MOST_ALPHAS)?;
+        let (low, high) = (self.alpha_min, self.alpha_max);
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            return Err(format!("alpha_min is {low} and alpha_max {high}; it must be below, and both finite"));
+        }
+        check::factor("alpha_min", low)?;
+        check::factor("alpha_max", high)?;
+        if self.all_alphas().windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(format!("alpha_min is {low} and alpha_max {high}: too near each other for {} α", self.alphas));
+        }
+        check::within("grid", self.grid as u64, 2..=MOST_GRID)?;
+        check::within("pairs", self.pairs, 1..=MOST_PAIRS)?;
+        check::within("slice_directions", self.slice_directions, 1..=MOST_DIRECTIONS)?;
+        check::within("slice_points", self.slice_points as u64, 3..=MOST_POINTS)?;
+        if self.slice_points.is_multiple_of(2) {
+            let (points, one_more) = (self.slice_points, self.slice_points + 1);
+            return Err(format!("slice_points is {points}; the solution itself must be among them: try {one_more}"));
+        }
+        if !(self.range > 0.0 && self.range.is_finite()) {
+            return Err(format!("range is {}; it must be above 0", self.range));
+        }
+        check::factor("range", self.range)?;
+        for (name, values) in [("epsilons", &self.epsilons), ("rhos", &self.rhos)] {
+            if let Some(bad) = values.iter().find(|value| !(**value > 0.0 && value.is_finite())) {
+                return Err(format!("{name} has {}; each must be above 0", check::plain(*bad)));
+            }
+            if let Some(twice) = check::twice(values) {
+                return Err(format!("{name} has {} twice", check::plain(twice)));
+            }
+            values.iter().try_for_each(|value| check::factor(&format!("one of {name}"), *value))?;
+        }
+        check::within("sharpness_starts", self.sharpness_starts, 1..=MOST_PROBES)?;
+        check::within("sharpness_steps", self.sharpness_steps, 1..=MOST_STEPS)?;
+        if asks(MeasureName::Sharpness) && self.regions().next().is_none() {
+            return Err("sharpness is measured in no box: name some with --set epsilons=[…] or rhos=[…]".into());
+        }
+        if self.recalibration_batch == 1 {
+            return Err(
+                "recalibration_batch is 1, and one sample has no variance: take 2 or more, or 0 for none".into()
+            );
+        }
+        self.check_solutions()?;
+        if self.directions == Directions::Hessian && (asks(MeasureName::Slices) || asks(MeasureName::Surface)) {
+            let count = if asks(MeasureName::Slices) { self.slice_directions as usize } else { 2 };
+            let parameters = self.layout().parameters();
+            let what = format!("{count} leading eigenvectors of {parameters} parameters");
+            check::memory(&what, memory(parameters, count, self.precision), "choose --directions random")?;
+        }
+        Ok(())
+    }
+
+    fn check_solutions(&self) -> Result<(), String> {
+        let asks = |name| self.measure.0.contains(&name);
+        let ends = self.subject.ends();
+        if asks(MeasureName::Line) && ends.len() < 2 {
+            return Err(
+                "a line is between two solutions, and there is one: name weights with --weights, or a second .pt2"
+                    .into(),
+            );
+        }
+        let same = (1..ends.len())
+            .find_map(|at| Some((at, (0..at).find(|before| ends[*before].opened.content == ends[at].opened.content)?)));
+        let path_alone = !self.measure.0.is_empty() && self.measure.0.iter().all(|name| *name == MeasureName::Path);
+        if let (Some((at, before)), false) = (same, path_alone) {
+            return Err(format!(
+                "{} and {} are the same weights: name each solution once",
+                ends[before].name, ends[at].name
+            ));
+        }
+        let count = self.subject.weights.len();
+        if asks(MeasureName::Path) {
+            let how = "name the checkpoints of a training with --weights, in natural order of their names";
+            match count {
+                0 => return Err(format!("a path is through checkpoints, and none is named: {how}")),
+                1 => return Err(format!("a path is through checkpoints, and one is none: {how}")),
+                _ if count < FEWEST_CHECKPOINTS => {
+                    return Err(format!(
+                        "{count} checkpoints span a line and no plane: see it with --measure line, or {how}"
+                    ));
+                }
+                _ => {}
+            }
+            let all_equal = ends.iter().all(|end| end.opened.content == ends[0].opened.content);
+            if all_equal {
+                return Err(format!("all {count} checkpoints are equal: there is no path between them"));
+            }
+        }
+        Ok(())
+    }
+}

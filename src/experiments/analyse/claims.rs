@@ -1,0 +1,191 @@
+//! Claims of solutions beside each other: which has the lower loss, which is flatter by each measure, and whether a barrier
+//! lies between. A case is a subset of the samples, or a draw of directions: of a whole split there is one.
+
+use super::around::{is_of, region_words};
+use super::{Analyse, MeasureName};
+use crate::analysis::statistics::PairedComparison;
+use crate::study::claim::{Quantity, Unit};
+use crate::study::{Done, Findings, Trial as _, cell};
+use crate::tasks::analyse::{Measure, Split};
+use crate::tasks::subject::Solution;
+use anyhow::Result;
+
+const SUBSETS: Unit = Unit { one: "subset", many: "subsets", more: "--samples N --repeats 5" };
+const DRAWS: Unit = Unit { one: "draw of directions", many: "draws of directions", more: "--repeats 5" };
+
+/// A number of a trial, of those that have it.
+type Number = Box<dyn Fn(&Done<Analyse>) -> Option<f64>>;
+
+/// By what one solution may be flatter than another.
+struct Flatness {
+    /// In a claim's name.
+    key: String,
+    what: String,
+    unit: Unit,
+    of: Number,
+}
+
+impl Analyse {
+    pub(super) fn claim(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let solutions = &self.subject.solutions;
+        if let Some((first, others)) = solutions.split_first().filter(|(_, others)| !others.is_empty()) {
+            // A path's checkpoints are no rivals.
+            let is_path_alone =
+                self.measure.0.iter().all(|name| *name == MeasureName::Path) && !self.measure.0.is_empty();
+            for other in others.iter().filter(|_| !is_path_alone) {
+                self.claim_lower(done, [first, other], findings)?;
+                self.claim_flatter(done, [first, other], findings)?;
+            }
+        }
+        self.claim_barriers(done, findings)
+    }
+
+    /// A number of each seed of a solution.
+    fn by_seed(
+        &self,
+        done: &[Done<Self>],
+        solution: &Solution,
+        of: impl Fn(&Done<Self>) -> Option<f64>,
+    ) -> Vec<(u64, f64)> {
+        let mut found: Vec<(u64, f64)> = Vec::new();
+        for done in done.iter().filter(|done| done.trial.content == solution.opened.content) {
+            let seed = done.trial.seed();
+            if let Some(number) = of(done).filter(|_| found.iter().all(|(known, _)| *known != seed)) {
+                found.push((seed, number));
+            }
+        }
+        found
+    }
+
+    fn claim_lower(&self, done: &[Done<Self>], pair: [&Solution; 2], findings: &mut Findings) -> Result<()> {
+        for split in [Split::Train, Split::Test] {
+            // Whatever was measured over the split's samples began with their loss.
+            let loss = |done: &Done<Self>| match &done.trial.measure {
+                Measure::Sharpness { over, .. } if over.split == split => done.measured().scalars.get("loss").copied(),
+                Measure::Gradient { over } if over.split == split => done.measured().scalars.get("loss").copied(),
+                Measure::Slices { over, .. } if over.split == split => {
+                    done.measured().scalars.get("center_loss").copied()
+                }
+                Measure::Accuracy {} if self.is_all(split) => {
+                    done.measured().scalars.get(&format!("{}_loss", split.prefix())).copied()
+                }
+                _ => None,
+            };
+            let mut of_each = pair.map(|solution| self.by_seed(done, solution, loss));
+            if self.is_all(split) {
+                // The same samples again are no further case.
+                of_each.iter_mut().for_each(|numbers| numbers.truncate(1));
+            }
+            let [one, other] = &of_each;
+            if one.is_empty() || other.is_empty() {
+                continue;
+            }
+            let [first, second] = pair.map(|solution| solution.name.as_str());
+            let what = split.name();
+            let with: [(&str, &dyn std::fmt::Display); 4] =
+                [("first", &first), ("second", &second), ("split", &split.prefix()), ("samples_of", &what)];
+            let stated = findings.claim("analyse-lower", &with)?;
+            let compared = PairedComparison::of_numbers((first, one), (second, other));
+            findings.claims.push(stated.compared(SUBSETS, &[compared]));
+        }
+        Ok(())
+    }
+
+    fn claim_flatter(&self, done: &[Done<Self>], pair: [&Solution; 2], findings: &mut Findings) -> Result<()> {
+        for Flatness { key, what, unit, of } in self.flatness() {
+            let mut of_each = pair.map(|solution| self.by_seed(done, solution, &of));
+            if unit == SUBSETS && self.is_all(self.split) {
+                of_each.iter_mut().for_each(|numbers| numbers.truncate(1));
+            }
+            let [one, other] = &of_each;
+            if one.is_empty() || other.is_empty() {
+                continue;
+            }
+            let [first, second] = pair.map(|solution| solution.name.as_str());
+            let with: [(&str, &dyn std::fmt::Display); 4] =
+                [("first", &first), ("second", &second), ("key", &key), ("what", &what)];
+            let stated = findings.claim("analyse-flatter", &with)?;
+            let compared = PairedComparison::of_numbers((first, one), (second, other));
+            findings.claims.push(stated.compared(unit, &[compared]));
+        }
+        Ok(())
+    }
+
+    fn flatness(&self) -> Vec<Flatness> {
+        let scalar = |name: &'static str| move |done: &Done<Self>| done.measured().scalars.get(name).copied();
+        let mut all = vec![Flatness {
+            key: "slices".into(),
+            what: "mean rise of the loss along random directions".into(),
+            unit: DRAWS,
+            of: Box::new(move |done| match &done.trial.measure {
+                Measure::Slices { .. } => scalar("rise")(done),
+                _ => None,
+            }),
+        }];
+        for region in self.regions() {
+            let (_, name, what, _) = region_words(&region);
+            let key = what.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', " ");
+            all.push(Flatness {
+                key: key.split_whitespace().collect::<Vec<_>>().join("-"),
+                what,
+                unit: SUBSETS,
+                of: Box::new(move |done| is_of(done, &region, Split::Train).then(|| scalar(name)(done)).flatten()),
+            });
+        }
+        let whole = |done: &Done<Self>| matches!(&done.trial.measure, Measure::Spectrum { probes, .. } if probes.layer.is_none());
+        all.push(Flatness {
+            key: "eigenvalue".into(),
+            what: "largest eigenvalue".into(),
+            unit: SUBSETS,
+            of: Box::new(move |done| {
+                let largest = done.measured().series.get("top_eigenvalues").and_then(|values| values.first().copied());
+                largest.filter(|_| whole(done))
+            }),
+        });
+        all.push(Flatness {
+            key: "trace".into(),
+            what: "trace of the Hessian".into(),
+            unit: SUBSETS,
+            of: Box::new(move |done| scalar("trace")(done).filter(|_| whole(done))),
+        });
+        all
+    }
+
+    /// Of each pair of solutions, by the error where there are classes, else by the loss as a share of that at the ends.
+    fn claim_barriers(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        for ([first, second], its) in self.lines_of(done) {
+            let has = |name: &str| its.iter().all(|done| done.measured().scalars.contains_key(name));
+            let again = if has("recalibrated_barrier") { "recalibrated_" } else { "" };
+            let how = if again.is_empty() { "" } else { ", with BatchNorm's statistics taken anew at each α" };
+            let by_error = has(&format!("{again}error_barrier"));
+            let number = |done: &&Done<Self>| -> Result<f64> {
+                if by_error {
+                    return done.measured().scalar(&format!("{again}error_barrier"));
+                }
+                let losses = done.measured().series(&format!("{again}train_loss"))?;
+                let alphas = done.measured().series("alpha")?;
+                let at = |end: f64| alphas.iter().position(|alpha| *alpha == end).map_or(f64::NAN, |at| losses[at]);
+                Ok(done.measured().scalar(&format!("{again}barrier"))? / f64::midpoint(at(0.0), at(1.0)))
+            };
+            let mut values = its.iter().map(number).collect::<Result<Vec<f64>>>()?;
+            if self.is_all(Split::Train) {
+                values.truncate(1);
+            }
+            let key = if by_error { "analyse-barrier" } else { "analyse-loss-barrier" };
+            let with: [(&str, &dyn std::fmt::Display); 3] = [("first", &first), ("second", &second), ("how", &how)];
+            let quantity = match by_error {
+                true => Quantity::new("barrier of the train error", values).range([-1.0, 1.0]),
+                false => Quantity::new("barrier of the train loss, by the loss at the ends", values),
+            };
+            let claim = findings.claim(key, &with)?.interval(SUBSETS, &[quantity]);
+            let plain: Vec<f64> =
+                its.iter().filter_map(|done| done.measured().scalars.get("barrier").copied()).collect();
+            let note = match plain.first().filter(|_| !again.is_empty()) {
+                Some(barrier) => format!("By interpolated statistics the train loss has one of {}.", cell(*barrier)),
+                None => String::new(),
+            };
+            findings.claims.push(claim.noting(&note));
+        }
+        Ok(())
+    }
+}

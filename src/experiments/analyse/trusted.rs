@@ -1,0 +1,62 @@
+//! What the records say for and against their pictures: the numbers behind [`crate::study::trust`]'s rules.
+
+use super::Analyse;
+use crate::data::Dataset as _;
+use crate::study::trust;
+use crate::study::{Done, Measurements, Trial as _};
+use anyhow::Result;
+
+/// How far each point of a grid is from the solution, row by row.
+pub(super) fn distances(record: &Measurements) -> Result<Vec<f64>> {
+    let (x, y) = (record.series("x")?, record.series("y")?);
+    Ok(y.iter().flat_map(|y| x.iter().map(move |x| x.hypot(*y))).collect())
+}
+
+/// Of the places that the grids of several surfaces share, each with its distance and the rises there.
+pub(super) fn rises(surfaces: &[&Done<Analyse>], losses: &str) -> Result<Vec<(f64, Vec<f64>)>> {
+    let mut grids = Vec::new();
+    for done in surfaces {
+        let record = done.measured();
+        grids.push((record.series("x")?, record.series("y")?, record.series(losses)?, record.scalar("center_loss")?));
+    }
+    let Some((first_x, first_y, ..)) = grids.first() else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for y in *first_y {
+        for x in *first_x {
+            let at = |of: &[f64], place: f64| of.iter().position(|own| *own == place);
+            let rise = |(xs, ys, losses, centre): &(&[f64], &[f64], &[f64], f64)| {
+                let (column, row) = (at(xs, *x)?, at(ys, *y)?);
+                losses.get(row * xs.len() + column).map(|loss| loss - centre)
+            };
+            let rises: Option<Vec<f64>> = grids.iter().map(rise).collect();
+            found.extend(rises.map(|rises| (x.hypot(*y), rises)));
+        }
+    }
+    Ok(found)
+}
+
+impl Analyse {
+    /// Whether the solution itself is no better than guessing.
+    pub(super) fn near_chance(&self, record: &Measurements) -> Option<String> {
+        let [accuracy, samples] = ["center_accuracy", "samples"].map(|name| record.scalars.get(name).copied());
+        trust::near_chance_over(self.split.prefix(), self.subject.spec.signature().target, accuracy, samples?)
+    }
+
+    /// Whether subsets differ by more than the first two solutions.
+    pub(super) fn subsets_differ(
+        &self,
+        done: &[Done<Self>],
+        what: &str,
+        number: impl Fn(&Done<Self>) -> Option<f64>,
+    ) -> Option<String> {
+        let [first, second, ..] = &self.subject.solutions[..] else { return None };
+        let of = |content| -> Vec<f64> {
+            let its = done
+                .iter()
+                .filter(|done| done.trial.content == content && self.seeds.all().contains(&done.trial.seed()));
+            its.filter_map(&number).collect()
+        };
+        let (one, other) = (of(first.opened.content.clone()), of(second.opened.content.clone()));
+        trust::subsets_differ(what, [(&first.name, &one), (&second.name, &other)])
+    }
+}

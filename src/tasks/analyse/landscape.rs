@@ -1,0 +1,465 @@
+//! The bodies of [`super::Analysis`] that look at the loss around and between solutions: lines, slices, surfaces and paths,
+//! each a list of points; and its sharpness, by search.
+
+use super::measure::Start;
+use super::points::{Point, Points, Recalibration, Span, column};
+use super::{Along, Analysed, Analysis, Over, Region, basis, most_steps};
+use crate::analysis::curvature::{Wanted, lanczos, restarted};
+use crate::analysis::interpolation::{barrier, error_barrier};
+use crate::analysis::refine::finer;
+use crate::analysis::sharpness::{adaptive_sharpness, sharpness};
+use crate::analysis::statistics::highest;
+use crate::analysis::surface::{Normalise, PathPlane};
+use crate::data::{Samples, functions::evenly_spaced, total_memory};
+use crate::model::{Layout, Weights};
+use crate::objective::Matrix;
+use crate::rng::{Purpose, Rng};
+use crate::study::{Context, Measurements};
+use crate::tasks::subject::Content;
+use anyhow::{Context as _, Result, ensure};
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+
+/// The share of the memory that checkpoints of a path may take at a time.
+const CHECKPOINTS_SHARE: u64 = 8;
+/// Air around a path, by the sides of its box.
+const MARGIN: f64 = 0.25;
+/// A grid of fewer lines than these is even; of more, half of them go where the loss bends.
+const EVEN: usize = 7;
+
+/// Differences between float32 and float64, of losses at the same points.
+fn noise(single: &[f64], double: &[f64]) -> f64 {
+    let apart: Vec<f64> = single.iter().zip(double).map(|(single, double)| (single - double).abs()).collect();
+    highest(&apart).unwrap_or(f64::NAN)
+}
+
+impl Start {
+    /// Points over these samples, in this space.
+    fn span(&self, analysis: &Analysis, bases: Vec<Weights>, over: Vec<Samples>) -> Span {
+        let (model, layout, precise) = (self.model.clone(), self.layout.clone(), self.precise.clone());
+        let (loss, block) = (analysis.loss.loss(), self.block);
+        Span { model, precise, layout, bases, over, loss, block, recalibration: None }
+    }
+
+    /// How many points more than others a look in float64 takes, of those there are.
+    fn precise_points(&self, points: usize) -> usize {
+        if self.precise.is_some() { points } else { 0 }
+    }
+
+    /// With the directions' own numbers beside the solution: its buffers stay.
+    fn beside(&self, directions: &[Tensor]) -> Vec<Weights> {
+        let still =
+            |theta: &Tensor| Weights { theta: theta.shallow_clone(), buffers: self.weights.buffers.zeros_like() };
+        std::iter::once(self.weights.share()).chain(directions.iter().map(still)).collect()
+    }
+
+    // ------------------------------------------------------------------------------------------- line
+
+    /// Series `alpha`, and `train_loss` and so on at each; `barrier` of the training loss.
+    pub fn line(
+        self,
+        analysis: &Analysis,
+        (second, samples, alphas): (&Content, usize, &[f64]),
+        recalibration: Option<u32>,
+        cx: &mut Context,
+    ) -> Result<Analysed> {
+        let there = second.opened()?.weights(self.kind(), cx.device)?;
+        let of_split =
+            |of: &Samples| if samples == 0 { Ok(of.share()) } else { of.subset(samples, analysis.seed, "analyse") };
+        let names: Vec<&str> = [("train", &self.train), ("test", &self.test)]
+            .into_iter()
+            .filter_map(|(name, samples)| (!samples.is_empty()).then_some(name))
+            .collect();
+        let mut over = vec![of_split(&self.train)?];
+        if !self.test.is_empty() {
+            over.push(of_split(&self.test)?);
+        }
+        let counts: Vec<i64> = over.iter().map(Samples::len).collect();
+        let again = recalibration.map(|batch| Recalibration::new(over[0].share(), batch as usize, analysis.seed));
+        let is_recalibrated = again.is_some();
+        let span = self.span(analysis, vec![self.weights.share(), there], over);
+        let at = |alpha: &f64| Point::new([1.0 - alpha, *alpha]);
+        let points: Vec<Point> = alphas.iter().map(at).collect();
+        let looked = self.precise_points(3);
+        let mut all = Points::new(Span { recalibration: again, ..span }, points.len() + looked, cx)?;
+        let rows = all.at(&points)?;
+        let mut measured = Measurements::new(self.layout.parameters(), [], [("alpha", alphas.to_vec())]);
+        let prefixes = if is_recalibrated { &["", "recalibrated_"][..] } else { &[""] };
+        let mut at = 0;
+        for prefix in prefixes {
+            for name in &names {
+                for quantity in ["loss", "accuracy"] {
+                    let values = column(&rows, at)?;
+                    at += 1;
+                    // Of values there are no accuracies.
+                    if quantity == "loss" || values.iter().any(|value| !value.is_nan()) {
+                        measured.series.insert(format!("{prefix}{name}_{quantity}"), values);
+                    }
+                }
+            }
+            let losses = measured.series(&format!("{prefix}train_loss"))?;
+            let loss_barrier = barrier(alphas, losses).unwrap_or(f64::NAN);
+            let of_errors = measured.series.get(&format!("{prefix}train_accuracy")).map(|accuracies| {
+                let errors: Vec<f64> = accuracies.iter().map(|accuracy| 1.0 - accuracy).collect();
+                error_barrier(alphas, &errors).unwrap_or(f64::NAN)
+            });
+            measured = measured.and([(&format!("{prefix}barrier"), loss_barrier)]);
+            if let Some(of_errors) = of_errors {
+                measured = measured.and([(&format!("{prefix}error_barrier"), of_errors)]);
+            }
+        }
+        if looked > 0 {
+            let places = [0, alphas.len() / 2, alphas.len() - 1];
+            let found = all.at(&places.map(|at| points[at].clone().precisely()))?;
+            let single: Vec<f64> = places.iter().map(|at| rows[*at][0]).collect();
+            measured = measured.and([("float32_noise", noise(&single, &column(&found, 0)?))]);
+        }
+        for (name, count) in names.iter().zip(counts) {
+            measured = measured.and([(&format!("{name}_samples"), count as f64)]);
+        }
+        Ok(Analysed { measured, notes: Vec::new() })
+    }
+
+    // ---------------------------------------------------------------------------------- slices, surface
+
+    /// Directions of a solution, so many, from that of this number on; leading eigenvectors are of length 1.
+    fn directions(
+        &self,
+        analysis: &Analysis,
+        along: &Along,
+        (samples, name): (&Samples, &str),
+        (first, count): (u64, u64),
+        cx: &Context,
+    ) -> Result<Vec<Tensor>> {
+        let found: Vec<Tensor> = match along {
+            Along::Random { normalise } => {
+                let key = |index| (analysis.seed, name, index);
+                let random = |index| normalise.random(&self.layout, &self.weights.theta, key(index));
+                (first..first + count).map(random).collect::<Result<_>>()?
+            }
+            Along::Hessian { tolerance } => self.eigenvectors(analysis, samples, (count as usize, *tolerance), cx)?,
+        };
+        for direction in &found {
+            let length = direction.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?;
+            ensure!(
+                length > 0.0 && length.is_finite(),
+                "a direction of length {length}: {}",
+                match along {
+                    Along::Random { normalise: Normalise::None } =>
+                        "the model has no tensor of two or more dimensions to move",
+                    Along::Random { .. } =>
+                        "normalised, it is as long as the weights of two or more dimensions, and the model has none but zeros: \
+                         choose --normalise none",
+                    Along::Hessian { .. } => "the Hessian is 0 at these weights",
+                }
+            );
+        }
+        Ok(found)
+    }
+
+    fn eigenvectors(
+        &self,
+        analysis: &Analysis,
+        samples: &Samples,
+        (count, tolerance): (usize, f64),
+        cx: &Context,
+    ) -> Result<Vec<Tensor>> {
+        let (n, objective) = (self.layout.parameters(), self.objective(analysis, samples)?);
+        ensure!(n >= count as i64, "{count} eigenvectors of a Hessian of {n} parameters: ask for fewer directions");
+        let map = objective.curvature(Matrix::Hessian, None)?;
+        let mut done = 0;
+        let mut times = |v: &Tensor| {
+            done += 1;
+            cx.note(format!("product {done} for the leading eigenvectors"));
+            cx.check_stop()?;
+            map.times(v, &mut || cx.check_stop())
+        };
+        let wanted = Wanted { top: count, bottom: 0, tolerance, steps: most_steps(count), sweeps: 1 };
+        let mut rng = Rng::keyed(analysis.seed, "directions", Purpose::CurvatureProbe, 0);
+        let found = match basis(n, wanted, self.kind(), total_memory()) {
+            None => lanczos(n, wanted, &mut rng, &mut times)?,
+            Some(basis) => restarted(n, wanted, basis, self.kind(), &mut rng, &mut times)?,
+        };
+        ensure!(found.top.len() == count, "Lanczos found {} of {count} eigenvectors", found.top.len());
+        let of = |vector: &Tensor| -> Result<Tensor> { Ok(vector.f_to_device(cx.device)?.f_to_kind(self.kind())?) };
+        found.top.iter().map(|ritz| of(&ritz.vector)).collect()
+    }
+
+    /// Publishes directions as `direction_1.<parameter>` and so on.
+    fn save(&self, directions: &[Tensor], cx: &mut Context) -> Result<()> {
+        let layout = Layout { buffers: Vec::new(), ..self.layout.clone() };
+        for (direction, number) in directions.iter().zip(1..) {
+            cx.save_weights(&format!("direction_{number}"), &layout, &direction.shallow_clone().into())?;
+        }
+        Ok(())
+    }
+
+    /// Series `step`, and `slice_1` and so on, a direction each, of the loss; `rise`: the mean over directions and signs at
+    /// the step that is nearest to `near`, `rise_step`.
+    pub fn slices(
+        self,
+        analysis: &Analysis,
+        (over, along): (&Over, &Along),
+        (count, points, range): (u64, usize, f64),
+        cx: &mut Context,
+    ) -> Result<Analysed> {
+        let samples = self.samples(over, analysis.seed)?;
+        let directions = self.directions(analysis, along, (&samples, "slices"), (1, count), cx)?;
+        self.save(&directions, cx)?;
+        let steps = evenly_spaced([-range, range], points);
+        let dimensions = directions.len() + 1;
+        let at = |number: usize, step: f64| {
+            let mut factors = vec![0.0; dimensions];
+            (factors[0], factors[number]) = (1.0, if number == 0 { 1.0 } else { step });
+            Point::new(factors)
+        };
+        let size = samples.len();
+        let span = self.span(analysis, self.beside(&directions), vec![samples]);
+        let away: Vec<f64> = steps.iter().copied().filter(|step| *step != 0.0).collect();
+        let looked = self.precise_points(points);
+        let mut all = Points::new(span, 1 + directions.len() * away.len() + looked, cx)?;
+        let centre = all.at(&[at(0, 0.0)])?.remove(0);
+        let mut measured = Measurements::new(self.layout.parameters(), [], [("step", steps.clone())]);
+        let with_centre = |rows: &[Vec<f64>]| -> Result<Vec<f64>> {
+            let mut others = column(rows, 0)?.into_iter();
+            Ok(steps
+                .iter()
+                .map(|step| if *step == 0.0 { centre[0] } else { others.next().unwrap_or(f64::NAN) })
+                .collect())
+        };
+        for number in 1..dimensions {
+            let rows = all.at(&away.iter().map(|step| at(number, *step)).collect::<Vec<_>>())?;
+            measured.series.insert(format!("slice_{number}"), with_centre(&rows)?);
+        }
+        if looked > 0 {
+            let found = all.at(&steps.iter().map(|step| at(1, *step).precisely()).collect::<Vec<_>>())?;
+            let apart = noise(measured.series("slice_1")?, &column(&found, 0)?);
+            measured = measured.and([("float32_noise", apart)]);
+        }
+        let near = steps.iter().copied().filter(|step| *step > 0.0);
+        let near = near.min_by(|a, b| (a - super::NEAR).abs().total_cmp(&(b - super::NEAR).abs())).unwrap_or(f64::NAN);
+        let slices: Vec<&Vec<f64>> =
+            (1..dimensions).filter_map(|n| measured.series.get(&format!("slice_{n}"))).collect();
+        let rises = slices.iter().flat_map(|slice| {
+            let there = steps.iter().zip(*slice).filter(|(step, _)| (step.abs() - near).abs() < 1e-9 * range);
+            there.map(|(_, loss)| loss - centre[0]).collect::<Vec<_>>()
+        });
+        let rises: Vec<f64> = rises.collect();
+        let rise = rises.iter().sum::<f64>() / rises.len() as f64;
+        let scalars = [("rise", rise), ("rise_step", near), ("samples", size as f64)];
+        let measured = measured.and(scalars).and([("center_loss", centre[0]), ("center_accuracy", centre[1])]);
+        Ok(Analysed { measured: known(measured), notes: Vec::new() })
+    }
+
+    /// Series `x` and `y`, and the loss at their grid row by row; along the pair of directions of this number.
+    pub fn surface(
+        self,
+        analysis: &Analysis,
+        (over, along): (&Over, &Along),
+        (pair, grid, range): (u64, usize, f64),
+        cx: &mut Context,
+    ) -> Result<Analysed> {
+        let samples = self.samples(over, analysis.seed)?;
+        let directions = self.directions(analysis, along, (&samples, "surface"), (2 * pair - 1, 2), cx)?;
+        self.save(&directions, cx)?;
+        let size = samples.len();
+        let span = self.span(analysis, self.beside(&directions), vec![samples]);
+        let mut all = Points::new(span, grid * grid + self.precise_points(grid), cx)?;
+        let measured = Measurements::new(self.layout.parameters(), [("samples", size as f64)], []);
+        let measured = self.grid(&mut all, [[-range, range]; 2], grid, measured, over.split.prefix())?;
+        Ok(Analysed { measured: known(measured), notes: Vec::new() })
+    }
+
+    /// All of a grid over a frame of the first two directions: even lines first, then more where the loss bends.
+    fn grid(
+        &self,
+        all: &mut Points,
+        frame: [[f64; 2]; 2],
+        grid: usize,
+        measured: Measurements,
+        split: &str,
+    ) -> Result<Measurements> {
+        let coarse = if grid < EVEN { grid } else { grid.div_ceil(2) };
+        let mut lines = frame.map(|ends| evenly_spaced(ends, coarse));
+        let mut known = BTreeMap::<[u64; 2], Vec<f64>>::new();
+        let key = |x: f64, y: f64| [x.to_bits(), y.to_bits()];
+        let at = |x: f64, y: f64| Point::new([1.0, x, y]);
+        let fill = |lines: &[Vec<f64>; 2], known: &mut BTreeMap<[u64; 2], Vec<f64>>, all: &mut Points| -> Result<()> {
+            let places = lines[1].iter().flat_map(|y| lines[0].iter().map(|x| (*x, *y)));
+            let new: Vec<(f64, f64)> = places.filter(|(x, y)| !known.contains_key(&key(*x, *y))).collect();
+            let rows = all.at(&new.iter().map(|(x, y)| at(*x, *y)).collect::<Vec<_>>())?;
+            known.extend(new.iter().map(|(x, y)| key(*x, *y)).zip(rows));
+            Ok(())
+        };
+        let number = |known: &BTreeMap<[u64; 2], Vec<f64>>, lines: &[Vec<f64>; 2], by_columns: bool, at: usize| {
+            let value = |x: f64, y: f64| known.get(&key(x, y)).map_or(f64::NAN, |row| row[at]);
+            let [xs, ys] = lines;
+            if by_columns {
+                xs.iter().flat_map(|x| ys.iter().map(|y| value(*x, *y))).collect::<Vec<f64>>()
+            } else {
+                ys.iter().flat_map(|y| xs.iter().map(|x| value(*x, *y))).collect()
+            }
+        };
+        fill(&lines, &mut known, all)?;
+        let more = grid - coarse;
+        let [more_x, more_y] = [false, true].map(|by_columns| {
+            let losses = number(&known, &lines, by_columns, 0);
+            finer(&lines[usize::from(by_columns)], &losses, more)
+        });
+        for (line, more) in lines.iter_mut().zip([more_x, more_y]) {
+            line.extend(more);
+            line.sort_by(f64::total_cmp);
+        }
+        fill(&lines, &mut known, all)?;
+        let [losses, accuracies] = [0, 1].map(|at| number(&known, &lines, false, at));
+        let [xs, ys] = &lines;
+        // The row through the middle, or the nearest to it.
+        let nearest = |to: f64| move |a: &&f64, b: &&f64| (*a - to).abs().total_cmp(&(*b - to).abs());
+        let middle = *ys.iter().min_by(nearest(0.0)).context("a grid without rows")?;
+        let centre = *xs.iter().min_by(nearest(0.0)).context("a grid without columns")?;
+        let mut measured = measured;
+        if self.precise.is_some() {
+            let found = all.at(&xs.iter().map(|x| at(*x, middle).precisely()).collect::<Vec<_>>())?;
+            let single: Vec<f64> = xs.iter().map(|x| known[&key(*x, middle)][0]).collect();
+            measured = measured.and([("float32_noise", noise(&single, &column(&found, 0)?))]);
+        }
+        let at_centre = &known[&key(centre, middle)];
+        measured = measured.and([("center_loss", at_centre[0]), ("center_accuracy", at_centre[1])]);
+        let series = [("x", xs.clone()), ("y", ys.clone()), (&format!("{split}_loss"), losses)];
+        let measured = measured.with(Measurements::new(self.layout.parameters(), [], series));
+        let accuracies = if accuracies.iter().all(|value| value.is_nan()) { Vec::new() } else { accuracies };
+        let of_accuracy = Measurements::new(self.layout.parameters(), [], [(&format!("{split}_accuracy"), accuracies)]);
+        Ok(measured.with(of_accuracy))
+    }
+
+    // --------------------------------------------------------------------------------------------- path
+
+    /// The plane of the checkpoints' two principal components, through the last: the grid's loss as of a surface, as
+    /// `surface_…`; and of each checkpoint its place there, its distance from the plane and from the last one, its own loss
+    /// and that at its place.
+    pub fn path(
+        self,
+        analysis: &Analysis,
+        (checkpoints, over): (&[Content], &Over),
+        grid: usize,
+        cx: &mut Context,
+    ) -> Result<Analysed> {
+        let samples = self.samples(over, analysis.seed)?;
+        let (count, kind, device) = (checkpoints.len(), self.kind(), cx.device);
+        let opened = checkpoints.iter().map(Content::opened).collect::<Result<Vec<_>>>()?;
+        let bytes = self.layout.parameters().unsigned_abs().saturating_mul(kind.elt_size_in_bytes() as u64).max(1);
+        let at_once = ((total_memory() / CHECKPOINTS_SHARE / bytes) as usize).clamp(1, count);
+        let watch = cx.watch();
+        // What may be in memory at once is read once.
+        let mut kept: BTreeMap<usize, Tensor> = BTreeMap::new();
+        let plane = PathPlane::of_rows(count, at_once, &mut |at| {
+            watch.check_stop()?;
+            if let Some(row) = kept.get(&at) {
+                return Ok(row.shallow_clone());
+            }
+            let row = opened[at].weights(kind, device)?.theta;
+            if at_once == count {
+                kept.insert(at, row.shallow_clone());
+            }
+            Ok(row)
+        })?;
+        drop(kept);
+        let [first, second] = plane.explained_variance_ratio;
+        ensure!(first.is_finite(), "all {count} checkpoints are equal: there is no path between them");
+        ensure!(
+            second > STRAIGHT,
+            "the {count} checkpoints lie on one straight line, which spans no plane (a direction of length 0): --measure line \
+             shows the loss along it"
+        );
+        let directions: Vec<Tensor> =
+            plane.directions.iter().map(|direction| Ok(direction.f_to_kind(kind)?)).collect::<Result<_>>()?;
+        self.save(&directions, cx)?;
+        let layout = Layout { buffers: Vec::new(), ..self.layout.clone() };
+        cx.save_weights("origin", &layout, &self.weights.theta.shallow_clone().into())?;
+        let (size, split) = (samples.len(), over.split.prefix());
+        let span = self.span(analysis, Vec::new(), vec![samples]);
+        let total = 2 * count + grid * grid + self.precise_points(grid);
+        let mut all = Points::new(span, total, cx)?;
+        let mut own = Vec::new();
+        for opened in &opened {
+            all.move_to(vec![opened.weights(kind, device)?]);
+            own.extend(all.at(&[Point::new([1.0])])?);
+        }
+        all.move_to(self.beside(&directions));
+        let places = plane.coordinates.iter().map(|(x, y)| Point::new([1.0, *x, *y]));
+        let projected = all.at(&places.collect::<Vec<_>>())?;
+        let frame = plane.frame(MARGIN).map(|(low, high)| [low, high]);
+        let scalars = [("explained_variance_1", first), ("explained_variance_2", second), ("samples", size as f64)];
+        let measured = Measurements::new(self.layout.parameters(), scalars, []);
+        let mut measured = self.grid(&mut all, frame, grid, measured, split)?;
+        for name in ["loss", "accuracy"] {
+            let of_grid = measured.series.remove(&format!("{split}_{name}")).unwrap_or_default();
+            measured.series.insert(format!("surface_{split}_{name}"), of_grid);
+        }
+        let (x, y) = plane.coordinates.iter().copied().unzip();
+        let series = [
+            ("component_1", x),
+            ("component_2", y),
+            ("distance_from_plane", plane.distance),
+            ("distance_from_last", plane.distance_from_origin),
+            (&format!("{split}_loss"), column(&own, 0)?),
+            (&format!("{split}_accuracy"), column(&own, 1)?),
+            (&format!("projected_{split}_loss"), column(&projected, 0)?),
+        ];
+        let measured = measured.with(Measurements::new(self.layout.parameters(), [], series));
+        Ok(Analysed { measured: known(measured), notes: Vec::new() })
+    }
+
+    // ----------------------------------------------------------------------------------------- sharpness
+
+    /// `sharpness`, in per cent, in a box, or `adaptive_sharpness` in a ball of the parameters' own sizes.
+    pub fn sharpness(
+        self,
+        analysis: &Analysis,
+        (over, region): (&Over, &Region),
+        (starts, steps): (u64, u64),
+        cx: &mut Context,
+    ) -> Result<Analysed> {
+        let samples = self.samples(over, analysis.seed)?;
+        let mut objective = self.objective(analysis, &samples)?;
+        let solution = self.weights.each(Tensor::copy);
+        let (mut done, key) = (0, (analysis.seed, "analyse"));
+        let look = |theta: &Tensor| {
+            objective.move_to(&solution.at(theta.shallow_clone()))?;
+            let loss = objective.gradient_and(&mut || cx.check_stop())?.get()?;
+            done += 1;
+            cx.step_done(done, 1 + starts * steps, loss)?;
+            Ok((loss, objective.gradient().copy()))
+        };
+        let (name, found) = match region {
+            Region::Box { epsilon } => ("", sharpness(&solution.theta, *epsilon, (starts, steps), key, look)?),
+            Region::Adaptive { rho, norm } => {
+                ("adaptive_", adaptive_sharpness(&solution.theta, (*rho, *norm), (starts, steps), key, look)?)
+            }
+        };
+        let of = |what: &str| format!("{name}sharpness{what}");
+        let scalars = [
+            ("loss", found.loss),
+            (&of(""), found.best()),
+            (&of("_spread"), found.spread()),
+            ("gradients", found.gradients as f64),
+            ("samples", samples.len() as f64),
+        ];
+        let series = [(&*of("_by_start"), found.by_start.clone())];
+        Ok(Analysed { measured: Measurements::new(self.layout.parameters(), scalars, series), notes: Vec::new() })
+    }
+}
+
+/// Less variance than this share of the first component's direction is rounding.
+const STRAIGHT: f64 = 1e-10;
+
+/// Without what there is not: accuracies of values.
+fn known(mut measured: Measurements) -> Measurements {
+    if measured.scalars.get("center_accuracy").is_some_and(|accuracy| accuracy.is_nan())
+        && measured.scalars.get("center_loss").is_some_and(|loss| loss.is_finite())
+    {
+        measured.scalars.remove("center_accuracy");
+    }
+    measured.series.retain(|name, values| !(name.ends_with("accuracy") && values.iter().all(|value| value.is_nan())));
+    measured
+}
