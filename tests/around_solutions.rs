@@ -130,6 +130,7 @@ fn a_line_has_pytorchs_losses_with_statistics_interpolated_and_taken_anew() {
     let golden = read_json(&goldens().join("recalibration.json"));
     for (name, values) in golden["line"].as_object().unwrap() {
         let expected = numbers(values);
+        assert_eq!(series(&metrics, "line", name).len(), expected.len());
         for (found, expected) in series(&metrics, "line", name).into_iter().zip(&expected) {
             near(found, *expected, 1e-9);
         }
@@ -294,7 +295,7 @@ fn an_interrupted_surface_goes_on_with_the_points_it_has() {
     write_data(&dir, "resnet", false);
     let program = program("resnet");
     let arguments = |out: &'static str| {
-        let surface = ["--measure", "surface", "--grid", "61", "--set", "pairs=1", "--precision", "float64"];
+        let surface = ["--measure", "surface", "--grid", "81", "--set", "pairs=1", "--precision", "float64"];
         [&["analyse", program.as_str(), "--data", "data.npz"][..], &surface, &["--out", out, "--jobs", "2"]].concat()
     };
     let mut child = dir
@@ -303,28 +304,26 @@ fn an_interrupted_surface_goes_on_with_the_points_it_has() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // Long enough for some points, not for 3721.
+    // Long enough for some points, not for 6561.
     let begin = std::time::Instant::now();
     while !dir.path().join("cut/analyse-resnet/settings.toml").is_file() {
         assert!(begin.elapsed().as_secs() < 60);
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    std::thread::sleep(std::time::Duration::from_millis(500));
     // SAFETY: a child of ours that has not been waited for.
     assert_eq!(unsafe { libc::kill(i32::try_from(child.id()).unwrap(), libc::SIGINT) }, 0);
     let code = child.wait().unwrap().code();
-    assert!(code == Some(130) || code == Some(0), "{code:?}");
-    if code == Some(130) {
-        let trials = dir.path().join("cut/analyse-resnet/trials");
-        let has = |ending: &str| {
-            let all = std::fs::read_dir(&trials).unwrap();
-            all.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|own| own == ending)).count()
-        };
-        assert_eq!((has("json"), has("checkpoint")), (0, 1));
-    }
+    assert_eq!(code, Some(130), "a faster machine needs a larger grid");
+    let trials = dir.path().join("cut/analyse-resnet/trials");
+    let has = |ending: &str| {
+        let all = std::fs::read_dir(&trials).unwrap();
+        all.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|own| own == ending)).count()
+    };
+    assert_eq!((has("json"), has("checkpoint")), (0, 1));
     let log = |out: &str| std::fs::read_to_string(dir.path().join(format!("{out}/analyse-resnet/log.jsonl"))).unwrap();
     dir.succeed(&arguments("cut"));
-    assert!(code == Some(0) || log("cut").contains("\"resumed\""), "{}", log("cut"));
+    assert!(log("cut").contains("\"resumed\""), "{}", log("cut"));
     dir.succeed(&arguments("whole"));
     let files = |out: &str| dir.files(&format!("{out}/analyse-resnet/trials"));
     assert_eq!(files("cut"), files("whole"));
@@ -476,6 +475,92 @@ fn the_hessians_directions_bend_by_its_eigenvalues() {
     near((losses[1] - 2.0 * losses[4] + losses[7]) / 1e-6, eigenvalues[1], 1e-3);
 }
 
+/// Of grids whose lines miss the solution, and of solutions whose names are numbers.
+#[test]
+fn a_surface_knows_its_solution_and_each_has_files_of_its_own() {
+    let dir = Dir::new();
+    write_data(&dir, "resnet", false);
+    for name in ["1", "2"] {
+        let scale = if name == "1" { 1.0 } else { 1.1 };
+        write(&dir, &format!("{name}.safetensors"), &changed("resnet", |_, t| t * scale));
+    }
+    let program = program("resnet");
+    for grid in ["2", "4", "7", "8"] {
+        let weights = ["--weights", "1.safetensors", "2.safetensors", "--data", "data.npz", "--precision", "float64"];
+        let surface = ["--measure", "surface,accuracy", "--grid", grid, "--set", "pairs=2", "--out", grid];
+        let metrics = analysed(&dir, &[&[program.as_str()][..], &weights, &surface].concat());
+        for name in ["1", "2"] {
+            let (own, label) = (scalar(&metrics, &format!("accuracy-{name}"), "train_loss"), format!("surface-{name}"));
+            near(scalar(&metrics, &label, "center_loss"), own, 1e-12);
+            near(scalar(&metrics, &format!("surface-2-{name}"), "center_loss"), own, 1e-12);
+        }
+        let folder = dir.path().join(format!("{grid}/analyse-resnet"));
+        for (file, label) in [
+            ("surface", "surface-1"),
+            ("surface-2", "surface-2-1"),
+            ("surface-solution-2", "surface-2"),
+            ("surface-solution-2.pair-2", "surface-2-2"),
+        ] {
+            let losses = read_npz(&folder.join(format!("{file}.npz")))["train_loss"].1.clone();
+            assert_eq!(losses, series(&metrics, label, "train_loss"), "{file}");
+        }
+        assert!(folder.join("figures/surface-solution-1.png").is_file());
+        assert!(folder.join("figures/surface-solution-2.png").is_file());
+    }
+}
+
+/// From a bad end to a good one without a rise there is no barrier, however unlike the ends are.
+#[test]
+fn a_line_that_never_rises_has_no_barrier() {
+    let dir = Dir::new();
+    let waves = rescaled(1.0);
+    // Labels by the network's own outputs: the good end is right everywhere, the bad one says the same class always.
+    let tensor = |name: &str| waves[name].tensor().unwrap();
+    let i = Tensor::arange(400 * 784, (Kind::Double, Device::Cpu));
+    let x = ((&i * 12.9898).sin() * 43758.5453).frac().abs().reshape([400, 784]);
+    let hidden = (x.matmul(&tensor("fc1.weight").tr()) + tensor("fc1.bias")).relu();
+    let outputs = hidden.matmul(&tensor("fc2.weight").tr()) + tensor("fc2.bias");
+    let mut labels: Vec<i64> = outputs.argmax(1, false).try_into().unwrap();
+    // Ten classes, the first ten samples one each.
+    labels.iter_mut().zip(0..10).for_each(|(label, class)| *label = class);
+    let numbers: Vec<f64> = x.reshape([-1]).try_into().unwrap();
+    let x: Vec<u8> = numbers.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect();
+    let y: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+    let arrays = [("x_train", npy("<f4", &[400, 784], &x)), ("y_train", npy("<i8", &[400], &y))];
+    let test = [("x_test", npy("<f4", &[400, 784], &x)), ("y_test", npy("<i8", &[400], &y))];
+    std::fs::write(dir.path().join("own.npz"), npz(&[arrays, test].concat())).unwrap();
+    write(&dir, "good.safetensors", &waves);
+    let mut bad = waves.clone();
+    let zero = tensor("fc2.weight") * 0.0;
+    bad.insert("fc2.weight".into(), NamedTensor::copy_of(&zero).unwrap());
+    write(&dir, "bad.safetensors", &bad);
+    let model = ["--model", "784-6-10", "--weights", "bad.safetensors", "good.safetensors", "--data", "own.npz"];
+    let line = ["--measure", "line", "--samples", "200", "--repeats", "5", "--set", "data.normalise=false"];
+    let metrics = analysed(&dir, &[&model[..], &line].concat());
+    let accuracies = series(&metrics, "line", "train_accuracy");
+    assert!(accuracies[24] > 0.95 && accuracies[0] < 0.7, "{accuracies:?}");
+    assert_eq!(verdict(&metrics, "analyse-barrier-bad-good"), "refuted", "{accuracies:?}");
+    // The line alone tells which end is lower.
+    assert_eq!(verdict(&metrics, "analyse-lower-train-bad-good"), "refuted");
+}
+
+#[test]
+fn eigenvectors_that_did_not_converge_are_doubted() {
+    let dir = Dir::new();
+    write_data(&dir, "transformer_encoder", false);
+    let program = program("transformer_encoder");
+    let common = [program.as_str(), "--data", "data.npz", "--directions", "hessian", "--set", "slice_points=3"];
+    let doubted = |tolerance: &str, out: &str| {
+        let measured = ["--measure", "slices", "--set", tolerance, "--out", out, "--set", "slice_directions=5"];
+        let metrics = analysed(&dir, &[&common[..], &measured].concat());
+        let figures = metrics["figures"].as_array().unwrap();
+        let caption = figures.iter().find(|figure| figure["name"] == "slices").unwrap()["caption"].as_str().unwrap();
+        (scalar(&metrics, "slices", "converged") == 0.0, caption.contains("Lanczos ended before"))
+    };
+    assert_eq!(doubted("tolerance=0.5", "loose"), (false, false));
+    assert_eq!(doubted("tolerance=1e-15", "tight"), (true, true));
+}
+
 #[test]
 fn claims_of_solutions_need_subsets_or_draws_that_agree() {
     let dir = Dir::new();
@@ -590,8 +675,12 @@ fn what_is_no_solution_or_no_picture_is_refused_in_a_line() {
     refused(&["zeros"], &["--measure", "surface", "--grid", "3"], 1, &["a direction of length 0", "--normalise none"]);
     refused(&[], &["--measure", "surfaces"], 2, &["surfaces"]);
     refused(&[], &["--directions", "newton"], 2, &["newton"]);
-    // A file that goes away, or is another, once it has been named.
-    let metrics =
-        analysed(&dir, &[&program, "--weights", "one.safetensors", "--data", "data.npz", "--measure", "accuracy"]);
-    assert_eq!(metrics["trials"].as_array().unwrap().len(), 1);
+    // The order of words on the command line, and names that make two trials one.
+    let swallowed = ["analyse", "--weights", "one.safetensors", &program, "--data", "data.npz"];
+    dir.run(&swallowed).fails(2, &["no model", "put", "before it"]);
+    for (name, change) in [("a", 1.4), ("b-c", 1.5), ("a-b", 1.6), ("c", 1.7)] {
+        write(&dir, &format!("{name}.safetensors"), &changed("resnet", |_, t| t * change));
+    }
+    refused(&["a", "b-c", "a-b", "c"], &line, 2, &["two trials would be called line-a-b-c"]);
+    refused(&[], &["--measure", "surface", "--samples", "4", "--repeats", "3"], 2, &["of the first seed alone"]);
 }

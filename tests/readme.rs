@@ -48,6 +48,18 @@ fn analysed(dir: &Dir) {
     let theta = layout.initial(0, "readme", Kind::Float, Device::Cpu);
     let slices = layout.slots.iter().map(|slot| (slot.name.clone(), NamedTensor::copy_of(&slot.view(&theta)).unwrap()));
     std::fs::write(dir.path().join("w.safetensors"), encode(&slices.collect(), None).unwrap()).unwrap();
+    // Solutions beside the program's own, and checkpoints of a training.
+    let program = hw1::model::program::Program::read(&std::fs::read(folder.join("resnet.pt2")).unwrap()).unwrap();
+    let (layout, own) = (program.layout(), program.weights(Kind::Float, Device::Cpu).unwrap());
+    std::fs::create_dir(dir.path().join("checkpoints")).unwrap();
+    for (file, seed) in ["a", "b", "checkpoints/1", "checkpoints/2", "checkpoints/10"].into_iter().zip(1..) {
+        let place = tch::Tensor::arange(layout.parameters(), (Kind::Float, Device::Cpu));
+        let theta = &own.theta + (place * f64::from(seed)).sin() * 0.01;
+        let slots = [(&layout.slots, &theta), (&layout.buffers, &own.buffers)].into_iter();
+        let all = slots.flat_map(|(slots, flat)| slots.iter().map(move |slot| (slot.name.clone(), slot.view(flat))));
+        let tensors = all.map(|(name, tensor)| (name, NamedTensor::copy_of(&tensor).unwrap())).collect();
+        std::fs::write(dir.path().join(format!("{file}.safetensors")), encode(&tensors, None).unwrap()).unwrap();
+    }
 }
 
 #[test]
@@ -65,6 +77,11 @@ fn every_command_runs() {
         }
         if arguments[0] == "analyse" {
             analysed(&dir);
+            // As a shell does.
+            if let Some(at) = arguments.iter().position(|word| *word == "checkpoints/*.safetensors") {
+                let files = ["1", "2", "10"].map(|name| &*format!("checkpoints/{name}.safetensors").leak());
+                arguments.splice(at..=at, files);
+            }
             if arguments.contains(&"mnist") {
                 // Which tests have not.
                 arguments.push("--dry-run");

@@ -35,11 +35,11 @@ pub fn barrier(alphas: &[f64], losses: &[f64]) -> Option<f64> {
     highest_rise(alphas, losses, |alpha, first, second| (1.0 - alpha) * first + alpha * second)
 }
 
-/// The error barrier of Frankle et al. 2020: the highest error over the given α in [0, 1] minus the mean of those
-/// at both ends. At least half of their difference's size. `None` where an error on the segment is NaN, or an
-/// end is missing.
-pub fn error_barrier(alphas: &[f64], errors: &[f64]) -> Option<f64> {
-    highest_rise(alphas, errors, |_, first, second| (first + second) / 2.0)
+/// The hill on the segment: the highest error, or loss, minus that of the worse end, at least 0. Between ends of like error
+/// it is the error barrier of Frankle et al. 2020, who measure from the mean of both: between unlike ones a line that never
+/// rises would have a barrier of half their difference. `None` likewise.
+pub fn hill(alphas: &[f64], errors: &[f64]) -> Option<f64> {
+    highest_rise(alphas, errors, |_, first, second| first.max(second))
 }
 
 /// The largest of the values at α in [0, 1] above what is `expected` there of α and the values at both ends.
@@ -77,14 +77,16 @@ mod tests {
     }
 
     #[test]
-    fn an_error_barrier_is_the_rise_above_the_mean_of_the_ends() {
+    fn a_hill_is_the_rise_above_the_worse_end() {
         let alphas = [-1.0, 0.0, 0.5, 1.0, 2.0];
-        assert_eq!(error_barrier(&alphas, &[0.9, 0.25, 0.5, 0.0, 0.9]), Some(0.375));
-        // Without a hill the higher end is the highest.
-        assert_eq!(error_barrier(&alphas, &[0.9, 0.25, 0.1, 0.0, 0.9]), Some(0.125));
-        assert_eq!(error_barrier(&alphas, &[f64::NAN, 0.0, 0.0, 0.0, f64::NAN]), Some(0.0));
-        assert_eq!(error_barrier(&alphas, &[0.0, 0.0, f64::NAN, 0.0, 0.0]), None);
-        assert_eq!(error_barrier(&alphas[..3], &[0.0, 0.0, 0.1]), None);
+        assert_eq!(hill(&alphas, &[0.9, 0.25, 0.5, 0.0, 0.9]), Some(0.25));
+        assert_eq!(hill(&alphas, &[0.9, 0.25, 0.5, 0.25, 0.9]), Some(0.25));
+        // From one end to the other without a rise, and a valley.
+        assert_eq!(hill(&alphas, &[0.9, 0.8, 0.79, 0.2, 0.9]), Some(0.0));
+        assert_eq!(hill(&alphas, &[f64::NAN, 0.25, 0.0, 0.25, f64::NAN]), Some(0.0));
+        assert_eq!(hill(&alphas, &[0.0, 0.0, f64::NAN, 0.0, 0.0]), None);
+        assert_eq!(hill(&alphas, &[0.0, f64::NAN, 0.5, 0.0, 0.0]), None);
+        assert_eq!(hill(&alphas[..3], &[0.0, 0.0, 0.1]), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::curves::{self, Look};
 use crate::study::table::FINAL;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, MODEL_FLAG, Measurements, Records,
     Seeds, Size, Table, Trial as TrialTrait, With, cell, check, landscape, points,
@@ -443,15 +444,19 @@ impl Interpolate {
         if self.around.slices.directions == 0 {
             return Ok(());
         }
-        let mut curves = Vec::new();
+        let (mut curves, mut doubts) = (Vec::new(), Doubts::default());
         for (look, of_size) in self.by_batch_size(solutions) {
             for record in of_size.iter().filter_map(|solution| solution.around.slices) {
-                let steps = record.series("step")?;
-                let of_direction = Slices::losses(record).into_iter();
-                curves.extend(of_direction.map(|losses| points::line(look.clone(), steps, losses)));
+                let (steps, slices) = (record.series("step")?, Slices::losses(record));
+                let far: Vec<f64> = steps.iter().map(|step| step.abs()).collect();
+                slices.iter().for_each(|losses| doubts.add(trust::not_finite(losses, &far, "")));
+                doubts.add(trust::apart_along(steps, &slices));
+                curves.extend(slices.into_iter().map(|losses| points::line(look.clone(), steps, losses)));
             }
         }
-        findings.figure("slices", &[("images", &self.images())], 1, vec![landscape::slices(curves)])?;
+        let with: With = &[("images", &self.images()), ("doubts", &doubts.caption())];
+        findings.figure("slices", with, 1, vec![landscape::slices(curves)])?;
+        findings.notes.extend(doubts.notes("slices"));
         let flatter = findings.claim("interpolate-slices-flatter", &[])?;
         findings.claims.push(flatter.compared(SEEDS, &[self.compared(solutions, |solution| solution.around.rise())?]));
         Ok(())
@@ -462,7 +467,12 @@ impl Interpolate {
         if self.around.spectrum.eigenvalues == 0 {
             return Ok(());
         }
-        findings.figure("spectrum", &[("images", &self.images())], 2, self.spectrum_panels(solutions)?)?;
+        let mut doubts = Doubts::default();
+        let records = solutions.iter().filter_map(|solution| solution.around.spectrum);
+        records.for_each(|record| doubts.add(trust::unconverged(record.scalars.get("converged").copied())));
+        let with: With = &[("images", &self.images()), ("doubts", &doubts.caption())];
+        findings.figure("spectrum", with, 2, self.spectrum_panels(solutions)?)?;
+        findings.notes.extend(doubts.notes("spectrum"));
         let count = |solution: &Solution| Ok((solution.seed(), outliers(solution.around.eigenvalues()?)));
         let counts = solutions.iter().map(count).collect::<Result<Vec<(u64, Option<usize>)>>>()?;
         let mean_of = |seed| {
@@ -535,7 +545,7 @@ fn moves_together(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> {
 
 /// Whether the error rises on the way from one solution to the other by what Frankle et al. call a barrier.
 fn barrier_between(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> {
-    let of_errors = lines.iter().map(|(_, line)| line.error_barrier()).collect::<Result<_>>()?;
+    let of_errors = lines.iter().map(|(_, line)| line.error_hill()).collect::<Result<_>>()?;
     let of_losses = lines.iter().map(|(_, line)| line.loss_barrier()).collect::<Result<Vec<_>>>()?;
     let note = match of_losses.len() {
         0 => String::new(),

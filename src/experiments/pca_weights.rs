@@ -14,7 +14,7 @@ use crate::study::surface::{PathOnSurface, Paths, beside_the_plane};
 use crate::study::table::FINAL;
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODEL_FLAG, Measurements, Records, Seeds, Size,
-    TRAININGS_FLAG, Table, Trial as TrialTrait, check, curves, seeds,
+    TRAININGS_FLAG, Table, Trial as TrialTrait, With, check, curves, seeds,
 };
 use crate::tasks::Source;
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch, network, objective, parameters};
@@ -343,7 +343,10 @@ impl PcaWeights {
     fn draw_surfaces(&self, surfaces: &[PathOnSurface], findings: &mut Findings) -> Result<()> {
         let Some(first) = surfaces.first() else { return Ok(()) };
         let samples = self.surface_size.min(self.spec.train_size);
-        findings.figure("surface", &[("samples", &samples), ("steps", &first.steps())], 1, vec![first.panel()])?;
+        let doubts = first.doubts();
+        let with: With = &[("samples", &samples), ("steps", &first.steps()), ("doubts", &doubts.caption())];
+        findings.figure("surface", with, 1, vec![first.panel()])?;
+        findings.notes.extend(doubts.notes("surface"));
         let over_trainings = seeds::caption(surfaces.len() as u64, TRAININGS);
         findings.figure("plane", &[("over_trainings", &over_trainings)], 2, beside_the_plane(surfaces))
     }

@@ -6,6 +6,7 @@ use super::measurements::Measurements;
 use super::number::percent;
 use super::points::line;
 use super::seeds::means_over_epochs;
+use super::trust::{self, Doubts};
 use crate::analysis::paths::Path;
 use crate::analysis::statistics::{highest, spearman};
 use crate::data::functions::evenly_spaced;
@@ -72,6 +73,15 @@ impl PathOnSurface {
     /// undefined.
     pub fn correlation(&self) -> Option<f64> {
         spearman(&self.true_loss.iter().copied().zip(self.projected_loss.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// What speaks against the picture.
+    pub fn doubts(&self) -> Doubts {
+        let mut doubts = Doubts::default();
+        doubts.add(trust::projected(self.explained()));
+        let far = self.y.iter().flat_map(|y| self.x.iter().map(move |x| x.hypot(*y)));
+        doubts.add(trust::not_finite(&self.losses, &far.collect::<Vec<_>>(), ""));
+        doubts
     }
 
     /// How much of the path its plane shows, in words.

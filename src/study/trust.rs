@@ -11,6 +11,9 @@ const VISIBLE: f64 = 0.01;
 /// Rises of the loss further apart than this factor are of the directions, not of the network.
 const APART: f64 = 2.0;
 
+/// What brings points nearer that are at a range of a setting's choice.
+pub const SMALLER_RANGE: &str = ": a smaller --set range";
+
 /// Reasons to doubt a figure.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Doubts(Vec<String>);
@@ -31,6 +34,11 @@ impl Doubts {
             [] => " Can it be trusted? Nothing was found against it.".to_owned(),
             reasons => format!(" Can it be trusted? {}", reasons.join(" ")),
         }
+    }
+
+    /// Sentences under a table, of a figure of this name.
+    pub fn notes(&self, figure: &str) -> Vec<String> {
+        self.0.iter().map(|reason| format!("{figure}: {reason}")).collect()
     }
 
     /// A table's cell.
@@ -85,13 +93,14 @@ pub fn rounded(noise: Option<f64>, losses: &[f64]) -> Option<String> {
     })
 }
 
-/// Of losses that are no numbers; `places` are the distances of all points from the solution.
-pub fn not_finite(losses: &[f64], places: &[f64]) -> Option<String> {
+/// Of losses that are no numbers; `places` are the distances of all points from the solution, or from the nearest of
+/// several, and `smaller` is what makes them nearer.
+pub fn not_finite(losses: &[f64], places: &[f64], smaller: &str) -> Option<String> {
     let bad: Vec<f64> =
         losses.iter().zip(places).filter(|(loss, _)| !loss.is_finite()).map(|(_, place)| *place).collect();
     let nearest = lowest(&bad)?;
     Some(format!(
-        "The loss is not finite at {} of {} points, from a step of {} on: a smaller --set range.",
+        "The loss is not finite at {} of {} points, from a step of {} on{smaller}.",
         bad.len(),
         losses.len(),
         cell(nearest)
@@ -106,7 +115,8 @@ pub fn apart(rises: &[(f64, Vec<f64>)]) -> Option<String> {
         rises.iter().filter(|(place, rises)| *place > 0.0 && rises.len() > 1).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     for (place, rises) in sorted {
-        let [low, high] = ends(rises).filter(|_| rises.iter().all(|rise| rise.is_finite()))?;
+        // Where one is no number another rule says so.
+        let Some([low, high]) = ends(rises).filter(|_| rises.iter().all(|rise| rise.is_finite())) else { continue };
         // A fall on one of them and a rise on the other is as far apart as can be.
         let factor = if low > 0.0 {
             high / low
@@ -120,11 +130,19 @@ pub fn apart(rises: &[(f64, Vec<f64>)]) -> Option<String> {
             None => rings.push((*place, vec![factor])),
         }
     }
+    // The farthest few places are part of the ring before them.
+    if let [.., (_, before), (_, last)] = &mut rings[..]
+        && last.len() < 8
+    {
+        before.append(last);
+        rings.pop();
+    }
     // The middle one of a ring; a rise beside a fall has no factor, and counts as the widest.
     let middle = |ring: &[f64]| {
         let mut sorted = ring.to_vec();
         sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied().unwrap_or(1.0)
+        // Of an even number the lower one: half of a ring is not most of it.
+        sorted.len().checked_sub(1).and_then(|last| sorted.get(last / 2)).copied().unwrap_or(1.0)
     };
     let (from, ring) = rings.iter().find(|(_, ring)| middle(ring) > APART)?;
     let middle = middle(ring);
@@ -134,6 +152,21 @@ pub fn apart(rises: &[(f64, Vec<f64>)]) -> Option<String> {
          the network.",
         cell(*from)
     ))
+}
+
+/// The same of slices along several directions through the solution, at these steps.
+pub fn apart_along(steps: &[f64], slices: &[&[f64]]) -> Option<String> {
+    let middle = steps.iter().position(|step| step.abs() < 1e-12)?;
+    let rise = |at: usize| slices.iter().filter_map(|slice| Some(slice.get(at)? - slice.get(middle)?)).collect();
+    apart(&steps.iter().enumerate().map(|(at, step)| (step.abs(), rise(at))).collect::<Vec<_>>())
+}
+
+/// Of one pair of directions alone.
+pub fn one_pair(pairs: u64) -> Option<String> {
+    (pairs < 2).then(|| {
+        "Of one pair of directions it cannot be told how much of the picture is the directions' own: --set pairs=3."
+            .to_owned()
+    })
 }
 
 /// Of what was seen of the variance of a path.
@@ -168,8 +201,8 @@ pub fn near_chance_over(split: &str, target: Target, accuracy: Option<f64>, samp
     near_chance(split, target, accuracy, low)
 }
 
-/// Of two solutions whose numbers over subsets reach further than the difference between them.
-pub fn subsets_differ(what: &str, of_each: [(&str, &[f64]); 2]) -> Option<String> {
+/// Of two solutions whose numbers over some cases (subsets, draws) reach further than the difference between them.
+pub fn cases_differ(cases: &str, what: &str, of_each: [(&str, &[f64]); 2]) -> Option<String> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let effect = (mean(of_each[0].1) - mean(of_each[1].1)).abs();
     let wide = of_each.into_iter().filter(|(_, values)| values.len() > 1).find_map(|(name, values)| {
@@ -178,7 +211,7 @@ pub fn subsets_differ(what: &str, of_each: [(&str, &[f64]); 2]) -> Option<String
     });
     let (name, low, high) = wide?;
     Some(format!(
-        "Over subsets the {what} of {name} reaches from {} to {}, further than the {} between the solutions.",
+        "Over {cases} the {what} of {name} reaches from {} to {}, further than the {} between the solutions.",
         cell(low),
         cell(high),
         cell(effect)
@@ -224,8 +257,8 @@ mod tests {
 
     #[test]
     fn losses_that_are_none_are_told_with_the_nearest() {
-        assert_eq!(not_finite(&[1.0, 2.0], &[0.0, 1.0]), None);
-        let told = not_finite(&[1.0, NAN, f64::INFINITY], &[0.0, 1.0, 0.5]).unwrap();
+        assert_eq!(not_finite(&[1.0, 2.0], &[0.0, 1.0], ""), None);
+        let told = not_finite(&[1.0, NAN, f64::INFINITY], &[0.0, 1.0, 0.5], SMALLER_RANGE).unwrap();
         assert!(told.contains("at 2 of 3 points, from a step of 0.5000 on"), "{told}");
     }
 
@@ -256,11 +289,20 @@ mod tests {
         // One pair says nothing, and the solution itself neither.
         assert_eq!(apart(&[(0.5, vec![1.0]), (0.0, vec![0.0, 5.0])]), None);
         assert_eq!(apart(&[(0.5, vec![NAN, 1.0])]), None);
+        let beyond: Vec<(f64, Vec<f64>)> = [rings(&[1.0, 3.0, 1.0]), vec![(0.6, vec![NAN, 1.0])]].concat();
+        assert!(apart(&beyond).unwrap().contains("From a step of 0.5000 on"));
+        let steps: Vec<f64> = (-20..=20).map(|at| f64::from(at) / 20.0).collect();
+        let bowl: Vec<f64> = steps.iter().map(|t| 1.0 + t * t).collect();
+        let steep: Vec<f64> = steps.iter().map(|t| 1.0 + t * t * if t.abs() > 0.55 { 4.0 } else { 1.1 }).collect();
+        assert_eq!(apart_along(&steps, &[&bowl, &bowl]), None);
+        assert!(apart_along(&steps, &[&bowl, &steep]).unwrap().contains("a factor of 4.000"));
+        assert_eq!(apart_along(&[1.0, 2.0], &[&bowl[..2], &steep[..2]]), None);
     }
 
     #[test]
     fn a_plane_that_holds_little_is_told() {
         assert_eq!([0.8, 0.79, NAN].map(|explained| projected(explained).is_some()), [false, true, true]);
+        assert_eq!([1, 2].map(|pairs| one_pair(pairs).is_some()), [true, false]);
     }
 
     #[test]
@@ -283,7 +325,7 @@ mod tests {
 
     #[test]
     fn subsets_are_wider_than_an_effect_or_not() {
-        let told = |one: &[f64], other: &[f64]| subsets_differ("loss", [("a", one), ("b", other)]).is_some();
+        let told = |one: &[f64], other: &[f64]| cases_differ("subsets", "loss", [("a", one), ("b", other)]).is_some();
         assert!(!told(&[1.0, 1.1], &[2.0, 2.1]) && told(&[1.0, 1.1], &[1.05, 1.06]) && told(&[1.0, 1.01], &[1.0, 3.5]));
         assert!(!told(&[1.0], &[1.0]) && !told(&[], &[]));
     }

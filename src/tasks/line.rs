@@ -1,7 +1,7 @@
 //! Loss and accuracy along the straight line through two solutions, θ(α) = (1-α)θ₁ + αθ₂ (Goodfellow et al. 2015).
 //! The α are evaluated in blocks, a trial each: blocks run side by side, and resume.
 
-use crate::analysis::interpolation::{barrier, error_barrier, point, with_solutions};
+use crate::analysis::interpolation::{barrier, hill, point, with_solutions};
 use crate::analysis::statistics::{RANKED_ALIKE, highest, spearman};
 use crate::data::functions::evenly_spaced;
 use crate::model::Weights;
@@ -139,10 +139,10 @@ impl Line {
         Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
     }
 
-    /// How far the training error rises, by [`error_barrier`], likewise.
-    pub fn error_barrier(&self) -> Result<f64> {
+    /// How far the training error rises, by [`hill`], likewise.
+    pub fn error_hill(&self) -> Result<f64> {
         let errors: Vec<f64> = self.measured.series("train_accuracy")?.iter().map(|accuracy| 1.0 - accuracy).collect();
-        let found = error_barrier(self.measured.series("alpha")?, &errors);
+        let found = hill(self.measured.series("alpha")?, &errors);
         Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
     }
 
@@ -206,9 +206,9 @@ mod tests {
         let blocks = [block(&[0.0, 0.5], &[1.0, 2.5], &[1.0, 0.5]), block(&[1.0], &[2.0], &[0.75])];
         let line = Line::of(&alphas, &blocks);
         assert_eq!(line.measured.series("train_loss").unwrap(), [1.0, 2.5, 2.0]);
-        assert_eq!((line.loss_barrier().unwrap(), line.error_barrier().unwrap()), (1.0, 0.375));
+        assert_eq!((line.loss_barrier().unwrap(), line.error_hill().unwrap()), (1.0, 0.25));
         let with_hole = Line::of(&alphas, &blocks[..1]);
-        assert!(with_hole.loss_barrier().unwrap().is_nan() && with_hole.error_barrier().unwrap().is_nan());
+        assert!(with_hole.loss_barrier().unwrap().is_nan() && with_hole.error_hill().unwrap().is_nan());
         assert!(!with_hole.is_whole && line.measured.series("test_loss").is_err());
     }
 

@@ -116,7 +116,13 @@ impl Settings for Subject {
         let (models, mut weights) = (Texts::take(table, "model")?, Texts::take(table, "weights")?);
         let (which, output): (String, usize) = (take(table, "which")?, take(table, "output")?);
         let Some(mut model) = models.first().cloned() else {
-            let why = "no model: name a .pt2 file of torch.export, or --model LAYERS with --weights FILE";
+            let swallowed = weights.last().filter(|last| last.ends_with(".pt2"));
+            let why = match swallowed {
+                Some(model) => {
+                    format!("no model: what follows --weights are weights; put {model} before it, or behind --model")
+                }
+                None => "no model: name a .pt2 file of torch.export, or --model LAYERS with --weights FILE".to_owned(),
+            };
             return Err(failed("model", usage(why)));
         };
         if models.len() > 1 {
@@ -148,7 +154,7 @@ impl Settings for Subject {
         let (own, solutions) = named.opened(program, &spec.signature()).map_err(|error| failed("model", error))?;
         let mut all = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         for solution in own.iter().chain(&solutions) {
-            all.entry(solution.opened.content.clone()).or_insert(solution.opened.clone());
+            all.insert(solution.opened.content.clone(), solution.opened.clone());
         }
         Ok(Self { spec, model, weights, which, output, solutions, own })
     }
@@ -257,11 +263,23 @@ impl Named<'_> {
             Arc::new(Opened { content, what, file, which: which.to_owned(), layout, notes })
         };
         let own = match &what {
-            What::Program(_) => Some(Solution { name: stem(model), opened: opened(None, None, which) }),
+            What::Program(_) => {
+                let all = [&[model.to_owned()], weights].concat();
+                let name =
+                    if weights.iter().any(|path| path == model) { stem(model) } else { names(&all).swap_remove(0) };
+                Some(Solution { name, opened: opened(None, None, which) })
+            }
             What::Network(_) => None,
         };
         let mut solutions = Vec::new();
-        for (path, name) in weights.iter().zip(names(weights)) {
+        // The program's own name among them: a line may begin there.
+        let all = [&[model.to_owned()], weights].concat();
+        let known = if own.is_some() && !weights.iter().any(|path| path == model) {
+            names(&all).split_off(1)
+        } else {
+            names(weights)
+        };
+        for (path, name) in weights.iter().zip(known) {
             let file = Path::new(path);
             let bytes = bytes(file)?;
             let (found, which) = weights_in(file, &bytes, which, &what, &layout)?;
@@ -335,6 +353,14 @@ impl Content {
 impl Opened {
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// How many inputs the model takes at a time, at least and at most.
+    pub fn batches(&self) -> [i64; 2] {
+        match &self.what {
+            What::Program(program) => program.input.batch,
+            What::Network(_) => [1, i64::MAX],
+        }
     }
 
     /// Of a program's own weights float64 where they are of that, else float32.
@@ -418,9 +444,9 @@ impl Subject {
 
     /// The solutions in the natural order of their names: "step-9" before "step-10".
     pub fn in_order(&self) -> Vec<Solution> {
-        let mut solutions = self.solutions.clone();
-        solutions.sort_by(|a, b| natord::compare(&a.name, &b.name));
-        solutions
+        let mut solutions: Vec<(&String, &Solution)> = self.weights.iter().zip(&self.solutions).collect();
+        solutions.sort_by(|a, b| natord::compare(a.0, b.0));
+        solutions.into_iter().map(|(_, solution)| solution.clone()).collect()
     }
 
     /// How many inputs a program takes at a time, where it takes no other number.

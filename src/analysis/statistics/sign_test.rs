@@ -45,7 +45,12 @@ impl PairedComparison {
         let count = |is: fn(&(f64, f64)) -> bool| pairs.iter().filter(|pair| is(pair)).count();
         let (as_claimed, opposite) = (count(|(a, b)| a < b), count(|(a, b)| a > b));
         let ties = count(|(a, b)| a == b);
-        let ratio = |(a, b): &(f64, f64)| if a == b && a.is_finite() { 0.0 } else { (b / a).log10() };
+        // Of two numbers below 0 a quotient would have the wrong sign.
+        let ratio = |(a, b): &(f64, f64)| match (a, b) {
+            _ if a == b && a.is_finite() => 0.0,
+            _ if *a < 0.0 || *b < 0.0 => f64::NAN,
+            _ => (b / a).log10(),
+        };
         let ratios: Vec<f64> = pairs.iter().map(ratio).collect();
         Self {
             better: better.0.to_owned(),

@@ -7,9 +7,9 @@ use crate::plot::{Axis, Color, Contours, Mark, Panel, Series, Surface};
 use crate::study::number::significant;
 use crate::study::points::line;
 use crate::study::seeds::means_at_points;
-use crate::study::trust::{self, Doubts};
+use crate::study::trust::{self, Doubts, SMALLER_RANGE};
 use crate::study::{Arrays, Done, Findings, Measurements, cell};
-use crate::tasks::analyse::{Measure, Over, Region, Split};
+use crate::tasks::analyse::{EVEN, Measure, Over, Region, Split};
 use anyhow::Result;
 use std::fmt::Display;
 
@@ -62,19 +62,25 @@ impl Analyse {
                     let label = if each.len() > 1 { solution.name.clone() } else { String::new() };
                     curves.push(line((label, color), steps, slice));
                     all.push(*slice);
-                    let far: Vec<f64> = steps.iter().map(|step| step.abs()).collect();
-                    doubts.add(trust::not_finite(slice, &far));
                 }
+                // Of each solution once: the first draw.
+                if done.seed() != self.seeds.seed {
+                    continue;
+                }
+                let far = steps.iter().map(|step| step.abs()).cycle().take(steps.len() * slices.len());
+                doubts.add(trust::not_finite(&slices.concat(), &far.collect::<Vec<_>>(), SMALLER_RANGE));
                 if let Some(first) = slices.first() {
                     doubts.add(trust::rounded(done.measured().scalars.get("float32_noise").copied(), first));
                 }
+                doubts.add(trust::unconverged(done.measured().scalars.get("converged").copied()));
                 if self.directions == Directions::Random {
-                    doubts.add(trust::apart(&rises_of_slices(steps, &slices)));
+                    doubts.add(trust::apart_along(steps, &slices));
                 }
                 doubts.add(self.near_chance(done.measured()));
             }
         }
-        doubts.add(self.subsets_differ(done, "rise", |done| match &done.trial.measure {
+        let what = if self.is_all(self.split) { "draws of directions" } else { "subsets" };
+        doubts.add(self.differ_over(what, done, "rise", |done| match &done.trial.measure {
             Measure::Slices { .. } => done.measured().scalars.get("rise").copied(),
             _ => None,
         }));
@@ -126,7 +132,8 @@ impl Analyse {
         let over = self.over(self.split);
         let each = self.of_each(done);
         let several = each.len() > 1;
-        for (at, (behind, solution, its)) in each.iter().enumerate() {
+        let slugs = slugs(each.iter().map(|(_, solution, _)| solution.name.as_str()));
+        for (at, (behind, _, its)) in each.iter().enumerate() {
             let pair = |done: &&Done<Self>| match &done.trial.measure {
                 Measure::Surface { pair, .. } => Some(*pair),
                 _ => None,
@@ -134,21 +141,31 @@ impl Analyse {
             let its: Vec<&Done<Self>> = its.iter().copied().filter(|done| pair(done).is_some()).collect();
             let Some(first) = its.iter().copied().find(|done| pair(done) == Some(1)) else { continue };
             let mut doubts = Doubts::default();
+            let (mut losses, mut far) = (Vec::new(), Vec::new());
             for done in &its {
-                let losses = self.grid_losses(done.measured(), "")?;
-                doubts.add(trust::not_finite(losses, &distances(done.measured())?));
-                doubts.add(trust::rounded(done.measured().scalars.get("float32_noise").copied(), losses));
+                losses.extend_from_slice(self.grid_losses(done.measured(), "")?);
+                far.extend(distances(done.measured())?);
             }
+            doubts.add(trust::not_finite(&losses, &far, SMALLER_RANGE));
+            let of_first = self.grid_losses(first.measured(), "")?;
+            doubts.add(trust::rounded(first.measured().scalars.get("float32_noise").copied(), of_first));
+            doubts.add(trust::unconverged(first.measured().scalars.get("converged").copied()));
             doubts.add(trust::apart(&rises(&its, &format!("{}_loss", self.split.prefix()))?));
+            if self.directions == Directions::Random {
+                doubts.add(trust::one_pair(self.pairs));
+            }
             doubts.add(self.near_chance(first.measured()));
             self.doubt(&format!("surface{behind}"), &doubts, findings);
-            let slug = if several { format!("-{}", slug(&solution.name)) } else { String::new() };
+            let slug = if several { format!("-{}", slugs[at]) } else { String::new() };
             for done in &its {
-                let number =
-                    pair(done).filter(|number| *number > 1).map_or(String::new(), |number| format!("-{number}"));
+                let number = pair(done).unwrap_or(1);
                 // Of the first solution by the plain name.
-                let of_others = if at > 0 { slug.clone() } else { String::new() };
-                let name = format!("surface{of_others}{number}");
+                let name = match (at, number) {
+                    (0, 1) => "surface".to_owned(),
+                    (0, _) => format!("surface-{number}"),
+                    (_, 1) => format!("surface{slug}"),
+                    _ => format!("surface{slug}.pair-{number}"),
+                };
                 findings.arrays.push(self.grid_arrays(name, done.measured(), "")?);
             }
             let (network, loss) = (format!("{}{behind}", self.subject.name()), self.loss().name());
@@ -158,8 +175,14 @@ impl Analyse {
                 Directions::Random => format!("two {}", self.along_words(2).trim_start_matches("2 ")),
                 Directions::Hessian => self.along_words(2),
             };
-            let more: [(&str, &dyn Display); 4] =
-                [("along", &along), ("lines", &grid), ("slug", &slug), ("doubts", &doubts.caption())];
+            let finer = if grid < EVEN { "" } else { ", half of whose lines lie where it bends" };
+            let more: [(&str, &dyn Display); 5] = [
+                ("along", &along),
+                ("lines", &grid),
+                ("finer", &finer),
+                ("slug", &slug),
+                ("doubts", &doubts.caption()),
+            ];
             let panels = vec![self.contour_panel(first.measured(), "")?, self.relief(first.measured(), "")?];
             findings.figure("surface", &[&words[..], &more].concat(), 2, panels)?;
             if its.len() > 1 {
@@ -254,7 +277,9 @@ impl Analyse {
                     let spread = its.first().and_then(|record| record.scalars.get(&format!("{name}_spread")).copied());
                     let spread = spread.map(|spread| format!("spread over starts {}", significant(spread, 2)));
                     let quantity = format!("{what}{unit}, {} loss{behind}", split.prefix());
-                    self.push_row(findings, &quantity, &values, spread, &self.over(split));
+                    // The same samples again are no further case.
+                    let cases = if self.is_all(split) { values.len().min(1) } else { values.len() };
+                    self.push_row(findings, &quantity, &values[..cases], spread, &self.over(split));
                     let size = region_size(&region);
                     let label = match each.len() {
                         1 => split.prefix().to_owned(),
@@ -268,13 +293,21 @@ impl Analyse {
         }
         for region in self.regions() {
             let (_, name, what, _) = region_words(&region);
-            doubts.add(self.subsets_differ(done, &what, |done| {
-                is_of(done, &region, Split::Train).then(|| done.measured().scalars.get(name).copied()).flatten()
-            }));
-            for done in done.iter().filter(|done| is_of(done, &region, Split::Train)) {
+            if !self.is_all(Split::Train) {
+                doubts.add(self.differ_over("subsets", done, &what, |done| {
+                    is_of(done, &region, Split::Train).then(|| done.measured().scalars.get(name).copied()).flatten()
+                }));
+            }
+            let first = done.iter().filter(|done| done.seed() == self.seeds.seed);
+            for done in
+                first.filter(|done| [Split::Train, Split::Test].iter().any(|split| is_of(done, &region, *split)))
+            {
                 let [best, spread] =
                     [name.to_owned(), format!("{name}_spread")].map(|name| done.measured().scalars.get(&name).copied());
                 if let (Some(best), Some(spread)) = (best, spread) {
+                    doubts.add(
+                        (!best.is_finite()).then(|| format!("{}: the loss is not finite somewhere near.", done.label)),
+                    );
                     doubts.add(half_found(&self.label_of(done), best, spread));
                 }
             }
@@ -296,7 +329,12 @@ impl Analyse {
             crate::analysis::sharpness::Norm::Two => "‖y/|θ|‖₂ ≤ ρ",
             crate::analysis::sharpness::Norm::Infinity => "|yᵢ| ≤ ρ|θᵢ|",
         };
-        let more: [(&str, &dyn Display); 2] = [("norm", &norm), ("doubts", &doubts.caption())];
+        let circles = if self.size_of(Split::Test) > 0 {
+            format!("; circles: over {}", self.over(Split::Test))
+        } else {
+            String::new()
+        };
+        let more: [(&str, &dyn Display); 3] = [("norm", &norm), ("circles", &circles), ("doubts", &doubts.caption())];
         findings.figure("sharpness", &[&words[..], &more].concat(), 2, panels)
     }
 
@@ -357,14 +395,38 @@ pub(super) fn slices(record: &Measurements) -> Vec<&[f64]> {
     (1..).map_while(|number| record.series(&format!("slice_{number}")).ok()).collect()
 }
 
-/// The rises along several directions, both ways, by the step.
-fn rises_of_slices(steps: &[f64], slices: &[&[f64]]) -> Vec<(f64, Vec<f64>)> {
-    let Some(middle) = steps.iter().position(|step| *step == 0.0) else { return Vec::new() };
-    let rise = |at: usize| slices.iter().map(|slice| slice[at] - slice[middle]).collect();
-    steps.iter().enumerate().map(|(at, step)| (step.abs(), rise(at))).collect()
+/// Names as parts of file names, each another: letters, digits and hyphens; a number, or what an other name became, with more
+/// behind it.
+fn slugs<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for (name, number) in names.zip(1..) {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+        let slug: String = name.chars().map(plain).collect();
+        // A number alone is that of a pair.
+        let is_number = slug.chars().all(|c| c.is_ascii_digit());
+        let slug = if is_number { format!("solution-{slug}") } else { slug };
+        let is_new = |slug: &String| !all.contains(slug);
+        let numbered = || (number..).map(|number| format!("{slug}-{number}")).find(is_new).unwrap_or_default();
+        let slug = if is_new(&slug) { slug.clone() } else { numbered() };
+        all.push(slug);
+    }
+    all
 }
 
-/// Letters, digits and hyphens of a name.
-fn slug(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '_' { c } else { '-' }).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_each_another() {
+        for (names, expected) in [
+            (&["a", "b"][..], &["a", "b"][..]),
+            (&["1", "2"], &["solution-1", "solution-2"]),
+            (&["x y", "x-y", "x.y"], &["x-y", "x-y-2", "x-y-3"]),
+            (&["x-2", "x", "x "], &["x-2", "x", "x-"]),
+            (&["é", "è"], &["-", "--2"]),
+        ] {
+            assert_eq!(slugs(names.iter().copied()), expected, "{names:?}");
+        }
+    }
 }

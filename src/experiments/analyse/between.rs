@@ -37,7 +37,11 @@ impl Analyse {
         if pairs.is_empty() {
             return Ok(());
         }
-        let [train, test] = [Split::Train, Split::Test].map(|split| self.over(split));
+        let train = self.over(Split::Train);
+        let test = match self.size_of(Split::Test) {
+            0 => String::new(),
+            _ => format!(" (solid) and {} (dashed)", self.over(Split::Test)),
+        };
         let mut doubts = Doubts::default();
         let (mut panels, several) = (Vec::new(), pairs.len() > 1);
         let is_recalibrated = done.iter().any(|done| done.measured().series.contains_key("recalibrated_train_loss"));
@@ -53,13 +57,13 @@ impl Analyse {
                     its.iter().filter_map(|done| done.measured().scalars.get(name).copied()).collect();
                 self.push_row(findings, &format!("{what}{behind}"), &values, None, &train);
             }
-            for done in its {
+            for done in its.iter().filter(|done| done.seed() == self.seeds.seed) {
                 let losses = done.measured().series("train_loss")?;
                 doubts.add(trust::rounded(done.measured().scalars.get("float32_noise").copied(), losses));
                 let alphas = done.measured().series("alpha")?;
                 // From the middle of the segment: both solutions are themselves.
                 let places: Vec<f64> = alphas.iter().map(|alpha| alpha.abs().min((1.0 - alpha).abs())).collect();
-                doubts.add(trust::not_finite(losses, &places));
+                doubts.add(trust::not_finite(losses, &places, ""));
                 let samples = done.measured().scalars.get("train_samples").copied().unwrap_or(f64::NAN);
                 let accuracies = done.measured().series.get("train_accuracy");
                 for end in [0.0, 1.0] {
@@ -141,7 +145,7 @@ impl Analyse {
         let losses = self.grid_losses(record, before)?;
         let mut doubts = Doubts::default();
         doubts.add(trust::projected(first + second));
-        doubts.add(trust::not_finite(losses, &distances(record)?));
+        doubts.add(trust::not_finite(losses, &distances(record)?, ""));
         doubts.add(trust::rounded(record.scalars.get("float32_noise").copied(), losses));
         doubts.add(self.near_chance(record));
         if self.subject.has_running_statistics() && self.batch_norm == super::BatchNorm::Running {
@@ -238,8 +242,9 @@ fn worst_barrier(pairs: &[([String; 2], Vec<&Done<Analyse>>)], is_recalibrated: 
     let name = if is_recalibrated { "recalibrated_barrier" } else { "barrier" };
     let of_pair = |(ends, its): &([String; 2], Vec<&Done<Analyse>>)| {
         let values: Vec<f64> = its.iter().filter_map(|done| done.measured().scalars.get(name).copied()).collect();
-        Some((format!("{} to {}", ends[0], ends[1]), mean(&values)?.value))
+        let mean = mean(&values).map_or(f64::NAN, |mean| mean.value);
+        (!values.is_empty()).then(|| (format!("{} to {}", ends[0], ends[1]), mean))
     };
-    let found = pairs.iter().filter_map(of_pair).filter(|(_, barrier)| barrier.is_finite());
-    found.max_by(|a, b| a.1.total_cmp(&b.1))
+    // One that is no number is told of first.
+    pairs.iter().filter_map(of_pair).max_by(|a, b| a.1.total_cmp(&b.1))
 }

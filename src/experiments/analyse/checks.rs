@@ -1,7 +1,7 @@
 //! Whether what is asked around and between solutions makes sense, and whether there are such solutions.
 
 use super::{Analyse, Directions, MOST_PROBES, MOST_STEPS, MeasureName};
-use crate::study::check;
+use crate::study::{Experiment as _, check};
 use crate::tasks::analyse::memory;
 
 /// More are a slip of the pen.
@@ -63,6 +63,21 @@ impl Analyse {
             );
         }
         self.check_solutions()?;
+        if let (Some(batch), true) = (self.recalibration(), asks(MeasureName::Line)) {
+            let [least, most] = self.subject.opened().batches();
+            if !(least..=most).contains(&i64::from(batch)) {
+                return Err(format!(
+                    "recalibration_batch is {batch}, and the program takes {least} to {most} samples at a time: choose another \
+                     with --set recalibration_batch=N, or 0 for none"
+                ));
+            }
+        }
+        if asks(MeasureName::Slices) {
+            let (count, parameters) = (self.slice_directions, self.layout().parameters());
+            let bytes = 2 * u128::from(count) * parameters.unsigned_abs() as u128 * 8;
+            let what = format!("{count} directions of {parameters} parameters");
+            check::memory(&what, bytes, "lower --set slice_directions")?;
+        }
         if self.directions == Directions::Hessian && (asks(MeasureName::Slices) || asks(MeasureName::Surface)) {
             let count = if asks(MeasureName::Slices) { self.slice_directions as usize } else { 2 };
             let parameters = self.layout().parameters();
@@ -81,6 +96,7 @@ impl Analyse {
                     .into(),
             );
         }
+        let ends = if asks(MeasureName::Line) { ends } else { self.subject.solutions.clone() };
         let same = (1..ends.len())
             .find_map(|at| Some((at, (0..at).find(|before| ends[*before].opened.content == ends[at].opened.content)?)));
         let path_alone = !self.measure.0.is_empty() && self.measure.0.iter().all(|name| *name == MeasureName::Path);
@@ -90,6 +106,7 @@ impl Analyse {
                 ends[before].name, ends[at].name
             ));
         }
+        self.check_labels()?;
         let count = self.subject.weights.len();
         if asks(MeasureName::Path) {
             let how = "name the checkpoints of a training with --weights, in natural order of their names";
@@ -109,5 +126,19 @@ impl Analyse {
             }
         }
         Ok(())
+    }
+
+    /// That no two trials are called the same, as pairs of "a" and "b-c" and of "a-b" and "c" would be.
+    fn check_labels(&self) -> Result<(), String> {
+        if self.subject.ends().len() < 2 {
+            return Ok(());
+        }
+        let trials = self.all_trials(self.seeds.seed);
+        let mut labels: Vec<String> = trials.iter().map(|trial| self.label(trial)).collect();
+        labels.sort_unstable();
+        let twice = labels.windows(2).find(|pair| pair[0] == pair[1]);
+        twice.map_or(Ok(()), |pair| {
+            Err(format!("two trials would be called {}: give the files of --weights other names", pair[0]))
+        })
     }
 }

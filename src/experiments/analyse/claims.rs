@@ -2,7 +2,8 @@
 //! lies between. A case is a subset of the samples, or a draw of directions: of a whole split there is one.
 
 use super::around::{is_of, region_words};
-use super::{Analyse, MeasureName};
+use super::{Analyse, Directions, MeasureName};
+use crate::analysis::interpolation::hill;
 use crate::analysis::statistics::PairedComparison;
 use crate::study::claim::{Quantity, Unit};
 use crate::study::{Done, Findings, Trial as _, cell};
@@ -22,6 +23,8 @@ struct Flatness {
     key: String,
     what: String,
     unit: Unit,
+    /// Over whose samples.
+    split: Split,
     of: Number,
 }
 
@@ -72,6 +75,9 @@ impl Analyse {
                 _ => None,
             };
             let mut of_each = pair.map(|solution| self.by_seed(done, solution, loss));
+            if of_each.iter().any(Vec::is_empty) {
+                of_each = self.ends_by_seed(done, pair, split);
+            }
             if self.is_all(split) {
                 // The same samples again are no further case.
                 of_each.iter_mut().for_each(|numbers| numbers.truncate(1));
@@ -91,10 +97,31 @@ impl Analyse {
         Ok(())
     }
 
+    /// The losses at both ends of the line between two solutions.
+    fn ends_by_seed(&self, done: &[Done<Self>], pair: [&Solution; 2], split: Split) -> [Vec<(u64, f64)>; 2] {
+        let mut found = [Vec::new(), Vec::new()];
+        for (ends, its) in self.lines_of(done) {
+            if [&ends[0], &ends[1]] != pair.map(|solution| &solution.name) {
+                continue;
+            }
+            for done in its {
+                let losses = done.measured().series.get(&format!("{}_loss", split.prefix()));
+                let Some((losses, alphas)) = losses.zip(done.measured().series.get("alpha")) else { continue };
+                let at =
+                    |end: f64| alphas.iter().position(|alpha| *alpha == end).and_then(|at| losses.get(at).copied());
+                if let (Some(first), Some(second)) = (at(0.0), at(1.0)) {
+                    found[0].push((done.trial.seed(), first));
+                    found[1].push((done.trial.seed(), second));
+                }
+            }
+        }
+        found
+    }
+
     fn claim_flatter(&self, done: &[Done<Self>], pair: [&Solution; 2], findings: &mut Findings) -> Result<()> {
-        for Flatness { key, what, unit, of } in self.flatness() {
+        for Flatness { key, what, unit, split, of } in self.flatness() {
             let mut of_each = pair.map(|solution| self.by_seed(done, solution, &of));
-            if unit == SUBSETS && self.is_all(self.split) {
+            if unit == SUBSETS && self.is_all(split) {
                 of_each.iter_mut().for_each(|numbers| numbers.truncate(1));
             }
             let [one, other] = &of_each;
@@ -106,17 +133,24 @@ impl Analyse {
                 [("first", &first), ("second", &second), ("key", &key), ("what", &what)];
             let stated = findings.claim("analyse-flatter", &with)?;
             let compared = PairedComparison::of_numbers((first, one), (second, other));
-            findings.claims.push(stated.compared(unit, &[compared]));
+            let is_below = one.iter().chain(other).any(|(_, number)| *number <= 0.0);
+            let note = if is_below { "Some are not above 0: where they were measured is no minimum." } else { "" };
+            findings.claims.push(stated.compared(unit, &[compared]).noting(note));
         }
         Ok(())
     }
 
     fn flatness(&self) -> Vec<Flatness> {
         let scalar = |name: &'static str| move |done: &Done<Self>| done.measured().scalars.get(name).copied();
+        let (along, unit) = match self.directions {
+            Directions::Random => ("random directions", DRAWS),
+            Directions::Hessian => ("the leading eigenvectors of the Hessian", SUBSETS),
+        };
         let mut all = vec![Flatness {
             key: "slices".into(),
-            what: "mean rise of the loss along random directions".into(),
-            unit: DRAWS,
+            what: format!("mean rise of the loss along {along}"),
+            unit,
+            split: self.split,
             of: Box::new(move |done| match &done.trial.measure {
                 Measure::Slices { .. } => scalar("rise")(done),
                 _ => None,
@@ -129,14 +163,16 @@ impl Analyse {
                 key: key.split_whitespace().collect::<Vec<_>>().join("-"),
                 what,
                 unit: SUBSETS,
+                split: Split::Train,
                 of: Box::new(move |done| is_of(done, &region, Split::Train).then(|| scalar(name)(done)).flatten()),
             });
         }
         let whole = |done: &Done<Self>| matches!(&done.trial.measure, Measure::Spectrum { probes, .. } if probes.layer.is_none());
         all.push(Flatness {
             key: "eigenvalue".into(),
-            what: "largest eigenvalue".into(),
+            what: format!("largest eigenvalue of the {}", self.matrix_name()),
             unit: SUBSETS,
+            split: self.split,
             of: Box::new(move |done| {
                 let largest = done.measured().series.get("top_eigenvalues").and_then(|values| values.first().copied());
                 largest.filter(|_| whole(done))
@@ -144,14 +180,15 @@ impl Analyse {
         });
         all.push(Flatness {
             key: "trace".into(),
-            what: "trace of the Hessian".into(),
+            what: format!("trace of the {}", self.matrix_name()),
             unit: SUBSETS,
+            split: self.split,
             of: Box::new(move |done| scalar("trace")(done).filter(|_| whole(done))),
         });
         all
     }
 
-    /// Of each pair of solutions, by the error where there are classes, else by the loss as a share of that at the ends.
+    /// Of each pair of solutions, by the error where there are classes, else by the loss as a share of that of the worse end.
     fn claim_barriers(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
         for ([first, second], its) in self.lines_of(done) {
             let has = |name: &str| its.iter().all(|done| done.measured().scalars.contains_key(name));
@@ -165,7 +202,8 @@ impl Analyse {
                 let losses = done.measured().series(&format!("{again}train_loss"))?;
                 let alphas = done.measured().series("alpha")?;
                 let at = |end: f64| alphas.iter().position(|alpha| *alpha == end).map_or(f64::NAN, |at| losses[at]);
-                Ok(done.measured().scalar(&format!("{again}barrier"))? / f64::midpoint(at(0.0), at(1.0)))
+                let worse = at(0.0).max(at(1.0));
+                Ok(hill(alphas, losses).unwrap_or(f64::NAN) / worse)
             };
             let mut values = its.iter().map(number).collect::<Result<Vec<f64>>>()?;
             if self.is_all(Split::Train) {
@@ -175,7 +213,7 @@ impl Analyse {
             let with: [(&str, &dyn std::fmt::Display); 3] = [("first", &first), ("second", &second), ("how", &how)];
             let quantity = match by_error {
                 true => Quantity::new("barrier of the train error", values).range([-1.0, 1.0]),
-                false => Quantity::new("barrier of the train loss, by the loss at the ends", values),
+                false => Quantity::new("rise of the train loss, by that of the worse end", values),
             };
             let claim = findings.claim(key, &with)?.interval(SUBSETS, &[quantity]);
             let plain: Vec<f64> =

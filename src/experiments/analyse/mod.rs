@@ -220,6 +220,13 @@ impl Experiment for Analyse {
             return Err(format!("sensitivity is {why}: leave it out of --measure"));
         }
         if self.seeds.repeats > 1 && !self.measures().iter().any(|name| self.is_repeated(*name)) {
+            if !self.is_all(self.split) {
+                let what = "and accuracy, surface and path are of the first seed alone";
+                return Err(format!(
+                    "repeats is {}, {what}: add another measure, or leave it away",
+                    self.seeds.repeats
+                ));
+            }
             return Err(format!(
                 "repeats is {}, and each is over a subset of its own: name its size with --samples, below {}",
                 self.seeds.repeats,
@@ -304,26 +311,7 @@ impl Experiment for Analyse {
     }
 
     fn trials(&self, _: &Records<Self>) -> Result<Vec<Analysis>> {
-        let mut trials = Vec::new();
-        for seed in self.seeds.all() {
-            for name in self.measures() {
-                if seed != self.seeds.seed && !self.is_repeated(name) {
-                    continue;
-                }
-                match name {
-                    MeasureName::Line => trials.extend(self.lines(seed)),
-                    MeasureName::Path => trials.extend(self.path(seed)),
-                    _ => {
-                        for solution in &self.subject.solutions {
-                            trials.extend(
-                                self.of_solution(name).into_iter().map(|measure| self.trial(solution, measure, seed)),
-                            );
-                        }
-                    }
-                }
-            }
-        }
-        Ok(trials)
+        Ok(self.seeds.all().flat_map(|seed| self.all_trials(seed)).collect())
     }
 
     fn run_trial(trial: &Analysis, cx: &mut Context) -> Result<Analysed> {
@@ -460,6 +448,25 @@ impl Analyse {
             density_steps,
             layer,
         }
+    }
+
+    /// All of a seed.
+    fn all_trials(&self, seed: u64) -> Vec<Analysis> {
+        let mut trials = Vec::new();
+        let due = |name: &MeasureName| seed == self.seeds.seed || self.is_repeated(*name);
+        for name in self.measures().into_iter().filter(due) {
+            match name {
+                MeasureName::Line => trials.extend(self.lines(seed)),
+                MeasureName::Path => trials.extend(self.path(seed)),
+                _ => {
+                    for solution in &self.subject.solutions {
+                        let measures = self.of_solution(name).into_iter();
+                        trials.extend(measures.map(|measure| self.trial(solution, measure, seed)));
+                    }
+                }
+            }
+        }
+        trials
     }
 
     /// Whether further seeds find something else: other samples, or other directions.

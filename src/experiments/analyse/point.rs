@@ -154,7 +154,7 @@ impl Analyse {
         findings.rows.push(vec![quantity.into(), Cell::Number(value), error.into(), over.into()]);
     }
 
-    fn matrix_name(&self) -> &'static str {
+    pub(super) fn matrix_name(&self) -> &'static str {
         match self.matrix {
             MatrixName::Hessian => "Hessian",
             MatrixName::Ggn => "Gauss-Newton matrix",
@@ -223,7 +223,7 @@ impl Analyse {
     pub(super) fn doubt(&self, figure: &str, doubts: &Doubts, findings: &mut Findings) {
         let row = [format!("trust in {figure}").into(), doubts.cell().into(), "".into(), "".into()];
         findings.rows.push(row.to_vec());
-        findings.notes.extend(doubts.reasons().iter().map(|reason| format!("{figure}: {reason}")));
+        findings.notes.extend(doubts.notes(figure));
     }
 
     /// Norms and curvatures of each layer, in their order.

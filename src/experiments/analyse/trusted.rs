@@ -42,9 +42,10 @@ impl Analyse {
         trust::near_chance_over(self.split.prefix(), self.subject.spec.signature().target, accuracy, samples?)
     }
 
-    /// Whether subsets differ by more than the first two solutions.
-    pub(super) fn subsets_differ(
+    /// Whether subsets, or draws, differ by more than the first two solutions.
+    pub(super) fn differ_over(
         &self,
+        cases: &str,
         done: &[Done<Self>],
         what: &str,
         number: impl Fn(&Done<Self>) -> Option<f64>,
@@ -57,6 +58,6 @@ impl Analyse {
             its.filter_map(&number).collect()
         };
         let (one, other) = (of(first.opened.content.clone()), of(second.opened.content.clone()));
-        trust::subsets_differ(what, [(&first.name, &one), (&second.name, &other)])
+        trust::cases_differ(cases, what, [(&first.name, &one), (&second.name, &other)])
     }
 }

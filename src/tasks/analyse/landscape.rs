@@ -3,9 +3,9 @@
 
 use super::measure::Start;
 use super::points::{Point, Points, Recalibration, Span, column};
-use super::{Along, Analysed, Analysis, Over, Region, basis, most_steps};
+use super::{Along, Analysed, Analysis, EVEN, Over, Region, basis, most_steps};
 use crate::analysis::curvature::{Wanted, lanczos, restarted};
-use crate::analysis::interpolation::{barrier, error_barrier};
+use crate::analysis::interpolation::{barrier, hill};
 use crate::analysis::refine::finer;
 use crate::analysis::sharpness::{adaptive_sharpness, sharpness};
 use crate::analysis::statistics::highest;
@@ -14,7 +14,7 @@ use crate::data::{Samples, functions::evenly_spaced, total_memory};
 use crate::model::{Layout, Weights};
 use crate::objective::Matrix;
 use crate::rng::{Purpose, Rng};
-use crate::study::{Context, Measurements};
+use crate::study::{Context, Measurements, flag};
 use crate::tasks::subject::Content;
 use anyhow::{Context as _, Result, ensure};
 use std::collections::BTreeMap;
@@ -22,15 +22,22 @@ use tch::{Kind, Tensor};
 
 /// The share of the memory that checkpoints of a path may take at a time.
 const CHECKPOINTS_SHARE: u64 = 8;
+/// Checkpoints whose own losses are looked at side by side, at most.
+const SOME: usize = 16;
 /// Air around a path, by the sides of its box.
 const MARGIN: f64 = 0.25;
-/// A grid of fewer lines than these is even; of more, half of them go where the loss bends.
-const EVEN: usize = 7;
 
-/// Differences between float32 and float64, of losses at the same points.
+/// Differences between float32 and float64, of losses at the same points, as far as these are numbers.
 fn noise(single: &[f64], double: &[f64]) -> f64 {
-    let apart: Vec<f64> = single.iter().zip(double).map(|(single, double)| (single - double).abs()).collect();
+    let both = single.iter().zip(double).filter(|(single, double)| single.is_finite() && double.is_finite());
+    let apart: Vec<f64> = both.map(|(single, double)| (single - double).abs()).collect();
     highest(&apart).unwrap_or(f64::NAN)
+}
+
+/// Directions through a solution, and how well their eigenproblem was solved, where they are eigenvectors.
+struct Found {
+    directions: Vec<Tensor>,
+    solved: Measurements,
 }
 
 impl Start {
@@ -75,7 +82,9 @@ impl Start {
             over.push(of_split(&self.test)?);
         }
         let counts: Vec<i64> = over.iter().map(Samples::len).collect();
-        let again = recalibration.map(|batch| Recalibration::new(over[0].share(), batch as usize, analysis.seed));
+        let least = analysis.content.opened()?.batches()[0] as usize;
+        let again =
+            recalibration.map(|batch| Recalibration::new(over[0].share(), (batch as usize, least), analysis.seed));
         let is_recalibrated = again.is_some();
         let span = self.span(analysis, vec![self.weights.share(), there], over);
         let at = |alpha: &f64| Point::new([1.0 - alpha, *alpha]);
@@ -101,7 +110,7 @@ impl Start {
             let loss_barrier = barrier(alphas, losses).unwrap_or(f64::NAN);
             let of_errors = measured.series.get(&format!("{prefix}train_accuracy")).map(|accuracies| {
                 let errors: Vec<f64> = accuracies.iter().map(|accuracy| 1.0 - accuracy).collect();
-                error_barrier(alphas, &errors).unwrap_or(f64::NAN)
+                hill(alphas, &errors).unwrap_or(f64::NAN)
             });
             measured = measured.and([(&format!("{prefix}barrier"), loss_barrier)]);
             if let Some(of_errors) = of_errors {
@@ -130,16 +139,17 @@ impl Start {
         (samples, name): (&Samples, &str),
         (first, count): (u64, u64),
         cx: &Context,
-    ) -> Result<Vec<Tensor>> {
-        let found: Vec<Tensor> = match along {
+    ) -> Result<Found> {
+        let found = match along {
             Along::Random { normalise } => {
                 let key = |index| (analysis.seed, name, index);
                 let random = |index| normalise.random(&self.layout, &self.weights.theta, key(index));
-                (first..first + count).map(random).collect::<Result<_>>()?
+                let directions = (first..first + count).map(random).collect::<Result<_>>()?;
+                Found { directions, solved: Measurements::new(self.layout.parameters(), [], []) }
             }
             Along::Hessian { tolerance } => self.eigenvectors(analysis, samples, (count as usize, *tolerance), cx)?,
         };
-        for direction in &found {
+        for direction in &found.directions {
             let length = direction.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?;
             ensure!(
                 length > 0.0 && length.is_finite(),
@@ -163,14 +173,15 @@ impl Start {
         samples: &Samples,
         (count, tolerance): (usize, f64),
         cx: &Context,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<Found> {
         let (n, objective) = (self.layout.parameters(), self.objective(analysis, samples)?);
         ensure!(n >= count as i64, "{count} eigenvectors of a Hessian of {n} parameters: ask for fewer directions");
         let map = objective.curvature(Matrix::Hessian, None)?;
         let mut done = 0;
         let mut times = |v: &Tensor| {
             done += 1;
-            cx.note(format!("product {done} for the leading eigenvectors"));
+            let most = most_steps(count) + count;
+            cx.note(format!("product {done} of at most {most} for the leading eigenvectors"));
             cx.check_stop()?;
             map.times(v, &mut || cx.check_stop())
         };
@@ -182,7 +193,13 @@ impl Start {
         };
         ensure!(found.top.len() == count, "Lanczos found {} of {count} eigenvectors", found.top.len());
         let of = |vector: &Tensor| -> Result<Tensor> { Ok(vector.f_to_device(cx.device)?.f_to_kind(self.kind())?) };
-        found.top.iter().map(|ritz| of(&ritz.vector)).collect()
+        let directions = found.top.iter().map(|ritz| of(&ritz.vector)).collect::<Result<_>>()?;
+        let series = [
+            ("eigenvalues", found.top.iter().map(|ritz| ritz.value).collect()),
+            ("residuals", found.top.iter().map(|ritz| ritz.residual).collect()),
+        ];
+        let solved = Measurements::new(n, [("converged", flag(found.converged))], series);
+        Ok(Found { directions, solved })
     }
 
     /// Publishes directions as `direction_1.<parameter>` and so on.
@@ -204,7 +221,7 @@ impl Start {
         cx: &mut Context,
     ) -> Result<Analysed> {
         let samples = self.samples(over, analysis.seed)?;
-        let directions = self.directions(analysis, along, (&samples, "slices"), (1, count), cx)?;
+        let Found { directions, solved } = self.directions(analysis, along, (&samples, "slices"), (1, count), cx)?;
         self.save(&directions, cx)?;
         let steps = evenly_spaced([-range, range], points);
         let dimensions = directions.len() + 1;
@@ -248,6 +265,7 @@ impl Start {
         let rise = rises.iter().sum::<f64>() / rises.len() as f64;
         let scalars = [("rise", rise), ("rise_step", near), ("samples", size as f64)];
         let measured = measured.and(scalars).and([("center_loss", centre[0]), ("center_accuracy", centre[1])]);
+        let measured = measured.with(solved);
         Ok(Analysed { measured: known(measured), notes: Vec::new() })
     }
 
@@ -260,12 +278,16 @@ impl Start {
         cx: &mut Context,
     ) -> Result<Analysed> {
         let samples = self.samples(over, analysis.seed)?;
-        let directions = self.directions(analysis, along, (&samples, "surface"), (2 * pair - 1, 2), cx)?;
+        let key = (2 * pair - 1, 2);
+        let Found { directions, solved } = self.directions(analysis, along, (&samples, "surface"), key, cx)?;
         self.save(&directions, cx)?;
         let size = samples.len();
         let span = self.span(analysis, self.beside(&directions), vec![samples]);
-        let mut all = Points::new(span, grid * grid + self.precise_points(grid), cx)?;
-        let measured = Measurements::new(self.layout.parameters(), [("samples", size as f64)], []);
+        let mut all = Points::new(span, 1 + grid * grid + self.precise_points(grid), cx)?;
+        // Zero need not be a line of the grid.
+        let centre = all.at(&[Point::new([1.0, 0.0, 0.0])])?.remove(0);
+        let scalars = [("samples", size as f64), ("center_loss", centre[0]), ("center_accuracy", centre[1])];
+        let measured = Measurements::new(self.layout.parameters(), scalars, []).with(solved);
         let measured = self.grid(&mut all, [[-range, range]; 2], grid, measured, over.split.prefix())?;
         Ok(Analysed { measured: known(measured), notes: Vec::new() })
     }
@@ -316,15 +338,12 @@ impl Start {
         // The row through the middle, or the nearest to it.
         let nearest = |to: f64| move |a: &&f64, b: &&f64| (*a - to).abs().total_cmp(&(*b - to).abs());
         let middle = *ys.iter().min_by(nearest(0.0)).context("a grid without rows")?;
-        let centre = *xs.iter().min_by(nearest(0.0)).context("a grid without columns")?;
         let mut measured = measured;
         if self.precise.is_some() {
             let found = all.at(&xs.iter().map(|x| at(*x, middle).precisely()).collect::<Vec<_>>())?;
             let single: Vec<f64> = xs.iter().map(|x| known[&key(*x, middle)][0]).collect();
             measured = measured.and([("float32_noise", noise(&single, &column(&found, 0)?))]);
         }
-        let at_centre = &known[&key(centre, middle)];
-        measured = measured.and([("center_loss", at_centre[0]), ("center_accuracy", at_centre[1])]);
         let series = [("x", xs.clone()), ("y", ys.clone()), (&format!("{split}_loss"), losses)];
         let measured = measured.with(Measurements::new(self.layout.parameters(), [], series));
         let accuracies = if accuracies.iter().all(|value| value.is_nan()) { Vec::new() } else { accuracies };
@@ -366,8 +385,12 @@ impl Start {
         drop(kept);
         let [first, second] = plane.explained_variance_ratio;
         ensure!(first.is_finite(), "all {count} checkpoints are equal: there is no path between them");
+        // What rounding alone makes of a straight line.
+        let size = plane.origin.f_norm()?.f_double_value(&[])?;
+        let longest = highest(&plane.distance_from_origin).unwrap_or(f64::NAN);
+        let rounding = 2.0 * f64::from(f32::EPSILON) * size / longest;
         ensure!(
-            second > STRAIGHT,
+            second > STRAIGHT.max(if kind == Kind::Double { 0.0 } else { rounding * rounding }),
             "the {count} checkpoints lie on one straight line, which spans no plane (a direction of length 0): --measure line \
              shows the loss along it"
         );
@@ -381,15 +404,24 @@ impl Start {
         let total = 2 * count + grid * grid + self.precise_points(grid);
         let mut all = Points::new(span, total, cx)?;
         let mut own = Vec::new();
-        for opened in &opened {
-            all.move_to(vec![opened.weights(kind, device)?]);
-            own.extend(all.at(&[Point::new([1.0])])?);
+        for some in opened.chunks(at_once.min(SOME)) {
+            all.move_to(some.iter().map(|opened| opened.weights(kind, device)).collect::<Result<_>>()?);
+            let each =
+                (0..some.len()).map(|own| Point::new((0..some.len()).map(|at| flag(at == own)).collect::<Vec<_>>()));
+            own.extend(all.at(&each.collect::<Vec<_>>())?);
         }
         all.move_to(self.beside(&directions));
         let places = plane.coordinates.iter().map(|(x, y)| Point::new([1.0, *x, *y]));
         let projected = all.at(&places.collect::<Vec<_>>())?;
         let frame = plane.frame(MARGIN).map(|(low, high)| [low, high]);
-        let scalars = [("explained_variance_1", first), ("explained_variance_2", second), ("samples", size as f64)];
+        let last = own.last().context("a path without checkpoints")?;
+        let scalars = [
+            ("explained_variance_1", first),
+            ("explained_variance_2", second),
+            ("samples", size as f64),
+            ("center_loss", last[0]),
+            ("center_accuracy", last[1]),
+        ];
         let measured = Measurements::new(self.layout.parameters(), scalars, []);
         let mut measured = self.grid(&mut all, frame, grid, measured, split)?;
         for name in ["loss", "accuracy"] {

@@ -118,6 +118,9 @@ pub enum Region {
     Adaptive { rho: f64, norm: Norm },
 }
 
+/// A grid of fewer lines than these is even; of more, half of them go where the loss bends.
+pub const EVEN: usize = 7;
+
 /// Where slices are compared: a step that moves every filter by a fifth of its length.
 pub const NEAR: f64 = crate::tasks::slices::NEAR;
 

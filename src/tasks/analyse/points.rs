@@ -2,7 +2,7 @@
 //! points are evaluated side by side on the cores that are free, and those that are done outlast an interruption. A point
 //! costs a pass forward of its samples, and a copy of θ while it is looked at.
 
-use crate::data::{Samples, order};
+use crate::data::{Samples, order, total_memory};
 use crate::error::Interrupted;
 use crate::model::{Layout, Model, Weights};
 use crate::objective::{Evaluation, Loss, side_by_side, under};
@@ -40,11 +40,12 @@ pub(super) struct Recalibration {
 }
 
 impl Recalibration {
-    /// Batches of so many of the samples, in an order keyed by `seed`. A last one of a single sample, whose variance is
-    /// none, is left out, unless it is the only one.
-    pub fn new(samples: Samples, size: usize, seed: u64) -> Self {
+    /// Batches of so many of the samples, in an order keyed by `seed`. A last one of fewer than `least`, or of a single
+    /// sample, whose variance is none, is left out, unless it is the only one.
+    pub fn new(samples: Samples, (size, least): (usize, usize), seed: u64) -> Self {
         let order = order(samples.len(), Some((seed, "recalibration")), 0);
-        let batches = order.chunks(size.max(1)).filter(|batch| batch.len() > 1 || order.len() == 1);
+        let batches =
+            order.chunks(size.max(1)).filter(|batch| batch.len() >= least.max(2) || batch.len() == order.len());
         Self { batches: batches.map(Tensor::from_slice).collect(), samples }
     }
 
@@ -98,17 +99,28 @@ impl Span {
             let mut sum: Option<Tensor> = None;
             // A basis without a part in it is not looked at, whatever stands in it.
             for (factor, basis) in point.factors.iter().zip(&self.bases).filter(|(factor, _)| **factor != 0.0) {
-                let scaled = part(basis).f_to_dtype(kind, false, true)?;
-                let scaled = if *factor == 1.0 { scaled } else { scaled.f_mul_scalar(*factor)? };
+                let basis = part(basis).f_to_kind(kind)?;
                 sum = Some(match sum {
-                    None => scaled,
-                    Some(mut sum) => sum.f_add_(&scaled)?,
+                    None if *factor == 1.0 => basis.copy(),
+                    None => basis.f_mul_scalar(*factor)?,
+                    // In place, without a scaled copy.
+                    Some(mut sum) => {
+                        let factor = Tensor::f_scalar_tensor(*factor, (kind, sum.device()))?;
+                        sum.f_addcmul_(&basis, &factor)?
+                    }
                 });
             }
             let none = || Ok(part(&self.bases[0]).f_zeros_like()?.f_to_kind(kind)?);
             sum.map_or_else(none, Ok)
         };
-        Ok(Weights { theta: of(|weights| &weights.theta)?, buffers: of(|weights| &weights.buffers)? })
+        let mut buffers = of(|weights| &weights.buffers)?;
+        // A mask of attention is -∞ in all of them, and no number times that.
+        let first = self.bases[0].buffers.f_to_kind(buffers.kind())?;
+        let is_mask = first.f_isfinite()?.f_logical_not()?;
+        if is_mask.f_any()?.f_int64_value(&[])? == 1 {
+            buffers = first.f_where_self(&is_mask, &buffers)?;
+        }
+        Ok(Weights { theta: of(|weights| &weights.theta)?, buffers })
     }
 
     fn at(&self, point: &Point, watch: Watch) -> Result<Vec<f64>> {
@@ -155,6 +167,10 @@ impl Recalibration {
 const ROUND: Duration = Duration::from_secs(5);
 /// Points that wait at a time.
 const WAITING: usize = 256;
+/// The share of the memory that the weights of points may take which are looked at side by side.
+const MEMORY_SHARE: u64 = 8;
+/// Copies of a point's weights: its own, and while they are summed that of a basis.
+const COPIES: u64 = 2;
 
 /// The points of a trial, one after another.
 pub(super) struct Points<'a, 'b> {
@@ -207,7 +223,7 @@ impl<'a, 'b> Points<'a, 'b> {
         let first = self.asked;
         self.asked += points.len();
         loop {
-            let missing = (first..self.asked).filter(|place| !self.done.contains_key(place)).take(WAITING);
+            let missing = (first..self.asked).filter(|place| !self.done.contains_key(place)).take(self.side_by_side());
             let missing: Vec<usize> = missing.collect();
             if missing.is_empty() {
                 break;
@@ -216,6 +232,12 @@ impl<'a, 'b> Points<'a, 'b> {
         }
         let row = |place| self.done.get(&place).cloned().context("a point that was not looked at");
         (first..self.asked).map(row).collect()
+    }
+
+    /// Of large networks no more at a time than fit into a share of the memory.
+    fn side_by_side(&self) -> usize {
+        let bytes = self.span.layout.parameters().unsigned_abs().saturating_mul(COPIES * 8).max(1);
+        ((total_memory() / MEMORY_SHARE / bytes) as usize).clamp(1, WAITING)
     }
 
     fn round(&mut self, missing: &[usize], first: usize, points: &[Point]) -> Result<()> {
