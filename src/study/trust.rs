@@ -218,6 +218,20 @@ pub fn cases_differ(cases: &str, what: &str, of_each: [(&str, &[f64]); 2]) -> Op
     ))
 }
 
+/// Of one number that reaches further over subsets than its own mean.
+pub fn wider_than_itself(what: &str, values: &[f64]) -> Option<String> {
+    let [low, high] = ends(values)?;
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    (high - low > mean.abs()).then(|| {
+        format!(
+            "Over subsets the {what} reaches from {} to {}, further than its mean of {}.",
+            cell(low),
+            cell(high),
+            cell(mean)
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,6 +342,15 @@ mod tests {
         let told = |one: &[f64], other: &[f64]| cases_differ("subsets", "loss", [("a", one), ("b", other)]).is_some();
         assert!(!told(&[1.0, 1.1], &[2.0, 2.1]) && told(&[1.0, 1.1], &[1.05, 1.06]) && told(&[1.0, 1.01], &[1.0, 3.5]));
         assert!(!told(&[1.0], &[1.0]) && !told(&[], &[]));
+        let told = |values: &[f64]| wider_than_itself("barrier", values).is_some();
+        assert!(
+            told(&[0.0, 0.2])
+                && told(&[-1.0, 1.5])
+                && !told(&[1.0, 1.2])
+                && !told(&[1.0])
+                && !told(&[])
+                && !told(&[0.0; 3])
+        );
     }
 
     #[test]

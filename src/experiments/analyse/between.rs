@@ -56,6 +56,7 @@ impl Analyse {
                 let values: Vec<f64> =
                     its.iter().filter_map(|done| done.measured().scalars.get(name).copied()).collect();
                 self.push_row(findings, &format!("{what}{behind}"), &values, None, &train);
+                doubts.add(trust::wider_than_itself(&format!("{what}{behind}"), &values));
             }
             for done in its.iter().filter(|done| done.seed() == self.seeds.seed) {
                 let losses = done.measured().series("train_loss")?;

@@ -187,6 +187,12 @@ impl Analyse {
                 }
             }
         }
+        if !self.is_all(self.split) {
+            let whole = |done: &Done<Self>| of(done).then(|| done.record.measured.clone());
+            doubts.add(self.differ_over("subsets", done, "trace", |done| whole(done)?.scalars.get("trace").copied()));
+            let largest = |done: &Done<Self>| whole(done)?.series.get("top_eigenvalues")?.first().copied();
+            doubts.add(self.differ_over("subsets", done, "largest eigenvalue", largest));
+        }
         let mut panels = Vec::new();
         if let Some((_, first, _)) = nodes.first() {
             let least = landscape::least_density(self.layout().parameters() as f64, first);
@@ -244,6 +250,7 @@ impl Analyse {
             panels.push(Panel::plot("", Axis::linear("layer"), Axis::log("gradient norm"), means_at_points(norms)));
         }
         let mut points: [Vec<(f64, f64)>; 2] = [Vec::new(), Vec::new()];
+        let (mut doubts, mut vague) = (Doubts::default(), 0);
         // Of several solutions those of the first.
         let of_first = each.first().map(|(.., its)| its.clone()).unwrap_or_default();
         for done in of_first.into_iter().filter(|done| done.seed() == self.seeds.seed) {
@@ -255,10 +262,20 @@ impl Analyse {
             if let Some(top) = measured.series.get("top_eigenvalues").and_then(|values| values.first()) {
                 points[0].push((place as f64 + 1.0, *top));
             }
+            doubts.add(trust::unconverged(measured.scalars.get("converged").copied()));
             if let Some(trace) = measured.scalars.get("trace") {
                 points[1].push((place as f64 + 1.0, *trace));
+                // Of how many layers the next sentence says.
+                let error = measured.scalars.get("trace_standard_error").copied();
+                vague += usize::from(error.is_some_and(|error| trust::vague_trace(*trace, error).is_some()));
             }
         }
+        doubts.add((vague > 0).then(|| {
+            let all = points[1].len();
+            format!(
+                "In {vague} of {all} layers the trace is no larger than its standard error: more --set trace_probes."
+            )
+        }));
         let [top, trace] = points;
         let has_blocks = !top.is_empty() || !trace.is_empty();
         if has_blocks {
@@ -273,6 +290,9 @@ impl Analyse {
             return Ok(());
         }
         let (network, loss_name, over) = (self.subject.name(), self.loss().name(), self.over(self.split));
+        if has_blocks {
+            self.doubt("layers", &doubts, findings);
+        }
         let words = if has_blocks {
             format!(", and of its own block of the {} the largest eigenvalue and the trace", self.matrix_name())
         } else {
@@ -280,7 +300,13 @@ impl Analyse {
         };
         findings.figure(
             "layers",
-            &[("network", &network), ("loss_name", &loss_name), ("over", &over), ("by_layer_words", &words)],
+            &[
+                ("network", &network),
+                ("loss_name", &loss_name),
+                ("over", &over),
+                ("by_layer_words", &words),
+                ("doubts", &if has_blocks { doubts.caption() } else { String::new() }),
+            ],
             2,
             panels,
         )
