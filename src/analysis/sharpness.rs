@@ -17,6 +17,8 @@ pub struct Sharpness {
     pub by_start: Vec<f64>,
     /// Gradients that were taken.
     pub gradients: u64,
+    /// Starts whose gradients were used up before a step no longer paid.
+    pub cut_off: u64,
 }
 
 impl Sharpness {
@@ -187,7 +189,7 @@ fn sought(
     loss_and_gradient: &mut dyn FnMut(&Tensor) -> Result<(f64, Tensor)>,
 ) -> Result<Sharpness> {
     let (base, at_theta) = loss_and_gradient(theta)?;
-    let mut found = Sharpness { loss: base, by_start: Vec::new(), gradients: 1 };
+    let mut found = Sharpness { loss: base, by_start: Vec::new(), gradients: 1, cut_off: 0 };
     for start in 0..starts {
         let mut gradients = 0;
         let (mut y, mut loss, mut gradient) = (theta.f_zeros_like()?, base, at_theta.shallow_clone());
@@ -210,6 +212,7 @@ fn sought(
             best = larger(best, there);
         }
         found.gradients += gradients;
+        found.cut_off += u64::from(step >= SMALLEST_STEP);
         found.by_start.push(best);
     }
     Ok(found)
@@ -382,6 +385,9 @@ mod tests {
         // ½ ρ² max hᵢ θᵢ² = 0.125 · max(2, 4, 0, 1).
         assert!((found.best() - 0.5).abs() < 1e-3, "{found:?}");
         assert_eq!(found.by_start[0], 0.0, "from the middle nothing rises");
+        assert_eq!(found.cut_off, 0);
+        let few = adaptive_sharpness(&theta(), (0.5, Norm::Two), (4, 3), KEY, bowl).unwrap();
+        assert_eq!(few.cut_off, 4);
         let norm = |json: &str| serde_json::from_str::<Norm>(json).unwrap();
         assert_eq!([norm("\"2\""), norm("2"), norm("\"inf\"")], [Norm::Two, Norm::Two, Norm::Infinity]);
         assert_eq!(serde_json::to_string(&Norm::Infinity).unwrap(), "\"inf\"");

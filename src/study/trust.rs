@@ -36,6 +36,11 @@ impl Doubts {
         }
     }
 
+    /// With the reasons of one of several, each by its name.
+    pub fn add_of(&mut self, name: &str, its: &Self) {
+        its.0.iter().for_each(|reason| self.add(Some(format!("{name}: {reason}"))));
+    }
+
     /// Sentences under a table, of a figure of this name.
     pub fn notes(&self, figure: &str) -> Vec<String> {
         self.0.iter().map(|reason| format!("{figure}: {reason}")).collect()
@@ -144,13 +149,19 @@ pub fn apart(rises: &[(f64, Vec<f64>)]) -> Option<String> {
         // Of an even number the lower one: half of a ring is not most of it.
         sorted.len().checked_sub(1).and_then(|last| sorted.get(last / 2)).copied().unwrap_or(1.0)
     };
-    let (from, ring) = rings.iter().find(|(_, ring)| middle(ring) > APART)?;
-    let middle = middle(ring);
-    let factor = if middle.is_finite() { format!("a factor of {}", cell(middle)) } else { "rise and fall".to_owned() };
+    let is_apart: Vec<bool> = rings.iter().map(|(_, ring)| middle(ring) > APART).collect();
+    let first = is_apart.iter().position(|apart| *apart)?;
+    let last = is_apart.iter().rposition(|apart| *apart)?;
+    let most = highest(&rings[first..=last].iter().map(|(_, ring)| middle(ring)).collect::<Vec<_>>())?;
+    let factor =
+        if most.is_finite() { format!("up to a factor of {}", cell(most)) } else { "rise and fall".to_owned() };
+    let from = cell(rings[first].0);
+    let place = match rings.get(last + 1) {
+        None => format!("From a step of {from} on"),
+        Some((next, _)) => format!("Between steps of {from} and {}", cell(*next)),
+    };
     Some(format!(
-        "From a step of {} on the directions disagree by {factor} and more: what is drawn there is of these directions, not of \
-         the network.",
-        cell(*from)
+        "{place} the directions disagree by {factor}: what is drawn there is of these directions, not of the network."
     ))
 }
 
@@ -159,6 +170,32 @@ pub fn apart_along(steps: &[f64], slices: &[&[f64]]) -> Option<String> {
     let middle = steps.iter().position(|step| step.abs() < 1e-12)?;
     let rise = |at: usize| slices.iter().filter_map(|slice| Some(slice.get(at)? - slice.get(middle)?)).collect();
     apart(&steps.iter().enumerate().map(|(at, step)| (step.abs(), rise(at))).collect::<Vec<_>>())
+}
+
+/// Of a grid so coarse that much of what is drawn lies between the solution and its nearest neighbours: `losses` are all that
+/// is drawn, `centre` the solution's own and `beside` those of its neighbours.
+pub fn coarse(losses: &[f64], centre: f64, beside: &[f64]) -> Option<String> {
+    /// More than this share of the picture's height.
+    const MOST: f64 = 0.25;
+    let all: Vec<f64> = losses.iter().copied().chain([centre]).collect();
+    let [low, high] = ends(&all)?;
+    // As it is drawn: by its logarithm where that is.
+    let drawn = |loss: f64| if low > 0.0 && high > 20.0 * low { loss.ln() } else { loss };
+    let height = drawn(high) - drawn(low);
+    let step = highest(
+        &beside
+            .iter()
+            .filter(|loss| loss.is_finite())
+            .map(|loss| (drawn(*loss) - drawn(centre)).abs())
+            .collect::<Vec<_>>(),
+    )?;
+    (step > MOST * height).then(|| {
+        format!(
+            "Between the solution and its neighbours on the grid lies {} of the picture's height: a larger --grid, or a smaller \
+             --set range.",
+            percent(step / height)
+        )
+    })
 }
 
 /// Of one pair of directions alone.
@@ -285,16 +322,17 @@ mod tests {
         };
         for (factors, from) in [
             (&[1.0, 1.1, 1.9, 2.0][..], None),
-            (&[1.0, 1.1, 2.1, 1.0], Some("0.7500")),
-            (&[3.0, 1.0, 1.0, 1.0], Some("0.2500")),
-            (&[1.0, -1.0], Some("0.5000")),
+            (&[1.0, 1.1, 2.1, 1.0], Some("Between steps of 0.7500 and 1.000 ")),
+            (&[3.0, 1.0, 1.0, 1.0], Some("Between steps of 0.2500 and 0.5000 ")),
+            (
+                &[1.0, 3.0, 1.0, 2.5],
+                Some("From a step of 0.5000 on the directions disagree by up to a factor of 3.000"),
+            ),
+            (&[1.0, -1.0], Some("From a step of 0.5000 on the directions disagree by rise and fall")),
         ] {
             let told = apart(&rings(factors));
             assert_eq!(told.is_some(), from.is_some(), "{factors:?}: {told:?}");
-            assert!(
-                from.is_none_or(|from| told.unwrap().contains(&format!("From a step of {from} on"))),
-                "{factors:?}"
-            );
+            assert!(from.is_none_or(|from| told.as_ref().unwrap().contains(from)), "{factors:?}: {told:?}");
         }
         // A few places of a ring are not the ring.
         let mut some = rings(&[1.0, 1.0]);
@@ -304,7 +342,7 @@ mod tests {
         assert_eq!(apart(&[(0.5, vec![1.0]), (0.0, vec![0.0, 5.0])]), None);
         assert_eq!(apart(&[(0.5, vec![NAN, 1.0])]), None);
         let beyond: Vec<(f64, Vec<f64>)> = [rings(&[1.0, 3.0, 1.0]), vec![(0.6, vec![NAN, 1.0])]].concat();
-        assert!(apart(&beyond).unwrap().contains("From a step of 0.5000 on"));
+        assert!(apart(&beyond).unwrap().contains("Between steps of 0.5000 and 0.7500"));
         let steps: Vec<f64> = (-20..=20).map(|at| f64::from(at) / 20.0).collect();
         let bowl: Vec<f64> = steps.iter().map(|t| 1.0 + t * t).collect();
         let steep: Vec<f64> = steps.iter().map(|t| 1.0 + t * t * if t.abs() > 0.55 { 4.0 } else { 1.1 }).collect();
@@ -317,6 +355,23 @@ mod tests {
     fn a_plane_that_holds_little_is_told() {
         assert_eq!([0.8, 0.79, NAN].map(|explained| projected(explained).is_some()), [false, true, true]);
         assert_eq!([1, 2].map(|pairs| one_pair(pairs).is_some()), [true, false]);
+    }
+
+    #[test]
+    fn a_grid_is_coarse_where_the_solution_stands_alone() {
+        for (losses, centre, beside, doubted) in [
+            (&[1.0, 2.0, 3.0, 4.0][..], 1.0, &[1.5][..], false),
+            (&[1.0, 2.0, 3.0, 4.0], 1.0, &[1.5, 2.0], true),
+            // On a logarithmic scale.
+            (&[0.1, 1.0, 1000.0], 0.1, &[0.9], false),
+            (&[0.1, 1.0, 1000.0], 0.1, &[1.1], true),
+            // Not on the grid at all.
+            (&[3.0, 3.1], 1.0, &[3.0], true),
+            (&[1.0, 1.0], 1.0, &[1.0], false),
+            (&[1.0, NAN], 1.0, &[NAN], false),
+        ] {
+            assert_eq!(coarse(losses, centre, beside).is_some(), doubted, "{losses:?} {beside:?}");
+        }
     }
 
     #[test]

@@ -185,7 +185,10 @@ fn absolute(path: &str) -> String {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| usage(format!("cannot read {}: {error}", path.display())))
+    std::fs::read(path).map_err(|error| {
+        let hint = if path.is_dir() { "; name its files, as in FOLDER/*.safetensors" } else { "" };
+        usage(format!("cannot read {}: {error}{hint}", path.display()))
+    })
 }
 
 /// A program, and the SHA-256 of its file.

@@ -1,6 +1,6 @@
 //! What is told of the loss around each solution: slices, surfaces and sharpness, as tables, figures and arrays.
 
-use super::trusted::{distances, rises};
+use super::trusted::{distances, neighbours, rises};
 use super::{Analyse, Directions};
 use crate::analysis::statistics::{highest, lowest};
 use crate::plot::{Axis, Color, Contours, Mark, Panel, Series, Surface};
@@ -48,7 +48,9 @@ impl Analyse {
         }
         let (each, over) = (self.of_each(done), self.over(self.split));
         let (mut curves, mut all, mut doubts) = (Vec::new(), Vec::new(), Doubts::default());
+        let by_number = self.directions == Directions::Hessian;
         for (color, (behind, solution, its)) in each.iter().enumerate() {
+            let mut own = Doubts::default();
             let its: Vec<&Done<Self>> = its.iter().filter(|done| of(done)).copied().collect();
             let scalars = |name: &str| {
                 its.iter().filter_map(|done| done.measured().scalars.get(name).copied()).collect::<Vec<_>>()
@@ -58,9 +60,17 @@ impl Analyse {
             self.push_row(findings, &what, &scalars("rise"), None, &over);
             for done in &its {
                 let (steps, slices) = (done.measured().series("step")?, slices(done.measured()));
-                for slice in &slices {
-                    let label = if each.len() > 1 { solution.name.clone() } else { String::new() };
-                    curves.push(line((label, color), steps, slice));
+                let eigenvalues = done.measured().series.get("eigenvalues");
+                for (number, slice) in slices.iter().enumerate() {
+                    let mut label = if each.len() > 1 { solution.name.clone() } else { String::new() };
+                    let mut look = color;
+                    // An eigenvector is none of several alike.
+                    if by_number && let Some(value) = eigenvalues.and_then(|values| values.get(number)) {
+                        let between = if label.is_empty() { "" } else { ", " };
+                        label.push_str(&format!("{between}eigenvalue {}", significant(*value, 3)));
+                        look = color * slices.len() + number;
+                    }
+                    curves.push(line((label, look), steps, slice));
                     all.push(*slice);
                 }
                 // Of each solution once: the first draw.
@@ -68,29 +78,41 @@ impl Analyse {
                     continue;
                 }
                 let far = steps.iter().map(|step| step.abs()).cycle().take(steps.len() * slices.len());
-                doubts.add(trust::not_finite(&slices.concat(), &far.collect::<Vec<_>>(), SMALLER_RANGE));
+                own.add(trust::not_finite(&slices.concat(), &far.collect::<Vec<_>>(), SMALLER_RANGE));
                 if let Some(first) = slices.first() {
-                    doubts.add(trust::rounded(done.measured().scalars.get("float32_noise").copied(), first));
+                    own.add(trust::rounded(done.measured().scalars.get("float32_noise").copied(), first));
+                    if let Some(middle) = steps.iter().position(|step| *step == 0.0) {
+                        let beside: Vec<f64> =
+                            slices.iter().flat_map(|slice| [slice[middle - 1], slice[middle + 1]]).collect();
+                        own.add(trust::coarse(&slices.concat(), first[middle], &beside));
+                    }
                 }
-                doubts.add(trust::unconverged(done.measured().scalars.get("converged").copied()));
-                if self.directions == Directions::Random {
-                    doubts.add(trust::apart_along(steps, &slices));
+                own.add(trust::unconverged(done.measured().scalars.get("converged").copied()));
+                if !by_number {
+                    own.add(trust::apart_along(steps, &slices));
                 }
-                doubts.add(self.near_chance(done.measured()));
+                own.add(self.near_chance(done.measured()));
             }
+            if each.len() > 1 { doubts.add_of(&solution.name, &own) } else { doubts = own }
         }
-        let what = if self.is_all(self.split) { "draws of directions" } else { "subsets" };
+        let what = if self.is_all(self.split) { "draws of directions" } else { "subsets and draws" };
         doubts.add(self.differ_over(what, done, "rise", |done| match &done.trial.measure {
             Measure::Slices { .. } => done.measured().scalars.get("rise").copied(),
             _ => None,
         }));
         self.doubt("slices", &doubts, findings);
+        // Of several seeds the eigenvectors of one rank are alike.
         let panel =
             Panel::plot("", self.step_axis("step"), self.loss_axis(self.before(), &all), means_at_points(curves));
+        let means = if by_number && self.seeds.repeats == 1 {
+            ""
+        } else {
+            " Lines are means over directions; bands reach from the lowest to the highest."
+        };
         let (network, loss) = (self.subject.name(), self.loss().name());
         let count = self.slice_directions;
         let (along, words) = (self.along_words(count as usize), words(&network, &over, &loss));
-        let more: [(&str, &dyn Display); 2] = [("along", &along), ("doubts", &doubts.caption())];
+        let more: [(&str, &dyn Display); 3] = [("along", &along), ("means", &means), ("doubts", &doubts.caption())];
         findings.figure("slices", &[&words[..], &more].concat(), 1, vec![panel])
     }
 
@@ -105,7 +127,7 @@ impl Analyse {
     fn step_axis(&self, what: &str) -> Axis {
         use crate::analysis::surface::Normalise;
         let unit = match (self.directions, self.normalise) {
-            (Directions::Hessian, _) => "distance",
+            (Directions::Hessian, _) => "as a distance of the weights",
             (_, Normalise::Filter) => "in lengths of the filters",
             (_, Normalise::Layer) => "in lengths of the layers",
             (_, Normalise::None) => "in standard deviations",
@@ -150,6 +172,11 @@ impl Analyse {
             let of_first = self.grid_losses(first.measured(), "")?;
             doubts.add(trust::rounded(first.measured().scalars.get("float32_noise").copied(), of_first));
             doubts.add(trust::unconverged(first.measured().scalars.get("converged").copied()));
+            doubts.add(trust::coarse(
+                of_first,
+                first.measured().scalar("center_loss")?,
+                &neighbours(first.measured(), of_first)?,
+            ));
             doubts.add(trust::apart(&rises(&its, &format!("{}_loss", self.split.prefix()))?));
             if self.directions == Directions::Random {
                 doubts.add(trust::one_pair(self.pairs));
@@ -176,7 +203,9 @@ impl Analyse {
                 Directions::Hessian => self.along_words(2),
             };
             let finer = if grid < EVEN { "" } else { ", half of whose lines lie where it bends" };
-            let more: [(&str, &dyn Display); 5] = [
+            let parameters = self.layout().parameters();
+            let more: [(&str, &dyn Display); 6] = [
+                ("parameters", &parameters),
                 ("along", &along),
                 ("lines", &grid),
                 ("finer", &finer),
@@ -275,6 +304,7 @@ impl Analyse {
                         its.iter().filter(|done| is_of(done, &region, split)).map(|done| done.measured()).collect();
                     let values: Vec<f64> = its.iter().filter_map(|record| record.scalars.get(name).copied()).collect();
                     let spread = its.first().and_then(|record| record.scalars.get(&format!("{name}_spread")).copied());
+                    let spread = spread.filter(|_| self.sharpness_starts > 1);
                     let spread = spread.map(|spread| format!("spread over starts {}", significant(spread, 2)));
                     let quantity = format!("{what}{unit}, {} loss{behind}", split.prefix());
                     // The same samples again are no further case.
@@ -291,6 +321,7 @@ impl Analyse {
                 }
             }
         }
+        let (mut cut_off, mut searches) = (0, 0);
         for region in self.regions() {
             let (_, name, what, _) = region_words(&region);
             if !self.is_all(Split::Train) {
@@ -309,9 +340,20 @@ impl Analyse {
                         (!best.is_finite()).then(|| format!("{}: the loss is not finite somewhere near.", done.label)),
                     );
                     doubts.add(half_found(&self.label_of(done), best, spread));
+                    cut_off += u64::from(done.measured().scalars.get("cut_off").is_some_and(|cut_off| *cut_off > 0.0));
+                    searches += 1;
                 }
             }
         }
+        doubts.add((cut_off > 0).then(|| {
+            format!(
+                "In {cut_off} of {searches} regions a search still rose, or might have, at its last gradient: more --set \
+                 sharpness_steps."
+            )
+        }));
+        doubts.add((self.sharpness_starts == 1).then(|| {
+            "Of one start it cannot be told how far from the highest it ended: --set sharpness_starts=4.".to_owned()
+        }));
         self.doubt("sharpness", &doubts, findings);
         let axes = ["half-width ε of the box", "radius ρ, in the weights' own sizes"];
         let quantities = ["sharpness (%)", "adaptive sharpness (rise of the loss)"];

@@ -93,8 +93,8 @@ impl Analyse {
         let again = match self.recalibration().filter(|_| is_recalibrated) {
             None => String::new(),
             Some(batch) => format!(
-                " In the second colour BatchNorm's statistics are taken anew at each α, over the same training samples in \
-                 batches of {batch}: a barrier without that is the statistics' own."
+                " BatchNorm's running statistics are interpolated likewise; in the second colour they are taken anew at each α, \
+                 over the same training samples in batches of {batch}: a barrier without that may be the statistics' own."
             ),
         };
         let of = words(&network, &train, &loss);
@@ -159,12 +159,7 @@ impl Analyse {
         for (name, value) in
             [("explained by the first component", first), ("explained by both components", first + second)]
         {
-            let row = vec![
-                format!("variance of the path {name}").into(),
-                Cell::Number(value),
-                "".into(),
-                over.clone().into(),
-            ];
+            let row = vec![format!("variance of the path {name}").into(), Cell::Number(value), "".into(), "".into()];
             findings.rows.push(row);
         }
         self.doubt("path", &doubts, findings);

@@ -12,6 +12,8 @@ use crate::tasks::subject::Solution;
 use anyhow::Result;
 
 const SUBSETS: Unit = Unit { one: "subset", many: "subsets", more: "--samples N --repeats 5" };
+/// Where all samples are looked at: one case, whatever it says.
+const WHOLE: Unit = Unit { one: "whole split", many: "whole splits", more: "--samples N --repeats 5" };
 const DRAWS: Unit = Unit { one: "draw of directions", many: "draws of directions", more: "--repeats 5" };
 
 /// A number of a trial, of those that have it.
@@ -41,6 +43,11 @@ impl Analyse {
             }
         }
         self.claim_barriers(done, findings)
+    }
+
+    /// What is repeated: of a whole split nothing but the directions.
+    fn cases(&self, unit: Unit, split: Split) -> Unit {
+        if unit == SUBSETS && self.is_all(split) { WHOLE } else { unit }
     }
 
     /// A number of each seed of a solution.
@@ -92,7 +99,7 @@ impl Analyse {
                 [("first", &first), ("second", &second), ("split", &split.prefix()), ("samples_of", &what)];
             let stated = findings.claim("analyse-lower", &with)?;
             let compared = PairedComparison::of_numbers((first, one), (second, other));
-            findings.claims.push(stated.compared(SUBSETS, &[compared]));
+            findings.claims.push(stated.compared(self.cases(SUBSETS, split), &[compared]));
         }
         Ok(())
     }
@@ -135,7 +142,7 @@ impl Analyse {
             let compared = PairedComparison::of_numbers((first, one), (second, other));
             let is_below = one.iter().chain(other).any(|(_, number)| *number <= 0.0);
             let note = if is_below { "Some are not above 0: where they were measured is no minimum." } else { "" };
-            findings.claims.push(stated.compared(unit, &[compared]).noting(note));
+            findings.claims.push(stated.compared(self.cases(unit, split), &[compared]).noting(note));
         }
         Ok(())
     }
@@ -215,7 +222,7 @@ impl Analyse {
                 true => Quantity::new("barrier of the train error", values).range([-1.0, 1.0]),
                 false => Quantity::new("rise of the train loss, by that of the worse end", values),
             };
-            let claim = findings.claim(key, &with)?.interval(SUBSETS, &[quantity]);
+            let claim = findings.claim(key, &with)?.interval(self.cases(SUBSETS, Split::Train), &[quantity]);
             let plain: Vec<f64> =
                 its.iter().filter_map(|done| done.measured().scalars.get("barrier").copied()).collect();
             let note = match plain.first().filter(|_| !again.is_empty()) {

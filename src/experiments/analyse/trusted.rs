@@ -12,6 +12,22 @@ pub(super) fn distances(record: &Measurements) -> Result<Vec<f64>> {
     Ok(y.iter().flat_map(|y| x.iter().map(move |x| x.hypot(*y))).collect())
 }
 
+/// The losses of a grid that are nearest to the solution, but for its own: those at most one line away either way.
+pub(super) fn neighbours(record: &Measurements, losses: &[f64]) -> Result<Vec<f64>> {
+    let (x, y) = (record.series("x")?, record.series("y")?);
+    // The lines on either side of 0, and 0 itself where there is one.
+    let around = |at: &[f64]| -> Vec<usize> {
+        let below = at.iter().rposition(|place| *place < 0.0);
+        let above = at.iter().position(|place| *place > 0.0);
+        let on = at.iter().position(|place| *place == 0.0);
+        [below, on, above].into_iter().flatten().collect()
+    };
+    let (columns, rows) = (around(x), around(y));
+    let places = rows.iter().flat_map(|row| columns.iter().map(move |column| (*row, *column)));
+    let beside = places.filter(|(row, column)| y[*row] != 0.0 || x[*column] != 0.0);
+    Ok(beside.filter_map(|(row, column)| losses.get(row * x.len() + column).copied()).collect())
+}
+
 /// Of the places that the grids of several surfaces share, each with its distance and the rises there.
 pub(super) fn rises(surfaces: &[&Done<Analyse>], losses: &str) -> Result<Vec<(f64, Vec<f64>)>> {
     let mut grids = Vec::new();

@@ -223,7 +223,7 @@ impl Start {
         let samples = self.samples(over, analysis.seed)?;
         let Found { directions, solved } = self.directions(analysis, along, (&samples, "slices"), (1, count), cx)?;
         self.save(&directions, cx)?;
-        let steps = evenly_spaced([-range, range], points);
+        let steps = even([-range, range], points);
         let dimensions = directions.len() + 1;
         let at = |number: usize, step: f64| {
             let mut factors = vec![0.0; dimensions];
@@ -301,8 +301,8 @@ impl Start {
         measured: Measurements,
         split: &str,
     ) -> Result<Measurements> {
-        let coarse = if grid < EVEN { grid } else { grid.div_ceil(2) };
-        let mut lines = frame.map(|ends| evenly_spaced(ends, coarse));
+        let coarse = coarse(grid);
+        let mut lines = frame.map(|ends| even(ends, coarse));
         let mut known = BTreeMap::<[u64; 2], Vec<f64>>::new();
         let key = |x: f64, y: f64| [x.to_bits(), y.to_bits()];
         let at = |x: f64, y: f64| Point::new([1.0, x, y]);
@@ -475,10 +475,28 @@ impl Start {
             (&of(""), found.best()),
             (&of("_spread"), found.spread()),
             ("gradients", found.gradients as f64),
+            ("cut_off", found.cut_off as f64),
             ("samples", samples.len() as f64),
         ];
         let series = [(&*of("_by_start"), found.by_start.clone())];
         Ok(Analysed { measured: Measurements::new(self.layout.parameters(), scalars, series), notes: Vec::new() })
+    }
+}
+
+/// Even places, of which the middle is 0 to the bit where that is what it is.
+fn even([low, high]: [f64; 2], count: usize) -> Vec<f64> {
+    let places = evenly_spaced([low, high], count);
+    places.into_iter().map(|place| if place.abs() < 1e-12 * (high - low) { 0.0 } else { place }).collect()
+}
+
+/// How many lines of a grid are even: an odd number, so that the middle of its frame is on one; of a small grid all, or all
+/// but one.
+fn coarse(grid: usize) -> usize {
+    match grid {
+        0..=2 => grid,
+        _ if grid < EVEN => grid - usize::from(grid.is_multiple_of(2)),
+        // Half of them, and a little more.
+        _ => grid.div_ceil(2) | 1,
     }
 }
 
@@ -494,4 +512,21 @@ fn known(mut measured: Measurements) -> Measurements {
     }
     measured.series.retain(|name, values| !(name.ends_with("accuracy") && values.iter().all(|value| value.is_nan())));
     measured
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_a_grid_is_on_a_line_of_it() {
+        for (grid, expected) in
+            [(2, 2), (3, 3), (4, 3), (5, 5), (6, 5), (7, 5), (8, 5), (9, 5), (11, 7), (25, 13), (26, 13)]
+        {
+            assert_eq!(coarse(grid), expected, "{grid}");
+        }
+        for (range, count) in [(1.0, 5), (0.3, 7), (0.7, 13), (1e-3, 3), (17.0, 151)] {
+            assert_eq!(even([-range, range], count)[count / 2], 0.0);
+        }
+    }
 }
