@@ -145,10 +145,8 @@ impl Settings for Subject {
             model = take(table, "model")?;
         }
         let weights: Vec<String> = weights.iter().map(|path| absolute(path)).collect();
-        if let Some((at, twice)) = weights.iter().enumerate().find(|(at, path)| weights[..*at].contains(path)) {
-            let why =
-                format!("weights has {twice} twice, as its {} entry too: name each solution once", ordinal(at + 1));
-            return Err(failed("weights", usage(why)));
+        if let Some((_, twice)) = weights.iter().enumerate().find(|(at, path)| weights[..*at].contains(path)) {
+            return Err(failed("weights", usage(format!("weights has {twice} twice: name each solution once"))));
         }
         let named = Named { model: &model, weights: &weights, which: &which, output };
         let (own, solutions) = named.opened(program, &spec.signature()).map_err(|error| failed("model", error))?;
@@ -158,18 +156,6 @@ impl Settings for Subject {
         }
         Ok(Self { spec, model, weights, which, output, solutions, own })
     }
-}
-
-/// "2nd".
-fn ordinal(number: usize) -> String {
-    let ending = match (number % 10, number % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{number}{ending}")
 }
 
 /// Whether a model is named by a file.
@@ -482,20 +468,6 @@ impl Subject {
         match &self.opened().what {
             What::Program(_) => stem(&self.model),
             What::Network(_) => self.model.clone(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_entries_read_as_people_say_them() {
-        for (number, text) in
-            [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd"), (113, "113th")]
-        {
-            assert_eq!(ordinal(number), text);
         }
     }
 }

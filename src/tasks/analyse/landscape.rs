@@ -1,19 +1,17 @@
 //! The bodies of [`super::Analysis`] that look at the loss around and between solutions: lines, slices, surfaces and paths,
 //! each a list of points; and its sharpness, by search.
 
+use super::directions::Found;
 use super::measure::Start;
 use super::points::{Point, Points, Recalibration, Span, column};
-use super::{Along, Analysed, Analysis, EVEN, Over, Region, basis, most_steps};
-use crate::analysis::curvature::{Wanted, lanczos, restarted};
+use super::{Along, Analysed, Analysis, EVEN, Over, Region};
 use crate::analysis::interpolation::{barrier, hill};
 use crate::analysis::refine::finer;
 use crate::analysis::sharpness::{adaptive_sharpness, sharpness};
 use crate::analysis::statistics::highest;
-use crate::analysis::surface::{Normalise, PathPlane};
+use crate::analysis::surface::PathPlane;
 use crate::data::{Samples, functions::evenly_spaced, total_memory};
 use crate::model::{Layout, Weights};
-use crate::objective::Matrix;
-use crate::rng::{Purpose, Rng};
 use crate::study::{Context, Measurements, flag};
 use crate::tasks::subject::Content;
 use anyhow::{Context as _, Result, ensure};
@@ -34,12 +32,6 @@ fn noise(single: &[f64], double: &[f64]) -> f64 {
     highest(&apart).unwrap_or(f64::NAN)
 }
 
-/// Directions through a solution, and how well their eigenproblem was solved, where they are eigenvectors.
-struct Found {
-    directions: Vec<Tensor>,
-    solved: Measurements,
-}
-
 impl Start {
     /// Points over these samples, in this space.
     fn span(&self, analysis: &Analysis, bases: Vec<Weights>, over: Vec<Samples>) -> Span {
@@ -51,13 +43,6 @@ impl Start {
     /// How many points more than others a look in float64 takes, of those there are.
     fn precise_points(&self, points: usize) -> usize {
         if self.precise.is_some() { points } else { 0 }
-    }
-
-    /// With the directions' own numbers beside the solution: its buffers stay.
-    fn beside(&self, directions: &[Tensor]) -> Vec<Weights> {
-        let still =
-            |theta: &Tensor| Weights { theta: theta.shallow_clone(), buffers: self.weights.buffers.zeros_like() };
-        std::iter::once(self.weights.share()).chain(directions.iter().map(still)).collect()
     }
 
     // ------------------------------------------------------------------------------------------- line
@@ -130,86 +115,6 @@ impl Start {
     }
 
     // ---------------------------------------------------------------------------------- slices, surface
-
-    /// Directions of a solution, so many, from that of this number on; leading eigenvectors are of length 1.
-    fn directions(
-        &self,
-        analysis: &Analysis,
-        along: &Along,
-        (samples, name): (&Samples, &str),
-        (first, count): (u64, u64),
-        cx: &Context,
-    ) -> Result<Found> {
-        let found = match along {
-            Along::Random { normalise } => {
-                let key = |index| (analysis.seed, name, index);
-                let random = |index| normalise.random(&self.layout, &self.weights.theta, key(index));
-                let directions = (first..first + count).map(random).collect::<Result<_>>()?;
-                Found { directions, solved: Measurements::new(self.layout.parameters(), [], []) }
-            }
-            Along::Hessian { tolerance } => self.eigenvectors(analysis, samples, (count as usize, *tolerance), cx)?,
-        };
-        for direction in &found.directions {
-            let length = direction.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?;
-            ensure!(
-                length > 0.0 && length.is_finite(),
-                "a direction of length {length}: {}",
-                match along {
-                    Along::Random { normalise: Normalise::None } =>
-                        "the model has no tensor of two or more dimensions to move",
-                    Along::Random { .. } =>
-                        "normalised, it is as long as the weights of two or more dimensions, and the model has none but zeros: \
-                         choose --normalise none",
-                    Along::Hessian { .. } => "the Hessian is 0 at these weights",
-                }
-            );
-        }
-        Ok(found)
-    }
-
-    fn eigenvectors(
-        &self,
-        analysis: &Analysis,
-        samples: &Samples,
-        (count, tolerance): (usize, f64),
-        cx: &Context,
-    ) -> Result<Found> {
-        let (n, objective) = (self.layout.parameters(), self.objective(analysis, samples)?);
-        ensure!(n >= count as i64, "{count} eigenvectors of a Hessian of {n} parameters: ask for fewer directions");
-        let map = objective.curvature(Matrix::Hessian, None)?;
-        let mut done = 0;
-        let mut times = |v: &Tensor| {
-            done += 1;
-            let most = most_steps(count) + count;
-            cx.note(format!("product {done} of at most {most} for the leading eigenvectors"));
-            cx.check_stop()?;
-            map.times(v, &mut || cx.check_stop())
-        };
-        let wanted = Wanted { top: count, bottom: 0, tolerance, steps: most_steps(count), sweeps: 1 };
-        let mut rng = Rng::keyed(analysis.seed, "directions", Purpose::CurvatureProbe, 0);
-        let found = match basis(n, wanted, self.kind(), total_memory()) {
-            None => lanczos(n, wanted, &mut rng, &mut times)?,
-            Some(basis) => restarted(n, wanted, basis, self.kind(), &mut rng, &mut times)?,
-        };
-        ensure!(found.top.len() == count, "Lanczos found {} of {count} eigenvectors", found.top.len());
-        let of = |vector: &Tensor| -> Result<Tensor> { Ok(vector.f_to_device(cx.device)?.f_to_kind(self.kind())?) };
-        let directions = found.top.iter().map(|ritz| of(&ritz.vector)).collect::<Result<_>>()?;
-        let series = [
-            ("eigenvalues", found.top.iter().map(|ritz| ritz.value).collect()),
-            ("residuals", found.top.iter().map(|ritz| ritz.residual).collect()),
-        ];
-        let solved = Measurements::new(n, [("converged", flag(found.converged))], series);
-        Ok(Found { directions, solved })
-    }
-
-    /// Publishes directions as `direction_1.<parameter>` and so on.
-    fn save(&self, directions: &[Tensor], cx: &mut Context) -> Result<()> {
-        let layout = Layout { buffers: Vec::new(), ..self.layout.clone() };
-        for (direction, number) in directions.iter().zip(1..) {
-            cx.save_weights(&format!("direction_{number}"), &layout, &direction.shallow_clone().into())?;
-        }
-        Ok(())
-    }
 
     /// Series `step`, and `slice_1` and so on, a direction each, of the loss; `rise`: the mean over directions and signs at
     /// the step that is nearest to `near`, `rise_step`.

@@ -2,6 +2,7 @@
 //! spectrum of the Hessian or of the Gauss-Newton matrix, the sensitivity to the input; and how the loss looks around
 //! solutions and between them. Trial bodies over an [`crate::objective::Objective`]; they know no program and no file.
 
+mod directions;
 mod landscape;
 mod measure;
 mod points;

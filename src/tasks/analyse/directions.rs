@@ -1,0 +1,109 @@
+//! Directions through a solution: random ones, normalised, or the leading eigenvectors of the Hessian; and their place on
+//! disk, so that others can look along them too.
+
+use super::measure::Start;
+use super::{Along, Analysis, basis, most_steps};
+use crate::analysis::curvature::{Wanted, lanczos, restarted};
+use crate::analysis::surface::Normalise;
+use crate::data::{Samples, total_memory};
+use crate::model::{Layout, Weights};
+use crate::objective::Matrix;
+use crate::rng::{Purpose, Rng};
+use crate::study::{Context, Measurements, flag};
+use anyhow::{Result, ensure};
+use tch::{Kind, Tensor};
+
+/// Directions through a solution, and how well their eigenproblem was solved, where they are eigenvectors.
+pub(super) struct Found {
+    pub directions: Vec<Tensor>,
+    pub solved: Measurements,
+}
+
+impl Start {
+    /// With the directions' own numbers beside the solution: its buffers stay.
+    pub fn beside(&self, directions: &[Tensor]) -> Vec<Weights> {
+        let still =
+            |theta: &Tensor| Weights { theta: theta.shallow_clone(), buffers: self.weights.buffers.zeros_like() };
+        std::iter::once(self.weights.share()).chain(directions.iter().map(still)).collect()
+    }
+
+    /// Directions of a solution, so many, from that of this number on; leading eigenvectors are of length 1.
+    pub fn directions(
+        &self,
+        analysis: &Analysis,
+        along: &Along,
+        (samples, name): (&Samples, &str),
+        (first, count): (u64, u64),
+        cx: &Context,
+    ) -> Result<Found> {
+        let found = match along {
+            Along::Random { normalise } => {
+                let key = |index| (analysis.seed, name, index);
+                let random = |index| normalise.random(&self.layout, &self.weights.theta, key(index));
+                let directions = (first..first + count).map(random).collect::<Result<_>>()?;
+                Found { directions, solved: Measurements::new(self.layout.parameters(), [], []) }
+            }
+            Along::Hessian { tolerance } => self.eigenvectors(analysis, samples, (count as usize, *tolerance), cx)?,
+        };
+        for direction in &found.directions {
+            let length = direction.f_to_kind(Kind::Double)?.f_norm()?.f_double_value(&[])?;
+            ensure!(
+                length > 0.0 && length.is_finite(),
+                "a direction of length {length}: {}",
+                match along {
+                    Along::Random { normalise: Normalise::None } =>
+                        "the model has no tensor of two or more dimensions to move",
+                    Along::Random { .. } =>
+                        "normalised, it is as long as the weights of two or more dimensions, and the model has none but zeros: \
+                         choose --normalise none",
+                    Along::Hessian { .. } => "the Hessian is 0 at these weights",
+                }
+            );
+        }
+        Ok(found)
+    }
+
+    fn eigenvectors(
+        &self,
+        analysis: &Analysis,
+        samples: &Samples,
+        (count, tolerance): (usize, f64),
+        cx: &Context,
+    ) -> Result<Found> {
+        let (n, objective) = (self.layout.parameters(), self.objective(analysis, samples)?);
+        ensure!(n >= count as i64, "{count} eigenvectors of a Hessian of {n} parameters: ask for fewer directions");
+        let map = objective.curvature(Matrix::Hessian, None)?;
+        let mut done = 0;
+        let mut times = |v: &Tensor| {
+            done += 1;
+            let most = most_steps(count) + count;
+            cx.note(format!("product {done} of at most {most} for the leading eigenvectors"));
+            cx.check_stop()?;
+            map.times(v, &mut || cx.check_stop())
+        };
+        let wanted = Wanted { top: count, bottom: 0, tolerance, steps: most_steps(count), sweeps: 1 };
+        let mut rng = Rng::keyed(analysis.seed, "directions", Purpose::CurvatureProbe, 0);
+        let found = match basis(n, wanted, self.kind(), total_memory()) {
+            None => lanczos(n, wanted, &mut rng, &mut times)?,
+            Some(basis) => restarted(n, wanted, basis, self.kind(), &mut rng, &mut times)?,
+        };
+        ensure!(found.top.len() == count, "Lanczos found {} of {count} eigenvectors", found.top.len());
+        let of = |vector: &Tensor| -> Result<Tensor> { Ok(vector.f_to_device(cx.device)?.f_to_kind(self.kind())?) };
+        let directions = found.top.iter().map(|ritz| of(&ritz.vector)).collect::<Result<_>>()?;
+        let series = [
+            ("eigenvalues", found.top.iter().map(|ritz| ritz.value).collect()),
+            ("residuals", found.top.iter().map(|ritz| ritz.residual).collect()),
+        ];
+        let solved = Measurements::new(n, [("converged", flag(found.converged))], series);
+        Ok(Found { directions, solved })
+    }
+
+    /// Publishes directions as `direction_1.<parameter>` and so on.
+    pub fn save(&self, directions: &[Tensor], cx: &mut Context) -> Result<()> {
+        let layout = Layout { buffers: Vec::new(), ..self.layout.clone() };
+        for (direction, number) in directions.iter().zip(1..) {
+            cx.save_weights(&format!("direction_{number}"), &layout, &direction.shallow_clone().into())?;
+        }
+        Ok(())
+    }
+}
