@@ -42,10 +42,19 @@ pub fn hill(alphas: &[f64], errors: &[f64]) -> Option<f64> {
     highest_rise(alphas, errors, |_, first, second| first.max(second))
 }
 
+/// The same of accuracies, by the errors that they leave.
+pub fn error_hill(alphas: &[f64], accuracies: &[f64]) -> Option<f64> {
+    hill(alphas, &accuracies.iter().map(|accuracy| 1.0 - accuracy).collect::<Vec<_>>())
+}
+
+/// The value at one of the given α, such as a solution's.
+pub fn at(alphas: &[f64], values: &[f64], alpha: f64) -> Option<f64> {
+    alphas.iter().position(|own| *own == alpha).and_then(|place| values.get(place).copied())
+}
+
 /// The largest of the values at α in [0, 1] above what is `expected` there of α and the values at both ends.
 fn highest_rise(alphas: &[f64], values: &[f64], expected: impl Fn(f64, f64, f64) -> f64) -> Option<f64> {
-    let at = |solution: f64| alphas.iter().position(|alpha| *alpha == solution).and_then(|i| values.get(i));
-    let (first, second) = (*at(0.0)?, *at(1.0)?);
+    let (first, second) = (at(alphas, values, 0.0)?, at(alphas, values, 1.0)?);
     let on_segment = alphas.iter().zip(values).filter(|(alpha, _)| (0.0..=1.0).contains(*alpha));
     let rises: Vec<f64> = on_segment.map(|(alpha, value)| value - expected(*alpha, first, second)).collect();
     highest(&rises).filter(|rise| !rise.is_nan())

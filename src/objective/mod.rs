@@ -284,6 +284,14 @@ pub struct Evaluation {
     pub counted: i64,
 }
 
+impl Evaluation {
+    /// The accuracy; NaN where the loss is no number: outputs that are none rank no classes, and theirs would be that of
+    /// class 0.
+    pub fn known_accuracy(&self) -> f64 {
+        if self.loss.is_finite() { self.accuracy } else { f64::NAN }
+    }
+}
+
 /// ‖v‖₂, summed in float64.
 pub fn norm(v: &Tensor) -> Result<Scalar> {
     Ok(v.f_to_kind(Kind::Double)?.f_norm()?.into())

@@ -68,6 +68,17 @@ pub fn memory(what: &str, bytes: u128, smaller: &str) -> Result<(), String> {
     Err(format!("{what} would take {needed} GB of memory; a trial may take {most}: {smaller}"))
 }
 
+/// Of a list of sizes that networks are to be moved by: each above 0, and none twice.
+pub fn sizes(name: &str, values: &[f64]) -> Result<(), String> {
+    for value in values {
+        if value.is_nan() || *value <= 0.0 {
+            return Err(format!("{name} has {}; each must be above 0", plain(*value)));
+        }
+        factor(&format!("one of {name}"), *value)?;
+    }
+    twice(values).map_or(Ok(()), |value| Err(format!("{name} has {} twice", plain(value))))
+}
+
 /// Of a number that networks, which compute in float32, are to be multiplied by: neither too large for that
 /// nor, unless it is 0, too small.
 pub fn factor(name: &str, value: f64) -> Result<(), String> {

@@ -19,10 +19,15 @@ pub fn along_line(losses: Vec<Series>, accuracies: Vec<Series>, [first, second]:
     let highest = finite.iter().copied().fold(0.0, f64::max);
     let label = "loss (cross entropy)";
     // Far outside the segment the loss grows by powers of ten.
-    let y = if highest > 20.0 * lowest { Axis::log(label) } else { Axis::linear(label) };
+    let y = if is_wide([lowest, highest]) { Axis::log(label) } else { Axis::linear(label) };
     Panel::plot("", Axis::linear("α"), y, means_at_points(losses))
         .right(Axis::linear("accuracy"), means_at_points(accuracies))
         .rules(vec![(0.0, first), (1.0, second)])
+}
+
+/// Whether losses between these are drawn by their logarithm.
+pub fn is_wide([lowest, highest]: [f64; 2]) -> bool {
+    lowest > 0.0 && highest > 20.0 * lowest
 }
 
 /// "Test loss along α: lowest 0.05 at α = 1, highest 3e8 at α = 20.", of what such losses are called.

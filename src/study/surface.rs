@@ -189,7 +189,7 @@ impl Paths {
 }
 
 /// The axes of a plane of two principal components, with the share of "the variance" that each explains.
-fn component_axes(explained: [f64; 2], of: &str) -> [Axis; 2] {
+pub fn component_axes(explained: [f64; 2], of: &str) -> [Axis; 2] {
     [1, 2].map(|number| {
         let share = percent(explained[number - 1]);
         Axis::linear(format!("component {number} ({share} of {of})"))

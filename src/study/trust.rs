@@ -2,8 +2,9 @@
 //! Knows numbers, no study and no figure.
 
 use super::findings::cell;
+use super::landscape::is_wide;
 use super::number::percent;
-use crate::analysis::statistics::{highest, lowest, share};
+use crate::analysis::statistics::{finite_ends, highest, lowest, share};
 use crate::data::Target;
 
 /// Rounding of more than this share of all that is drawn can be seen.
@@ -56,12 +57,6 @@ impl Doubts {
     }
 }
 
-/// The largest and the smallest that are finite.
-fn ends(values: &[f64]) -> Option<[f64; 2]> {
-    let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-    lowest(&finite).zip(highest(&finite)).map(|(low, high)| [low, high])
-}
-
 /// Of eigenvalues whose residuals are above the tolerance.
 pub fn unconverged(converged: Option<f64>) -> Option<String> {
     (converged == Some(0.0)).then(|| {
@@ -86,7 +81,7 @@ pub fn vague_trace(trace: f64, standard_error: f64) -> Option<String> {
 
 /// Of losses whose differences are hardly more than float32's rounding, known from the same points in float64.
 pub fn rounded(noise: Option<f64>, losses: &[f64]) -> Option<String> {
-    let (noise, [low, high]) = (noise?, ends(losses)?);
+    let (noise, [low, high]) = (noise?, finite_ends(losses)?);
     // All equal: nothing but rounding is drawn.
     let is_seen = noise > VISIBLE * (high - low);
     is_seen.then(|| {
@@ -121,7 +116,9 @@ pub fn apart(rises: &[(f64, Vec<f64>)]) -> Option<String> {
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     for (place, rises) in sorted {
         // Where one is no number another rule says so.
-        let Some([low, high]) = ends(rises).filter(|_| rises.iter().all(|rise| rise.is_finite())) else { continue };
+        let Some([low, high]) = finite_ends(rises).filter(|_| rises.iter().all(|rise| rise.is_finite())) else {
+            continue;
+        };
         // A fall on one of them and a rise on the other is as far apart as can be.
         let factor = if low > 0.0 {
             high / low
@@ -178,17 +175,13 @@ pub fn coarse(losses: &[f64], centre: f64, beside: &[f64]) -> Option<String> {
     /// More than this share of the picture's height.
     const MOST: f64 = 0.25;
     let all: Vec<f64> = losses.iter().copied().chain([centre]).collect();
-    let [low, high] = ends(&all)?;
+    let [low, high] = finite_ends(&all)?;
     // As it is drawn: by its logarithm where that is.
-    let drawn = |loss: f64| if low > 0.0 && high > 20.0 * low { loss.ln() } else { loss };
+    let drawn = |loss: f64| if is_wide([low, high]) { loss.ln() } else { loss };
     let height = drawn(high) - drawn(low);
-    let step = highest(
-        &beside
-            .iter()
-            .filter(|loss| loss.is_finite())
-            .map(|loss| (drawn(*loss) - drawn(centre)).abs())
-            .collect::<Vec<_>>(),
-    )?;
+    let steps: Vec<f64> =
+        beside.iter().filter(|loss| loss.is_finite()).map(|loss| (drawn(*loss) - drawn(centre)).abs()).collect();
+    let step = highest(&steps)?;
     (step > MOST * height).then(|| {
         format!(
             "Between the solution and its neighbours on the grid lies {} of the picture's height: a larger --grid, or a smaller \
@@ -243,7 +236,7 @@ pub fn cases_differ(cases: &str, what: &str, of_each: [(&str, &[f64]); 2]) -> Op
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let effect = (mean(of_each[0].1) - mean(of_each[1].1)).abs();
     let wide = of_each.into_iter().filter(|(_, values)| values.len() > 1).find_map(|(name, values)| {
-        let [low, high] = ends(values)?;
+        let [low, high] = finite_ends(values)?;
         (high - low > effect).then_some((name, low, high))
     });
     let (name, low, high) = wide?;
@@ -255,9 +248,22 @@ pub fn cases_differ(cases: &str, what: &str, of_each: [(&str, &[f64]); 2]) -> Op
     ))
 }
 
+/// Of searches for a highest value that reach less than half of what the best one does; `label` is whose.
+pub fn half_found(label: &str, best: f64, spread: f64) -> Option<String> {
+    let is_wide = best > 0.0 && spread > 0.5 * best;
+    is_wide.then(|| {
+        format!(
+            "{label}: of the searches the best reached {} and another {} less: the highest may not be found, more --set \
+             sharpness_starts or sharpness_steps.",
+            cell(best),
+            cell(spread)
+        )
+    })
+}
+
 /// Of one number that reaches further over subsets than its own mean.
 pub fn wider_than_itself(what: &str, values: &[f64]) -> Option<String> {
-    let [low, high] = ends(values)?;
+    let [low, high] = finite_ends(values)?;
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     (high - low > mean.abs()).then(|| {
         format!(
@@ -406,6 +412,20 @@ mod tests {
                 && !told(&[])
                 && !told(&[0.0; 3])
         );
+    }
+
+    #[test]
+    fn searches_that_disagree_by_half_are_told() {
+        for (best, spread, doubted) in [
+            (1.0, 0.5, false),
+            (1.0, 0.51, true),
+            (0.0, 0.0, false),
+            (-1.0, 2.0, false),
+            (NAN, 1.0, false),
+            (1.0, NAN, false),
+        ] {
+            assert_eq!(half_found("a", best, spread).is_some(), doubted, "{best} {spread}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Loss and accuracy along the straight line through two solutions, θ(α) = (1-α)θ₁ + αθ₂ (Goodfellow et al. 2015).
 //! The α are evaluated in blocks, a trial each: blocks run side by side, and resume.
 
-use crate::analysis::interpolation::{barrier, hill, point, with_solutions};
+use crate::analysis::interpolation::{barrier, error_hill, point, with_solutions};
 use crate::analysis::statistics::{RANKED_ALIKE, highest, spearman};
 use crate::data::functions::evenly_spaced;
 use crate::model::Weights;
-use crate::objective::{Evaluation, Splits};
+use crate::objective::Splits;
 use crate::settings;
 use crate::study::{Context, Measurements, check};
 use crate::train::measure;
@@ -35,26 +35,12 @@ const MOST_ALPHAS: u64 = 100_000;
 
 impl Alphas {
     pub fn check(&self) -> Result<(), String> {
-        check::within("alphas", self.alphas as u64, 2..=MOST_ALPHAS)?;
-        let (min, max) = (self.alpha_min, self.alpha_max);
-        let shown = format!("alpha_min is {} and alpha_max {}", check::plain(min), check::plain(max));
-        if !(min.is_finite() && max.is_finite() && min < max) {
-            return Err(format!("{shown}; it must be below, and both finite"));
-        }
-        for (name, alpha) in [("alpha_min", min), ("alpha_max", max)] {
-            // θ(α) has both.
-            check::factor(name, alpha)?;
-            check::factor(&format!("1 - {name}"), 1.0 - alpha)?;
-        }
-        if self.all().windows(2).any(|pair| pair[0] >= pair[1]) {
-            return Err(format!("{shown}: too near each other for {} α that differ", self.alphas));
-        }
-        Ok(())
+        check_range(self.alphas, MOST_ALPHAS, [self.alpha_min, self.alpha_max])
     }
 
     /// All α, ascending.
     pub fn all(&self) -> &[f64] {
-        self.grid.get_or_init(|| with_solutions(evenly_spaced([self.alpha_min, self.alpha_max], self.alphas)))
+        self.grid.get_or_init(|| even(self.alphas, [self.alpha_min, self.alpha_max]))
     }
 
     pub fn blocks(&self) -> Chunks<'_, f64> {
@@ -71,6 +57,29 @@ impl Alphas {
         let first = block.first().copied().unwrap_or_default();
         self.all().binary_search_by(|alpha| alpha.total_cmp(&first)).unwrap_or(0) / self.block_size + 1
     }
+}
+
+/// So many α, evenly spaced, with both solutions: ascending.
+pub fn even(alphas: usize, ends: [f64; 2]) -> Vec<f64> {
+    with_solutions(evenly_spaced(ends, alphas))
+}
+
+/// That so many α, at most `most`, can be told apart between two ends that networks can be multiplied by.
+pub fn check_range(alphas: usize, most: u64, [min, max]: [f64; 2]) -> Result<(), String> {
+    check::within("alphas", alphas as u64, 2..=most)?;
+    let shown = format!("alpha_min is {} and alpha_max {}", check::plain(min), check::plain(max));
+    if !(min.is_finite() && max.is_finite() && min < max) {
+        return Err(format!("{shown}; it must be below, and both finite"));
+    }
+    for (name, alpha) in [("alpha_min", min), ("alpha_max", max)] {
+        // θ(α) has both.
+        check::factor(name, alpha)?;
+        check::factor(&format!("1 - {name}"), 1.0 - alpha)?;
+    }
+    if even(alphas, [min, max]).windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Err(format!("{shown}: too near each other for {alphas} α that differ"));
+    }
+    Ok(())
 }
 
 /// The work of so many α for so many parameters over so many samples, as [`crate::study::Trial::cost`]: a pass forward is
@@ -94,14 +103,13 @@ pub fn evaluate(splits: &mut Splits, second: &Weights, alphas: &[f64], cx: &Cont
         splits.move_to(&Weights { theta, buffers })?;
         let mut last = f64::NAN;
         for (split, objective) in [("train", &mut splits.train), ("test", &mut splits.test)] {
-            let Evaluation { loss, accuracy, .. } = objective.evaluate()?;
-            measure(&mut measured.series, &format!("{split}_loss"), loss);
-            if !accuracy.is_nan() {
-                // Outputs that are no numbers rank no classes: their accuracy would be that of class 0.
-                let accuracy = if loss.is_finite() { accuracy } else { f64::NAN };
-                measure(&mut measured.series, &format!("{split}_accuracy"), accuracy);
+            let found = objective.evaluate()?;
+            measure(&mut measured.series, &format!("{split}_loss"), found.loss);
+            // Of values there is none.
+            if !found.accuracy.is_nan() {
+                measure(&mut measured.series, &format!("{split}_accuracy"), found.known_accuracy());
             }
-            last = loss;
+            last = found.loss;
             cx.check_stop()?;
         }
         cx.step_done(done, alphas.len() as u64, last)?;
@@ -139,10 +147,9 @@ impl Line {
         Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
     }
 
-    /// How far the training error rises, by [`hill`], likewise.
+    /// How far the training error rises, by [`error_hill`], likewise.
     pub fn error_hill(&self) -> Result<f64> {
-        let errors: Vec<f64> = self.measured.series("train_accuracy")?.iter().map(|accuracy| 1.0 - accuracy).collect();
-        let found = hill(self.measured.series("alpha")?, &errors);
+        let found = error_hill(self.measured.series("alpha")?, self.measured.series("train_accuracy")?);
         Ok(found.filter(|_| self.is_whole).unwrap_or(f64::NAN))
     }
 

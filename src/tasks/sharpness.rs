@@ -28,15 +28,7 @@ const MOST_STEPS: u64 = 100_000;
 
 impl Boxes {
     pub fn check(&self, network: &Network) -> Result<(), String> {
-        for epsilon in &self.epsilons {
-            if epsilon.is_nan() || *epsilon <= 0.0 {
-                return Err(format!("epsilons has {}; each must be above 0", check::plain(*epsilon)));
-            }
-            check::factor("one of epsilons", *epsilon)?;
-        }
-        if let Some(epsilon) = check::twice(&self.epsilons) {
-            return Err(format!("epsilons has {} twice", check::plain(epsilon)));
-        }
+        check::sizes("epsilons", &self.epsilons)?;
         if !self.epsilons.is_empty() {
             let what = format!("the gradient of model '{network}' over {GRADIENT_BLOCK} samples");
             check::memory(&what, network.memory_of_batch(GRADIENT_BLOCK.unsigned_abs()), "take a smaller model")?;
@@ -65,15 +57,9 @@ impl Search {
     /// of the starts. Leaves the objective somewhere in the box.
     pub fn measure(&self, objective: &mut dyn Objective, key: (u64, &str), cx: &Context) -> Result<Measurements> {
         let &Self { epsilon, starts, steps } = self;
-        let solution = objective.weights().each(Tensor::copy);
-        let mut done = 0;
-        let found = sharpness(&solution.theta, epsilon, (starts, steps), key, |theta| {
-            objective.move_to(&solution.at(theta.shallow_clone()))?;
-            let loss = objective.loss_and_gradient()?.get()?;
-            done += 1;
-            cx.step_done(done, 1 + starts * steps, loss)?;
-            Ok((loss, objective.gradient().copy()))
-        })?;
+        let theta = objective.theta().copy();
+        let look = looking(&mut *objective, 1 + starts * steps, cx);
+        let found = sharpness(&theta, epsilon, (starts, steps), key, look)?;
         let scalars = [
             ("train_loss", found.loss),
             ("sharpness", found.best()),
@@ -81,6 +67,23 @@ impl Search {
             ("gradients", found.gradients as f64),
         ];
         Ok(Measurements::new(objective.layout().parameters(), scalars, [("sharpness_by_start", found.by_start)]))
+    }
+}
+
+/// Loss and gradient at any θ beside the objective's own buffers, for a search that takes at most so many of them.
+pub(super) fn looking(
+    objective: &mut dyn Objective,
+    gradients: u64,
+    cx: &Context,
+) -> impl FnMut(&Tensor) -> Result<(f64, Tensor)> {
+    let solution = objective.weights().each(Tensor::copy);
+    let mut done = 0;
+    move |theta| {
+        objective.move_to(&solution.at(theta.shallow_clone()))?;
+        let loss = objective.gradient_and(&mut || cx.check_stop())?.get()?;
+        done += 1;
+        cx.step_done(done, gradients, loss)?;
+        Ok((loss, objective.gradient().copy()))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::solutions::{FINAL, check_finite, names, of_file, stem, weights_in};
 use crate::data::{Access, DataOptions, DataSpec, Dataset as _, Set, Signature};
-use crate::error::{one_line, usage};
+use crate::error::usage;
 use crate::files::sha256;
 use crate::model::program::Program;
 use crate::model::{Architecture, Layout, Model, Weights};
@@ -69,8 +69,6 @@ pub struct Opened {
     pub what: What,
     /// The file of the weights; `None` of a program's own.
     file: Option<PathBuf>,
-    /// Which of the file's weights.
-    which: String,
     /// How they are cut.
     layout: Layout,
     /// What its user should know, a sentence each.
@@ -183,7 +181,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
 /// In a line that names the file.
 pub fn program(path: &Path) -> Result<(Arc<Program>, String)> {
     let bytes = bytes(path)?;
-    let program = Program::read(&bytes).map_err(|error| usage(format!("{}: {}", path.display(), one_line(&error))))?;
+    let program = Program::read(&bytes).map_err(|error| of_file(path, &error))?;
     Ok((Arc::new(program), sha256(&bytes)))
 }
 
@@ -246,38 +244,33 @@ impl Named<'_> {
                 (What::Network(architecture), network.layout(), model.to_owned())
             }
         };
-        let opened = |weights, file, which: &str| {
+        let opened = |weights, file| {
             let content = Content { model: id.clone(), weights, output };
             let (what, layout, notes) = (what.clone(), layout.clone(), notes.clone());
-            Arc::new(Opened { content, what, file, which: which.to_owned(), layout, notes })
+            Arc::new(Opened { content, what, file, layout, notes })
         };
+        // A program is called by its own name beside those of the weights, unless it is one of them: a line may begin there.
+        let is_beside = matches!(what, What::Program(_)) && !weights.iter().any(|path| path == model);
+        let paths = if is_beside { [&[model.to_owned()], weights].concat() } else { weights.to_vec() };
+        let mut names = names(&paths).into_iter();
+        let own_name = if is_beside { names.next() } else { None }.unwrap_or_else(|| stem(model));
         let own = match &what {
-            What::Program(_) => {
-                let all = [&[model.to_owned()], weights].concat();
-                let name =
-                    if weights.iter().any(|path| path == model) { stem(model) } else { names(&all).swap_remove(0) };
-                Some(Solution { name, opened: opened(None, None, which) })
-            }
+            What::Program(_) => Some(Solution { name: own_name, opened: opened(None, None) }),
             What::Network(_) => None,
         };
         let mut solutions = Vec::new();
-        // The program's own name among them: a line may begin there.
-        let all = [&[model.to_owned()], weights].concat();
-        let known = if own.is_some() && !weights.iter().any(|path| path == model) {
-            names(&all).split_off(1)
-        } else {
-            names(weights)
-        };
-        for (path, name) in weights.iter().zip(known) {
+        for (path, name) in weights.iter().zip(names) {
             let file = Path::new(path);
             let bytes = bytes(file)?;
             let (found, which) = weights_in(file, &bytes, which, &what, &layout)?;
             check_finite(&found, &layout).map_err(|error| of_file(file, &error))?;
-            // A program that is its own solution.
-            let is_own = own.as_ref().is_some_and(|own| own.opened.content.model == sha256(&bytes));
-            let weights = (!is_own).then(|| [sha256(&bytes), which.clone()]);
-            let file = (!is_own).then(|| file.to_owned());
-            solutions.push(Solution { name, opened: opened(weights, file, &which) });
+            let sha256 = sha256(&bytes);
+            // A program may be its own solution.
+            let opened = match own.as_ref().filter(|own| own.opened.content.model == sha256) {
+                Some(own) => own.opened.clone(),
+                None => opened(Some([sha256, which]), Some(file.to_owned())),
+            };
+            solutions.push(Solution { name, opened });
         }
         if solutions.is_empty() {
             solutions.extend(own.clone());
@@ -365,20 +358,18 @@ impl Opened {
     /// # Errors
     /// Where the file is no longer there, or another; libtorch's.
     pub fn weights(&self, kind: Kind, device: Device) -> Result<Weights> {
-        let weights = match (&self.file, &self.what) {
-            (None, What::Program(program)) => return program.weights(kind, device),
-            (None, What::Network(_)) => bail!("a network without weights"),
-            (Some(file), what) => {
+        let weights = match (&self.file, &self.content.weights, &self.what) {
+            (Some(file), Some([named, which]), what) => {
                 let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-                let named = self.content.weights.as_ref().map(|[sha256, _]| sha256);
                 ensure!(
-                    named.is_some_and(|named| *named == sha256(&bytes)),
+                    *named == sha256(&bytes),
                     "{} has changed since it was named: put the other file back, or start again",
                     file.display()
                 );
-                let which = if self.which.is_empty() { FINAL } else { &self.which };
-                weights_in(file, &bytes, which, what, &self.layout)?.0
+                weights_in(file, &bytes, if which.is_empty() { FINAL } else { which }, what, &self.layout)?.0
             }
+            (.., What::Program(program)) => return program.weights(kind, device),
+            (.., What::Network(_)) => bail!("a network without weights"),
         };
         let there = |flat: &Tensor| flat.f_to_device(device)?.f_to_dtype(kind, false, false);
         Ok(Weights { theta: there(&weights.theta)?, buffers: there(&weights.buffers)? })

@@ -7,7 +7,7 @@ mod sign_test;
 
 pub use correlation::{slope, spearman, spearman_with_interval, trend, trend_over_epochs};
 pub use estimate::{Estimate, half_of_share, mean, mean_of_several, share};
-pub use order::{highest, larger, lowest, quantile};
+pub use order::{finite_ends, highest, larger, lowest, quantile};
 pub use sign_test::{PairedComparison, ln_sign_test, shown_p, sign_test};
 
 /// Verdicts are given at this level, and intervals hold what is left of it: 95 %.

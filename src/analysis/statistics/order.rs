@@ -15,6 +15,12 @@ pub fn lowest(values: &[f64]) -> Option<f64> {
     values.iter().copied().reduce(|a, b| -larger(-a, -b))
 }
 
+/// The lowest and the highest of the numbers that are finite; `None` without any.
+pub fn finite_ends(values: &[f64]) -> Option<[f64; 2]> {
+    let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    Some([lowest(&finite)?, highest(&finite)?])
+}
+
 /// The quantile at `share` (0…1) of the numbers that are finite, interpolated between neighbours as
 /// NumPy does; `None` without any.
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
@@ -37,6 +43,12 @@ mod tests {
         }
         assert_eq!((highest(&[]), lowest(&[])), (None, None));
         assert_eq!((highest(&[1.0, f64::INFINITY]), lowest(&[1.0, f64::INFINITY])), (Some(f64::INFINITY), Some(1.0)));
+    }
+
+    #[test]
+    fn ends_are_those_of_finite_numbers() {
+        assert_eq!(finite_ends(&[f64::NAN, 3.0, f64::INFINITY, -1.0]), Some([-1.0, 3.0]));
+        assert_eq!((finite_ends(&[2.0]), finite_ends(&[f64::NAN]), finite_ends(&[])), (Some([2.0; 2]), None, None));
     }
 
     #[test]

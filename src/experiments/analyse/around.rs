@@ -2,14 +2,17 @@
 
 use super::trusted::{distances, neighbours, rises};
 use super::{Analyse, Directions};
-use crate::analysis::statistics::{highest, lowest};
+use crate::analysis::sharpness::Norm;
+use crate::analysis::statistics::finite_ends;
+use crate::analysis::surface::Normalise;
 use crate::plot::{Axis, Color, Contours, Mark, Panel, Series, Surface};
 use crate::study::number::significant;
 use crate::study::points::line;
 use crate::study::seeds::means_at_points;
 use crate::study::trust::{self, Doubts, SMALLER_RANGE};
-use crate::study::{Arrays, Done, Findings, Measurements, cell};
+use crate::study::{Arrays, Done, Findings, Measurements, landscape};
 use crate::tasks::analyse::{EVEN, Measure, Over, Region, Split};
+use crate::tasks::slices::Slices;
 use anyhow::Result;
 use std::fmt::Display;
 
@@ -25,17 +28,13 @@ pub(super) fn words<'a>(
     [("network", network), ("over", over), ("loss_name", loss)]
 }
 
-/// What is left of a wide range of losses: on a log axis where they span more than this, and all are positive.
-const WIDE: f64 = 20.0;
-
 impl Analyse {
     /// "loss (cross entropy)", on a log axis where it spans a wide range.
     pub(super) fn loss_axis(&self, before: &str, losses: &[&[f64]]) -> Axis {
         let label = format!("{before}loss ({})", self.loss().name());
-        let finite: Vec<f64> = losses.iter().copied().flatten().copied().filter(|loss| loss.is_finite()).collect();
-        match lowest(&finite).zip(highest(&finite)) {
-            Some((low, high)) if low > 0.0 && high > WIDE * low => Axis::log(label),
-            _ => Axis::linear(label),
+        match finite_ends(&losses.concat()).is_some_and(landscape::is_wide) {
+            true => Axis::log(label),
+            false => Axis::linear(label),
         }
     }
 
@@ -59,7 +58,7 @@ impl Analyse {
             let what = format!("rise of the loss at a step of {}{behind}", significant(step, 2));
             self.push_row(findings, &what, &scalars("rise"), None, &over);
             for done in &its {
-                let (steps, slices) = (done.measured().series("step")?, slices(done.measured()));
+                let (steps, slices) = (done.measured().series("step")?, Slices::losses(done.measured()));
                 let eigenvalues = done.measured().series.get("eigenvalues");
                 for (number, slice) in slices.iter().enumerate() {
                     let mut label = if each.len() > 1 { solution.name.clone() } else { String::new() };
@@ -101,7 +100,6 @@ impl Analyse {
             _ => None,
         }));
         self.doubt("slices", &doubts, findings);
-        // Of several seeds the eigenvectors of one rank are alike.
         let panel =
             Panel::plot("", self.step_axis("step"), self.loss_axis(self.before(), &all), means_at_points(curves));
         let means = if by_number && self.seeds.repeats == 1 {
@@ -125,7 +123,6 @@ impl Analyse {
     }
 
     fn step_axis(&self, what: &str) -> Axis {
-        use crate::analysis::surface::Normalise;
         let unit = match (self.directions, self.normalise) {
             (Directions::Hessian, _) => "as a distance of the weights",
             (_, Normalise::Filter) => "in lengths of the filters",
@@ -137,7 +134,6 @@ impl Analyse {
 
     /// "5 filter-normalised random directions (Li et al. 2018)".
     fn along_words(&self, count: usize) -> String {
-        use crate::analysis::surface::Normalise;
         match (self.directions, self.normalise) {
             (Directions::Hessian, _) => format!("the {count} leading eigenvectors of the Hessian, of length 1"),
             (_, Normalise::Filter) => format!("{count} filter-normalised random directions (Li et al. 2018)"),
@@ -212,13 +208,13 @@ impl Analyse {
                 ("slug", &slug),
                 ("doubts", &doubts.caption()),
             ];
-            let panels = vec![self.contour_panel(first.measured(), "")?, self.relief(first.measured(), "")?];
+            let panels = vec![self.contour_panel(first.measured())?, self.relief(first.measured())?];
             findings.figure("surface", &[&words[..], &more].concat(), 2, panels)?;
             if its.len() > 1 {
                 let some = its.iter().take(MOST_SURFACES);
                 let panels = some.map(|done| {
                     let number = pair(done).unwrap_or_default();
-                    let panel = self.contour_panel(done.measured(), "")?;
+                    let panel = self.contour_panel(done.measured())?;
                     Ok(Panel { title: format!("pair {number}"), ..panel })
                 });
                 let panels = panels.collect::<Result<Vec<_>>>()?;
@@ -254,8 +250,8 @@ impl Analyse {
         }
     }
 
-    fn contour_panel(&self, record: &Measurements, before: &str) -> Result<Panel> {
-        let contours = self.contours(record, before)?;
+    fn contour_panel(&self, record: &Measurements) -> Result<Panel> {
+        let contours = self.contours(record, "")?;
         let solution = Series::new("the solution", Color::Ink, vec![(0.0, 0.0)]).mark(Mark::Crosses);
         let [x, y] = self.plane_axes();
         Ok(Panel::plot("", x, y, vec![solution]).contours(contours))
@@ -268,8 +264,8 @@ impl Analyse {
     }
 
     /// The surface in 3-D, with the solution on it.
-    fn relief(&self, record: &Measurements, before: &str) -> Result<Panel> {
-        let values = self.grid_losses(record, before)?.to_vec();
+    fn relief(&self, record: &Measurements) -> Result<Panel> {
+        let values = self.grid_losses(record, "")?.to_vec();
         let centre = record.scalar("center_loss")?;
         // One number name beside the picture: the numbers beside it say what they are of.
         let [x, y] = ["first", "second"].map(Axis::linear);
@@ -339,7 +335,7 @@ impl Analyse {
                     doubts.add(
                         (!best.is_finite()).then(|| format!("{}: the loss is not finite somewhere near.", done.label)),
                     );
-                    doubts.add(half_found(&self.label_of(done), best, spread));
+                    doubts.add(trust::half_found(&done.label, best, spread));
                     cut_off += u64::from(done.measured().scalars.get("cut_off").is_some_and(|cut_off| *cut_off > 0.0));
                     searches += 1;
                 }
@@ -368,8 +364,8 @@ impl Analyse {
         let (network, loss, over) = (self.subject.name(), self.loss().name(), self.over(Split::Train));
         let words = words(&network, &over, &loss);
         let norm = match self.adaptive_norm {
-            crate::analysis::sharpness::Norm::Two => "‖y/|θ|‖₂ ≤ ρ",
-            crate::analysis::sharpness::Norm::Infinity => "|yᵢ| ≤ ρ|θᵢ|",
+            Norm::Two => "‖y/|θ|‖₂ ≤ ρ",
+            Norm::Infinity => "|yᵢ| ≤ ρ|θᵢ|",
         };
         let circles = if self.size_of(Split::Test) > 0 {
             format!("; circles: over {}", self.over(Split::Test))
@@ -378,10 +374,6 @@ impl Analyse {
         };
         let more: [(&str, &dyn Display); 3] = [("norm", &norm), ("circles", &circles), ("doubts", &doubts.caption())];
         findings.figure("sharpness", &[&words[..], &more].concat(), 2, panels)
-    }
-
-    fn label_of(&self, done: &Done<Self>) -> String {
-        done.label.clone()
     }
 }
 
@@ -396,19 +388,6 @@ fn once_each(mut series: Vec<Series>) -> Vec<Series> {
         }
     }
     series
-}
-
-/// Of starts that reach less than half of what the best one does.
-fn half_found(label: &str, best: f64, spread: f64) -> Option<String> {
-    let is_wide = best > 0.0 && spread > 0.5 * best;
-    is_wide.then(|| {
-        format!(
-            "{label}: of the searches the best reached {} and another {} less: the highest may not be found, more --set \
-             sharpness_starts or sharpness_steps.",
-            cell(best),
-            cell(spread)
-        )
-    })
 }
 
 /// Whether a trial is the search in a region over a split.
@@ -430,11 +409,6 @@ fn region_size(region: &Region) -> f64 {
         Region::Box { epsilon } => *epsilon,
         Region::Adaptive { rho, .. } => *rho,
     }
-}
-
-/// The losses along each direction, in their order.
-pub(super) fn slices(record: &Measurements) -> Vec<&[f64]> {
-    (1..).map_while(|number| record.series(&format!("slice_{number}")).ok()).collect()
 }
 
 /// Names as parts of file names, each another: letters, digits and hyphens; a number, or what an other name became, with more

@@ -3,12 +3,14 @@
 use super::Analyse;
 use super::around::words;
 use super::trusted::distances;
+use crate::analysis::interpolation;
 use crate::analysis::statistics::{highest, mean};
 use crate::plot::{Axis, Color, Mark, Panel, Series, Surface};
 use crate::study::curves::Look;
 use crate::study::number::percent;
 use crate::study::points::line;
 use crate::study::seeds::means_at_points;
+use crate::study::surface::component_axes;
 use crate::study::trust::{self, Doubts};
 use crate::study::{Cell, Done, Findings, cell};
 use crate::tasks::analyse::{Measure, Split};
@@ -68,8 +70,7 @@ impl Analyse {
                 let samples = done.measured().scalars.get("train_samples").copied().unwrap_or(f64::NAN);
                 let accuracies = done.measured().series.get("train_accuracy");
                 for end in [0.0, 1.0] {
-                    let at = alphas.iter().position(|alpha| *alpha == end);
-                    let accuracy = at.and_then(|at| accuracies?.get(at).copied());
+                    let accuracy = accuracies.and_then(|accuracies| interpolation::at(alphas, accuracies, end));
                     doubts.add(trust::near_chance_over("train", self.signature().target, accuracy, samples));
                 }
             }
@@ -182,18 +183,13 @@ impl Analyse {
         }
         findings.arrays.push(arrays);
         let places: Vec<(f64, f64)> = places_x.iter().copied().zip(places_y.iter().copied()).collect();
-        let axes = || {
-            [(1, first), (2, second)]
-                .map(|(number, share)| Axis::linear(format!("component {number} ({} of the variance)", percent(share))))
-        };
-        let ends = [places.first(), places.last()].map(|place| place.copied().into_iter().collect::<Vec<_>>());
-        let [begin, end] = ends;
+        let [begin, end] = [places.first(), places.last()].map(|place| place.copied().into_iter().collect::<Vec<_>>());
         let series = vec![
             Series::new("the checkpoints' places", Color::Cycle(1), places.clone()).mark(Mark::Path),
             Series::new(names.first().cloned().unwrap_or_default(), Color::Ink, begin).mark(Mark::Circles),
             Series::new(names.last().cloned().unwrap_or_default(), Color::Ink, end).mark(Mark::Crosses),
         ];
-        let [x, y] = axes();
+        let [x, y] = component_axes([first, second], "the variance");
         let contour = Panel::plot("", x, y, series).contours(self.contours(record, before)?);
         let values = losses.to_vec();
         let on_it = places.iter().zip(projected).map(|((x, y), z)| (*x, *y, *z)).collect();

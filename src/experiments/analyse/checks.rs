@@ -3,6 +3,7 @@
 use super::{Analyse, Directions, MOST_PROBES, MOST_STEPS, MeasureName};
 use crate::study::{Experiment as _, check};
 use crate::tasks::analyse::memory;
+use crate::tasks::line;
 
 /// More are a slip of the pen.
 const MOST_ALPHAS: u64 = 10_001;
@@ -21,16 +22,7 @@ impl Analyse {
         if solutions.len() > MOST_SOLUTIONS {
             return Err(format!("{} weights; at most {MOST_SOLUTIONS}: name fewer", solutions.len()));
         }
-        check::within("alphas", self.alphas as u64, 2..=MOST_ALPHAS)?;
-        let (low, high) = (self.alpha_min, self.alpha_max);
-        if !(low.is_finite() && high.is_finite() && low < high) {
-            return Err(format!("alpha_min is {low} and alpha_max {high}; it must be below, and both finite"));
-        }
-        check::factor("alpha_min", low)?;
-        check::factor("alpha_max", high)?;
-        if self.all_alphas().windows(2).any(|pair| pair[0] >= pair[1]) {
-            return Err(format!("alpha_min is {low} and alpha_max {high}: too near each other for {} α", self.alphas));
-        }
+        line::check_range(self.alphas, MOST_ALPHAS, [self.alpha_min, self.alpha_max])?;
         check::within("grid", self.grid as u64, 2..=MOST_GRID)?;
         check::within("pairs", self.pairs, 1..=MOST_PAIRS)?;
         check::within("slice_directions", self.slice_directions, 1..=MOST_DIRECTIONS)?;
@@ -44,13 +36,7 @@ impl Analyse {
         }
         check::factor("range", self.range)?;
         for (name, values) in [("epsilons", &self.epsilons), ("rhos", &self.rhos)] {
-            if let Some(bad) = values.iter().find(|value| !(**value > 0.0 && value.is_finite())) {
-                return Err(format!("{name} has {}; each must be above 0", check::plain(*bad)));
-            }
-            if let Some(twice) = check::twice(values) {
-                return Err(format!("{name} has {} twice", check::plain(twice)));
-            }
-            values.iter().try_for_each(|value| check::factor(&format!("one of {name}"), *value))?;
+            check::sizes(name, values)?;
         }
         check::within("sharpness_starts", self.sharpness_starts, 1..=MOST_PROBES)?;
         check::within("sharpness_steps", self.sharpness_steps, 1..=MOST_STEPS)?;
@@ -99,8 +85,7 @@ impl Analyse {
         let ends = if asks(MeasureName::Line) { ends } else { self.subject.solutions.clone() };
         let same = (1..ends.len())
             .find_map(|at| Some((at, (0..at).find(|before| ends[*before].opened.content == ends[at].opened.content)?)));
-        let path_alone = !self.measure.0.is_empty() && self.measure.0.iter().all(|name| *name == MeasureName::Path);
-        if let (Some((at, before)), false) = (same, path_alone) {
+        if let (Some((at, before)), false) = (same, self.is_path_alone()) {
             return Err(format!(
                 "{} and {} are the same weights: name each solution once",
                 ends[before].name, ends[at].name

@@ -2,11 +2,11 @@
 //! lies between. A case is a subset of the samples, or a draw of directions: of a whole split there is one.
 
 use super::around::{is_of, region_words};
-use super::{Analyse, Directions, MeasureName};
-use crate::analysis::interpolation::hill;
+use super::{Analyse, Directions};
+use crate::analysis::interpolation::{at, hill};
 use crate::analysis::statistics::PairedComparison;
-use crate::study::claim::{Quantity, Unit};
-use crate::study::{Done, Findings, Trial as _, cell};
+use crate::study::claim::{Claim, Quantity, Unit};
+use crate::study::{Done, Findings, Stated, Trial as _, With, cell};
 use crate::tasks::analyse::{Measure, Split};
 use crate::tasks::subject::Solution;
 use anyhow::Result;
@@ -35,9 +35,7 @@ impl Analyse {
         let solutions = &self.subject.solutions;
         if let Some((first, others)) = solutions.split_first().filter(|(_, others)| !others.is_empty()) {
             // A path's checkpoints are no rivals.
-            let is_path_alone =
-                self.measure.0.iter().all(|name| *name == MeasureName::Path) && !self.measure.0.is_empty();
-            for other in others.iter().filter(|_| !is_path_alone) {
+            for other in others.iter().filter(|_| !self.is_path_alone()) {
                 self.claim_lower(done, [first, other], findings)?;
                 self.claim_flatter(done, [first, other], findings)?;
             }
@@ -51,7 +49,7 @@ impl Analyse {
     }
 
     /// A number of each seed of a solution.
-    fn by_seed(
+    pub(super) fn by_seed(
         &self,
         done: &[Done<Self>],
         solution: &Solution,
@@ -65,6 +63,24 @@ impl Analyse {
             }
         }
         found
+    }
+
+    /// That the numbers of the first solution, one a case, are lower than those of the second; of a whole split one of either
+    /// is left: the same samples again are no further case. Nothing where one has none.
+    fn compared(
+        &self,
+        stated: Stated,
+        pair: [&Solution; 2],
+        of_each: &mut [Vec<(u64, f64)>; 2],
+        (unit, split): (Unit, Split),
+    ) -> Option<Claim> {
+        let unit = self.cases(unit, split);
+        if unit == WHOLE {
+            of_each.iter_mut().for_each(|numbers| numbers.truncate(1));
+        }
+        let ([one, other], [first, second]) = (&*of_each, pair.map(|solution| solution.name.as_str()));
+        let has_both = !one.is_empty() && !other.is_empty();
+        has_both.then(|| stated.compared(unit, &[PairedComparison::of_numbers((first, one), (second, other))]))
     }
 
     fn claim_lower(&self, done: &[Done<Self>], pair: [&Solution; 2], findings: &mut Findings) -> Result<()> {
@@ -85,21 +101,11 @@ impl Analyse {
             if of_each.iter().any(Vec::is_empty) {
                 of_each = self.ends_by_seed(done, pair, split);
             }
-            if self.is_all(split) {
-                // The same samples again are no further case.
-                of_each.iter_mut().for_each(|numbers| numbers.truncate(1));
-            }
-            let [one, other] = &of_each;
-            if one.is_empty() || other.is_empty() {
-                continue;
-            }
-            let [first, second] = pair.map(|solution| solution.name.as_str());
             let what = split.name();
-            let with: [(&str, &dyn std::fmt::Display); 4] =
-                [("first", &first), ("second", &second), ("split", &split.prefix()), ("samples_of", &what)];
-            let stated = findings.claim("analyse-lower", &with)?;
-            let compared = PairedComparison::of_numbers((first, one), (second, other));
-            findings.claims.push(stated.compared(self.cases(SUBSETS, split), &[compared]));
+            let [first, second] = pair.map(|solution| &solution.name);
+            let with: With = &[("first", first), ("second", second), ("split", &split.prefix()), ("samples_of", &what)];
+            let stated = findings.claim("analyse-lower", with)?;
+            findings.claims.extend(self.compared(stated, pair, &mut of_each, (SUBSETS, split)));
         }
         Ok(())
     }
@@ -114,9 +120,7 @@ impl Analyse {
             for done in its {
                 let losses = done.measured().series.get(&format!("{}_loss", split.prefix()));
                 let Some((losses, alphas)) = losses.zip(done.measured().series.get("alpha")) else { continue };
-                let at =
-                    |end: f64| alphas.iter().position(|alpha| *alpha == end).and_then(|at| losses.get(at).copied());
-                if let (Some(first), Some(second)) = (at(0.0), at(1.0)) {
+                if let [Some(first), Some(second)] = [0.0, 1.0].map(|end| at(alphas, losses, end)) {
                     found[0].push((done.trial.seed(), first));
                     found[1].push((done.trial.seed(), second));
                 }
@@ -128,21 +132,13 @@ impl Analyse {
     fn claim_flatter(&self, done: &[Done<Self>], pair: [&Solution; 2], findings: &mut Findings) -> Result<()> {
         for Flatness { key, what, unit, split, of } in self.flatness() {
             let mut of_each = pair.map(|solution| self.by_seed(done, solution, &of));
-            if unit == SUBSETS && self.is_all(split) {
-                of_each.iter_mut().for_each(|numbers| numbers.truncate(1));
-            }
-            let [one, other] = &of_each;
-            if one.is_empty() || other.is_empty() {
-                continue;
-            }
-            let [first, second] = pair.map(|solution| solution.name.as_str());
-            let with: [(&str, &dyn std::fmt::Display); 4] =
-                [("first", &first), ("second", &second), ("key", &key), ("what", &what)];
-            let stated = findings.claim("analyse-flatter", &with)?;
-            let compared = PairedComparison::of_numbers((first, one), (second, other));
-            let is_below = one.iter().chain(other).any(|(_, number)| *number <= 0.0);
+            let [first, second] = pair.map(|solution| &solution.name);
+            let with: With = &[("first", first), ("second", second), ("key", &key), ("what", &what)];
+            let stated = findings.claim("analyse-flatter", with)?;
+            let claim = self.compared(stated, pair, &mut of_each, (unit, split));
+            let is_below = of_each.iter().flatten().any(|(_, number)| *number <= 0.0);
             let note = if is_below { "Some are not above 0: where they were measured is no minimum." } else { "" };
-            findings.claims.push(stated.compared(self.cases(unit, split), &[compared]).noting(note));
+            findings.claims.extend(claim.map(|claim| claim.noting(note)));
         }
         Ok(())
     }
@@ -208,21 +204,21 @@ impl Analyse {
                 }
                 let losses = done.measured().series(&format!("{again}train_loss"))?;
                 let alphas = done.measured().series("alpha")?;
-                let at = |end: f64| alphas.iter().position(|alpha| *alpha == end).map_or(f64::NAN, |at| losses[at]);
-                let worse = at(0.0).max(at(1.0));
-                Ok(hill(alphas, losses).unwrap_or(f64::NAN) / worse)
+                let [first, second] = [0.0, 1.0].map(|end| at(alphas, losses, end).unwrap_or(f64::NAN));
+                Ok(hill(alphas, losses).unwrap_or(f64::NAN) / first.max(second))
             };
+            let unit = self.cases(SUBSETS, Split::Train);
             let mut values = its.iter().map(number).collect::<Result<Vec<f64>>>()?;
-            if self.is_all(Split::Train) {
+            if unit == WHOLE {
                 values.truncate(1);
             }
             let key = if by_error { "analyse-barrier" } else { "analyse-loss-barrier" };
-            let with: [(&str, &dyn std::fmt::Display); 3] = [("first", &first), ("second", &second), ("how", &how)];
+            let with: With = &[("first", &first), ("second", &second), ("how", &how)];
             let quantity = match by_error {
                 true => Quantity::new("barrier of the train error", values).range([-1.0, 1.0]),
                 false => Quantity::new("rise of the train loss, by that of the worse end", values),
             };
-            let claim = findings.claim(key, &with)?.interval(self.cases(SUBSETS, Split::Train), &[quantity]);
+            let claim = findings.claim(key, with)?.interval(unit, &[quantity]);
             let plain: Vec<f64> =
                 its.iter().filter_map(|done| done.measured().scalars.get("barrier").copied()).collect();
             let note = match plain.first().filter(|_| !again.is_empty()) {

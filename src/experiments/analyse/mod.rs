@@ -10,10 +10,8 @@ mod claims;
 mod point;
 mod trusted;
 
-use crate::analysis::interpolation::with_solutions;
 use crate::analysis::sharpness::Norm;
 use crate::analysis::surface::Normalise;
-use crate::data::functions::evenly_spaced;
 use crate::data::{Dataset, Signature, Target};
 use crate::model::Layout;
 use crate::settings;
@@ -21,6 +19,7 @@ use crate::study::{Context, DATASET_FLAG, Experiment, Findings, Flag, Records, S
 use crate::tasks::analyse::{
     Along, Analysed, Analysis, LossName, MatrixName, Measure, Over, Precision, Probes, Region, Split, memory,
 };
+use crate::tasks::line;
 use crate::tasks::subject::{Content, Solution, Subject};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -469,6 +468,11 @@ impl Analyse {
         trials
     }
 
+    /// Whether the solutions are the checkpoints of one training, and no rivals.
+    fn is_path_alone(&self) -> bool {
+        !self.measure.0.is_empty() && self.measure.0.iter().all(|name| *name == MeasureName::Path)
+    }
+
     /// Whether further seeds find something else: other samples, or other directions.
     fn is_repeated(&self, name: MeasureName) -> bool {
         match name {
@@ -545,7 +549,7 @@ impl Analyse {
     }
 
     fn all_alphas(&self) -> Vec<f64> {
-        with_solutions(evenly_spaced([self.alpha_min, self.alpha_max], self.alphas))
+        line::even(self.alphas, [self.alpha_min, self.alpha_max])
     }
 
     /// Samples of a batch that running statistics are taken anew of, where they can be.

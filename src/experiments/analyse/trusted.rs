@@ -3,7 +3,7 @@
 use super::Analyse;
 use crate::data::Dataset as _;
 use crate::study::trust;
-use crate::study::{Done, Measurements, Trial as _};
+use crate::study::{Done, Measurements};
 use anyhow::Result;
 
 /// How far each point of a grid is from the solution, row by row.
@@ -67,13 +67,10 @@ impl Analyse {
         number: impl Fn(&Done<Self>) -> Option<f64>,
     ) -> Option<String> {
         let [first, second, ..] = &self.subject.solutions[..] else { return None };
-        let of = |content| -> Vec<f64> {
-            let its = done
-                .iter()
-                .filter(|done| done.trial.content == content && self.seeds.all().contains(&done.trial.seed()));
-            its.filter_map(&number).collect()
-        };
-        let (one, other) = (of(first.opened.content.clone()), of(second.opened.content.clone()));
+        let [one, other] = [first, second].map(|solution| {
+            let by_seed = self.by_seed(done, solution, &number);
+            by_seed.into_iter().map(|(_, number)| number).collect::<Vec<f64>>()
+        });
         trust::cases_differ(cases, what, [(&first.name, &one), (&second.name, &other)])
     }
 }

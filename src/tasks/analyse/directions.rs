@@ -2,10 +2,10 @@
 //! disk, so that others can look along them too.
 
 use super::measure::Start;
-use super::{Along, Analysis, basis, most_steps};
-use crate::analysis::curvature::{Wanted, lanczos, restarted};
+use super::{Along, Analysis, extremes, most_steps};
+use crate::analysis::curvature::Wanted;
 use crate::analysis::surface::Normalise;
-use crate::data::{Samples, total_memory};
+use crate::data::Samples;
 use crate::model::{Layout, Weights};
 use crate::objective::Matrix;
 use crate::rng::{Purpose, Rng};
@@ -27,14 +27,14 @@ impl Start {
         std::iter::once(self.weights.share()).chain(directions.iter().map(still)).collect()
     }
 
-    /// Directions of a solution, so many, from that of this number on; leading eigenvectors are of length 1.
+    /// Directions of a solution, so many, from that of this number on, published; leading eigenvectors are of length 1.
     pub fn directions(
         &self,
         analysis: &Analysis,
         along: &Along,
         (samples, name): (&Samples, &str),
         (first, count): (u64, u64),
-        cx: &Context,
+        cx: &mut Context,
     ) -> Result<Found> {
         let found = match along {
             Along::Random { normalise } => {
@@ -60,6 +60,7 @@ impl Start {
                 }
             );
         }
+        self.publish(&found.directions, cx)?;
         Ok(found)
     }
 
@@ -83,10 +84,7 @@ impl Start {
         };
         let wanted = Wanted { top: count, bottom: 0, tolerance, steps: most_steps(count), sweeps: 1 };
         let mut rng = Rng::keyed(analysis.seed, "directions", Purpose::CurvatureProbe, 0);
-        let found = match basis(n, wanted, self.kind(), total_memory()) {
-            None => lanczos(n, wanted, &mut rng, &mut times)?,
-            Some(basis) => restarted(n, wanted, basis, self.kind(), &mut rng, &mut times)?,
-        };
+        let found = extremes(n, wanted, self.kind(), &mut rng, &mut times)?;
         ensure!(found.top.len() == count, "Lanczos found {} of {count} eigenvectors", found.top.len());
         let of = |vector: &Tensor| -> Result<Tensor> { Ok(vector.f_to_device(cx.device)?.f_to_kind(self.kind())?) };
         let directions = found.top.iter().map(|ritz| of(&ritz.vector)).collect::<Result<_>>()?;
@@ -99,11 +97,16 @@ impl Start {
     }
 
     /// Publishes directions as `direction_1.<parameter>` and so on.
-    pub fn save(&self, directions: &[Tensor], cx: &mut Context) -> Result<()> {
-        let layout = Layout { buffers: Vec::new(), ..self.layout.clone() };
+    pub fn publish(&self, directions: &[Tensor], cx: &mut Context) -> Result<()> {
         for (direction, number) in directions.iter().zip(1..) {
-            cx.save_weights(&format!("direction_{number}"), &layout, &direction.shallow_clone().into())?;
+            self.publish_as(&format!("direction_{number}"), direction, cx)?;
         }
         Ok(())
+    }
+
+    /// Publishes a θ as `<name>.<parameter>`, without buffers.
+    pub fn publish_as(&self, name: &str, theta: &Tensor, cx: &mut Context) -> Result<()> {
+        let layout = Layout { buffers: Vec::new(), ..self.layout.clone() };
+        cx.save_weights(name, &layout, &theta.shallow_clone().into())
     }
 }

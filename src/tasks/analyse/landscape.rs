@@ -4,15 +4,18 @@
 use super::directions::Found;
 use super::measure::Start;
 use super::points::{Point, Points, Recalibration, Span, column};
-use super::{Along, Analysed, Analysis, EVEN, Over, Region};
-use crate::analysis::interpolation::{barrier, hill};
+use super::{Along, Analysed, Analysis, EVEN, NEAR, Over, Region, Split};
+use crate::analysis::interpolation::{barrier, error_hill};
 use crate::analysis::refine::finer;
 use crate::analysis::sharpness::{adaptive_sharpness, sharpness};
+use crate::analysis::slices::mean_rise;
 use crate::analysis::statistics::highest;
 use crate::analysis::surface::PathPlane;
 use crate::data::{Samples, functions::evenly_spaced, total_memory};
-use crate::model::{Layout, Weights};
+use crate::model::Weights;
 use crate::study::{Context, Measurements, flag};
+use crate::tasks::sharpness::looking;
+use crate::tasks::slices::Slices;
 use crate::tasks::subject::Content;
 use anyhow::{Context as _, Result, ensure};
 use std::collections::BTreeMap;
@@ -22,6 +25,7 @@ use tch::{Kind, Tensor};
 const CHECKPOINTS_SHARE: u64 = 8;
 /// Checkpoints whose own losses are looked at side by side, at most.
 const SOME: usize = 16;
+
 /// Air around a path, by the sides of its box.
 const MARGIN: f64 = 0.25;
 
@@ -56,16 +60,11 @@ impl Start {
         cx: &mut Context,
     ) -> Result<Analysed> {
         let there = second.opened()?.weights(self.kind(), cx.device)?;
-        let of_split =
-            |of: &Samples| if samples == 0 { Ok(of.share()) } else { of.subset(samples, analysis.seed, "analyse") };
-        let names: Vec<&str> = [("train", &self.train), ("test", &self.test)]
-            .into_iter()
-            .filter_map(|(name, samples)| (!samples.is_empty()).then_some(name))
-            .collect();
-        let mut over = vec![of_split(&self.train)?];
-        if !self.test.is_empty() {
-            over.push(of_split(&self.test)?);
-        }
+        let mut splits = vec![Split::Train];
+        splits.extend((!self.test.is_empty()).then_some(Split::Test));
+        let of_split = |split: &Split| self.samples(&Over { split: *split, samples }, analysis.seed);
+        let over = splits.iter().map(of_split).collect::<Result<Vec<_>>>()?;
+        let names: Vec<&str> = splits.iter().map(|split| split.prefix()).collect();
         let counts: Vec<i64> = over.iter().map(Samples::len).collect();
         let least = analysis.content.opened()?.batches()[0] as usize;
         let again =
@@ -93,10 +92,8 @@ impl Start {
             }
             let losses = measured.series(&format!("{prefix}train_loss"))?;
             let loss_barrier = barrier(alphas, losses).unwrap_or(f64::NAN);
-            let of_errors = measured.series.get(&format!("{prefix}train_accuracy")).map(|accuracies| {
-                let errors: Vec<f64> = accuracies.iter().map(|accuracy| 1.0 - accuracy).collect();
-                hill(alphas, &errors).unwrap_or(f64::NAN)
-            });
+            let accuracies = measured.series.get(&format!("{prefix}train_accuracy"));
+            let of_errors = accuracies.map(|accuracies| error_hill(alphas, accuracies).unwrap_or(f64::NAN));
             measured = measured.and([(&format!("{prefix}barrier"), loss_barrier)]);
             if let Some(of_errors) = of_errors {
                 measured = measured.and([(&format!("{prefix}error_barrier"), of_errors)]);
@@ -127,7 +124,6 @@ impl Start {
     ) -> Result<Analysed> {
         let samples = self.samples(over, analysis.seed)?;
         let Found { directions, solved } = self.directions(analysis, along, (&samples, "slices"), (1, count), cx)?;
-        self.save(&directions, cx)?;
         let steps = even([-range, range], points);
         let dimensions = directions.len() + 1;
         let at = |number: usize, step: f64| {
@@ -162,15 +158,8 @@ impl Start {
             measured = measured.and([("float32_noise", apart)]);
         }
         let near = steps.iter().copied().filter(|step| *step > 0.0);
-        let near = near.min_by(|a, b| (a - super::NEAR).abs().total_cmp(&(b - super::NEAR).abs())).unwrap_or(f64::NAN);
-        let slices: Vec<&Vec<f64>> =
-            (1..dimensions).filter_map(|n| measured.series.get(&format!("slice_{n}"))).collect();
-        let rises = slices.iter().flat_map(|slice| {
-            let there = steps.iter().zip(*slice).filter(|(step, _)| (step.abs() - near).abs() < 1e-9 * range);
-            there.map(|(_, loss)| loss - centre[0]).collect::<Vec<_>>()
-        });
-        let rises: Vec<f64> = rises.collect();
-        let rise = rises.iter().sum::<f64>() / rises.len() as f64;
+        let near = near.min_by(|a, b| (a - NEAR).abs().total_cmp(&(b - NEAR).abs())).unwrap_or(f64::NAN);
+        let rise = mean_rise(&steps, &Slices::losses(&measured), near);
         let scalars = [("rise", rise), ("rise_step", near), ("samples", size as f64)];
         let measured = measured.and(scalars).and([("center_loss", centre[0]), ("center_accuracy", centre[1])]);
         let measured = measured.with(solved);
@@ -188,7 +177,6 @@ impl Start {
         let samples = self.samples(over, analysis.seed)?;
         let key = (2 * pair - 1, 2);
         let Found { directions, solved } = self.directions(analysis, along, (&samples, "surface"), key, cx)?;
-        self.save(&directions, cx)?;
         let size = samples.len();
         let span = self.span(analysis, self.beside(&directions), vec![samples]);
         let mut all = Points::new(span, 1 + grid * grid + self.precise_points(grid), cx)?;
@@ -244,8 +232,7 @@ impl Start {
         let [losses, accuracies] = [0, 1].map(|at| number(&known, &lines, false, at));
         let [xs, ys] = &lines;
         // The row through the middle, or the nearest to it.
-        let nearest = |to: f64| move |a: &&f64, b: &&f64| (*a - to).abs().total_cmp(&(*b - to).abs());
-        let middle = *ys.iter().min_by(nearest(0.0)).context("a grid without rows")?;
+        let middle = *ys.iter().min_by(|a, b| a.abs().total_cmp(&b.abs())).context("a grid without rows")?;
         let mut measured = measured;
         if self.precise.is_some() {
             let places: Vec<f64> = some(xs.len()).into_iter().map(|place| xs[place]).collect();
@@ -253,11 +240,9 @@ impl Start {
             let single: Vec<f64> = places.iter().map(|x| known[&key(*x, middle)][0]).collect();
             measured = measured.and([("float32_noise", noise(&single, &column(&found, 0)?))]);
         }
-        let series = [("x", xs.clone()), ("y", ys.clone()), (&format!("{split}_loss"), losses)];
-        let measured = measured.with(Measurements::new(self.layout.parameters(), [], series));
-        let accuracies = if accuracies.iter().all(|value| value.is_nan()) { Vec::new() } else { accuracies };
-        let of_accuracy = Measurements::new(self.layout.parameters(), [], [(&format!("{split}_accuracy"), accuracies)]);
-        Ok(measured.with(of_accuracy))
+        let [of_loss, of_accuracy] = ["loss", "accuracy"].map(|quantity| format!("{split}_{quantity}"));
+        let series = [("x", xs.clone()), ("y", ys.clone()), (&of_loss, losses), (&of_accuracy, accuracies)];
+        Ok(measured.with(Measurements::new(self.layout.parameters(), [], series)))
     }
 
     // --------------------------------------------------------------------------------------------- path
@@ -305,9 +290,8 @@ impl Start {
         );
         let directions: Vec<Tensor> =
             plane.directions.iter().map(|direction| Ok(direction.f_to_kind(kind)?)).collect::<Result<_>>()?;
-        self.save(&directions, cx)?;
-        let layout = Layout { buffers: Vec::new(), ..self.layout.clone() };
-        cx.save_weights("origin", &layout, &self.weights.theta.shallow_clone().into())?;
+        self.publish(&directions, cx)?;
+        self.publish_as("origin", &self.weights.theta, cx)?;
         let (size, split) = (samples.len(), over.split.prefix());
         let span = self.span(analysis, Vec::new(), vec![samples]);
         let total = 2 * count + grid * grid + self.precise_points(grid);
@@ -363,19 +347,12 @@ impl Start {
     ) -> Result<Analysed> {
         let samples = self.samples(over, analysis.seed)?;
         let mut objective = self.objective(analysis, &samples)?;
-        let solution = self.weights.each(Tensor::copy);
-        let (mut done, key) = (0, (analysis.seed, "analyse"));
-        let look = |theta: &Tensor| {
-            objective.move_to(&solution.at(theta.shallow_clone()))?;
-            let loss = objective.gradient_and(&mut || cx.check_stop())?.get()?;
-            done += 1;
-            cx.step_done(done, 1 + starts * steps, loss)?;
-            Ok((loss, objective.gradient().copy()))
-        };
+        let (theta, key) = (self.weights.theta.copy(), (analysis.seed, "analyse"));
+        let look = looking(&mut *objective, 1 + starts * steps, cx);
         let (name, found) = match region {
-            Region::Box { epsilon } => ("", sharpness(&solution.theta, *epsilon, (starts, steps), key, look)?),
+            Region::Box { epsilon } => ("", sharpness(&theta, *epsilon, (starts, steps), key, look)?),
             Region::Adaptive { rho, norm } => {
-                ("adaptive_", adaptive_sharpness(&solution.theta, (*rho, *norm), (starts, steps), key, look)?)
+                ("adaptive_", adaptive_sharpness(&theta, (*rho, *norm), (starts, steps), key, look)?)
             }
         };
         let of = |what: &str| format!("{name}sharpness{what}");

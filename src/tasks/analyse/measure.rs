@@ -2,10 +2,10 @@
 
 use super::most_steps;
 use super::{
-    Analysed, Analysis, LossName, MatrixName, Measure, Over, Probes, Split, basis, block_size, is_large, products,
+    Analysed, Analysis, LossName, MatrixName, Measure, Over, Probes, Split, block_size, extremes, is_large, products,
 };
 use crate::analysis::curvature::{
-    Ritz, Trace, Wanted, hutchinson_by_rows, lanczos, restarted, spectral_density, spectral_density_of_large,
+    Ritz, Trace, Wanted, hutchinson_by_rows, spectral_density, spectral_density_of_large,
 };
 use crate::analysis::sensitivity::{BLOCK as SENSITIVITY_BLOCK, input_gradient_norm_by, jacobian_norm_by};
 use crate::analysis::statistics::share;
@@ -238,10 +238,7 @@ impl Start {
             let bottom = if probes.layer.is_some() { 0 } else { ends.min(n as usize - ends) };
             let steps = most_steps(probes.eigenvalues);
             let wanted = Wanted { top: ends, bottom, tolerance: probes.tolerance, steps, sweeps: 1 };
-            let found = match basis(n, wanted, self.kind(), total_memory()) {
-                None => lanczos(n, wanted, &mut rng(1), &mut times)?,
-                Some(basis) => restarted(n, wanted, basis, self.kind(), &mut rng(1), &mut times)?,
-            };
+            let found = extremes(n, wanted, self.kind(), &mut rng(1), &mut times)?;
             let of = |ritz: &[Ritz]| -> [Vec<f64>; 2] {
                 [ritz.iter().map(|ritz| ritz.value).collect(), ritz.iter().map(|ritz| ritz.residual).collect()]
             };

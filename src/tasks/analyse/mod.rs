@@ -8,14 +8,16 @@ mod measure;
 mod points;
 
 use super::subject::Content;
-use crate::analysis::curvature::{Wanted, least_basis};
+use crate::analysis::curvature::{Extremes, Wanted, lanczos, least_basis, restarted};
 use crate::analysis::sharpness::Norm;
 use crate::analysis::surface::Normalise;
-use crate::data::Dataset;
+use crate::data::{Dataset, total_memory};
 use crate::objective::Loss;
+use crate::rng::Rng;
 use crate::study::{Measurements, Record, Trial};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -306,12 +308,27 @@ fn basis(n: i64, wanted: Wanted, kind: Kind, memory: u64) -> Option<usize> {
     Some(((memory / MEMORY_SHARE / vector) as usize).clamp(least, wanted.steps.max(least)))
 }
 
+/// The extreme eigenvalues of a symmetric map of n numbers: by a whole basis, or by a short one where that would be too
+/// large.
+fn extremes(
+    n: i64,
+    wanted: Wanted,
+    kind: Kind,
+    rng: &mut Rng,
+    times: &mut dyn FnMut(&Tensor) -> Result<Tensor>,
+) -> Result<Extremes> {
+    match basis(n, wanted, kind, total_memory()) {
+        None => lanczos(n, wanted, rng, times),
+        Some(basis) => restarted(n, wanted, basis, kind, rng, times),
+    }
+}
+
 /// What the eigenvalues of a model of so many parameters take beside it: see [`basis`]; in bytes.
 pub fn memory(parameters: i64, eigenvalues: usize, precision: Precision) -> u128 {
     let wanted =
         Wanted { top: eigenvalues, bottom: eigenvalues, tolerance: 1.0, steps: most_steps(eigenvalues), sweeps: 1 };
     let n = parameters.unsigned_abs() as u128;
-    match basis(parameters, wanted, precision.kind(), crate::data::total_memory()) {
+    match basis(parameters, wanted, precision.kind(), total_memory()) {
         Some(vectors) => n * (vectors as u128 * precision.kind().elt_size_in_bytes() as u128 + 4 * 8),
         None => n * (wanted.steps + 2 * (wanted.top + wanted.bottom)) as u128 * 8,
     }

@@ -5,7 +5,7 @@
 use crate::data::{Samples, order, total_memory};
 use crate::error::Interrupted;
 use crate::model::{Layout, Model, Weights};
-use crate::objective::{Evaluation, Loss, side_by_side, under};
+use crate::objective::{Loss, side_by_side, under};
 use crate::store::checkpoint::{Checkpointer as _, EPOCHS, State, Unfit};
 use crate::study::{Context, Watch};
 use anyhow::{Context as _, Result, anyhow};
@@ -140,9 +140,8 @@ impl Span {
         let mut numbers = Vec::new();
         for samples in &self.over {
             let mut objective = under(model.clone(), weights.share(), samples, self.loss, self.block)?;
-            let Evaluation { loss, accuracy, .. } = objective.evaluate_and(&mut |_| watch.check_stop())?;
-            // Outputs that are no numbers rank no classes: their accuracy would be that of class 0.
-            numbers.extend([loss, if loss.is_finite() { accuracy } else { f64::NAN }]);
+            let found = objective.evaluate_and(&mut |_| watch.check_stop())?;
+            numbers.extend([found.loss, found.known_accuracy()]);
         }
         Ok(numbers)
     }
