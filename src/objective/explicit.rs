@@ -38,13 +38,13 @@ struct Convolved {
 }
 
 impl Explicit {
-    /// `None` of a network that is not for these kernels: convolutions are of one input channel and square.
+    /// `None` of a network that is not for these kernels: convolutions are of square images.
     pub(super) fn new(network: &Network, theta: &Tensor) -> Option<Self> {
         let convolutions = match (network.convolutions(), network.input()) {
             ([], _) => None,
-            (channels, &[1, height, width]) if height == width => {
-                let channels: Vec<usize> = channels.iter().map(|&channels| channels as usize).collect();
-                Some(Convolutions::new(height as usize, &channels))
+            (outputs, &[channels, height, width]) if height == width => {
+                let outputs: Vec<usize> = outputs.iter().map(|&outputs| outputs as usize).collect();
+                Some(Convolutions::new(channels as usize, height as usize, &outputs)?)
             }
             _ => return None,
         };
@@ -288,7 +288,10 @@ mod tests {
             (&[3, 8, 8][..], 5, "192-7-5", true),
             (&[6], 23, "6-9-23", true),
             (&[1, 9, 9], 3, "conv4-conv3-3", true),
-            (&[3, 8, 8], 5, "conv4-6-5", false),
+            (&[3, 8, 8], 5, "conv4-6-5", true),
+            (&[3, 32, 32], 10, "conv5-conv7-12-10", true),
+            (&[2, 9, 9], 3, "conv4-3", true),
+            (&[5, 6, 6], 3, "conv2-conv9-3", true),
             (&[1, 8, 12], 5, "conv4-6-5", false),
         ] {
             let (data, samples) = other(shape, classes, 40);

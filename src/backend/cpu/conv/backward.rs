@@ -29,6 +29,11 @@ impl WithSimd for Backward<'_> {
             // came to its end (`passed`); `own` has planes for the most rows at a time.
             unsafe {
                 let pooled = upstream.to_first_pooling(simd, net, part, memory, scratch, Some(gradient));
+                if !first.is_direct() {
+                    let input = memory.add(first.planes);
+                    sparse_backward::<S, false>(simd, first, upstream.theta, &pooled, input, scratch, Some(gradient));
+                    continue;
+                }
                 scratch.planes.resize(MOST_ROWS * first.plane_len() * lanes, 0.0);
                 let own = S::as_mut_simd_f32s(&mut scratch.planes).0.as_mut_ptr();
                 let (weights, biases) = first.split(gradient);
@@ -47,7 +52,7 @@ pub(super) struct Vjp<'a> {
     pub(super) upstream: Upstream<'a>,
     pub(super) planes: &'a mut [f32],
     pub(super) scratch: &'a mut Scratch,
-    /// Derivatives by the block's images, [samples, pixels].
+    /// Derivatives by the block's images, [samples, channels, side, side].
     pub(super) images: &'a mut [f32],
 }
 
@@ -59,10 +64,13 @@ impl WithSimd for Vjp<'_> {
         let Self { net, upstream, planes, scratch, images } = self;
         let lanes = S::F32_LANES;
         let first = &net.layers[0];
-        let pixels = net.image * net.image;
-        // Taken backwards through the same windows, a filter is rotated by half a turn.
+        let (side, pixels) = (net.image, net.pixels());
+        // Taken backwards through the same windows, a filter is rotated by half a turn. [inputs, outputs, taps].
         let weights = &upstream.theta[first.weights..first.biases()];
-        let turned: Vec<f32> = weights.chunks_exact(TAPS).flat_map(|filter| filter.iter().rev().copied()).collect();
+        let filter =
+            |input: usize, output: usize| weights[(output * first.inputs + input) * TAPS..][..TAPS].iter().rev();
+        let turned = (0..first.inputs).flat_map(|input| (0..first.outputs).flat_map(move |o| filter(input, o)));
+        let turned: Vec<f32> = turned.copied().collect();
         // The last block may have fewer images than lanes.
         for (part, mine) in images.chunks_mut(lanes * pixels).enumerate() {
             let memory = &mut planes[part * net.block_len * lanes..][..net.block_len * lanes];
@@ -77,18 +85,18 @@ impl WithSimd for Vjp<'_> {
                 let own = S::as_mut_simd_f32s(planes).0.as_mut_ptr();
                 unpool(simd, first, &pooled, (0, first.outputs), own, None);
                 let transposed = Layer { inputs: first.outputs, ..*first };
-                for y in (0..net.image).step_by(2) {
-                    for x in (0..net.image).step_by(2) {
+                for (channel, turned) in turned.chunks_exact(first.outputs * TAPS).enumerate() {
+                    for (y, x) in (0..side).step_by(2).flat_map(|y| (0..side).step_by(2).map(move |x| (y, x))) {
                         let corner = own.add(y * first.plane + x).cast_const();
                         let zero = [simd.splat_f32s(0.0)];
                         let [values] = window::<S, 1>(simd, &transposed, corner, zero, turned.as_ptr());
                         for p in 0..4 {
                             let (y, x) = (y + p / 2, x + p % 2);
-                            if y >= net.image || x >= net.image {
+                            if y >= side || x >= side {
                                 continue;
                             }
                             let value = (&raw const values[p]).cast::<f32>();
-                            let mut to = mine.as_mut_ptr().add(y * net.image + x);
+                            let mut to = mine.as_mut_ptr().add((channel * side + y) * side + x);
                             for lane in 0..mine.len() / pixels {
                                 to.write(value.add(lane).read());
                                 to = to.wrapping_add(pixels);
@@ -148,7 +156,8 @@ impl Upstream<'_> {
             for pair in net.layers.windows(2).rev() {
                 let [next, layer] = [&pair[0], &pair[1]];
                 let input = memory.add(layer.planes);
-                sparse_backward(simd, layer, theta, &pooled, input, scratch, gradient.as_deref_mut());
+                let gradient = gradient.as_deref_mut();
+                sparse_backward::<S, true>(simd, layer, theta, &pooled, input, scratch, gradient);
                 pooled = Pooled {
                     outputs: input.add(layer.plane + 1),
                     strides: [layer.plane_len(), layer.plane, 1],

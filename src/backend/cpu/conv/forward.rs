@@ -29,7 +29,7 @@ unsafe impl Sync for Features<'_> {}
 pub(super) struct Forward<'a> {
     pub(super) net: &'a Convolutions,
     pub(super) theta: &'a [f32],
-    /// Of each layer but the first: see [`super::winograd::transform_filters`].
+    /// Of each layer that is not direct: see [`super::winograd::transform_filters`].
     pub(super) filters: &'a [Vec<f32>],
     pub(super) images: &'a [f32],
     /// Of the block.
@@ -47,13 +47,15 @@ impl WithSimd for Forward<'_> {
         let Self { net, theta, filters, images, index: block, planes, scratch, features } = self;
         let lanes = S::F32_LANES;
         let first = &net.layers[0];
-        let pixels = net.image * net.image;
+        let (side, pixels) = (net.image, net.pixels());
         // Narrow vectors take the block in several parts.
         for (part, memory) in planes.chunks_exact_mut(net.block_len * lanes).enumerate() {
-            for y in 0..net.image {
-                let row = &mut memory[((y + 1) * first.plane + 1) * lanes..][..net.image * lanes];
+            for row_of_image in 0..net.channels * side {
+                let (channel, y) = (row_of_image / side, row_of_image % side);
+                let start = channel * first.plane_len() + (y + 1) * first.plane + 1;
+                let row = &mut memory[start * lanes..][..side * lanes];
                 for (lane, image) in images.chunks_exact(pixels).skip(part * lanes).take(lanes).enumerate() {
-                    for (x, pixel) in image[y * net.image..][..net.image].iter().enumerate() {
+                    for (x, pixel) in image[row_of_image * side..][..side].iter().enumerate() {
                         row[x * lanes + lane] = *pixel;
                     }
                 }
@@ -82,8 +84,8 @@ impl WithSimd for Forward<'_> {
                     let biases = theta.as_ptr().add(layer.biases());
                     let input = vectors.add(layer.planes);
                     let argmax = vectors.add(layer.argmax);
-                    if index > 0 {
-                        winograd(simd, layer, &filters[index - 1], biases, input, argmax, out, scratch);
+                    if !layer.is_direct() {
+                        winograd(simd, layer, &filters[index], biases, input, argmax, out, scratch);
                         continue;
                     }
                     for (o, rows) in parts(layer.outputs, most_rows::<S>()) {

@@ -3,9 +3,9 @@
 //!
 //! Forward, samples lie in the lanes of the vectors, a block of them at a time, so that a convolution is
 //! broadcast weights times vectors of samples: no shuffles, no waste with few channels. A window of 2×2
-//! convolutions is pooled in registers and never stored; behind the first layer ([`direct`]) it takes 16 products a
-//! channel instead of 36 ([`winograd`]). Backward, pooling has left at most one derivative in four, and ReLU fewer:
-//! behind the first layer only those are visited ([`sparse`]), sample by sample, channels in the lanes. Planes have a
+//! convolutions is pooled in registers and never stored; it takes 16 products a channel instead of 36 ([`winograd`]), but
+//! in a layer of one input channel ([`direct`]). Backward, pooling has left at most one derivative in four, and ReLU fewer:
+//! only those are visited ([`sparse`]), sample by sample, channels in the lanes, but in such a layer. Planes have a
 //! border of zeros. Knows numbers only, no tensors.
 
 mod backward;
@@ -48,6 +48,11 @@ struct Layer {
 }
 
 impl Layer {
+    /// Whether it is convolved as it is written: of one channel Winograd's transforms would cost more than they save.
+    fn is_direct(&self) -> bool {
+        self.inputs == 1
+    }
+
     fn biases(&self) -> usize {
         self.weights + self.inputs * self.outputs * TAPS
     }
@@ -85,13 +90,15 @@ const LARGEST_EXACT: usize = 1 << 24;
 
 /// Layers by their channels.
 pub struct Convolutions {
-    /// The image's side and each layer's channels: all that sizes and offsets depend on.
+    /// The image's side, its channels and each layer's: all that sizes and offsets depend on.
     shape: Vec<usize>,
     layers: Vec<Layer>,
     parameters: usize,
     /// Vectors of a block's part of the workspace.
     block_len: usize,
     features: usize,
+    /// Channels and side of an image.
+    channels: usize,
     image: usize,
 }
 
@@ -117,18 +124,18 @@ struct BlockWorkspace {
 }
 
 impl Convolutions {
-    /// Layers of `channels` outputs each on square images of one channel, `side` wide.
-    ///
-    /// # Panics
-    /// Where there is no layer or no pixel, or a sample has more than 2²⁴ numbers before or behind a layer.
-    pub fn new(side: usize, channels: &[usize]) -> Self {
-        assert!(!channels.is_empty() && (1..4096).contains(&side), "no layer, no pixel or a very large image");
+    /// Layers of so many `outputs` each on square images of `channels` channels, `side` wide. `None` where there is no layer
+    /// or no pixel, or a sample has more than 2²⁴ numbers before or behind a layer.
+    pub fn new(channels: usize, side: usize, outputs: &[usize]) -> Option<Self> {
+        if outputs.is_empty() || channels == 0 || !(1..4096).contains(&side) {
+            return None;
+        }
+        let shape = [&[side, channels], outputs].concat();
         let mut layers = Vec::new();
-        let (mut inputs, mut size, mut parameters, mut block_len) = (1, side, 0, 0);
-        for &outputs in channels {
+        let (mut inputs, mut size, mut parameters, mut block_len) = (channels, side, 0, 0);
+        for &outputs in outputs {
             let plane = size.next_multiple_of(2) + 2;
-            let most = inputs.max(outputs).checked_mul(plane_len(plane));
-            assert!(most.is_some_and(|most| most <= LARGEST_EXACT), "a layer of {outputs} channels, {size} wide");
+            inputs.max(outputs).checked_mul(plane_len(plane)).filter(|most| *most <= LARGEST_EXACT)?;
             let planes = block_len;
             let argmax = planes + inputs * plane_len(plane);
             block_len = argmax + outputs * (size / 2) * (size / 2);
@@ -136,8 +143,12 @@ impl Convolutions {
             parameters += (inputs * TAPS + 1) * outputs;
             (inputs, size) = (outputs, size / 2);
         }
-        let shape = [&[side], channels].concat();
-        Self { shape, layers, parameters, block_len, features: inputs * size * size, image: side }
+        Some(Self { shape, layers, parameters, block_len, features: inputs * size * size, channels, image: side })
+    }
+
+    /// Numbers of an image.
+    fn pixels(&self) -> usize {
+        self.channels * self.image * self.image
     }
 
     /// Length of its part of θ: weights [out, in, 3, 3] and biases of each layer in turn.
@@ -157,7 +168,7 @@ impl Convolutions {
         assert!(theta.len() == self.parameters && matrices.iter().all(|matrix| matrix.len() == len));
     }
 
-    /// Features [channels · side · side, stride] of `images` [samples, pixels], a sample a column; columns up to
+    /// Features [channels · side · side, stride] of `images` [samples, channels, side, side], a sample a column; columns up to
     /// the next multiple of [`BLOCK`] are written.
     ///
     /// # Panics
@@ -170,7 +181,7 @@ impl Convolutions {
         features: &mut [f32],
         stride: usize,
     ) {
-        let pixels = self.image * self.image;
+        let pixels = self.pixels();
         let samples = images.len() / pixels;
         self.check(theta, samples, stride, &[features]);
         if workspace.shape != self.shape {
@@ -179,8 +190,8 @@ impl Convolutions {
         let Workspace { passed, blocks, filters, scratch: scratches, .. } = workspace;
         *passed = None;
         blocks.resize_with(samples.div_ceil(BLOCK), BlockWorkspace::default);
-        filters.resize_with(self.layers.len() - 1, Vec::new);
-        for (layer, filters) in self.layers[1..].iter().zip(&mut *filters) {
+        filters.resize_with(self.layers.len(), Vec::new);
+        for (layer, filters) in self.layers.iter().zip(&mut *filters).filter(|(layer, _)| !layer.is_direct()) {
             transform_filters(layer, &theta[layer.weights..], filters);
         }
         let arch = arch();
@@ -233,7 +244,7 @@ impl Convolutions {
         }
     }
 
-    /// As [`Self::backward`], but the derivatives by the images, into `images` [samples, pixels].
+    /// As [`Self::backward`], but the derivatives by the images, into `images` [samples, channels, side, side].
     ///
     /// # Panics
     /// Where a length is not the network's, or there was no forward pass.
@@ -248,7 +259,7 @@ impl Convolutions {
         let arch = self.passed(workspace);
         let Workspace { blocks, scratch: scratches, .. } = workspace;
         self.check(theta, blocks.len() * BLOCK, stride, &[features, deltas]);
-        let of_block = BLOCK * self.image * self.image;
+        let of_block = BLOCK * self.pixels();
         assert!(images.len().div_ceil(of_block) == blocks.len());
         let mut blocks: Vec<_> = blocks.iter_mut().zip(images.chunks_mut(of_block)).collect();
         pieces::for_each(&mut blocks, |index, (block, images)| {
@@ -308,7 +319,7 @@ mod tests {
 
     /// Features, gradient and derivatives by the images of one forward and one backward pass.
     fn passes(net: &Convolutions, workspace: &mut Workspace, samples: usize) -> [Vec<f32>; 3] {
-        let (theta, images) = (rough(net.parameters(), 0.5), rough(samples * net.image * net.image, 0.25));
+        let (theta, images) = (rough(net.parameters(), 0.5), rough(samples * net.pixels(), 0.25));
         let stride = samples.next_multiple_of(BLOCK);
         let mut features = vec![0.0; net.features() * stride];
         net.forward(&theta, &images, workspace, &mut features, stride);
@@ -323,20 +334,34 @@ mod tests {
     }
 
     /// Sides that pooling divides and others, one channel and more than registers hold.
-    const NETWORKS: [(usize, &[usize]); 6] =
-        [(28, &[8, 16]), (9, &[7]), (7, &[3, 2]), (12, &[1, 20, 5]), (2, &[1]), (14, &[13, 4])];
+    const NETWORKS: [(usize, usize, &[usize]); 8] = [
+        (1, 28, &[8, 16]),
+        (1, 9, &[7]),
+        (1, 7, &[3, 2]),
+        (1, 12, &[1, 20, 5]),
+        (1, 2, &[1]),
+        (1, 14, &[13, 4]),
+        (3, 14, &[5, 4]),
+        (2, 7, &[3]),
+    ];
 
     #[test]
     fn a_workspace_goes_from_network_to_network() {
         let test = || {
             let mut shared = Workspace::default();
             for turn in 0..2 {
-                for (side, channels) in NETWORKS {
-                    let net = Convolutions::new(side, channels);
+                for (channels, side, outputs) in NETWORKS {
+                    let net = Convolutions::new(channels, side, outputs).unwrap();
                     for samples in [17, 3 + turn] {
                         let found = passes(&net, &mut shared, samples);
-                        assert!(found == passes(&net, &mut Workspace::default(), samples), "{side}, {channels:?}");
-                        assert!(found.iter().flatten().all(|number| number.is_finite()), "{side}, {channels:?}");
+                        assert!(
+                            found == passes(&net, &mut Workspace::default(), samples),
+                            "{channels}, {side}, {outputs:?}"
+                        );
+                        assert!(
+                            found.iter().flatten().all(|number| number.is_finite()),
+                            "{channels}, {side}, {outputs:?}"
+                        );
                     }
                 }
             }
@@ -348,7 +373,7 @@ mod tests {
     #[test]
     fn a_backward_pass_without_its_own_forward_pass_is_refused() {
         // Of the second network's workspace, nothing is where the first would look for it.
-        let (net, other) = (Convolutions::new(28, &[8, 16]), Convolutions::new(28, &[16, 8]));
+        let (net, other) = (Convolutions::new(1, 28, &[8, 16]).unwrap(), Convolutions::new(1, 28, &[16, 8]).unwrap());
         let (theta, stride) = (vec![0.5; net.parameters()], BLOCK);
         let matrix = vec![0.5; net.features() * stride];
         let mut gone = Workspace::default();
@@ -368,7 +393,7 @@ mod tests {
 
     #[test]
     fn lengths_that_are_not_the_networks_are_refused() {
-        let net = Convolutions::new(4, &[2]);
+        let net = Convolutions::new(1, 4, &[2]).unwrap();
         let (mut workspace, stride) = (Workspace::default(), BLOCK);
         passes(&net, &mut workspace, BLOCK);
         let len = net.features() * stride;
@@ -393,13 +418,21 @@ mod tests {
     }
 
     #[test]
-    fn networks_whose_argmax_would_not_be_exact_are_refused() {
+    fn networks_whose_argmax_would_not_be_exact_are_declined() {
         // The largest that `--model` takes.
-        let _ = Convolutions::new(28, &[4096; 4]);
-        let huge: [(usize, &[usize]); 6] =
-            [(28, &[]), (0, &[1]), (4096, &[1]), (4000, &[4, 4]), (usize::MAX, &[1]), (28, &[8, usize::MAX])];
-        for (side, channels) in huge {
-            assert!(catch_unwind(|| Convolutions::new(side, channels)).is_err(), "{side}, {channels:?}");
+        assert!(Convolutions::new(1, 28, &[4096; 4]).is_some());
+        for (channels, side, outputs) in [
+            (1, 28, &[][..]),
+            (1, 0, &[1]),
+            (0, 28, &[1]),
+            (1, 4096, &[1]),
+            (1, 4000, &[4, 4]),
+            (3, 4000, &[1]),
+            (1, usize::MAX, &[1]),
+            (usize::MAX, 28, &[1]),
+            (1, 28, &[8, usize::MAX]),
+        ] {
+            assert!(Convolutions::new(channels, side, outputs).is_none(), "{channels}, {side}, {outputs:?}");
         }
     }
 }

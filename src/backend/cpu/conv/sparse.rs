@@ -1,4 +1,4 @@
-//! Layers behind the first, backward, where at most a quarter of the convolutions has a derivative.
+//! Layers of several input channels, backward, where at most a quarter of the convolutions has a derivative.
 
 use super::pooling::Pooled;
 use super::{BLOCK, Layer, Scratch, TAPS};
@@ -13,16 +13,15 @@ pub(super) struct Nonzero {
     delta: f32,
 }
 
-/// The backward pass through a layer behind the first, which takes what pooling left alone: at most a quarter of
-/// the convolutions has a derivative. A sample at a time, its channels in the lanes. Adds the derivatives of
-/// its parameters, where they are wanted; those by its inputs are then in `scratch.below`, [inputs, side, side]
-/// vectors of samples.
+/// The backward pass through a layer, which takes what pooling left alone: at most a quarter of the convolutions has a
+/// derivative. A sample at a time, its channels in the lanes. Adds the derivatives of its parameters, where they are
+/// wanted; those by its inputs are, with BELOW, then in `scratch.below`, [inputs, side, side] vectors of samples.
 ///
 /// # Safety
 /// `pooled` and the planes at `input` are what this layer's forward pass left; `pooled` may lie in `scratch.below`,
 /// nowhere else in `scratch`, and holds no longer.
 #[inline(always)]
-pub(super) unsafe fn sparse_backward<S: Simd>(
+pub(super) unsafe fn sparse_backward<S: Simd, const BELOW: bool>(
     simd: S,
     layer: &Layer,
     theta: &[f32],
@@ -61,9 +60,11 @@ pub(super) unsafe fn sparse_backward<S: Simd>(
     samples.resize_with(samples.len().max(side + 1), AlignedVec::default);
     let samples = &mut samples[side];
     samples.resize(lanes * sample, 0.0);
-    deltas.zero(lanes * sample);
-    let least = below.len().max(inputs * side * side * lanes);
-    below.resize(least, 0.0);
+    if BELOW {
+        deltas.zero(lanes * sample);
+        let least = below.len().max(inputs * side * side * lanes);
+        below.resize(least, 0.0);
+    }
     // SAFETY: `samples` and `deltas` hold a sample a lane, [plane, plane, inputs] and what a row of a kernel is
     // padded by: the argmax is of the layer's own pooling, so that the last kernel ends within them. Rows of
     // `weights` and `sums` are whole vectors. From row and column 1 on a plane holds the layer's side.
@@ -85,7 +86,7 @@ pub(super) unsafe fn sparse_backward<S: Simd>(
         }
         for lane in 0..lanes {
             let x = samples.as_ptr().add(lane * sample);
-            let dx = deltas.as_mut_ptr().add(lane * sample);
+            let dx = deltas.as_mut_ptr().wrapping_add(lane * sample);
             let mut start = 0;
             for o in 0..outputs {
                 let end = channel_ends[lane * outputs + o];
@@ -96,19 +97,20 @@ pub(super) unsafe fn sparse_backward<S: Simd>(
                     let (weights, sums) =
                         (weights.as_ptr().add(o * kernel + at), sums.as_mut_ptr().add(o * kernel + at));
                     let strides = [row, plane * inputs];
-                    let (x, dx) = (x.add(at), dx.add(at));
+                    let (x, dx) = (x.add(at), dx.wrapping_add(at));
                     match (columns, of_weights.is_some()) {
-                        (1, true) => accumulate::<S, 1, true>(simd, nonzeros, strides, weights, sums, x, dx),
-                        (2, true) => accumulate::<S, 2, true>(simd, nonzeros, strides, weights, sums, x, dx),
-                        (_, true) => accumulate::<S, 3, true>(simd, nonzeros, strides, weights, sums, x, dx),
-                        (1, false) => accumulate::<S, 1, false>(simd, nonzeros, strides, weights, sums, x, dx),
-                        (2, false) => accumulate::<S, 2, false>(simd, nonzeros, strides, weights, sums, x, dx),
-                        (_, false) => accumulate::<S, 3, false>(simd, nonzeros, strides, weights, sums, x, dx),
+                        (1, true) => accumulate::<S, 1, true, BELOW>(simd, nonzeros, strides, weights, sums, x, dx),
+                        (2, true) => accumulate::<S, 2, true, BELOW>(simd, nonzeros, strides, weights, sums, x, dx),
+                        (_, true) => accumulate::<S, 3, true, BELOW>(simd, nonzeros, strides, weights, sums, x, dx),
+                        (1, false) => accumulate::<S, 1, false, BELOW>(simd, nonzeros, strides, weights, sums, x, dx),
+                        (2, false) => accumulate::<S, 2, false, BELOW>(simd, nonzeros, strides, weights, sums, x, dx),
+                        (_, false) => accumulate::<S, 3, false, BELOW>(simd, nonzeros, strides, weights, sums, x, dx),
                     }
                 }
             }
         }
-        for y in 0..side {
+        let wanted = if BELOW { side } else { 0 };
+        for y in 0..wanted {
             for x in 0..side {
                 let from = deltas.as_ptr().add(((y + 1) * plane + x + 1) * inputs);
                 let mut to = below.as_mut_ptr().add((y * side + x) * lanes);
@@ -194,14 +196,14 @@ unsafe fn find_nonzeros<S: Simd>(
 }
 
 /// For each nonzero δ of one output channel of one sample, with h the inputs its convolution saw, three rows of C
-/// vectors: sums += δ h, where they are wanted, and by h, δ · weights. `strides` are those of the weights' rows
+/// vectors: sums += δ h, where they are wanted, and by h, δ · weights, with BELOW. `strides` are those of the weights' rows
 /// and of the inputs'.
 ///
 /// # Safety
-/// At `weights` and `sums`, and from each nonzero's offset on at `inputs` (where sums are wanted) and `deltas`, there
-/// are three rows of C vectors, so far apart; nobody else uses `sums` and `deltas` meanwhile.
+/// At `weights` and `sums`, and from each nonzero's offset on at `inputs` (where sums are wanted) and (with BELOW)
+/// `deltas`, there are three rows of C vectors, so far apart; nobody else uses `sums` and `deltas` meanwhile.
 #[inline(always)]
-unsafe fn accumulate<S: Simd, const C: usize, const SUMS: bool>(
+unsafe fn accumulate<S: Simd, const C: usize, const SUMS: bool, const BELOW: bool>(
     simd: S,
     nonzeros: &[Nonzero],
     [row, input_row]: [usize; 2],
@@ -224,12 +226,15 @@ unsafe fn accumulate<S: Simd, const C: usize, const SUMS: bool>(
             let delta = simd.splat_f32s(nonzero.delta);
             for ky in 0..3 {
                 let at = nonzero.offset as usize + ky * input_row;
-                let (h, to) = (inputs.add(at).cast::<S::f32s>(), deltas.add(at).cast::<S::f32s>());
                 for c in 0..C {
                     if SUMS {
-                        local[ky][c] = simd.mul_add_f32s(delta, h.add(c).read_unaligned(), local[ky][c]);
+                        let h = inputs.add(at).cast::<S::f32s>().add(c).read_unaligned();
+                        local[ky][c] = simd.mul_add_f32s(delta, h, local[ky][c]);
                     }
-                    to.add(c).write_unaligned(simd.mul_add_f32s(delta, w[ky][c], to.add(c).read_unaligned()));
+                    if BELOW {
+                        let to = deltas.add(at).cast::<S::f32s>().add(c);
+                        to.write_unaligned(simd.mul_add_f32s(delta, w[ky][c], to.read_unaligned()));
+                    }
                 }
             }
         }
