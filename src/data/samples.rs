@@ -177,6 +177,11 @@ impl Samples {
         self.each(|tensor| tensor.narrow(0, 0, size))
     }
 
+    /// Those from `start` on, sharing memory.
+    pub fn narrow(&self, start: i64, size: i64) -> Self {
+        self.each(|tensor| tensor.narrow(0, start, size))
+    }
+
     /// `count` of them, or all, drawn without replacement by seed and trial, in their order: of classes each has its
     /// share, of all else each sample is as likely as any. What is drawn of another count need not be among them. Bytes
     /// stay bytes.

@@ -5,6 +5,7 @@ use super::block_curvature::{self, BlockCurvature, Over};
 use super::explicit::Explicit;
 use super::input_vjp::{AutogradVjp, ExplicitVjp};
 use super::loss::Criterion;
+use super::network_curvature::NetworkCurvature;
 use super::{Evaluation, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, in_kernels};
 use crate::data::Samples;
 use crate::model::{Layout, Model, Pass, Weights};
@@ -147,6 +148,11 @@ impl Objective for CrossEntropy {
 
     fn curvature(&self, matrix: Matrix, slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
         let Self { model, layout, weights, samples, criterion, .. } = self;
+        if let Some(network) = model.network()
+            && let Some(map) = NetworkCurvature::new(network, &weights.theta, samples, *criterion, matrix, slots)?
+        {
+            return Ok(Box::new(map));
+        }
         let (model, block) = (&**model, block_curvature::BLOCK);
         let over = Over { model, layout, weights, samples, criterion: *criterion, block };
         Ok(Box::new(BlockCurvature::new(&over, matrix, slots)?))

@@ -1,9 +1,26 @@
 //! The numbers of a tensor, for kernels: where safe tensors become slices.
 
 use std::ptr::NonNull;
-use tch::{Device, Kind, Tensor};
+use tch::kind::Element;
+use tch::{Device, Tensor};
 
-/// The numbers of contiguous float32 tensors on the CPU: of some to be read, of others to be written.
+/// The numbers of contiguous float32 tensors on the CPU: see [`slices`].
+///
+/// # Panics
+/// As there.
+///
+/// # Safety
+/// As there.
+#[allow(clippy::mut_from_ref)] // who borrows a handle does not own its numbers
+pub(crate) unsafe fn float_slices<'a, const R: usize, const W: usize>(
+    read: [&'a Tensor; R],
+    written: [&'a Tensor; W],
+) -> ([&'a [f32]; R], [&'a mut [f32]; W]) {
+    // SAFETY: as promised.
+    unsafe { slices(read, written) }
+}
+
+/// The numbers of contiguous tensors of one kind on the CPU: of some to be read, of others to be written.
 ///
 /// A tensor is a handle, and others may share its memory: that one is borrowed says nothing of its numbers. That
 /// none of those written is another's, too, is checked here.
@@ -16,13 +33,13 @@ use tch::{Device, Kind, Tensor};
 /// operation of libtorch on tensors that share their memory, on any thread. (Operations of libtorch have the same
 /// need, unchecked: a tensor that two threads know is not to be changed.)
 #[allow(clippy::mut_from_ref)] // who borrows a handle does not own its numbers
-pub(crate) unsafe fn float_slices<'a, const R: usize, const W: usize>(
+pub(crate) unsafe fn slices<'a, T: Element, const R: usize, const W: usize>(
     read: [&'a Tensor; R],
     written: [&'a Tensor; W],
-) -> ([&'a [f32]; R], [&'a mut [f32]; W]) {
+) -> ([&'a [T]; R], [&'a mut [T]; W]) {
     let (reads, writes) = (read.map(raw_slice), written.map(raw_slice));
-    let apart = |a: *mut [f32], b: *mut [f32]| {
-        let end = |slice: *mut [f32]| slice.addr() + size_of::<f32>() * slice.len();
+    let apart = |a: *mut [T], b: *mut [T]| {
+        let end = |slice: *mut [T]| slice.addr() + size_of::<T>() * slice.len();
         end(a) <= b.addr() || end(b) <= a.addr()
     };
     for (index, write) in writes.iter().enumerate() {
@@ -34,9 +51,9 @@ pub(crate) unsafe fn float_slices<'a, const R: usize, const W: usize>(
 }
 
 /// A tensor's numbers in memory.
-fn raw_slice(tensor: &Tensor) -> *mut [f32] {
-    assert!(tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous());
-    let (start, len) = (tensor.data_ptr().cast::<f32>(), tensor.numel());
+fn raw_slice<T: Element>(tensor: &Tensor) -> *mut [T] {
+    assert!(tensor.device() == Device::Cpu && tensor.kind() == T::KIND && tensor.is_contiguous());
+    let (start, len) = (tensor.data_ptr().cast::<T>(), tensor.numel());
     assert!(len == 0 || !start.is_null(), "a tensor without memory");
     // libtorch gives an empty tensor no address; a slice always has one.
     let start = if len == 0 { NonNull::dangling().as_ptr() } else { start };
@@ -46,6 +63,7 @@ fn raw_slice(tensor: &Tensor) -> *mut [f32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
 
     fn zeros(shape: &[i64]) -> Tensor {
         Tensor::zeros(shape, (Kind::Float, Device::Cpu))

@@ -5,6 +5,7 @@ use super::autograd::Autograd;
 use super::block_curvature::{BlockCurvature, Over};
 use super::input_vjp::AutogradVjp;
 use super::loss::Criterion;
+use super::network_curvature::NetworkCurvature;
 use super::{Evaluation, HessianMap, InputVjp, Loss, Matrix, Objective, Scalar, Sums, blocks_like};
 use crate::data::Samples;
 use crate::model::{Layout, Model, Pass, Weights};
@@ -125,6 +126,11 @@ impl Objective for General {
     fn curvature(&self, matrix: Matrix, slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
         let Self { autograd, layout, weights, samples, block, .. } = self;
         let (model, criterion, block) = (&*autograd.model, autograd.criterion, *block);
+        if let Some(network) = model.network()
+            && let Some(map) = NetworkCurvature::new(network, &weights.theta, samples, criterion, matrix, slots)?
+        {
+            return Ok(Box::new(map));
+        }
         let over = Over { model, layout, weights, samples, criterion, block };
         Ok(Box::new(BlockCurvature::new(&over, matrix, slots)?))
     }

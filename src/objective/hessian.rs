@@ -56,15 +56,15 @@ struct Network {
 }
 
 /// Points with their weight in JᵀJ and their residuals.
-struct Points {
+pub(super) struct Points {
     /// [inputs, n].
-    x: Tensor,
+    pub x: Tensor,
     /// ReLU's derivatives of each hidden layer, [width, n], 0 or 1.
-    masks: Vec<Tensor>,
+    pub masks: Vec<Tensor>,
     /// [1, n].
-    weight: Tensor,
+    pub weight: Tensor,
     /// f - y, [outputs, n]; of condensed points already summed.
-    residual: Tensor,
+    pub residual: Tensor,
 }
 
 impl Points {
@@ -84,7 +84,15 @@ impl Points {
         Ok(Self { x: x.shallow_clone(), masks, weight: Tensor::f_ones_like(&x.narrow(0, 0, 1))?, residual })
     }
 
-    fn narrow(&self, start: i64, samples: i64) -> Self {
+    /// Those of a network of one input on points `x` [1, n] and `y` [outputs, n], as few as give the same sums.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn condensed_of(model: &Mlp, theta: &Tensor, x: &Tensor, y: &Tensor) -> Result<Self> {
+        Self::new(&Network::new(model, theta), x, y)?.condensed()
+    }
+
+    pub fn narrow(&self, start: i64, samples: i64) -> Self {
         let cut = |tensor: &Tensor| tensor.narrow(1, start, samples);
         Self {
             x: cut(&self.x),

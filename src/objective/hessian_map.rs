@@ -115,7 +115,7 @@ mod tests {
                 let found = hessian.times(&rows, &mut calm).unwrap();
                 assert!(found.size() == rows.size() && relative(&found, &expected) < tolerance, "{text}");
                 let one = hessian.times(&rows.get(1), &mut calm).unwrap();
-                assert_eq!(one, found.get(1), "{text}");
+                assert!(relative(&one, &found.get(1)) < tolerance * 1e-2, "{text}");
                 assert!(hessian.times(&rows, &mut || anyhow::bail!("enough")).is_err());
             }
         }

@@ -7,6 +7,7 @@ use super::feedforward::{Layer, Workspace};
 use super::hessian::of_mean_squared_error;
 use super::input_vjp::AutogradVjp;
 use super::loss::Criterion;
+use super::network_curvature::NetworkCurvature;
 use super::{
     Evaluation, GraphHessian, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, by_rows, float_slices,
     in_kernels,
@@ -188,9 +189,15 @@ impl Objective for MeanSquaredError {
         Ok(Evaluation { loss: mean * samples.target.outputs() as f64, accuracy: f64::NAN, counted: samples.len() })
     }
 
-    /// Of a fully connected network's Hessian the graph over all samples is kept.
+    /// Where it is not the kernels' business, the graph of a fully connected network's Hessian over all samples is kept.
     fn curvature(&self, matrix: Matrix, slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
         let Self { model, layout, weights, samples, autograd, .. } = self;
+        if let Some(network) = model.network()
+            && let Some(map) =
+                NetworkCurvature::new(network, &weights.theta, samples, autograd.criterion, matrix, slots)?
+        {
+            return Ok(Box::new(map));
+        }
         let Some(mlp) = as_mlp(&**model).filter(|_| matrix == Matrix::Hessian && slots.is_none()) else {
             let (model, criterion, block) = (&**model, autograd.criterion, block_curvature::BLOCK);
             let over = Over { model, layout, weights, samples, criterion, block };

@@ -21,12 +21,14 @@ mod hessian_map;
 mod input_vjp;
 mod loss;
 mod mean_squared_error;
+mod network_curvature;
 mod scalar;
 mod second;
 
 pub use block_curvature::Matrix;
 pub use cross_entropy::CrossEntropy;
 pub(crate) use floats::float_slices;
+use floats::slices;
 pub use general::under;
 pub use hessian::by_double_backward;
 pub use hessian_map::{GraphHessian, HessianMap};

@@ -14,6 +14,7 @@
 pub mod adam;
 pub mod conv;
 pub mod dense;
+pub mod patches;
 pub mod pieces;
 
 use aligned_vec::AVec;
