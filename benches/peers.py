@@ -10,7 +10,8 @@ import os, sys, time, statistics as st
 STYLE, THREADS = sys.argv[1], int(sys.argv[2])
 PICK = sys.argv[3:]
 if STYLE == "jax":
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=" + ("false" if THREADS == 1 else "true")
+    eigen = "--xla_cpu_multi_thread_eigen=" + ("false" if THREADS == 1 else "true")
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {eigen}".strip()
     if THREADS == 1:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,7 +21,8 @@ MLPS = {
     "nl1": ([1, 5, 10, 10, 10, 10, 10, 5, 1], 6000), "nl2": ([1, 10, 18, 15, 4, 1], 6000), "nl3": ([1, 190, 1], 6000),
     "grad-norm": ([1, 10, 30, 30, 30, 1], 100000), "min-ratio": ([1, 10, 20, 30, 1], 2000),
 }
-CNNS = {"cnn1": (5, 15, [128]), "cnn2": (16, 32, [128]), "cnn3": (32, 64, [256, 128]), "cnn-8-16": (8, 16, [128])}
+CNNS = {"cnn1": (5, 15, [128]), "cnn2": (16, 32, [128]), "cnn3": (32, 64, [256, 128]), "cnn-8-16": (8, 16, [128]),
+        "cnn-rgb": (16, 32, [128])}  # the last on images of 3x32x32
 DIGITS = {"mlp-256": [784, 256, 128, 64, 10], "mlp-22": [784, 22, 11, 10]}
 
 def median_ms(step, n, windows=5, warm=3):
@@ -51,8 +53,8 @@ if STYLE != "jax":
             for l in s.fcs[:-1]: x = F.relu(l(x))
             return s.fcs[-1](x)
     class CNN(nn.Module):
-        def __init__(s, c1, c2, fc):
-            super().__init__(); s.c1 = nn.Conv2d(1, c1, 3, padding=1); s.c2 = nn.Conv2d(c1, c2, 3, padding=1); s.head = MLP([c2 * 49] + fc + [10])
+        def __init__(s, c1, c2, fc, c0=1, places=49):
+            super().__init__(); s.c1 = nn.Conv2d(c0, c1, 3, padding=1); s.c2 = nn.Conv2d(c1, c2, 3, padding=1); s.head = MLP([c2 * places] + fc + [10])
         def forward(s, x):
             x = F.max_pool2d(F.relu(s.c1(x)), 2); x = F.max_pool2d(F.relu(s.c2(x)), 2)
             return F.log_softmax(s.head(x), 1)
@@ -83,7 +85,11 @@ if STYLE != "jax":
             X = ((torch.tensor(im).float() / 255 - 0.1307) / 0.3081).unsqueeze(1); Y = torch.tensor(la).long(); P = torch.randperm(60000)
         for name, mk in [(k, lambda v=v: CNN(*v)) for k, v in CNNS.items()] + [(k, lambda v=v: MLP(v)) for k, v in DIGITS.items()]:
             if not want(name): continue
-            m = mk(); cl = STYLE != "notebook" and name.startswith("cnn")
+            if name == "cnn-rgb":
+                if STYLE == "notebook": continue
+                m = CNN(*CNNS[name], 3, 64); X2, Y2, size = torch.randn(10240, 3, 32, 32), torch.arange(10240) % 10, 80
+            else: m = mk(); X2, Y2, size = (X, Y, 460) if STYLE != "notebook" else (None, None, 0)
+            cl = STYLE != "notebook" and name.startswith("cnn")
             if cl: m = m.to(memory_format=torch.channels_last)
             s = trainer(m, nn.CrossEntropyLoss())
             if STYLE == "notebook":
@@ -93,8 +99,8 @@ if STYLE != "jax":
             else:
                 k = [0]
                 def unit():
-                    i = P[k[0] % 460 * 128:][:128]; k[0] += 1; x = X[i]
-                    s(x.contiguous(memory_format=torch.channels_last) if cl else x, Y[i])
+                    i = P[k[0] % size * 128:][:128] % len(X2); k[0] += 1; x = X2[i]
+                    s(x.contiguous(memory_format=torch.channels_last) if cl else x, Y2[i])
             say(name, median_ms(unit, 20 if name != "cnn3" else 8))
     if want("eval") and STYLE != "notebook":
         m = CNN(*CNNS["cnn-8-16"]); X = torch.randn(10000, 1, 28, 28)
@@ -151,7 +157,12 @@ else:
         for name, v in list(CNNS.items()) + list(DIGITS.items()):
             if not want(name): continue
             k = jax.random.key(1)
-            if name.startswith("cnn"):
+            if name == "cnn-rgb":
+                c1, c2, fc = v; p = [(jax.random.normal(k, (3, 3, 3, c1)) * .1, jnp.zeros(c1)), (jax.random.normal(k, (3, 3, c1, c2)) * .1, jnp.zeros(c2)), init([c2 * 64] + fc + [10], k)]
+                X3, Y3 = jax.random.normal(k, (2560, 32, 32, 3)), jnp.arange(2560) % 10
+                of3 = lambda i: (jax.lax.dynamic_slice_in_dim(X3, i * 128, 128), jax.lax.dynamic_slice_in_dim(Y3, i * 128, 128))
+                say(name, scan_bench(lambda p, d: xe(cnn(p, d[0]), d[1]), p, of3, 6))
+            elif name.startswith("cnn"):
                 c1, c2, fc = v; p = [(jax.random.normal(k, (3, 3, 1, c1)) * .1, jnp.zeros(c1)), (jax.random.normal(k, (3, 3, c1, c2)) * .1, jnp.zeros(c2)), init([c2 * 49] + fc + [10], k)]
                 say(name, scan_bench(lambda p, d: xe(cnn(p, d[0]), d[1]), p, batch, 20 if name != "cnn3" else 6))
             else:

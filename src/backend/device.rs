@@ -1,6 +1,7 @@
 //! Where tensors live and how libtorch is set up: the choice of device, CUDA opened at run time,
 //! threads, malloc and MKL's instruction set. Knows nothing of models or experiments.
 
+use super::cpu;
 use anyhow::{Result, bail, ensure};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -109,6 +110,10 @@ impl DeviceChoice {
 /// (convolutions use TF32 by default), and repeatable cuBLAS.
 const CUDA_ENVIRONMENT: [(&str, &str); 2] = [("NVIDIA_TF32_OVERRIDE", "0"), ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")];
 
+/// What keeps the libraries to AVX2, where that is asked for: see [`cpu::VECTOR`].
+const NARROW_ENVIRONMENT: [(&str, &str); 3] =
+    [("ATEN_CPU_CAPABILITY", "avx2"), ("MKL_ENABLE_INSTRUCTIONS", "AVX2"), ("ONEDNN_MAX_CPU_ISA", "AVX2")];
+
 /// Sets up this process once, before any other thread starts and before any tensor is made.
 ///
 /// One intra-op thread, since trials run side by side; and glibc keeps freed blocks of tensors,
@@ -117,7 +122,8 @@ const CUDA_ENVIRONMENT: [(&str, &str); 2] = [("NVIDIA_TF32_OVERRIDE", "0"), ("CU
 /// # Safety
 /// No other thread runs: the environment and malloc's settings have no lock.
 pub unsafe fn set_up_process() {
-    for (variable, value) in CUDA_ENVIRONMENT {
+    let narrow: &[_] = if cpu::are_narrow_wanted() { &NARROW_ENVIRONMENT } else { &[] };
+    for (variable, value) in CUDA_ENVIRONMENT.iter().chain(narrow) {
         if std::env::var_os(variable).is_none() {
             // SAFETY: as promised.
             unsafe { std::env::set_var(variable, value) };

@@ -27,13 +27,28 @@ pub fn wanted() -> bool {
     *WANTED.get_or_init(|| std::env::var_os("HW1_KERNELS").is_none_or(|value| value != "0"))
 }
 
-/// The widest vectors of this processor.
+/// The variable that keeps kernels and libraries to narrower vectors than the processor's widest, and its one value.
+pub const VECTOR: (&str, &str) = ("HW1_VECTOR", "avx2");
+
+/// Whether narrower vectors than the widest are asked for.
+pub fn are_narrow_wanted() -> bool {
+    std::env::var_os(VECTOR.0).is_some_and(|value| value == VECTOR.1)
+}
+
+/// The widest vectors of this processor, or those that are asked for.
 fn arch() -> Arch {
     #[cfg(test)]
     if let Some(arch) = TEST_ARCH.get() {
         return arch;
     }
-    Arch::new()
+    static CHOSEN: std::sync::OnceLock<Arch> = std::sync::OnceLock::new();
+    *CHOSEN.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(narrow) = pulp::x86::V3::try_new().filter(|_| are_narrow_wanted()) {
+            return Arch::V3(narrow);
+        }
+        Arch::new()
+    })
 }
 
 /// Width of the vectors that the kernels use on this processor: sums have other orders at another width.

@@ -5,7 +5,7 @@ mod meeting;
 mod workload;
 
 use crate::analysis::statistics::quantile;
-use crate::backend::cpu::pieces;
+use crate::backend::cpu::{self, pieces};
 use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::cli::answer;
 use crate::data::{Access, Built, Data, DataSpec, mnist};
@@ -13,18 +13,19 @@ use crate::error::{say, usage};
 use crate::output::provenance::Call;
 use crate::study::number::significant;
 use crate::terminal;
-use anyhow::{Context as _, Result};
-use clap::Args;
+use anyhow::{Context as _, Error, Result};
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
+use clap::{Args, ValueEnum};
 use meeting::{Meeting, Part, side_by_side};
 use serde::Serialize;
 use serde_json::json;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{num::NonZeroUsize, thread};
 use tch::{Device, Kind, Tensor};
-use workload::{Unit, WORKLOADS, Workload, set_up};
+use workload::{WORKLOADS, Workload, set_up};
 
 const UNITS: &str = "A unit is an epoch on points, a step on 128 digits, an evaluation of 10000, a Hessian. The limit is \
                      what libtorch's own product of large matrices reaches at that moment.";
@@ -42,6 +43,9 @@ pub struct Bench {
     /// Trials side by side, as a study's run
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::from(1..=1024), default_value = "1")]
     trials: usize,
+    /// Vectors of kernels and libraries: the processor's widest, or AVX2's
+    #[arg(long, value_enum, default_value_t)]
+    vector: Vector,
     /// MNIST's folder [default: HW1_DATA_DIR, else the cache; without, synthetic digits]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -50,7 +54,30 @@ pub struct Bench {
     json: bool,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Vector {
+    #[default]
+    Native,
+    Avx2,
+}
+
+/// Goes on as a process of which libraries learn before they are loaded that they are to keep to AVX2.
+fn anew_on_avx2() -> Result<()> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        let own = std::env::current_exe().context("cannot tell where hw1 itself is")?;
+        let (variable, value) = cpu::VECTOR;
+        let mut command = std::process::Command::new(own);
+        let error = command.args(std::env::args_os().skip(1)).env(variable, value).exec();
+        return Err(Error::new(error).context("cannot start hw1 anew"));
+    }
+    Err(usage("this processor has no AVX2: leave out --vector"))
+}
+
 pub fn run(bench: &Bench) -> Result<()> {
+    if bench.vector == Vector::Avx2 && !cpu::are_narrow_wanted() {
+        return anew_on_avx2();
+    }
     let call = Call::now(DeviceChoice::Cpu, bench.trials, "bench");
     // Minutes pass: each result as it comes, for those who watch.
     let measured = measure_all(bench, |measured| {
@@ -110,7 +137,7 @@ fn measure_all(bench: &Bench, done: impl Fn(&Measured)) -> Result<Vec<Measured>>
     };
     let data_dir = bench.data_dir.as_deref();
     let access = Access { data_dir: bench.data_dir.clone(), watch: None };
-    let on_digits = chosen.iter().any(|workload| !matches!(workload.unit, Unit::Epoch(_) | Unit::Hessian));
+    let on_digits = chosen.iter().any(|workload| workload.is_on_digits());
     let data = if on_digits { Some(Data::load(Arc::new(data(data_dir)?), &access)?) } else { None };
     let one = |workload| measure(workload, data.as_ref(), bench).inspect(&done);
     chosen.into_iter().map(one).collect()
@@ -132,7 +159,7 @@ fn measure(workload: &'static Workload, data: Option<&Data>, bench: &Bench) -> R
         meeting.wait()?;
         let mut unit = set_up(workload, data.as_ref())?;
         unit()?;
-        let mut limit = limit();
+        let mut limit = limit(workload.kind());
         let round = |_| -> Result<(f64, f64)> {
             meeting.wait()?;
             let rate = window(&mut limit)?;
@@ -168,7 +195,7 @@ fn measure(workload: &'static Workload, data: Option<&Data>, bench: &Bench) -> R
         limit,
         threads: bench.threads,
         trials: bench.trials,
-        dtype: if matches!(workload.unit, Unit::Hessian) { "float64" } else { "float32" },
+        dtype: if workload.kind() == Kind::Double { "float64" } else { "float32" },
     })
 }
 
@@ -186,8 +213,8 @@ const SIDE_OF_LIMIT: i64 = 768;
 const FLOPS_OF_LIMIT: f64 = 2.0 * (SIDE_OF_LIMIT * SIDE_OF_LIMIT * SIDE_OF_LIMIT) as f64;
 
 /// One product of two large matrices.
-fn limit() -> impl FnMut() -> Result<usize> {
-    let matrix = || Tensor::ones([SIDE_OF_LIMIT, SIDE_OF_LIMIT], (Kind::Float, Device::Cpu));
+fn limit(kind: Kind) -> impl FnMut() -> Result<usize> {
+    let matrix = || Tensor::ones([SIDE_OF_LIMIT, SIDE_OF_LIMIT], (kind, Device::Cpu));
     let (a, b, product) = (matrix(), matrix(), matrix());
     move || {
         let _ = a.f_mm_out(&product, &b)?;
@@ -217,7 +244,14 @@ mod tests {
     #[test]
     fn more_than_the_cores_can_show_is_refused() {
         for (trials, threads) in [(65535, 1), (1, 65535), (65535, 65535), (usize::MAX, usize::MAX)] {
-            let bench = Bench { workloads: vec!["min-ratio".into()], threads, trials, data_dir: None, json: false };
+            let bench = Bench {
+                workloads: vec!["min-ratio".into()],
+                threads,
+                trials,
+                vector: Vector::Native,
+                data_dir: None,
+                json: false,
+            };
             let refused = measure_all(&bench, |_| ()).unwrap_err();
             assert!(refused.is::<crate::error::Usage>() && refused.to_string().contains("--trials"), "{refused}");
         }

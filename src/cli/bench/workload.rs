@@ -22,10 +22,16 @@ pub enum Unit {
     Epoch(usize),
     /// The same over a mini-batch of 128 digits.
     Step,
+    /// Over one of 128 images of 3×32×32, CIFAR's shape.
+    ColourStep,
     /// Loss and accuracy over 10000 images.
     Evaluation,
     /// Exact, of the mean squared error over 2000 points, in float64.
     Hessian,
+    /// A product with the Hessian over 2000 points, of eight that go together.
+    ProductOnPoints(Kind),
+    /// The same over 2000 digits.
+    ProductOnDigits(Kind),
     /// The Jacobian norm over 1000 images.
     Jacobian,
     /// Train and test loss and accuracy, 70000 images, at one α between two solutions.
@@ -46,15 +52,27 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "cnn2", model: "conv16-conv32-128-10", unit: Unit::Step },
     Workload { name: "cnn3", model: "conv32-conv64-256-128-10", unit: Unit::Step },
     Workload { name: "cnn-8-16", model: "conv8-conv16-128-10", unit: Unit::Step },
+    Workload { name: "cnn-rgb", model: "conv16-conv32-128-10", unit: Unit::ColourStep },
     Workload { name: "mlp-256", model: "784-256-128-64-10", unit: Unit::Step },
     Workload { name: "mlp-22", model: "784-22-11-10", unit: Unit::Step },
     Workload { name: "eval", model: "conv8-conv16-128-10", unit: Unit::Evaluation },
     Workload { name: "hessian", model: "1-10-20-30-1", unit: Unit::Hessian },
+    Workload { name: "hvp-120-f64", model: "1-120-120-1", unit: Unit::ProductOnPoints(Kind::Double) },
+    Workload { name: "hvp-120-f32", model: "1-120-120-1", unit: Unit::ProductOnPoints(Kind::Float) },
+    Workload { name: "hvp-400-f64", model: "1-400-400-1", unit: Unit::ProductOnPoints(Kind::Double) },
+    Workload { name: "hvp-400-f32", model: "1-400-400-1", unit: Unit::ProductOnPoints(Kind::Float) },
+    Workload { name: "hvp-cnn-f64", model: "conv8-conv16-128-10", unit: Unit::ProductOnDigits(Kind::Double) },
+    Workload { name: "hvp-cnn-f32", model: "conv8-conv16-128-10", unit: Unit::ProductOnDigits(Kind::Float) },
     Workload { name: "sensitivity", model: "conv8-conv16-128-10", unit: Unit::Jacobian },
     Workload { name: "alpha", model: "conv8-conv16-128-10", unit: Unit::Alpha },
 ];
 
 const BATCH: i64 = 128;
+/// CIFAR's images.
+const RGB: [i64; 3] = [3, 32, 32];
+/// Points or digits of a Hessian, and products that go together.
+const POINTS: usize = 2000;
+const PRODUCTS: usize = 8;
 /// Steps and epochs of one call: enough that setting off does not matter.
 const STEPS: i64 = 8;
 const EPOCHS: u64 = 10;
@@ -66,7 +84,7 @@ pub fn set_up(workload: &Workload, data: Option<&Data>) -> Result<Work> {
     let data = || data.context("no data");
     match workload.unit {
         Unit::Epoch(points) => {
-            let mut objective = on_points(workload.model, points, Kind::Float)?;
+            let mut objective = on_points(workload.model, SIN_SQ, points, Kind::Float)?;
             let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
             let epochs = if points > 50_000 { 1 } else { EPOCHS };
             Ok(Box::new(move || {
@@ -75,22 +93,16 @@ pub fn set_up(workload: &Workload, data: Option<&Data>) -> Result<Work> {
             }))
         }
         Unit::Hessian => {
-            let objective = on_points(workload.model, 2000, Kind::Double)?;
+            let objective = on_points(workload.model, SIN_SQ, POINTS, Kind::Double)?;
             Ok(Box::new(move || objective.whole_hessian(&mut || Ok(())).map(|_| 1)))
         }
-        Unit::Step => {
-            let mut objective = workload.classifier(workload.initial(0)?, &data()?.train)?;
-            let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
-            let (size, mut start, mut epoch) = (STEPS * BATCH, 0, 0);
-            Ok(Box::new(move || {
-                // On through the whole set: what is in the cache is what a training has there.
-                start = if start + size > objective.samples() { 0 } else { start };
-                let order: Vec<i64> = order(size, Some((0, "bench")), epoch).iter().map(|at| start + at).collect();
-                (start, epoch) = (start + size, epoch + 1);
-                train_on(&mut objective, &mut adam, &order, BATCH, || Ok(()))?;
-                Ok(STEPS as usize)
-            }))
+        Unit::ProductOnPoints(kind) => products(on_points(workload.model, COS_OVER_X, POINTS, kind)?),
+        Unit::ProductOnDigits(kind) => {
+            let weights = workload.initial(0)?.each(|tensor| tensor.to_kind(kind));
+            products(workload.classifier(weights, &data()?.test.first(POINTS))?)
         }
+        Unit::Step => steps(workload.classifier(workload.initial(0)?, &data()?.train)?),
+        Unit::ColourStep => steps(workload.classifier(workload.initial(0)?, &colour_images()?)?),
         Unit::Evaluation => {
             let mut objective = workload.classifier(workload.initial(0)?, &data()?.test)?;
             Ok(Box::new(move || finite(objective.evaluate()?.loss)))
@@ -111,16 +123,58 @@ pub fn set_up(workload: &Workload, data: Option<&Data>) -> Result<Work> {
     }
 }
 
+/// Steps of a training in mini-batches.
+fn steps(mut objective: CrossEntropy) -> Result<Work> {
+    let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
+    let (size, mut start, mut epoch) = (STEPS * BATCH, 0, 0);
+    Ok(Box::new(move || {
+        // On through the whole set: what is in the cache is what a training has there.
+        start = if start + size > objective.samples() { 0 } else { start };
+        let order: Vec<i64> = order(size, Some((0, "bench")), epoch).iter().map(|at| start + at).collect();
+        (start, epoch) = (start + size, epoch + 1);
+        train_on(&mut objective, &mut adam, &order, BATCH, || Ok(()))?;
+        Ok(STEPS as usize)
+    }))
+}
+
+/// Pictures of nothing, in more bytes than caches hold.
+fn colour_images() -> Result<Samples> {
+    let (count, shape) = (40 * STEPS * BATCH / 4, RGB);
+    let numbers = Tensor::arange(count * shape.iter().product::<i64>(), (Kind::Float, Device::Cpu)).f_sin()?;
+    let inputs = numbers.f_view(&[&[count], &shape[..]].concat()[..])?;
+    let labels = Tensor::arange(count, (Kind::Int64, Device::Cpu)).f_remainder(10)?;
+    Ok(Samples::new(inputs, labels, Target::Classes(10)))
+}
+
 /// One unit, whose result is not thrown away unseen.
 fn finite(value: f64) -> Result<usize> {
     if value.is_finite() { Ok(1) } else { Err(anyhow!("a workload gives {value}")) }
 }
 
-/// The loss of a network over sin(x) + x² at evenly spaced points.
-fn on_points(model: &str, points: usize, kind: Kind) -> Result<MeanSquaredError> {
+/// Products with the Hessian of an objective that stays where it is, several at a time.
+fn products(objective: impl Objective + 'static) -> Result<Work> {
+    let theta = objective.theta();
+    let numbers = Tensor::arange(PRODUCTS as i64 * theta.size()[0], (Kind::Double, Device::Cpu));
+    let vectors = numbers.sin().view([PRODUCTS as i64, -1]).to_kind(theta.kind());
+    // Lives as long as the map, which lives as long as the process.
+    let objective: &'static _ = Box::leak(Box::new(objective));
+    let hessian = objective.hessian()?;
+    Ok(Box::new(move || {
+        let _ = hessian.times(&vectors, &mut || Ok(()))?;
+        Ok(PRODUCTS)
+    }))
+}
+
+/// A function of one number and its domain.
+type OnLine = (&'static str, [f64; 2]);
+const SIN_SQ: OnLine = ("sin-sq", [-2.0, 2.0]);
+const COS_OVER_X: OnLine = ("cos-over-x", [-4.0, 4.0]);
+
+/// The loss of a network over a function at evenly spaced points.
+fn on_points(model: &str, (function, domain): OnLine, points: usize, kind: Kind) -> Result<MeanSquaredError> {
     let model: Mlp = model.parse().map_err(Error::msg)?;
-    let target: functions::Target = "sin-sq".parse().map_err(Error::msg)?;
-    let grid = evenly_spaced([-2.0, 2.0], points);
+    let target: functions::Target = function.parse().map_err(Error::msg)?;
+    let grid = evenly_spaced(domain, points);
     let values = target.values(&grid).map_err(Error::msg)?;
     let column = |values: &[f64]| Tensor::from_slice(values).to_kind(kind).unsqueeze(1);
     let samples = Samples::new(column(&grid), column(&values), Target::Values(1));
@@ -129,9 +183,13 @@ fn on_points(model: &str, points: usize, kind: Kind) -> Result<MeanSquaredError>
 }
 
 impl Workload {
-    /// On digits.
+    /// On digits, or what stands in their place.
     fn network(&self) -> Result<Network> {
-        Network::parse(self.model, &DataSpec::whole(Built::Synthetic).signature()).map_err(Error::msg)
+        let mut signature = DataSpec::whole(Built::Synthetic).signature();
+        if matches!(self.unit, Unit::ColourStep) {
+            signature.input = RGB.to_vec();
+        }
+        Network::parse(self.model, &signature).map_err(Error::msg)
     }
 
     fn initial(&self, seed: u64) -> Result<Weights> {
@@ -144,6 +202,24 @@ impl Workload {
 
     /// Additions and multiplications of a unit: two a weight and place forward, four backward; the gradient
     /// of the inputs is not counted where nobody needs it.
+    /// What it is computed in.
+    pub fn kind(&self) -> Kind {
+        match self.unit {
+            Unit::ProductOnPoints(kind) | Unit::ProductOnDigits(kind) => kind,
+            Unit::Hessian => Kind::Double,
+            _ => Kind::Float,
+        }
+    }
+
+    fn is_on_points(&self) -> bool {
+        matches!(self.unit, Unit::Epoch(_) | Unit::Hessian | Unit::ProductOnPoints(_))
+    }
+
+    /// Whether it takes digits.
+    pub fn is_on_digits(&self) -> bool {
+        !self.is_on_points() && !matches!(self.unit, Unit::ColourStep)
+    }
+
     pub fn flops(&self) -> Result<Option<f64>> {
         let per_sample = |training: bool| -> Result<f64> {
             let layers = self.products()?;
@@ -154,18 +230,23 @@ impl Workload {
         let ([train, test], classes) = (set.sizes().map(|size| size as f64), set.signature().target.outputs() as f64);
         Ok(match self.unit {
             Unit::Epoch(points) => Some(per_sample(true)? * points as f64),
-            Unit::Step => Some(per_sample(true)? * BATCH as f64),
+            Unit::Step | Unit::ColourStep => Some(per_sample(true)? * BATCH as f64),
             Unit::Evaluation => Some(per_sample(false)? * test),
             // Forward, and a pass back to the input for each class but one.
             Unit::Jacobian => Some(per_sample(false)? * classes * 1000.0),
             Unit::Alpha => Some(per_sample(false)? * (train + test)),
+            Unit::ProductOnPoints(_) | Unit::ProductOnDigits(_) => {
+                // Six products of matrices a layer, and two of the first, whose inputs stay as they are.
+                let layers = self.products()?;
+                Some((6.0 * layers.iter().sum::<f64>() - 4.0 * layers[0]) * POINTS as f64)
+            }
             Unit::Hessian => None,
         })
     }
 
     /// Additions and multiplications of each layer on one sample.
     fn products(&self) -> Result<Vec<f64>> {
-        if let Unit::Epoch(_) | Unit::Hessian = self.unit {
+        if self.is_on_points() {
             return Ok(self.model.parse::<Mlp>().map_err(Error::msg)?.network().products());
         }
         Ok(self.network()?.products())
@@ -188,6 +269,7 @@ mod tests {
         assert_eq!(flops("cnn-8-16"), Some(128.0 * (4.0 * conv1 + 6.0 * (conv2 + head))));
         assert_eq!(flops("eval"), Some(1e4 * 2.0 * (conv1 + conv2 + head)));
         assert_eq!(flops("hessian"), None);
+        assert_eq!(flops("hvp-120-f32"), Some(2000.0 * (4.0 * 120.0 + 12.0 * (14400.0 + 120.0))));
     }
 
     #[test]
