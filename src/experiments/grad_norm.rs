@@ -63,7 +63,7 @@ impl Experiment for GradNorm {
     const NAME: &'static str = "grad-norm";
     const ABOUT: &'static str = "The norm of the gradient beside the loss (task 2-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/grad-norm.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INSTEAD: Option<Instead> = Some(POINTS);
     const FLAGS: &'static [Flag] = &[
         FUNCTION_FLAG,

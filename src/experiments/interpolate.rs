@@ -102,7 +102,7 @@ impl Experiment for Interpolate {
     const NAME: &'static str = "interpolate";
     const ABOUT: &'static str = "Loss along the line between two solutions (task 3-3-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/interpolate.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODEL_FLAG];
 
     type Trial = Trial;

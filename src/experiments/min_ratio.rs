@@ -97,7 +97,7 @@ impl Experiment for MinRatio {
     const NAME: &'static str = "min-ratio";
     const ABOUT: &'static str = "The Hessian's eigenvalues where trainings end (task 2-3)";
     const SETTINGS: &'static str = include_str!("../../experiments/min-ratio.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INSTEAD: Option<Instead> = Some(POINTS);
     const FLAGS: &'static [Flag] = &[
         FUNCTION_FLAG,

@@ -48,7 +48,7 @@ impl Experiment for MnistCnn {
     const NAME: &'static str = "mnist-cnn";
     const ABOUT: &'static str = "Convolutional networks of three sizes learn digits (task 1-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/mnist-cnn.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODELS_FLAG];
 
     type Trial = ClassifierTraining;

@@ -73,7 +73,7 @@ impl Experiment for ParamsSweep {
     const NAME: &'static str = "params-sweep";
     const ABOUT: &'static str = "Loss and accuracy against the number of parameters (task 3-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/params-sweep.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const REPEATS_IN_ALL: u64 = 5;
     const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODELS_FLAG];
 

@@ -189,7 +189,7 @@ impl Experiment for PcaWeights {
     const NAME: &'static str = "pca-weights";
     const ABOUT: &'static str = "Paths of trainings in the plane of their principal components (task 2-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/pca-weights.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODEL_FLAG, TRAININGS_FLAG];
 
     type Trial = Trial;

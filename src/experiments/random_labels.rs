@@ -74,7 +74,7 @@ impl Experiment for RandomLabels {
     const NAME: &'static str = "random-labels";
     const ABOUT: &'static str = "A network memorises random labels (task 3-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/random-labels.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODEL_FLAG];
 
     type Trial = Trial;

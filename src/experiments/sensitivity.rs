@@ -47,7 +47,7 @@ impl Experiment for Sensitivity {
     const NAME: &'static str = "sensitivity";
     const ABOUT: &'static str = "Sensitivity to the input against batch size (task 3-3-2)";
     const SETTINGS: &'static str = include_str!("../../experiments/sensitivity.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const FLAGS: &'static [Flag] = &[
         DATASET_FLAG,
         MODEL_FLAG,

@@ -35,7 +35,7 @@ impl Experiment for Simulate {
     const NAME: &'static str = "simulate";
     const ABOUT: &'static str = "Deep and shallow networks learn a function of x (task 1-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/simulate.toml");
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const VARIANT: Option<&'static str> = Some("function");
     const INSTEAD: Option<Instead> = Some(POINTS);
     const FLAGS: &'static [Flag] = &[
