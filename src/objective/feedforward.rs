@@ -25,6 +25,10 @@ enum Plus<'a> {
 /// Additions and multiplications of a product that is worth two pieces: half a millisecond on one core. Half
 /// of that loses as much where there is no second core as it wins where there is one.
 const WORTH_TWO: i64 = 40_000_000;
+/// Each piece lays out a whole factor anew: more pieces cost one core alone what they win with another.
+const MOST_PIECES: i64 = 4;
+/// Products of fewer are done before another core has taken one.
+const WORTH_ANOTHER_CORE: i64 = 4_000_000;
 
 impl Product<'_> {
     fn run(&self) {
@@ -35,30 +39,44 @@ impl Product<'_> {
         };
     }
 
-    /// How many of the rows are the upper of two pieces, where it is worth two.
-    fn upper(&self) -> Option<i64> {
+    /// Additions and multiplications.
+    fn work(&self) -> i64 {
         let (left, columns) = (self.left.size(), self.right.size()[1]);
-        // By sixteens, as matrix libraries take them.
-        let upper = (left[0] / 2 + 15) / 16 * 16;
-        let worth = self.out.device() == Device::Cpu && 2 * left[0] * left[1] * columns >= WORTH_TWO;
-        (worth && upper < left[0]).then_some(upper)
+        2 * left[0] * left[1] * columns
     }
 
-    /// Some of its rows, as one can take them to another thread.
-    fn rows(&self, start: i64, rows: i64) -> Rows {
-        let part = |tensor: &Tensor| tensor.narrow(0, start, rows);
-        let (out, left, right) = (part(self.out), part(self.left), self.right.shallow_clone());
+    /// Along which dimension of the result it is cut, the longer one, and where its pieces begin and end there.
+    fn cuts(&self) -> (i64, Vec<(i64, i64)>) {
+        /// As matrix libraries take them.
+        const UNIT: i64 = 16;
+        let size = self.out.size();
+        let dimension = if size[0] >= size[1] { 0 } else { 1 };
+        let length = size[dimension as usize];
+        let is_worth = self.out.device() == Device::Cpu && self.work() >= WORTH_TWO;
+        let count = if is_worth { (2 * self.work() / WORTH_TWO).clamp(2, MOST_PIECES) } else { 1 };
+        let units = (length + UNIT - 1) / UNIT;
+        let count = count.min(units).max(1);
+        let at = |piece: i64| (piece * units / count * UNIT).min(length);
+        (dimension, (0..count).map(|piece| (at(piece), at(piece + 1))).collect())
+    }
+
+    /// Some of its rows, or columns, as one can take them to another thread.
+    fn piece(&self, dimension: i64, (start, end): (i64, i64)) -> Piece {
+        let cut = |tensor: &Tensor, here: bool| {
+            if here { tensor.narrow(dimension, start, end - start) } else { tensor.shallow_clone() }
+        };
+        let (out, left, right) = (cut(self.out, true), cut(self.left, dimension == 0), cut(self.right, dimension == 1));
         let (column, itself) = match self.plus {
             Plus::Nothing => (None, false),
             Plus::Itself => (None, true),
-            Plus::Column(column) => (Some(part(column)), false),
+            Plus::Column(column) => (Some(cut(column, dimension == 0)), false),
         };
-        Rows { out, left, right, column, itself }
+        Piece { out, left, right, column, itself }
     }
 }
 
 /// A piece of a product.
-struct Rows {
+struct Piece {
     out: Tensor,
     left: Tensor,
     right: Tensor,
@@ -66,7 +84,7 @@ struct Rows {
     itself: bool,
 }
 
-impl Rows {
+impl Piece {
     fn run(&self) {
         let plus = match &self.column {
             Some(column) => Plus::Column(column),
@@ -79,14 +97,14 @@ impl Rows {
 
 /// Computes products, none of which needs another, with spare cores where that pays.
 fn compute(products: &[Product]) {
+    let are_large = products.len() > 1 && products.iter().all(|product| product.work() >= WORTH_ANOTHER_CORE);
     let mut pieces = Vec::new();
     for product in products {
-        match product.upper() {
-            Some(upper) => {
-                let rows = product.left.size()[0];
-                pieces.extend([product.rows(0, upper), product.rows(upper, rows - upper)]);
-            }
-            None => product.run(),
+        let (dimension, cuts) = product.cuts();
+        if cuts.len() > 1 || (are_large && product.out.device() == Device::Cpu) {
+            pieces.extend(cuts.into_iter().map(|cut| product.piece(dimension, cut)));
+        } else {
+            product.run();
         }
     }
     pieces::for_each(&mut pieces, |_, piece| piece.run());
