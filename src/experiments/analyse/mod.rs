@@ -146,7 +146,7 @@ impl Experiment for Analyse {
     const ABOUT: &'static str =
         "Any trained network, a .pt2 of PyTorch or layers: its loss, gradient and spectrum, and the loss around it";
     const SETTINGS: &'static str = include_str!("../../../experiments/analyse.toml");
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const IN_ALL: bool = false;
     const FLAGS: &'static [Flag] = &[
         Flag::new("model", "MODEL", "model", "A .pt2 file of torch.export, or layers such as conv8-conv16-128-classes")
