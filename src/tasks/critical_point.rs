@@ -66,6 +66,8 @@ const MOST_BLOCK: u64 = 64;
 const MOST_PROBES: u64 = 10_000;
 /// Steps of Lanczos a probe of the density.
 const DENSITY_STEPS: usize = 60;
+/// Probes of the density side by side: together their bases are no larger than that of 300 steps.
+const BASES: usize = 4;
 /// Float64 numbers for each unit and point: its output, its mask, and what the graph of the gradient keeps.
 const NUMBERS_A_UNIT: u128 = 4;
 
@@ -161,7 +163,7 @@ impl<'a> CriticalPoint<'a> {
             products.begin("trace");
             let trace = curvature::trace(n, (probes, ROWS, room.memory), &mut rng(1), |rows| products.times(rows))?;
             products.begin("density");
-            let density = (probes, density_steps, ROWS);
+            let density = (probes, density_steps, BASES);
             let density = curvature::spectral_density(n, density, room, &mut rng(2), |rows| products.times(rows))?;
             Ok((extremes, trace, density))
         })?;
@@ -230,7 +232,7 @@ impl Curvature {
         let what = format!("{steps} lanczos_steps and {eigenvalues} eigenvectors of model '{model}'");
         let of = |basis| curvature::memory(parameters, basis, eigenvalues, kept());
         let trace = curvature::trace_memory(parameters, lanczos.probes as usize, kept());
-        let bytes = of((steps, 1)).max(of((DENSITY_STEPS, ROWS))).max(trace);
+        let bytes = of((steps, 1)).max(of((DENSITY_STEPS, BASES))).max(trace);
         check::memory(&what, bytes, "lower lanczos_steps or lanczos_eigenvalues")
     }
 
