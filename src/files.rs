@@ -55,7 +55,7 @@ impl Scratch {
     }
 
     /// Bytes so far.
-    pub fn len(&self) -> u64 {
+    pub fn written(&self) -> u64 {
         self.len
     }
 
@@ -151,7 +151,7 @@ mod tests {
         let mut found = [0; 2];
         scratch.read_at(1, &mut found).unwrap();
         scratch.append(b"two").unwrap();
-        assert_eq!((&found, scratch.len()), (b"ne", 6));
+        assert_eq!((&found, scratch.written()), (b"ne", 6));
         scratch.read_at(2, &mut found).unwrap();
         assert_eq!(&found, b"et");
         assert!(scratch.read_at(5, &mut found).is_err());
@@ -160,7 +160,7 @@ mod tests {
         let path = folder.path().join("file");
         fs::write(&path, "one").unwrap();
         let mut unwritable = Scratch { file: File::open(&path).unwrap(), len: 3 };
-        assert!(unwritable.append(b"two").is_err() && unwritable.len() == 3);
+        assert!(unwritable.append(b"two").is_err() && unwritable.written() == 3);
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Spill for Spilled {
         self.bytes.clear();
         self.bytes.extend(row.iter().flat_map(|number| number.to_ne_bytes()));
         self.file.append(&self.bytes).with_context(|| {
-            let (folder, gigabytes) = (self.folder.display(), self.file.len() as f64 / 1e9);
+            let (folder, gigabytes) = (self.folder.display(), self.file.written() as f64 / 1e9);
             format!(
                 "a basis of Lanczos that memory has no place for: after {gigabytes:.1} GB no vector of {:.3} GB more could \
                  be written in {folder}: make room there, or ask for fewer steps or eigenvalues",
