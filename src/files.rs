@@ -4,7 +4,7 @@
 use sha2::{Digest as _, Sha256};
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
 /// Files on their way to their names begin so; left over only where a process was killed.
@@ -37,6 +37,48 @@ pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> 
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder)?.sync_all()
+}
+
+/// A file without a name, gone with this value, or with the process.
+pub struct Scratch {
+    file: File,
+    len: u64,
+}
+
+impl Scratch {
+    /// On the disk of a folder.
+    ///
+    /// # Errors
+    /// Where none can be made there.
+    pub fn new(folder: &Path) -> io::Result<Self> {
+        Ok(Self { file: tempfile::tempfile_in(folder)?, len: 0 })
+    }
+
+    /// Bytes so far.
+    pub fn written(&self) -> u64 {
+        self.len
+    }
+
+    /// Writes behind what is there.
+    ///
+    /// # Errors
+    /// Where there is no place, say; what was there before is still there then.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.len))?;
+        self.file.write_all(bytes)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Reads all of `bytes` from so far on.
+    ///
+    /// # Errors
+    /// Where there are fewer.
+    pub fn read_at(&self, from: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(bytes)
+    }
 }
 
 /// Whether files can be written and locked in a folder; leaves nothing there.
@@ -99,6 +141,26 @@ mod tests {
         fs::create_dir(&taken).unwrap();
         assert!(write_atomically(&taken, b"x").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn scratch_is_read_where_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scratch = Scratch::new(folder.path()).unwrap();
+        scratch.append(b"one").unwrap();
+        let mut found = [0; 2];
+        scratch.read_at(1, &mut found).unwrap();
+        scratch.append(b"two").unwrap();
+        assert_eq!((&found, scratch.written()), (b"ne", 6));
+        scratch.read_at(2, &mut found).unwrap();
+        assert_eq!(&found, b"et");
+        assert!(scratch.read_at(5, &mut found).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        // What cannot be written is not counted.
+        let path = folder.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let mut unwritable = Scratch { file: File::open(&path).unwrap(), len: 3 };
+        assert!(unwritable.append(b"two").is_err() && unwritable.written() == 3);
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn newton_goes_on_from_where_adam_stopped_and_its_certificate_is_true() {
 #[test]
 fn lanczos_sees_what_the_whole_hessian_shows() {
     let dir = Dir::new();
-    let base = [&["min-ratio", "--preset", "smoke", "--trainings", "3", "--set", "probes=400"][..], &TINY].concat();
+    let base = [&["min-ratio", "--preset", "smoke", "--trainings", "3", "--set", "probes=12"][..], &TINY].concat();
     let exact = metrics(&dir, &base);
     let products = metrics(&dir, &[&base[..], &["--curvature", "lanczos", "--set", "lanczos_eigenvalues=2"]].concat());
     assert_eq!(figures(&products), ["lanczos", "trainings"]);

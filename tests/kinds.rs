@@ -386,7 +386,7 @@ fn measured(model: &(impl Model + Clone + 'static), set: &Own, golden: &Golden, 
 
     with_context(set, |cx| {
         let probes = 20;
-        let record = SpectrumProbes { eigenvalues: 3, probes, steps: 20 }.measure(&mut *at(), KEY, cx)?;
+        let record = SpectrumProbes { eigenvalues: 3, probes, steps: 20, block: 1 }.measure(&mut *at(), KEY, cx)?;
         let found = record.series("top_eigenvalues")?.iter().zip(record.series("residuals")?);
         for ((value, residual), expected) in found.zip(golden.numbers("/top")) {
             assert!((value - expected).abs() <= residual + 1e-9 * expected, "{}: {value}, {expected}", golden.name);

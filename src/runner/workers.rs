@@ -101,7 +101,8 @@ impl Worker<'_> {
             let data = data.as_ref().map(|data| data.lock().unwrap_or_else(PoisonError::into_inner));
             let data = data.map(|data| data.on(self.options.device));
             let mut cx = Context::new(self.options.device, progress, self.signals.flag(), &read_weights, data)
-                .with_checkpoints(&checkpoint, self.options.checkpoint_every);
+                .with_checkpoints(&checkpoint, self.options.checkpoint_every)
+                .with_scratch(dir.root());
             match study.run(planned, &mut cx) {
                 Ok(record) => {
                     let identity = identity(*study, &planned.trial, self.options.choice.kind());

@@ -8,6 +8,7 @@ use crate::store::checkpoint::{Checkpointer, EPOCHS, State};
 use crate::store::fingerprint::Fingerprint;
 use crate::store::weights::{self, NamedTensor, Tensors};
 use anyhow::{Context as _, Result, ensure};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,6 +59,7 @@ pub struct Context<'a> {
     data: Option<Data>,
     weights: Tensors,
     checkpoints: Option<Checkpoints<'a>>,
+    scratch: PathBuf,
 }
 
 /// The bytes of a trial's weights file, checked against its record.
@@ -100,7 +102,8 @@ impl<'a> Context<'a> {
         read_weights: &'a WeightsReader<'a>,
         data: Option<Data>,
     ) -> Self {
-        Self { device, progress, stop, read_weights, data, weights: Tensors::new(), checkpoints: None }
+        let (weights, scratch) = (Tensors::new(), std::env::temp_dir());
+        Self { device, progress, stop, read_weights, data, weights, checkpoints: None, scratch }
     }
 
     /// Goes on from what is in the store, and saves there what is worth it every `interval`.
@@ -109,6 +112,17 @@ impl<'a> Context<'a> {
         self.checkpoints =
             Some(Checkpoints { store, interval, last_saved: now, kept: None, last_kept: now, trainings: 0 });
         self
+    }
+
+    /// Files without a name go to the disk of this folder.
+    pub fn with_scratch(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.scratch);
+        self
+    }
+
+    /// The folder on whose disk a trial's files without a name are; the system's for such files, where nothing is said.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
     }
 
     /// Saves the last state in the store, for a trial that is interrupted.

@@ -57,7 +57,7 @@ impl Measure {
         let gradients = match *self {
             Self::Sharpness(Search { starts, steps, .. }) => starts as f64 * steps as f64,
             Self::Slices(Slices { directions, points }) => directions as f64 * points as f64 / 3.0,
-            Self::Spectrum(SpectrumProbes { eigenvalues, probes, steps }) => {
+            Self::Spectrum(SpectrumProbes { eigenvalues, probes, steps, .. }) => {
                 3.0 * (5.0 * eigenvalues as f64 + probes as f64 * steps as f64)
             }
         };

@@ -2,6 +2,7 @@
 //! the curvature by the whole Hessian or by products with it. All in float64.
 
 use super::problem::Problem;
+use super::products::{Phase, Products, ROWS, kept, with_room};
 use crate::analysis::curvature::{self, Ritz, Wanted};
 use crate::analysis::hessian::Spectrum;
 use crate::analysis::newton::flatness;
@@ -31,9 +32,10 @@ settings! {
         pub curvature: Method,
         /// What Lanczos is asked for: so many eigenvalues from either end of the spectrum,
         pub lanczos_eigenvalues: u64,
-        /// in so many products,
+        /// in so many products, of so many vectors together,
         pub lanczos_steps: u64,
-        /// and so many probes of the trace and of the density.
+        pub lanczos_block: u64,
+        /// so many products of the trace, and so many probes of the density.
         pub probes: u64,
     }
 }
@@ -43,9 +45,11 @@ settings! {
 pub struct Lanczos {
     /// From either end of the spectrum,
     pub eigenvalues: u64,
-    /// in at most so many products.
+    /// in at most so many products,
     pub steps: u64,
-    /// Of the trace, and of the density.
+    /// of so many vectors together.
+    pub block: u64,
+    /// Products of the trace, and probes of the density.
     pub probes: u64,
 }
 
@@ -58,9 +62,12 @@ pub const RESIDUAL: f64 = 1e-10;
 const MOST_PARAMETERS: i64 = 10_000;
 const MOST_EIGENVALUES: u64 = 1000;
 const MOST_STEPS: u64 = 100_000;
+const MOST_BLOCK: u64 = 64;
 const MOST_PROBES: u64 = 10_000;
 /// Steps of Lanczos a probe of the density.
 const DENSITY_STEPS: usize = 60;
+/// Probes of the density side by side: together their bases are no larger than that of 300 steps.
+const BASES: usize = 4;
 /// Float64 numbers for each unit and point: its output, its mask, and what the graph of the gradient keeps.
 const NUMBERS_A_UNIT: u128 = 4;
 
@@ -140,13 +147,26 @@ impl<'a> CriticalPoint<'a> {
         if product.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
             return Ok(Measurements::new(n, [], LANCZOS_SERIES.map(|name| (name, Vec::new()))));
         }
-        let apply = |v: &Tensor| hessian.times(v, &mut || cx.check_stop());
         let rng = |epoch| Rng::keyed(seed, name, Purpose::CurvatureProbe, epoch);
         let (each, steps, probes) = (lanczos.eigenvalues as usize, lanczos.steps as usize, lanczos.probes as usize);
-        let wanted = Wanted { top: each, bottom: each, tolerance: RESIDUAL, steps, sweeps: 1 };
-        let extremes = curvature::lanczos(n, wanted, &mut rng(0), apply)?;
-        let trace = curvature::hutchinson(n, probes, &mut rng(1), apply)?;
-        let density = curvature::spectral_density(n, probes, DENSITY_STEPS.min(n as usize), &mut rng(2), apply)?;
+        let block = lanczos.block as usize;
+        let wanted = Wanted { top: each, bottom: each, tolerance: RESIDUAL, steps, block, sweeps: 1 };
+        let density_steps = DENSITY_STEPS.min(n as usize);
+        let phases = vec![
+            Phase::eigenvalues(steps.min(n as usize) + 2 * each),
+            Phase::trace(probes),
+            Phase::density(probes * density_steps),
+        ];
+        let mut products = Products::new(&*hessian, phases, cx);
+        let (extremes, trace, density) = with_room(cx, |room| {
+            let extremes = curvature::lanczos(n, wanted, room, &mut rng(0), |rows| products.times(rows))?;
+            products.begin("trace");
+            let trace = curvature::trace(n, (probes, ROWS, room.memory), &mut rng(1), |rows| products.times(rows))?;
+            products.begin("density");
+            let density = (probes, density_steps, BASES);
+            let density = curvature::spectral_density(n, density, room, &mut rng(2), |rows| products.times(rows))?;
+            Ok((extremes, trace, density))
+        })?;
 
         let first = |found: &[Ritz]| found.first().map_or(f64::NAN, |ritz| ritz.value);
         let (smallest, largest) = (first(&extremes.bottom), first(&extremes.top));
@@ -194,6 +214,7 @@ impl Curvature {
         }
         check::within("lanczos_eigenvalues", self.lanczos_eigenvalues, 1..=MOST_EIGENVALUES)?;
         check::within("lanczos_steps", self.lanczos_steps, 1..=MOST_STEPS)?;
+        check::within("lanczos_block", self.lanczos_block, 1..=MOST_BLOCK)?;
         check::within("probes", self.probes, 1..=MOST_PROBES)
     }
 
@@ -209,14 +230,17 @@ impl Curvature {
         let parameters = model.layout().parameters().unsigned_abs() as u128;
         let (steps, eigenvalues) = (lanczos.steps as usize, 2 * lanczos.eigenvalues as usize);
         let what = format!("{steps} lanczos_steps and {eigenvalues} eigenvectors of model '{model}'");
-        let bytes = curvature::memory(parameters, steps.max(DENSITY_STEPS), eigenvalues);
+        let of = |basis| curvature::memory(parameters, basis, eigenvalues, kept());
+        let trace = curvature::trace_memory(parameters, lanczos.probes as usize, kept());
+        let bytes = of((steps, 1)).max(of((DENSITY_STEPS, BASES))).max(trace);
         check::memory(&what, bytes, "lower lanczos_steps or lanczos_eigenvalues")
     }
 
     /// `None` where the whole Hessian is asked for.
     pub fn lanczos(self) -> Option<Lanczos> {
-        let Self { lanczos_eigenvalues: eigenvalues, lanczos_steps: steps, probes, curvature } = self;
-        (curvature == Method::Lanczos).then_some(Lanczos { eigenvalues, steps, probes })
+        let Self { lanczos_eigenvalues: eigenvalues, lanczos_steps: steps, lanczos_block: block, .. } = self;
+        let lanczos = Lanczos { eigenvalues, steps, block, probes: self.probes };
+        (self.curvature == Method::Lanczos).then_some(lanczos)
     }
 }
 
@@ -252,7 +276,7 @@ mod tests {
         let mut objective = objective(|theta| theta);
         let at = CriticalPoint::new(&mut objective).unwrap();
         let whole = with_context(|cx| at.by_whole_hessian(1e-12, true, cx));
-        let lanczos = Lanczos { eigenvalues: 2, steps: 13, probes: 200 };
+        let lanczos = Lanczos { eigenvalues: 2, steps: 13, block: 1, probes: 200 };
         let products = with_context(|cx| at.by_products(&lanczos, KEY, cx));
         for name in ["smallest_eigenvalue", "largest_eigenvalue", FLATNESS] {
             let [of_whole, of_products] = [&whole, &products].map(|measured| measured.scalar(name).unwrap());
@@ -261,7 +285,13 @@ mod tests {
         let eigenvalues = whole.series("eigenvalues").unwrap();
         let trace: f64 = eigenvalues.iter().sum();
         let [found, error] = ["trace", "trace_standard_error"].map(|name| products.scalar(name).unwrap());
+        assert!((found - trace).abs() < 1e-9 && error == 0.0, "{found} ± {error}, not {trace}: products suffice");
+        let few = Lanczos { block: 3, probes: 10, ..lanczos };
+        let few = with_context(|cx| at.by_products(&few, KEY, cx));
+        let [found, error] = ["trace", "trace_standard_error"].map(|name| few.scalar(name).unwrap());
         assert!((found - trace).abs() < 5.0 * error, "{found} ± {error}, not {trace}");
+        let largest = |measured: &Measurements| measured.scalar("largest_eigenvalue").unwrap();
+        assert!((largest(&few) - largest(&whole)).abs() < 1e-9 * largest(&whole));
         let weights: f64 = products.series("density_weights").unwrap().iter().sum();
         assert!((weights - 1.0).abs() < 1e-9, "{weights}");
         let count = |name: &str| whole.scalar(name).unwrap();
@@ -275,7 +305,7 @@ mod tests {
         let mut objective = objective(|theta| theta * f64::INFINITY);
         let at = CriticalPoint::new(&mut objective).unwrap();
         let whole = with_context(|cx| at.by_whole_hessian(1e-12, true, cx));
-        let lanczos = Lanczos { eigenvalues: 2, steps: 13, probes: 2 };
+        let lanczos = Lanczos { eigenvalues: 2, steps: 13, block: 2, probes: 2 };
         let products = with_context(|cx| at.by_products(&lanczos, KEY, cx));
         assert!(whole.scalars.is_empty() && products.scalars.is_empty());
         assert!(whole.series.len() == 1 && products.series.len() == 6);

@@ -18,6 +18,7 @@ pub mod line;
 pub mod newton;
 pub mod paths;
 pub mod problem;
+pub mod products;
 pub mod recipe;
 pub mod sensitivity;
 pub mod sharpness;

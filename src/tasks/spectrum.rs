@@ -2,6 +2,7 @@
 //! quadrature (Sagun et al. 2018; Ghorbani et al. 2019).
 
 use super::around::MOST_NUMBERS;
+use super::products::{BLOCK, Phase, Products, ROWS, kept, with_room};
 use crate::analysis::curvature::{Extremes, Wanted, lanczos, memory, spectral_density};
 use crate::model::{Model as _, Network};
 use crate::objective::Objective;
@@ -10,7 +11,6 @@ use crate::settings;
 use crate::study::{Context, Measurements, check, flag};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 settings! {
     /// How many eigenvalues, and how fine a density.
@@ -42,14 +42,15 @@ impl Eigenvalues {
         check::product(&density, MOST_NUMBERS)?;
         let parameters = network.layout().parameters().unsigned_abs() as u128;
         let what = format!("{eigenvalues} eigenvalues and {density_steps} density_steps of model '{network}'");
-        let needed = memory(parameters, most_products(eigenvalues).max(density_steps), eigenvalues);
+        let of = |basis| memory(parameters, basis, eigenvalues, kept());
+        let needed = of((most_products(eigenvalues), 1)).max(of((density_steps, density_probes.min(ROWS))));
         check::memory(&what, needed, "lower eigenvalues or density_steps")
     }
 
     /// The spectrum, where there is to be one.
     pub fn spectrum(&self) -> Option<SpectrumProbes> {
         let &Self { eigenvalues, density_probes: probes, density_steps: steps } = self;
-        (eigenvalues > 0).then_some(SpectrumProbes { eigenvalues, probes, steps })
+        (eigenvalues > 0).then_some(SpectrumProbes { eigenvalues, probes, steps, block: BLOCK })
     }
 }
 
@@ -59,6 +60,8 @@ pub struct SpectrumProbes {
     pub eigenvalues: usize,
     pub probes: usize,
     pub steps: usize,
+    /// Vectors of Lanczos together.
+    pub block: usize,
 }
 
 /// Lanczos is done when its residuals are this share of the largest eigenvalue, or after so many products an
@@ -87,18 +90,25 @@ impl SpectrumProbes {
         }
         let hessian = objective.hessian()?;
         let most = most_products(self.eigenvalues);
-        let all = (most + self.eigenvalues + self.probes * self.steps) as u64;
-        let mut done = 0;
-        let mut times = |v: &Tensor| {
-            done += 1;
-            cx.step_done(done, all, f64::NAN)?;
-            hessian.times(v, &mut || cx.check_stop())
+        let steps = self.steps.min(n as usize);
+        let phases = vec![Phase::eigenvalues(most + self.eigenvalues), Phase::density(self.probes * steps)];
+        let mut products = Products::new(&*hessian, phases, cx);
+        let wanted = Wanted {
+            top: self.eigenvalues,
+            bottom: 0,
+            tolerance: TOLERANCE,
+            steps: most,
+            block: self.block,
+            sweeps: 1,
         };
-        let wanted = Wanted { top: self.eigenvalues, bottom: 0, tolerance: TOLERANCE, steps: most, sweeps: 1 };
-        let mut rng = Rng::keyed(seed, name, Purpose::CurvatureProbe, 0);
-        let Extremes { top, converged, steps: products, .. } = lanczos(n, wanted, &mut rng, &mut times)?;
-        let mut rng = Rng::keyed(seed, name, Purpose::CurvatureProbe, 1);
-        let density = spectral_density(n, self.probes, self.steps, &mut rng, &mut times)?;
+        let rng = |epoch| Rng::keyed(seed, name, Purpose::CurvatureProbe, epoch);
+        let (extremes, density) = with_room(cx, |room| {
+            let extremes = lanczos(n, wanted, room, &mut rng(0), |rows| products.times(rows))?;
+            products.begin("density");
+            let probes = (self.probes, self.steps, ROWS);
+            Ok((extremes, spectral_density(n, probes, room, &mut rng(1), |rows| products.times(rows))?))
+        })?;
+        let Extremes { top, converged, steps: products, .. } = extremes;
         let mean_eigenvalue = density.integral(|value| value);
         let (nodes, weights) = density.nodes.into_iter().unzip();
         let scalars = [

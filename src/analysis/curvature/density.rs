@@ -1,61 +1,11 @@
-//! The trace of a symmetric map by Hutchinson's estimator, and its spectral density by stochastic Lanczos quadrature.
+//! The spectral density of a symmetric map by stochastic Lanczos quadrature.
 
-use super::lanczos::{Krylov, tridiagonal};
+use super::basis::Room;
+use super::krylov::Krylov;
 use super::{finite, rademacher};
 use crate::rng::Rng;
 use anyhow::{Context as _, Result, ensure};
 use tch::Tensor;
-
-/// An estimate of a trace.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trace {
-    pub value: f64,
-    /// Of the mean over probes; NaN of one.
-    pub standard_error: f64,
-    pub probes: usize,
-}
-
-/// The trace of a symmetric map of n numbers: the mean of vᵀAv over probes v of random signs (Hutchinson
-/// 1990), whose variance is 2 Σᵢ≠ⱼ aᵢⱼ² a probe. `apply` as in [`super::lanczos()`].
-///
-/// # Errors
-/// Those of `apply`, a product that is not finite, and no probes.
-pub fn hutchinson(
-    n: i64,
-    probes: usize,
-    rng: &mut Rng,
-    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
-) -> Result<Trace> {
-    hutchinson_by_rows(n, (probes, 1), rng, |rows| apply(&rows.f_get(0)?)?.f_unsqueeze(0).map_err(Into::into))
-}
-
-/// The same, with so many probes at a time as the rows of [k, n]: what products with several vectors share is done once.
-/// The probes are the same, however many go together.
-///
-/// # Errors
-/// As [`hutchinson`].
-pub fn hutchinson_by_rows(
-    n: i64,
-    (probes, at_once): (usize, usize),
-    rng: &mut Rng,
-    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
-) -> Result<Trace> {
-    ensure!(probes > 0, "a trace needs at least one probe");
-    let mut values: Vec<f64> = Vec::new();
-    while values.len() < probes {
-        let count = at_once.clamp(1, probes - values.len());
-        let rows: Vec<Tensor> = (0..count).map(|_| rademacher(n, rng)).collect::<Result<_>>()?;
-        let rows = Tensor::f_stack(&rows, 0)?;
-        let products = finite(&apply(&rows)?)?;
-        for at in 0..count as i64 {
-            values.push(rows.f_get(at)?.f_dot(&products.f_get(at)?)?.f_double_value(&[])?);
-        }
-    }
-    let count = probes as f64;
-    let value = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|x| (x - value).powi(2)).sum();
-    Ok(Trace { value, standard_error: (squares / (count - 1.0) / count).sqrt(), probes })
-}
 
 /// The distribution of a map's eigenvalues, as points with weights that add up to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,73 +17,152 @@ pub struct Density {
 /// The spectral density of a symmetric map of n numbers by stochastic Lanczos quadrature: from each random
 /// probe v of length 1, `steps` of Lanczos with full reorthogonalisation give the Gaussian quadrature of
 /// the distribution of vᵀδ(λ - A)v, whose mean over probes is the density (Ubaru, Chen, Saad 2017). Its
-/// moments of degree up to 2·steps - 1 are those of the probes. `apply` as in [`super::lanczos()`].
+/// moments of degree up to 2·steps - 1 are those of the probes. `apply` as in [`super::lanczos()`]: it gets a
+/// vector of each of `at_once` probes, or of as many as have a basis in this room's memory.
 ///
 /// # Errors
-/// Those of `apply`, a product that is not finite, and no probes or no steps.
+/// Those of `apply`, a product that is not finite, no probes or no steps, and where a basis finds no place.
 pub fn spectral_density(
     n: i64,
-    probes: usize,
-    steps: usize,
+    (probes, steps, at_once): (usize, usize, usize),
+    room: Room,
     rng: &mut Rng,
-    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
+    apply: impl FnMut(&Tensor) -> Result<Tensor>,
 ) -> Result<Density> {
-    quadrature((n, probes, steps), |most| {
-        let mut krylov = Krylov::new(n, most, None)?;
-        krylov.start(rng)?;
-        while krylov.step(&mut apply)? && krylov.alpha.len() < krylov.most {}
-        let (values, _, vectors) = krylov.ritz()?;
-        Ok((values, vectors))
+    let most = steps.min(n.max(0) as usize);
+    let basis = 8 * n.unsigned_abs() * most as u64;
+    let at_once = at_once.min((room.memory / basis.max(1)) as usize).max(1);
+    let room = Room { memory: room.memory / at_once as u64, ..room };
+    quadrature((n, probes, steps, at_once), apply, || {
+        let mut krylov = Krylov::new(n, most, None, room)?;
+        krylov.start(1, rng)?;
+        Ok(krylov)
     })
 }
 
-/// The same without a basis, in the memory of three vectors, for maps of very many numbers: without reorthogonalisation
-/// Lanczos finds some eigenvalues again, and their nodes share a weight (Golub and Meurant 2010, section 4).
+/// The same without a basis, in the memory of three vectors a probe, for maps of very many numbers: without
+/// reorthogonalisation Lanczos finds some eigenvalues again, and their nodes share a weight (Golub and Meurant 2010,
+/// section 4).
 ///
 /// # Errors
 /// As [`spectral_density`].
 pub fn spectral_density_of_large(
     n: i64,
-    probes: usize,
-    steps: usize,
+    (probes, steps, at_once): (usize, usize, usize),
     rng: &mut Rng,
-    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
+    apply: impl FnMut(&Tensor) -> Result<Tensor>,
 ) -> Result<Density> {
-    quadrature((n, probes, steps), |most| {
+    quadrature((n, probes, steps, at_once), apply, || {
         let probe = rademacher(n, rng)?;
-        let mut q = probe.f_div_scalar(probe.f_norm()?.f_double_value(&[])?)?;
-        let (mut before, mut alpha, mut beta) = (None::<Tensor>, Vec::new(), Vec::<f64>::new());
-        while alpha.len() < most {
-            let mut rest = finite(&apply(&q)?)?;
-            alpha.push(q.f_dot(&rest)?.f_double_value(&[])?);
-            rest = rest.f_sub(&q.f_mul_scalar(alpha[alpha.len() - 1])?)?;
-            if let (Some(before), Some(beta)) = (&before, beta.last()) {
-                rest = rest.f_sub(&before.f_mul_scalar(*beta)?)?;
-            }
-            let length = rest.f_norm()?.f_double_value(&[])?;
-            let scale = alpha.iter().chain(&beta).fold(length, |most, value| most.max(value.abs()));
-            if length <= 1e-12 * scale {
-                break;
-            }
-            beta.push(length);
-            before = Some(std::mem::replace(&mut q, rest.f_div_scalar(length)?));
-        }
-        tridiagonal(&alpha, &beta)
+        let q = probe.f_div_scalar(probe.f_norm()?.f_double_value(&[])?)?;
+        let most = steps.min(n as usize);
+        Ok(Recurrence { q: q.f_unsqueeze(0)?, before: None, alpha: Vec::new(), beta: Vec::new(), most })
     })
 }
 
-/// The mean over probes of what each gives: the eigenvalues and eigenvectors of its tridiagonal matrix, of so many steps at
-/// most.
-fn quadrature(
-    (n, probes, steps): (i64, usize, usize),
-    mut of_probe: impl FnMut(usize) -> Result<(Vec<f64>, Tensor)>,
+/// Lanczos from one probe, a product at a time.
+trait Sequence {
+    /// [1, n]
+    fn vector(&self) -> &Tensor;
+
+    /// Its product; whether another is due.
+    fn absorb(&mut self, product: &Tensor) -> Result<bool>;
+
+    /// Eigenvalues, and eigenvectors in columns, of the map among the vectors so far.
+    fn nodes(&self) -> Result<(Vec<f64>, Tensor)>;
+}
+
+impl Sequence for Krylov<'_> {
+    fn vector(&self) -> &Tensor {
+        self.block()
+    }
+
+    fn absorb(&mut self, product: &Tensor) -> Result<bool> {
+        Krylov::absorb(self, product)?;
+        Ok(self.goes_on())
+    }
+
+    fn nodes(&self) -> Result<(Vec<f64>, Tensor)> {
+        let projection = self.projection()?;
+        Ok((projection.values, projection.vectors))
+    }
+}
+
+/// Lanczos's three terms.
+struct Recurrence {
+    q: Tensor,
+    before: Option<Tensor>,
+    alpha: Vec<f64>,
+    beta: Vec<f64>,
+    most: usize,
+}
+
+impl Sequence for Recurrence {
+    fn vector(&self) -> &Tensor {
+        &self.q
+    }
+
+    fn absorb(&mut self, product: &Tensor) -> Result<bool> {
+        let mut rest = finite(product)?;
+        let alpha = self.q.f_mul(&rest)?.f_sum(tch::Kind::Double)?.f_double_value(&[])?;
+        self.alpha.push(alpha);
+        rest = rest.f_sub(&self.q.f_mul_scalar(alpha)?)?;
+        if let (Some(before), Some(beta)) = (&self.before, self.beta.last()) {
+            rest = rest.f_sub(&before.f_mul_scalar(*beta)?)?;
+        }
+        let length = rest.f_norm()?.f_double_value(&[])?;
+        let scale = self.alpha.iter().chain(&self.beta).fold(length, |most, value| most.max(value.abs()));
+        if length <= 1e-12 * scale || self.alpha.len() >= self.most {
+            return Ok(false);
+        }
+        self.beta.push(length);
+        self.before = Some(std::mem::replace(&mut self.q, rest.f_div_scalar(length)?));
+        Ok(true)
+    }
+
+    fn nodes(&self) -> Result<(Vec<f64>, Tensor)> {
+        let m = self.alpha.len();
+        let mut matrix = vec![0.0; m * m];
+        for at in 0..m {
+            matrix[at * m + at] = self.alpha[at];
+            if at + 1 < m {
+                matrix[(at + 1) * m + at] = self.beta[at];
+            }
+        }
+        let matrix = Tensor::f_from_slice(&matrix)?.f_view([m as i64, m as i64])?;
+        let (values, vectors) = matrix.f_linalg_eigh("L")?;
+        Ok((values.try_into()?, vectors))
+    }
+}
+
+/// The mean over probes of what each gives: its first components' squares at its eigenvalues. Those of `at_once` probes
+/// go side by side, a product of each at a time, and each ends for itself.
+fn quadrature<S: Sequence>(
+    (n, probes, steps, at_once): (i64, usize, usize, usize),
+    mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
+    mut start: impl FnMut() -> Result<S>,
 ) -> Result<Density> {
     ensure!(probes > 0 && steps > 0 && n > 0, "a spectral density needs a probe, a step and a parameter");
     let mut nodes = Vec::new();
-    for _ in 0..probes {
-        let (values, vectors) = of_probe(steps.min(n as usize))?;
-        let first: Vec<f64> = vectors.f_get(0)?.try_into()?;
-        nodes.extend(values.iter().zip(first).map(|(&value, first)| (value, first * first / probes as f64)));
+    for (_, count) in crate::data::blocks(probes as i64, at_once.max(1) as i64) {
+        let mut sequences = (0..count).map(|_| start()).collect::<Result<Vec<S>>>()?;
+        let mut due: Vec<usize> = (0..sequences.len()).collect();
+        while !due.is_empty() {
+            let vectors: Vec<&Tensor> = due.iter().map(|&at| sequences[at].vector()).collect();
+            let products = apply(&Tensor::f_cat(&vectors, 0)?)?;
+            let mut next = Vec::new();
+            for (row, at) in due.into_iter().enumerate() {
+                if sequences[at].absorb(&products.f_narrow(0, row as i64, 1)?)? {
+                    next.push(at);
+                }
+            }
+            due = next;
+        }
+        for sequence in sequences {
+            let (values, vectors) = sequence.nodes()?;
+            let first: Vec<f64> = vectors.f_get(0)?.try_into()?;
+            nodes.extend(values.iter().zip(first).map(|(&value, first)| (value, first * first / probes as f64)));
+        }
     }
     nodes.sort_by(|a, b| a.0.total_cmp(&b.0));
     Ok(Density { nodes })
@@ -165,56 +194,66 @@ impl Density {
 
 #[cfg(test)]
 mod tests {
+    use super::super::basis::tests::spilling;
     use super::super::tests::{diagonal, rng, turned};
     use super::*;
-    use tch::Kind;
 
-    #[test]
-    fn probes_are_the_same_however_many_go_together() {
-        let matrix = turned(&[1.0, 2.0, -0.5, 4.0, 0.1, 0.2]);
-        let of = |at_once| {
-            let apply = |rows: &Tensor| Ok(rows.matmul(&matrix));
-            hutchinson_by_rows(6, (7, at_once), &mut rng(4), apply).unwrap()
-        };
-        let alone = hutchinson(6, 7, &mut rng(4), |v: &Tensor| Ok(matrix.mv(v))).unwrap();
-        for at_once in [1, 3, 7, 50] {
-            let found = of(at_once);
-            assert!((found.value - alone.value).abs() < 1e-12 && found.probes == 7, "{at_once}");
-            assert!((found.standard_error - alone.standard_error).abs() < 1e-12, "{at_once}");
-        }
+    fn spectral_density(
+        n: i64,
+        probes: usize,
+        steps: usize,
+        rng: &mut Rng,
+        apply: impl FnMut(&Tensor) -> Result<Tensor>,
+    ) -> Result<Density> {
+        super::spectral_density(n, (probes, steps, 3), Room::MEMORY, rng, apply)
     }
 
     #[test]
     fn without_a_basis_the_density_is_the_same() {
         let spectrum: Vec<f64> = (0..400).map(|i| (f64::from(i) / 40.0).sin() + f64::from(i % 7) * 0.1).collect();
         let few = spectral_density(400, 3, 12, &mut rng(0), diagonal(&spectrum)).unwrap();
-        let found = spectral_density_of_large(400, 3, 12, &mut rng(0), diagonal(&spectrum)).unwrap();
+        let found = spectral_density_of_large(400, (3, 12, 2), &mut rng(0), diagonal(&spectrum)).unwrap();
         for (a, b) in few.nodes.iter().zip(&found.nodes) {
             assert!((a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9, "{a:?} {b:?}");
         }
         // After many steps nodes come again, and moments are those of the matrix all the same.
-        let many = spectral_density_of_large(400, 8, 150, &mut rng(1), diagonal(&spectrum)).unwrap();
+        let many = spectral_density_of_large(400, (8, 150, 2), &mut rng(1), diagonal(&spectrum)).unwrap();
         let mean: f64 = spectrum.iter().sum::<f64>() / 400.0;
         assert!((many.integral(|value| value) - mean).abs() < 1e-9, "exact of a diagonal");
         assert!((many.integral(|_| 1.0) - 1.0).abs() < 1e-9);
-        assert!(spectral_density_of_large(0, 1, 1, &mut rng(0), diagonal(&[])).is_err());
+        assert!(spectral_density_of_large(0, (1, 1, 2), &mut rng(0), diagonal(&[])).is_err());
     }
 
     #[test]
-    fn hutchinson_is_exact_on_a_diagonal_and_within_its_error_elsewhere() {
-        let spectrum = [1.0, 2.0, -0.5, 4.0];
-        let exact = hutchinson(4, 3, &mut rng(4), diagonal(&spectrum)).unwrap();
-        assert_eq!((exact.value, exact.standard_error, exact.probes), (6.5, 0.0, 3));
-        let spectrum: Vec<f64> = (0..50).map(|i| f64::from(i) / 10.0 - 1.0).collect();
-        let matrix = turned(&spectrum);
-        let found = hutchinson(50, 4000, &mut rng(4), |v| Ok(matrix.mv(v))).unwrap();
-        // The variance of a probe is 2 Σᵢ≠ⱼ aᵢⱼ².
-        let off_diagonal = &matrix - matrix.diag(0).diag(0);
-        let expected = (2.0 * off_diagonal.square().sum(Kind::Double).double_value(&[]) / 4000.0).sqrt();
-        assert!((found.standard_error / expected - 1.0).abs() < 0.1, "{} against {expected}", found.standard_error);
-        let trace: f64 = spectrum.iter().sum();
-        assert!((found.value - trace).abs() < 4.0 * expected, "{found:?} against {trace}");
-        assert!(hutchinson(4, 0, &mut rng(4), diagonal(&[0.0; 4])).is_err());
+    fn probes_side_by_side_give_what_each_gives_alone() {
+        // A spectrum of few values, so that probes end early, and one of many.
+        let few: Vec<f64> = (0..60).map(|i| f64::from(i % 5)).collect();
+        let many: Vec<f64> = (0..60).map(|i| f64::from(i).sin()).collect();
+        for spectrum in [few, many] {
+            let matrix = turned(&spectrum);
+            let mut widths = Vec::new();
+            let mut of = |at_once, memory| {
+                let mut widest = 0;
+                let apply = |rows: &Tensor| {
+                    widest = rows.size()[0].max(widest);
+                    Ok(rows.matmul(&matrix))
+                };
+                let of = |room: Room| super::spectral_density(60, (7, 11, at_once), room, &mut rng(3), apply).unwrap();
+                let (density, _) = spilling(memory, of);
+                widths.push(widest);
+                density
+            };
+            let alone = of(1, u64::MAX);
+            for (at_once, memory) in [(3, u64::MAX), (7, u64::MAX), (50, u64::MAX), (7, 8 * 60 * 11 * 2), (7, 0)] {
+                let found = of(at_once, memory);
+                assert_eq!(found.nodes.len(), alone.nodes.len());
+                for power in 0..20 {
+                    let [found, alone] = [&found, &alone].map(|density| density.integral(|x| (x / 4.0).powi(power)));
+                    assert!((found - alone).abs() < 1e-12, "{at_once}, degree {power}: {found} and {alone}");
+                }
+            }
+            assert_eq!(widths, [1, 3, 7, 7, 2, 1]);
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Extreme eigenvalues and Krylov spaces of a symmetric map, by Lanczos (Parlett 1998, chapter 13).
+//! Extreme eigenvalues of a symmetric map, by Lanczos from one vector or from a block of them (Parlett 1998, chapter 13).
 
-use super::{finite, rademacher};
+use super::basis::Room;
+use super::finite;
+use super::krylov::Krylov;
 use crate::rng::Rng;
 use anyhow::{Result, ensure};
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 /// An approximate eigenpair of a symmetric map A.
 #[derive(Debug)]
@@ -27,9 +29,11 @@ pub struct Wanted {
     pub tolerance: f64,
     /// Products at most, but for the one each result's residual takes.
     pub steps: usize,
-    /// One sequence of Lanczos sees each eigenvalue once, however often it occurs. Further sweeps, in the
-    /// complement of what is found, look for more copies, until one finds none or so many sweeps are done.
-    /// 1: each eigenvalue once.
+    /// Vectors whose products are taken together. A block of more than one takes more products for the same residuals.
+    pub block: usize,
+    /// One sequence of Lanczos sees each eigenvalue as often as its block has vectors, however often it occurs. Further
+    /// sweeps, in the complement of what is found, look for more copies, until one finds none or so many sweeps are
+    /// done. 1: each eigenvalue so often.
     pub sweeps: usize,
 }
 
@@ -49,55 +53,56 @@ pub struct Extremes {
 }
 
 /// The largest and the smallest eigenvalues of a symmetric map of n numbers, by Lanczos with full
-/// reorthogonalisation, done twice (Parlett 1998, chapter 13). `apply` maps [n] in float64, on the CPU, to
-/// A·v; the random start comes from `rng`.
+/// reorthogonalisation, done twice (Parlett 1998, chapter 13), and its basis in this room. `apply` maps rows [k, n] in
+/// float64, on the CPU, to their products; the random start comes from `rng`.
 ///
 /// # Errors
-/// Those of `apply`, a product that is not finite, and n = 0.
+/// Those of `apply`, a product that is not finite, n = 0, and where the basis finds no place.
 pub fn lanczos(
     n: i64,
     wanted: Wanted,
+    room: Room,
     rng: &mut Rng,
     mut apply: impl FnMut(&Tensor) -> Result<Tensor>,
 ) -> Result<Extremes> {
     ensure!(n > 0, "a map of 0 numbers has no eigenvalues");
+    let block = wanted.block.max(1);
     let mut found: Vec<Ritz> = Vec::new();
     let (mut steps, mut complete, mut scale) = (0, false, 0f64);
     for sweep in 0..wanted.sweeps.max(1) {
-        let vectors: Vec<&Tensor> = found.iter().map(|ritz| &ritz.vector).collect();
-        let locked = if vectors.is_empty() { None } else { Some(Tensor::f_stack(&vectors, 0)?) };
-        let ask = |count: usize| if sweep == 0 { count } else { count.min(1) };
+        let ask = |count: usize| if sweep == 0 { count } else { count.min(block) };
         let (top, bottom) = (ask(wanted.top), ask(wanted.bottom));
         let most = wanted.steps.saturating_sub(steps).min((n as usize).saturating_sub(found.len()));
-        let mut krylov = Krylov::new(n, most, locked)?;
+        let mut krylov = Krylov::new(n, most, stacked(&found)?, room)?;
         let mut pairs = Vec::new();
         let mut is_done = most == 0;
         let mut sweep_converged = found.len() as i64 == n;
-        if !is_done && !krylov.start(rng)? {
+        if !is_done && !krylov.start(block, rng)? {
             (is_done, sweep_converged) = (true, true);
         }
         while !is_done {
-            let goes_on = krylov.step(&mut apply)?;
-            let m = krylov.alpha.len();
-            let is_last = m == most;
+            let before = krylov.done;
+            let leads_out = krylov.absorb(&apply(krylov.block())?)?;
+            let m = krylov.done;
+            let is_last = leads_out && !krylov.goes_on() || m == most;
             // An eigenproblem of m for every tenth of m steps costs little beside the products.
-            if goes_on && !is_last && m % (m / 10).max(1) != 0 {
+            if leads_out && !is_last && !(before + 1..=m).any(|at| at % (at / 10).max(1) == 0) {
                 continue;
             }
-            let (values, last, vectors) = krylov.ritz()?;
-            scale = values.iter().fold(scale, |scale, value| scale.max(value.abs()));
+            let projection = krylov.projection()?;
+            scale = projection.values.iter().fold(scale, |scale, value| scale.max(value.abs()));
             let picked: Vec<usize> = (0..m).filter(|&at| at < bottom || at + top >= m).collect();
             // Half, since the product that confirms it adds rounding of its own.
-            let small = |&at: &usize| last[at].abs() <= 0.5 * wanted.tolerance * scale;
+            let small = |&at: &usize| projection.residuals[at] <= 0.5 * wanted.tolerance * scale;
             let has_converged = m >= (top + bottom).min(n as usize - found.len()) && picked.iter().all(small);
-            is_done = is_last || has_converged || (!goes_on && !krylov.start(rng)?);
+            is_done = is_last || has_converged || (!leads_out && !krylov.start(block, rng)?);
             if is_done {
-                pairs =
-                    picked.iter().map(|&at| Ok((values[at], krylov.vector(&vectors, at)?))).collect::<Result<_>>()?;
+                let vectors = krylov.vectors(&projection.vectors, &picked)?.f_unbind(0)?;
+                pairs = picked.iter().map(|&at| projection.values[at]).zip(vectors).collect();
                 sweep_converged = has_converged;
             }
         }
-        steps += krylov.alpha.len();
+        steps += krylov.done;
         let margin = wanted.tolerance * scale;
         let (above, below) = bounds(&found, wanted);
         let before = found.len();
@@ -111,11 +116,7 @@ pub fn lanczos(
             break;
         }
     }
-    for ritz in &mut found {
-        let product = finite(&apply(&ritz.vector)?)?;
-        ritz.value = ritz.vector.f_dot(&product)?.f_double_value(&[])?;
-        ritz.residual = product.f_sub(&ritz.vector.f_mul_scalar(ritz.value)?)?.f_norm()?.f_double_value(&[])?;
-    }
+    confirm(&mut found, &mut apply)?;
     found.sort_by(|a, b| a.value.total_cmp(&b.value));
     let copy = |ritz: &Ritz| Ritz { vector: ritz.vector.shallow_clone(), ..*ritz };
     let top: Vec<Ritz> = found.iter().rev().take(wanted.top).map(copy).collect();
@@ -127,12 +128,35 @@ pub fn lanczos(
     Ok(Extremes { top, bottom, steps, converged, complete })
 }
 
-/// About how much memory [`lanczos`] and [`super::spectral_density`] take on a map of n numbers in so many steps at most,
-/// for so many eigenvectors; in bytes.
-pub fn memory(n: u128, steps: usize, eigenvectors: usize) -> u128 {
+/// Their vectors as rows, where there are any.
+fn stacked(found: &[Ritz]) -> Result<Option<Tensor>> {
+    let vectors: Vec<&Tensor> = found.iter().map(|ritz| &ritz.vector).collect();
+    Ok(if vectors.is_empty() { None } else { Some(Tensor::f_stack(&vectors, 0)?) })
+}
+
+/// Products that show residuals, together.
+const CONFIRMED: usize = 8;
+
+/// Values and residuals by a product each.
+fn confirm(found: &mut [Ritz], apply: &mut impl FnMut(&Tensor) -> Result<Tensor>) -> Result<()> {
+    for found in found.chunks_mut(CONFIRMED) {
+        let Some(vectors) = stacked(found)? else { continue };
+        let products = finite(&apply(&vectors)?)?;
+        for (ritz, product) in found.iter_mut().zip(products.f_unbind(0)?) {
+            ritz.value = ritz.vector.f_dot(&product)?.f_double_value(&[])?;
+            ritz.residual = product.f_sub(&ritz.vector.f_mul_scalar(ritz.value)?)?.f_norm()?.f_double_value(&[])?;
+        }
+    }
+    Ok(())
+}
+
+/// About how much memory [`lanczos`] takes on a map of n numbers in so many steps at most, for so many eigenvectors, where
+/// so much of a basis stays in memory; or [`super::spectral_density`] with so many bases side by side; in bytes.
+pub fn memory(n: u128, (steps, bases): (usize, usize), eigenvectors: usize, kept: u64) -> u128 {
     let (steps, eigenvectors) = ((steps as u128).min(n), (eigenvectors as u128).min(n));
-    // The basis, each vector and a copy; and the tridiagonal with its eigenvectors.
-    8 * (n * (steps + 2 * eigenvectors) + 3 * steps * steps)
+    // The basis; each vector, and copies and products of some; a step's; and the map in the basis with its eigenvectors.
+    let together = 2 * eigenvectors.min(CONFIRMED as u128) + 4;
+    (8 * n * steps * bases as u128).min(u128::from(kept)) + 8 * (n * (eigenvectors + together) + 3 * steps * steps)
 }
 
 /// The last of the largest and the last of the smallest that are wanted, of what is found.
@@ -151,110 +175,21 @@ fn bounds(found: &[Ritz], wanted: Wanted) -> (f64, f64) {
     )
 }
 
-/// The eigenvalues, ascending, of the symmetric tridiagonal matrix with this diagonal and what stands beside it, and the
-/// eigenvectors in columns.
-pub(super) fn tridiagonal(alpha: &[f64], beta: &[f64]) -> Result<(Vec<f64>, Tensor)> {
-    let m = alpha.len();
-    let mut matrix = vec![0.0; m * m];
-    for at in 0..m {
-        matrix[at * m + at] = alpha[at];
-        if at + 1 < m {
-            matrix[(at + 1) * m + at] = beta[at];
-        }
-    }
-    let matrix = Tensor::f_from_slice(&matrix)?.f_view([m as i64, m as i64])?;
-    let (values, vectors) = matrix.f_linalg_eigh("L")?;
-    Ok((values.try_into()?, vectors))
-}
-
-/// An orthonormal basis V of a Krylov space, and the tridiagonal VᵀAV in it.
-pub(super) struct Krylov {
-    /// [steps, n] in float64, the first rows in use.
-    basis: Tensor,
-    /// The diagonal.
-    pub(super) alpha: Vec<f64>,
-    /// Beside the diagonal; the last one leads out of the space.
-    beta: Vec<f64>,
-    pub(super) most: usize,
-    /// [k, n], orthonormal: the basis keeps clear of them.
-    locked: Option<Tensor>,
-    scale: f64,
-}
-
-impl Krylov {
-    pub(super) fn new(n: i64, most: usize, locked: Option<Tensor>) -> Result<Self> {
-        let basis = Tensor::f_zeros([most as i64, n], (Kind::Double, Device::Cpu))?;
-        Ok(Self { basis, alpha: Vec::new(), beta: Vec::new(), most, locked, scale: 0.0 })
-    }
-
-    /// A random next vector, beside all before; whether the space has one more.
-    pub(super) fn start(&mut self, rng: &mut Rng) -> Result<bool> {
-        let probe = rademacher(self.basis.size()[1], rng)?;
-        let w = self.orthogonalised(&probe)?;
-        let length = w.f_norm()?.f_double_value(&[])?;
-        let has_one = self.alpha.len() < self.most && length > 1e-8 * probe.f_norm()?.f_double_value(&[])?;
-        if has_one {
-            self.put(&w, length)?;
-        }
-        Ok(has_one)
-    }
-
-    /// The next row of the basis.
-    fn put(&mut self, w: &Tensor, length: f64) -> Result<()> {
-        self.basis.f_get(self.alpha.len() as i64)?.f_copy_(&w.f_div_scalar(length)?)?;
-        Ok(())
-    }
-
-    /// One product; whether it leads out of the space, and the next vector stands there.
-    pub(super) fn step(&mut self, apply: &mut impl FnMut(&Tensor) -> Result<Tensor>) -> Result<bool> {
-        let q = self.basis.f_get(self.alpha.len() as i64)?;
-        let product = finite(&apply(&q)?)?;
-        let alpha = q.f_dot(&product)?.f_double_value(&[])?;
-        self.alpha.push(alpha);
-        let w = self.orthogonalised(&product)?;
-        let beta = w.f_norm()?.f_double_value(&[])?;
-        self.scale = self.scale.max(alpha.abs()).max(beta);
-        // What is left of a vector within the space is rounding.
-        let leads_out = beta > 1e-12 * self.scale;
-        self.beta.push(if leads_out { beta } else { 0.0 });
-        if leads_out && self.alpha.len() < self.most {
-            self.put(&w, beta)?;
-        }
-        Ok(leads_out)
-    }
-
-    /// Without its parts along the basis and what is locked. Twice is enough (Parlett 1998, section 6.9).
-    fn orthogonalised(&self, w: &Tensor) -> Result<Tensor> {
-        let mut w = w.copy();
-        let used = self.basis.f_narrow(0, 0, self.alpha.len() as i64)?;
-        for _ in 0..2 {
-            for rows in self.locked.iter().chain([&used]).filter(|rows| rows.size()[0] > 0) {
-                w = w.f_sub(&rows.f_tr()?.f_mv(&rows.f_mv(&w)?)?)?;
-            }
-        }
-        Ok(w)
-    }
-
-    /// The tridiagonal's eigenvalues, ascending; of each the norm of its residual; and the eigenvectors in columns.
-    pub(super) fn ritz(&self) -> Result<(Vec<f64>, Vec<f64>, Tensor)> {
-        let (values, vectors) = tridiagonal(&self.alpha, &self.beta)?;
-        let beta = self.beta.last().copied().unwrap_or(0.0);
-        let last: Vec<f64> = vectors.f_get(self.alpha.len() as i64 - 1)?.f_mul_scalar(beta)?.f_abs()?.try_into()?;
-        Ok((values, last, vectors))
-    }
-
-    /// The Ritz vector [n] of column `at`, of length 1.
-    fn vector(&self, columns: &Tensor, at: usize) -> Result<Tensor> {
-        let used = self.basis.f_narrow(0, 0, self.alpha.len() as i64)?;
-        let y = used.f_tr()?.f_mv(&columns.f_select(1, at as i64)?)?;
-        Ok(y.f_div_scalar(y.f_norm()?.f_double_value(&[])?)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::basis::tests::spilling;
     use super::super::tests::{TIGHT, assert_close, diagonal, rng, turned, values};
     use super::*;
+    use tch::{Device, Kind};
+
+    fn lanczos(
+        n: i64,
+        wanted: Wanted,
+        rng: &mut Rng,
+        apply: impl FnMut(&Tensor) -> Result<Tensor>,
+    ) -> Result<Extremes> {
+        super::lanczos(n, wanted, Room::MEMORY, rng, apply)
+    }
 
     #[test]
     fn lanczos_finds_a_known_spectrum_by_far_fewer_products_than_numbers() {
@@ -278,7 +213,7 @@ mod tests {
         let mut spectrum = vec![0.0; 60];
         spectrum.extend([5.0, 5.0, 5.0, 2.0, 2.0, 1.0, -1.0, -1.0]);
         let matrix = turned(&spectrum);
-        let apply = |v: &Tensor| Ok(matrix.mv(v));
+        let apply = |rows: &Tensor| Ok(rows.matmul(&matrix));
         let found = lanczos(68, TIGHT, &mut rng(1), apply).unwrap();
         assert_close(&values(&found.top), &[5.0, 5.0, 5.0, 2.0], 1e-10);
         assert_close(&values(&found.bottom), &[-1.0, -1.0, 0.0], 1e-10);
@@ -295,7 +230,7 @@ mod tests {
         let spectrum = [3.0, -2.0, 3.0, 0.5, 0.0];
         let wanted = Wanted { top: 9, bottom: 2, ..TIGHT };
         let matrix = turned(&spectrum);
-        let found = lanczos(5, wanted, &mut rng(2), |v| Ok(matrix.mv(v))).unwrap();
+        let found = lanczos(5, wanted, &mut rng(2), |rows| Ok(rows.matmul(&matrix))).unwrap();
         assert_close(&values(&found.top), &[3.0, 3.0, 0.5, 0.0, -2.0], 1e-12);
         assert_close(&values(&found.bottom), &[-2.0, 0.0], 1e-12);
         assert!(found.converged && found.complete);
@@ -317,5 +252,81 @@ mod tests {
             assert!(nearest <= ritz.residual + 1e-14, "{nearest} against {}", ritz.residual);
         }
         assert!(found.top.iter().any(|ritz| ritz.residual > 1e-3));
+    }
+
+    #[test]
+    fn a_block_finds_the_same_and_as_many_copies_as_it_has_vectors() {
+        let mut spectrum: Vec<f64> = (0..300).map(|i| f64::from(i) / 299.0).collect();
+        spectrum.extend([10.0, 7.0, 7.0, 7.0, -1.0, -4.0, -4.0]);
+        let one = |block| Wanted { top: 4, bottom: 3, sweeps: 1, block, ..TIGHT };
+        let mut products = Vec::new();
+        for (block, top, bottom) in [
+            (1, [10.0, 7.0, 1.0, 298.0 / 299.0], [-4.0, -1.0, 0.0]),
+            (2, [10.0, 7.0, 7.0, 1.0], [-4.0, -4.0, -1.0]),
+            (3, [10.0, 7.0, 7.0, 7.0], [-4.0, -4.0, -1.0]),
+            (8, [10.0, 7.0, 7.0, 7.0], [-4.0, -4.0, -1.0]),
+        ] {
+            let found = lanczos(307, one(block), &mut rng(block as u64), diagonal(&spectrum)).unwrap();
+            // Rounding may show another copy.
+            let told = if block == 2 { [3, 2] } else { [4, 3] };
+            assert_close(&values(&found.top)[..told[0]], &top[..told[0]], 1e-9);
+            assert_close(&values(&found.bottom)[..told[1]], &bottom[..told[1]], 1e-9);
+            assert!(found.converged && !found.complete, "{block}");
+            products.push(found.steps);
+            // And with sweeps, however many vectors.
+            let all = lanczos(307, Wanted { block, ..TIGHT }, &mut rng(0), diagonal(&spectrum)).unwrap();
+            assert_close(&values(&all.top), &[10.0, 7.0, 7.0, 7.0], 1e-9);
+            assert!(all.converged, "{block}");
+        }
+        assert!(products.iter().all(|products| *products < 200), "{products:?}");
+    }
+
+    #[test]
+    fn a_block_may_depend_on_what_is_there() {
+        // Two dimensions that are not 0, a block of more; a whole small space; fewer products than a block.
+        let mut spectrum = vec![0.0; 40];
+        spectrum.extend([3.0, -2.0]);
+        let matrix = turned(&spectrum);
+        for block in [2, 4, 8] {
+            let wanted = Wanted { top: 2, bottom: 2, block, ..TIGHT };
+            let found = lanczos(42, wanted, &mut rng(1), |rows| Ok(rows.matmul(&matrix))).unwrap();
+            assert_close(&values(&found.top), &[3.0, 0.0], 1e-10);
+            assert_close(&values(&found.bottom), &[-2.0, 0.0], 1e-10);
+            assert!(found.converged, "{block}");
+            let small = turned(&[3.0, -2.0, 3.0, 0.5, 0.0]);
+            let found = lanczos(5, Wanted { top: 9, ..wanted }, &mut rng(2), |rows| Ok(rows.matmul(&small))).unwrap();
+            assert_close(&values(&found.top), &[3.0, 3.0, 0.5, 0.0, -2.0], 1e-10);
+            assert!(found.converged && found.complete, "{block}");
+            let few = Wanted { steps: 3, tolerance: 1e-14, sweeps: 1, ..wanted };
+            let found = lanczos(42, few, &mut rng(3), |rows| Ok(rows.matmul(&matrix))).unwrap();
+            assert!(found.steps <= 3 && found.top.len() + found.bottom.len() >= 2, "{block}: {}", found.steps);
+        }
+    }
+
+    #[test]
+    fn the_basis_is_of_the_steps_taken_and_what_is_spilled_changes_no_bit() {
+        let spectrum: Vec<f64> = (0..500).map(|i| (f64::from(i) / 40.0).sin() + f64::from(i % 7) * 0.1).collect();
+        for block in [1, 3] {
+            let wanted = Wanted { steps: 100_000, tolerance: 1e-6, sweeps: 2, block, ..TIGHT };
+            let of = |memory: u64| {
+                spilling(memory, |room| super::lanczos(500, wanted, room, &mut rng(4), diagonal(&spectrum)).unwrap())
+            };
+            let (whole, none) = of(u64::MAX);
+            let (part, some) = of(8 * 500 * 20);
+            let (no_part, all) = of(0);
+            assert!(none == 0 && 0 < some && some < all, "{some} of {all}");
+            assert!(all <= whole.steps + 2 * block, "{all} rows for {} products", whole.steps);
+            for found in [part, no_part] {
+                assert_eq!((found.steps, values(&found.top)), (whole.steps, values(&whole.top)));
+                assert_eq!(values(&found.bottom), values(&whole.bottom));
+                for (ritz, same) in found.top.iter().zip(&whole.top) {
+                    assert_eq!((ritz.residual, &ritz.vector), (same.residual, &same.vector));
+                }
+            }
+        }
+        let full = || anyhow::bail!("no place left");
+        let room = Room { memory: 0, spill: &full };
+        let found = super::lanczos(500, TIGHT, room, &mut rng(4), diagonal(&spectrum));
+        assert!(found.unwrap_err().to_string().contains("no place left"));
     }
 }

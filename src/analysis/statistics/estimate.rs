@@ -57,7 +57,7 @@ pub fn mean_of_several(values: &[f64], quantities: usize) -> Option<Estimate> {
 }
 
 /// The quantile at `at` of Student's t; `None` without a degree of freedom.
-pub(super) fn t_quantile(degrees: usize, at: f64) -> Option<f64> {
+pub fn t_quantile(degrees: usize, at: f64) -> Option<f64> {
     if degrees == 0 {
         return None;
     }

@@ -6,7 +6,7 @@ mod order;
 mod sign_test;
 
 pub use correlation::{slope, spearman, spearman_with_interval, trend, trend_over_epochs};
-pub use estimate::{Estimate, half_of_share, mean, mean_of_several, share};
+pub use estimate::{Estimate, half_of_share, mean, mean_of_several, share, t_quantile};
 pub use order::{finite_ends, highest, larger, lowest, quantile};
 pub use sign_test::{PairedComparison, ln_sign_test, shown_p, sign_test};
 

@@ -10,6 +10,7 @@ use crate::model::{Layout, Weights};
 use crate::objective::Matrix;
 use crate::rng::{Purpose, Rng};
 use crate::study::{Context, Measurements, flag};
+use crate::tasks::products::{BLOCK, Phase, Products};
 use anyhow::{Result, ensure};
 use tch::{Kind, Tensor};
 
@@ -74,17 +75,11 @@ impl Start {
         let (n, objective) = (self.layout.parameters(), self.objective(analysis, samples)?);
         ensure!(n >= count as i64, "{count} eigenvectors of a Hessian of {n} parameters: ask for fewer directions");
         let map = objective.curvature(Matrix::Hessian, None)?;
-        let mut done = 0;
-        let mut times = |v: &Tensor| {
-            done += 1;
-            let most = most_steps(count) + count;
-            cx.note(format!("product {done} of at most {most} for the leading eigenvectors"));
-            cx.check_stop()?;
-            map.times(v, &mut || cx.check_stop())
-        };
-        let wanted = Wanted { top: count, bottom: 0, tolerance, steps: most_steps(count), sweeps: 1 };
+        let phase = Phase { name: "leading eigenvectors", ..Phase::eigenvalues(most_steps(count) + count) };
+        let mut products = Products::new(&*map, vec![phase], cx);
+        let wanted = Wanted { top: count, bottom: 0, tolerance, steps: most_steps(count), block: BLOCK, sweeps: 1 };
         let mut rng = Rng::keyed(analysis.seed, "directions", Purpose::CurvatureProbe, 0);
-        let found = extremes(n, wanted, self.kind(), &mut rng, &mut times)?;
+        let found = extremes(n, wanted, self.kind(), &mut rng, (&mut products, cx))?;
         ensure!(found.top.len() == count, "Lanczos found {} of {count} eigenvectors", found.top.len());
         let of = |vector: &Tensor| -> Result<Tensor> { Ok(vector.f_to_device(cx.device)?.f_to_kind(self.kind())?) };
         let directions = found.top.iter().map(|ritz| of(&ritz.vector)).collect::<Result<_>>()?;

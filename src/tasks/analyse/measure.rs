@@ -1,12 +1,8 @@
 //! The bodies of [`super::Analysis`]: each takes the model at its weights, on its samples, and gives numbers.
 
 use super::most_steps;
-use super::{
-    Analysed, Analysis, LossName, MatrixName, Measure, Over, Probes, Split, block_size, extremes, is_large, products,
-};
-use crate::analysis::curvature::{
-    Ritz, Trace, Wanted, hutchinson_by_rows, spectral_density, spectral_density_of_large,
-};
+use super::{Analysed, Analysis, LossName, MatrixName, Measure, Over, Probes, Split, block_size, extremes, is_large};
+use crate::analysis::curvature::{Ritz, Trace, Wanted, spectral_density, spectral_density_of_large, trace};
 use crate::analysis::sensitivity::{BLOCK as SENSITIVITY_BLOCK, input_gradient_norm_by, jacobian_norm_by};
 use crate::analysis::statistics::share;
 use crate::data::{Samples, total_memory};
@@ -15,9 +11,9 @@ use crate::objective::{Matrix, NoSecondDerivative, Objective, norm, under};
 use crate::rng::{Purpose, Rng};
 use crate::study::trust::near_chance;
 use crate::study::{Context, Measurements, flag};
+use crate::tasks::products::{BLOCK, Phase, Products, ROWS, kept, with_room};
 use anyhow::{Context as _, Result, ensure};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tch::{Kind, Tensor};
 
 impl Analysis {
@@ -48,9 +44,6 @@ impl Analysis {
         }
     }
 }
-
-/// Probes of a trace that share a pass.
-const ROWS: usize = 8;
 
 /// What all measures begin with.
 pub(super) struct Start {
@@ -209,27 +202,13 @@ impl Start {
             return Ok(Measurements::new(n, [("has_second_derivatives", 1.0)], []));
         }
         let map = objective.curvature(matrix, slots.as_deref())?;
-        let (all, mut done, begin) = (products(probes) as u64, 0, Instant::now());
-        let mut times = |v: &Tensor| {
-            let product = map.times(v, &mut || cx.check_stop())?;
-            let rows = if v.dim() > 1 { v.size()[0] as u64 } else { 1 };
-            done += rows;
-            if done == rows {
-                cx.note(price(all, begin.elapsed() / rows as u32));
-            } else {
-                let left = begin.elapsed() / done as u32 * (all.saturating_sub(done) as u32);
-                cx.note(format!("product {done} of at most {all}, at most {} left", in_words(left)));
-            }
-            cx.step_done(done, all, f64::NAN)?;
-            Ok(product)
-        };
+        let mut products = Products::new(&*map, phases(probes), cx);
         let name = probes.layer.as_deref().unwrap_or("analyse");
         let rng = |which| Rng::keyed(analysis.seed, name, Purpose::CurvatureProbe, which);
         let mut measured = Measurements::new(n, [("has_second_derivatives", 1.0)], []);
         if probes.trace_probes > 0 {
-            let at_once = if is_large(n, 2 * ROWS, total_memory()) { 1 } else { ROWS };
-            let Trace { value, standard_error, .. } =
-                hutchinson_by_rows(n, (probes.trace_probes, at_once), &mut rng(0), &mut times)?;
+            let asked = (probes.trace_probes, at_once(n), kept());
+            let Trace { value, standard_error, .. } = trace(n, asked, &mut rng(0), |rows| products.times(rows))?;
             measured = measured.and([("trace", value), ("trace_standard_error", standard_error)]);
         }
         if probes.eigenvalues > 0 {
@@ -237,8 +216,9 @@ impl Start {
             // Of a layer the largest alone: there are many.
             let bottom = if probes.layer.is_some() { 0 } else { ends.min(n as usize - ends) };
             let steps = most_steps(probes.eigenvalues);
-            let wanted = Wanted { top: ends, bottom, tolerance: probes.tolerance, steps, sweeps: 1 };
-            let found = extremes(n, wanted, self.kind(), &mut rng(1), &mut times)?;
+            let wanted = Wanted { top: ends, bottom, tolerance: probes.tolerance, steps, block: BLOCK, sweeps: 1 };
+            products.begin("eigenvalues");
+            let found = extremes(n, wanted, self.kind(), &mut rng(1), (&mut products, cx))?;
             let of = |ritz: &[Ritz]| -> [Vec<f64>; 2] {
                 [ritz.iter().map(|ritz| ritz.value).collect(), ritz.iter().map(|ritz| ritz.residual).collect()]
             };
@@ -253,11 +233,13 @@ impl Start {
             measured = measured.with(Measurements::new(n, [], series));
         }
         if probes.density_probes > 0 {
-            let (count, steps) = (probes.density_probes, probes.density_steps);
+            products.begin("density");
+            let (steps, times) = (probes.density_steps, |rows: &Tensor| products.times(rows));
+            let asked = (probes.density_probes, steps, at_once(n));
             let density = if is_large(n, steps, total_memory()) {
-                spectral_density_of_large(n, count, steps, &mut rng(2), &mut times)?
+                spectral_density_of_large(n, asked, &mut rng(2), times)?
             } else {
-                spectral_density(n, count, steps, &mut rng(2), &mut times)?
+                with_room(cx, |room| spectral_density(n, asked, room, &mut rng(2), times))?
             };
             let (nodes, weights) = density.nodes.into_iter().unzip();
             let series = [("density_eigenvalues", nodes), ("density_weights", weights)];
@@ -298,15 +280,16 @@ fn or_note<T>(found: Result<T>, without: T) -> Result<(T, Vec<String>)> {
     }
 }
 
-/// What it will cost.
-fn price(products: u64, one: Duration) -> String {
-    let all = one.saturating_mul(u32::try_from(products).unwrap_or(u32::MAX));
-    format!("a product takes {}: at most {products} of them, {}", in_words(one), in_words(all))
+/// Vectors whose products are taken together; of very long ones each alone.
+fn at_once(n: i64) -> usize {
+    if is_large(n, 2 * ROWS, total_memory()) { 1 } else { ROWS }
 }
 
-pub(super) fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{:.0} s", seconds) }
+/// What takes products, in order.
+pub(super) fn phases(probes: &Probes) -> Vec<Phase> {
+    let eigenvalues = if probes.eigenvalues == 0 { 0 } else { most_steps(probes.eigenvalues) + 2 * probes.eigenvalues };
+    let density = probes.density_probes * probes.density_steps;
+    vec![Phase::trace(probes.trace_probes), Phase::eigenvalues(eigenvalues), Phase::density(density)]
 }
 
 /// A sentence where the first outputs look like probabilities.

@@ -7,6 +7,7 @@ mod landscape;
 mod measure;
 mod points;
 
+use super::products::{Products, with_room};
 use super::subject::Content;
 use crate::analysis::curvature::{Extremes, Wanted, lanczos, least_basis, restarted};
 use crate::analysis::sharpness::Norm;
@@ -14,7 +15,7 @@ use crate::analysis::surface::Normalise;
 use crate::data::{Dataset, total_memory};
 use crate::objective::Loss;
 use crate::rng::Rng;
-use crate::study::{Measurements, Record, Trial};
+use crate::study::{Context, Measurements, Record, Trial};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -269,9 +270,7 @@ impl Trial for Analysis {
 
 /// Products of a spectrum, at most.
 pub fn products(probes: &Probes) -> usize {
-    let ends = 2 * probes.eigenvalues;
-    let lanczos = if ends == 0 { 0 } else { most_steps(probes.eigenvalues) + ends };
-    lanczos + probes.trace_probes + probes.density_probes * probes.density_steps
+    measure::phases(probes).iter().map(|phase| phase.products).sum()
 }
 
 /// Lanczos is done when its residuals are small, or after so many products.
@@ -315,18 +314,25 @@ fn extremes(
     wanted: Wanted,
     kind: Kind,
     rng: &mut Rng,
-    times: &mut dyn FnMut(&Tensor) -> Result<Tensor>,
+    (products, cx): (&mut Products, &Context),
 ) -> Result<Extremes> {
+    let times = |rows: &Tensor| products.times(rows);
     match basis(n, wanted, kind, total_memory()) {
-        None => lanczos(n, wanted, rng, times),
+        None => with_room(cx, |room| lanczos(n, wanted, room, rng, times)),
         Some(basis) => restarted(n, wanted, basis, kind, rng, times),
     }
 }
 
 /// What the eigenvalues of a model of so many parameters take beside it: see [`basis`]; in bytes.
 pub fn memory(parameters: i64, eigenvalues: usize, precision: Precision) -> u128 {
-    let wanted =
-        Wanted { top: eigenvalues, bottom: eigenvalues, tolerance: 1.0, steps: most_steps(eigenvalues), sweeps: 1 };
+    let wanted = Wanted {
+        top: eigenvalues,
+        bottom: eigenvalues,
+        tolerance: 1.0,
+        steps: most_steps(eigenvalues),
+        block: 1,
+        sweeps: 1,
+    };
     let n = parameters.unsigned_abs() as u128;
     match basis(parameters, wanted, precision.kind(), total_memory()) {
         Some(vectors) => n * (vectors as u128 * precision.kind().elt_size_in_bytes() as u128 + 4 * 8),
@@ -356,7 +362,7 @@ mod tests {
     #[test]
     fn large_models_have_a_short_basis() {
         const GIB: u64 = 1 << 30;
-        let wanted = Wanted { top: 5, bottom: 5, tolerance: 1e-3, steps: 80, sweeps: 1 };
+        let wanted = Wanted { top: 5, bottom: 5, tolerance: 1e-3, steps: 80, block: 1, sweeps: 1 };
         for (n, kind, memory, expected) in [
             (1_000_000, Kind::Float, 24 * GIB, None),
             // 1.5 GiB of 44 MB each.

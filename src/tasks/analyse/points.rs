@@ -8,6 +8,7 @@ use crate::model::{Layout, Model, Weights};
 use crate::objective::{Loss, side_by_side, under};
 use crate::store::checkpoint::{Checkpointer as _, EPOCHS, State, Unfit};
 use crate::study::{Context, Watch};
+use crate::tasks::products::in_words;
 use anyhow::{Context as _, Result, anyhow};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -287,8 +288,8 @@ impl<'a, 'b> Points<'a, 'b> {
         let new = self.done.len().saturating_sub(self.resumed).max(1) as u32;
         let left = (self.total as usize).saturating_sub(self.done.len()) as u32;
         let one = self.begin.elapsed() / new;
-        let text = super::measure::in_words(one.saturating_mul(left));
-        self.cx.note(format!("a point in {}, {left} of {} left: {text}", super::measure::in_words(one), self.total));
+        let text = in_words(one.saturating_mul(left));
+        self.cx.note(format!("a point in {}, {left} of {} left: {text}", in_words(one), self.total));
     }
 }
 
