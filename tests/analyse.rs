@@ -98,8 +98,13 @@ fn a_network_and_a_transformer_have_pytorchs_numbers() {
                 }
             }
             let trace = golden[oracle]["trace"].as_f64().unwrap();
-            let error = scalar(&metrics, "spectrum", "trace_standard_error");
-            assert!((scalar(&metrics, "spectrum", "trace") - trace).abs() < 4.0 * error, "{name} {matrix}");
+            // Of a rank below the sketch's the estimate is exact, to rounding.
+            let (found, error) =
+                (scalar(&metrics, "spectrum", "trace"), scalar(&metrics, "spectrum", "trace_standard_error"));
+            assert!(
+                (found - trace).abs() < 4.0 * error + 1e-9 * scale,
+                "{name} {matrix} of {n}: {found} ± {error}, not {trace}"
+            );
             // The density's mean is the trace by n, and so is its second moment that of the squares.
             let (nodes, weights) =
                 (series(&metrics, "spectrum", "density_eigenvalues"), series(&metrics, "spectrum", "density_weights"));

@@ -154,7 +154,7 @@ mod tests {
         for (json, cost) in [
             (r#"{"sharpness":{"epsilon":0.001,"starts":4,"steps":20}}"#, 80.0),
             (r#"{"slices":{"directions":5,"points":42}}"#, 70.0),
-            (r#"{"spectrum":{"eigenvalues":20,"probes":1,"steps":100}}"#, 600.0),
+            (r#"{"spectrum":{"eigenvalues":20,"probes":1,"steps":100,"block":1}}"#, 600.0),
         ] {
             let measure: Measure = serde_json::from_str(json).unwrap();
             assert_eq!(serde_json::to_string(&measure).unwrap(), json);

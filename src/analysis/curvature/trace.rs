@@ -12,7 +12,8 @@ use tch::{Device, Kind, Tensor};
 pub struct Trace {
     pub value: f64,
     /// Widened for few probes by Student's t, so that the trace lies within two of it as often as a normal variable
-    /// within two standard deviations, 95.4 %; 0 where the trace is exact, NaN of a single probe.
+    /// within two standard deviations, 95.4 %; 0 where the trace is exact, NaN of a single probe. The rounding of the
+    /// products is not in it, which is larger where the map's rank is below that of the sketch.
     pub standard_error: f64,
     /// Products it took.
     pub products: usize,
