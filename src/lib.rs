@@ -1,6 +1,6 @@
 //! hw1: see how neural networks learn. One binary, one subcommand an experiment.
 //!
-//! The map, from the top; each room knows those below it and none above (`tests/house.rs` holds that):
+//! The map, from the top; each room knows those below it and none above (`tests/it/house.rs` holds that):
 //!
 //! - [`cli`]: clap, the registry, a file a group of subcommands, from arguments to a run
 //! - [`experiments`] the studies; [`output`] metrics, figures, page, listings; [`runner`] which trials are due, workers

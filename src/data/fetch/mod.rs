@@ -220,7 +220,7 @@ mod tests {
     use std::io::Write as _;
     use std::net::TcpListener;
 
-    /// What else a server can do is in tests/fetch.rs: it needs no other time limits.
+    /// What else a server can do is in tests/it/fetch.rs: it needs no other time limits.
     #[test]
     fn silence_is_a_failure() {
         for said in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n1f"] {

@@ -1,0 +1,119 @@
+//! The harness: runs the real binary in a folder of its own.
+
+pub mod browser;
+pub mod memory;
+pub mod sets;
+pub mod tiny;
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A working folder that goes away with its test.
+pub struct Dir(TempDir);
+
+impl Dir {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A command that runs hw1 here.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hw1"));
+        command.args(arguments).current_dir(self.path()).env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs hw1 and requires success.
+    pub fn succeed(&self, arguments: &[&str]) -> Ran {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code(), 0, "hw1 {arguments:?}: {}", ran.stderr());
+        ran
+    }
+
+    pub fn json(&self, path: &str) -> Value {
+        let path = self.path().join(path);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Files of a folder by name, with their contents.
+    pub fn files(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(self.path().join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (name(&path), std::fs::read(&path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// The name of the only study's folder in a run directory.
+    pub fn only_study(&self, run_dir: &str) -> String {
+        let mut names: Vec<String> = std::fs::read_dir(self.path().join(run_dir))
+            .unwrap()
+            .map(|entry| name(&entry.unwrap().path()))
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        names.remove(0)
+    }
+
+    /// The only record of a study's folder.
+    pub fn only_record(&self, folder: &str) -> PathBuf {
+        let trials = self.path().join(folder).join("trials");
+        let mut records: Vec<PathBuf> = std::fs::read_dir(trials)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .collect();
+        assert_eq!(records.len(), 1, "{records:?}");
+        records.remove(0)
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// What a run of the binary left.
+pub struct Ran(Output);
+
+impl Ran {
+    pub fn new(output: Output) -> Self {
+        Self(output)
+    }
+
+    pub fn code(&self) -> i32 {
+        self.0.status.code().unwrap_or(-1)
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8(self.0.stdout.clone()).unwrap()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8(self.0.stderr.clone()).unwrap()
+    }
+
+    /// Requires an exit code and one line of error that holds every one of `words`.
+    pub fn fails(&self, code: i32, words: &[&str]) {
+        let stderr = self.stderr();
+        assert_eq!(self.code(), code, "{stderr}");
+        let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("hw1: error: ")).collect();
+        assert_eq!(errors.len(), 1, "one line of error: {stderr}");
+        for word in words {
+            assert!(errors[0].contains(word), "'{word}' in: {}", errors[0]);
+        }
+        assert!(!stderr.contains("panicked") && !stderr.contains("backtrace"), "{stderr}");
+    }
+}

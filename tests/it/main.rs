@@ -1,0 +1,41 @@
+//! All that is tested from outside, in one binary: it links libtorch once, and its tests run side by side, so none
+//! may change what is the process's own (environment, current folder, signals).
+
+mod all;
+mod analyse;
+mod around_solutions;
+mod bad_input;
+mod bomb;
+mod canonical;
+mod common;
+mod curvature;
+mod data;
+mod data_sets;
+mod data_taken;
+mod digits;
+mod examples;
+mod fetch;
+mod formats;
+mod goldens;
+mod house;
+mod identity;
+mod inspect;
+mod interruption;
+mod kinds;
+mod landscape;
+mod mnist;
+mod never_lost;
+mod page;
+mod points;
+mod properties;
+mod readme;
+mod runner;
+mod settings_extremes;
+mod simulate;
+mod solutions;
+mod threads;
+mod verdicts;
+mod verify;
+mod watching;
+mod words;
+mod zoo;
