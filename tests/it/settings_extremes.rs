@@ -434,6 +434,7 @@ fn the_binary_refuses_at_once_and_in_one_line() {
 
 /// What a run of the binary leaves, and the most memory that it held, in kB: its own, whatever else this process
 /// has started and waited for.
+#[allow(clippy::zombie_processes)] // wait4 waits
 fn run_and_weigh(dir: &Dir, arguments: &[&str]) -> (Ran, i64) {
     let mut command = dir.command(arguments);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

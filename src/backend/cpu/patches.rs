@@ -120,10 +120,8 @@ mod tests {
                                 let (y, x) = (2 * row + dy + ky, 2 * window + dx + kx);
                                 let inside = y > 0 && x > 0 && y <= height && x <= width;
                                 for column in each(columns) {
-                                    let at = (((c * vectors + v) * height + y.wrapping_sub(1)).wrapping_mul(width))
-                                        .wrapping_add(x.wrapping_sub(1))
-                                        .wrapping_mul(columns)
-                                        .wrapping_add(column);
+                                    let row = ((c * vectors + v) * height + y) as i64 - 1;
+                                    let at = (row * width as i64 + x as i64 - 1) * columns as i64 + column as i64;
                                     let expected = if inside { 1.0 + at as f64 } else { 0.0 };
                                     assert_eq!(found.next(), Some(&expected), "{shape:?}");
                                 }
