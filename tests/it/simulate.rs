@@ -103,7 +103,7 @@ fn a_fingerprint_is_pinned() {
     let dir = Dir::new();
     let ran = dir.succeed(&["simulate", "--fn", "sin-sq", "--dry-run"]);
     let first = ran.stdout().lines().next().unwrap().to_owned();
-    assert_eq!(first, "simulate-sin-sq  d12542636d6f9a5bf54b451f  DNN_1, seed 0  due");
+    assert_eq!(first, "simulate-sin-sq  db4ea9e203921afd5c7edf24  DNN_1, seed 0  due");
     assert!(!dir.path().join("runs").exists(), "a dry run writes nothing");
 }
 
