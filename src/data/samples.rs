@@ -173,8 +173,7 @@ impl Samples {
 
     /// The first `size` of them, or all, sharing memory.
     pub fn first(&self, size: usize) -> Self {
-        let size = self.len().min(i64::try_from(size).unwrap_or(i64::MAX));
-        self.each(|tensor| tensor.narrow(0, 0, size))
+        self.narrow(0, self.len().min(i64::try_from(size).unwrap_or(i64::MAX)))
     }
 
     /// Those from `start` on, sharing memory.

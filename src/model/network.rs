@@ -56,6 +56,12 @@ impl Network {
         sizes
     }
 
+    /// Numbers of an input and of what all layers make of it, before pooling.
+    pub fn activations(&self) -> i64 {
+        let of_convolutions = self.conv_sizes().into_iter().map(|[_, places, outputs]| places * outputs);
+        of_convolutions.chain(self.head.widths.iter().copied()).sum()
+    }
+
     /// Additions and multiplications of each layer on one input.
     pub fn products(&self) -> Vec<f64> {
         let convolutions =
@@ -183,5 +189,6 @@ mod tests {
         let outputs = model.outputs(&model.layout().views(&theta), &[], &x, Pass::Evaluate).unwrap();
         assert_eq!(outputs.size(), [4, 3]);
         assert_eq!(model.products(), [2.0 * 9.0 * 8.0 * 35.0, 2.0 * 9.0 * 24.0 * 6.0, 36.0]);
+        assert_eq!(model.activations(), 4 * 35 + 6 * 6 + 6 + 3);
     }
 }

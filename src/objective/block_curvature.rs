@@ -7,7 +7,7 @@ use super::loss::Criterion;
 use super::second::explained;
 use crate::data::Samples;
 use crate::model::{Layout, Model, Pass, Weights};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::slice::from_ref;
@@ -33,6 +33,33 @@ pub(super) struct Over<'a> {
     pub criterion: Criterion,
     /// Samples at a time.
     pub block: i64,
+}
+
+impl Over<'_> {
+    /// [`Criterion::weight`] of all samples.
+    ///
+    /// # Errors
+    /// Where no target counts.
+    pub(super) fn total(&self) -> Result<i64> {
+        let total = self.criterion.weight(&self.samples.targets)?;
+        ensure!(total > 0, "the curvature of a loss needs at least one sample with a target that counts");
+        Ok(total)
+    }
+}
+
+/// The places of slices in a layout that are asked for, or of all.
+///
+/// # Errors
+/// For none, and for such as are not there or come twice.
+pub(super) fn asked_for(layout: &Layout, slots: Option<&[usize]>) -> Result<Vec<usize>> {
+    let all = layout.slots.len();
+    let slots = slots.map_or_else(|| (0..all).collect(), <[usize]>::to_vec);
+    ensure!(!slots.is_empty(), "a curvature by no slice of θ: name at least one");
+    for (place, index) in slots.iter().enumerate() {
+        ensure!(*index < all, "slice {index} of θ, and the model has {all}");
+        ensure!(!slots[..place].contains(index), "slice {index} of θ twice: name each once");
+    }
+    Ok(slots)
 }
 
 /// Samples at a time, so that activations of our networks stay in the cache.
@@ -85,18 +112,12 @@ impl<'a> BlockCurvature<'a> {
     /// Where no target counts, for slices that are not there, and libtorch's.
     pub(super) fn new(over: &Over<'a>, matrix: Matrix, slots: Option<&[usize]>) -> Result<Self> {
         let Over { model, layout, weights, samples, criterion, block } = *over;
-        let total = criterion.weight(&samples.targets)?;
-        ensure!(total > 0, "the curvature of a loss needs at least one sample with a target that counts");
-        let all: Vec<usize> = (0..layout.slots.len()).collect();
-        let slots = slots.unwrap_or(&all);
-        ensure!(!slots.is_empty(), "a curvature by no slice of θ: name at least one");
+        let total = over.total()?;
         let theta = weights.theta.f_detach()?.copy();
         let mut slices = layout.views(&theta);
         let (mut cut, mut leaves) = (Layout::default(), Vec::new());
-        for (place, &index) in slots.iter().enumerate() {
-            let known = || format!("slice {index} of θ, and the model has {}", layout.slots.len());
-            let slot = layout.slots.get(index).with_context(known)?;
-            ensure!(!slots[..place].contains(&index), "slice {index} of θ twice: name each once");
+        for index in asked_for(layout, slots)? {
+            let slot = &layout.slots[index];
             cut.push(slot.name.clone(), &slot.shape, slot.initial);
             slices[index] = slices[index].f_detach()?.f_set_requires_grad(true)?;
             leaves.push(slices[index].shallow_clone());

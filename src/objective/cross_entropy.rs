@@ -1,12 +1,13 @@
 //! Cross entropy of a classifier over some samples, its accuracy, and the steps of a training in mini-batches.
 
 use super::autograd::Autograd;
-use super::block_curvature::{self, BlockCurvature, Over};
+use super::block_curvature::{self, Over};
 use super::explicit::Explicit;
 use super::input_vjp::{AutogradVjp, ExplicitVjp};
 use super::loss::Criterion;
-use super::network_curvature::NetworkCurvature;
-use super::{Evaluation, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, in_kernels};
+use super::{
+    Evaluation, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, by_graphs, by_hand, in_kernels,
+};
 use crate::data::Samples;
 use crate::model::{Layout, Model, Pass, Weights};
 use anyhow::{Result, ensure};
@@ -148,14 +149,9 @@ impl Objective for CrossEntropy {
 
     fn curvature(&self, matrix: Matrix, slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
         let Self { model, layout, weights, samples, criterion, .. } = self;
-        if let Some(network) = model.network()
-            && let Some(map) = NetworkCurvature::new(network, &weights.theta, samples, *criterion, matrix, slots)?
-        {
-            return Ok(Box::new(map));
-        }
         let (model, block) = (&**model, block_curvature::BLOCK);
         let over = Over { model, layout, weights, samples, criterion: *criterion, block };
-        Ok(Box::new(BlockCurvature::new(&over, matrix, slots)?))
+        by_hand(&over, matrix, slots)?.map_or_else(|| by_graphs(&over, matrix, slots), Ok)
     }
 
     fn by_inputs(&self) -> Result<Box<dyn InputVjp + '_>> {

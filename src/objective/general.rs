@@ -2,11 +2,10 @@
 //! is trained. Memory is that of a block beside θ, its gradient, and one more copy of θ.
 
 use super::autograd::Autograd;
-use super::block_curvature::{BlockCurvature, Over};
+use super::block_curvature::Over;
 use super::input_vjp::AutogradVjp;
 use super::loss::Criterion;
-use super::network_curvature::NetworkCurvature;
-use super::{Evaluation, HessianMap, InputVjp, Loss, Matrix, Objective, Scalar, Sums, blocks_like};
+use super::{Evaluation, HessianMap, InputVjp, Loss, Matrix, Objective, Scalar, Sums, blocks_like, by_graphs, by_hand};
 use crate::data::Samples;
 use crate::model::{Layout, Model, Pass, Weights};
 use anyhow::{Result, ensure};
@@ -126,13 +125,8 @@ impl Objective for General {
     fn curvature(&self, matrix: Matrix, slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
         let Self { autograd, layout, weights, samples, block, .. } = self;
         let (model, criterion, block) = (&*autograd.model, autograd.criterion, *block);
-        if let Some(network) = model.network()
-            && let Some(map) = NetworkCurvature::new(network, &weights.theta, samples, criterion, matrix, slots)?
-        {
-            return Ok(Box::new(map));
-        }
         let over = Over { model, layout, weights, samples, criterion, block };
-        Ok(Box::new(BlockCurvature::new(&over, matrix, slots)?))
+        by_hand(&over, matrix, slots)?.map_or_else(|| by_graphs(&over, matrix, slots), Ok)
     }
 
     fn by_inputs(&self) -> Result<Box<dyn InputVjp + '_>> {

@@ -2,15 +2,14 @@
 //! other model by libtorch's graphs.
 
 use super::autograd::Autograd;
-use super::block_curvature::{self, BlockCurvature, Over};
+use super::block_curvature::{self, Over};
 use super::feedforward::{Layer, Workspace};
 use super::hessian::of_mean_squared_error;
 use super::input_vjp::AutogradVjp;
 use super::loss::Criterion;
-use super::network_curvature::NetworkCurvature;
 use super::{
-    Evaluation, GraphHessian, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, by_rows, float_slices,
-    in_kernels,
+    Evaluation, GraphHessian, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, by_graphs, by_hand,
+    by_rows, float_slices, in_kernels,
 };
 use crate::backend::cpu::dense::Dense;
 use crate::data::{Samples, Target, blocks};
@@ -192,17 +191,11 @@ impl Objective for MeanSquaredError {
     /// Where it is not the kernels' business, the graph of a fully connected network's Hessian over all samples is kept.
     fn curvature(&self, matrix: Matrix, slots: Option<&[usize]>) -> Result<Box<dyn HessianMap + '_>> {
         let Self { model, layout, weights, samples, autograd, .. } = self;
-        if let Some(network) = model.network()
-            && let Some(map) =
-                NetworkCurvature::new(network, &weights.theta, samples, autograd.criterion, matrix, slots)?
-        {
-            return Ok(Box::new(map));
-        }
-        let Some(mlp) = as_mlp(&**model).filter(|_| matrix == Matrix::Hessian && slots.is_none()) else {
-            let (model, criterion, block) = (&**model, autograd.criterion, block_curvature::BLOCK);
-            let over = Over { model, layout, weights, samples, criterion, block };
-            return Ok(Box::new(BlockCurvature::new(&over, matrix, slots)?));
-        };
+        let (model, criterion, block) = (&**model, autograd.criterion, block_curvature::BLOCK);
+        let over = Over { model, layout, weights, samples, criterion, block };
+        let map = by_hand(&over, matrix, slots)?;
+        let mlp = as_mlp(model).filter(|_| map.is_none() && matrix == Matrix::Hessian && slots.is_none());
+        let Some(mlp) = mlp else { return map.map_or_else(|| by_graphs(&over, matrix, slots), Ok) };
         let [x, y] = [&samples.inputs()?, &samples.targets].map(columns);
         Ok(Box::new(GraphHessian::new(&weights.theta, |theta| {
             (mlp.forward(theta, &x) - y).square().sum(Kind::Double) / samples.len() as f64

@@ -42,7 +42,9 @@ pub use second::NoSecondDerivative;
 /// on who computed it. libtorch runs on one thread in each.
 pub use crate::backend::cpu::pieces::for_each as side_by_side;
 
+use block_curvature::{BlockCurvature, Over};
 use loss::Criterion;
+use network_curvature::NetworkCurvature;
 
 use crate::backend::cpu;
 use crate::data::{Samples, Target};
@@ -148,6 +150,19 @@ pub trait Objective {
     fn by_inputs(&self) -> Result<Box<dyn InputVjp + '_>> {
         bail!("this loss has no derivative by its inputs: leave out sensitivity")
     }
+}
+
+/// A matrix of second derivatives as a map.
+type Map<'a> = Box<dyn HessianMap + 'a>;
+
+/// By our own passes; `None` where these are not for it.
+fn by_hand<'a>(over: &Over<'a>, matrix: Matrix, slots: Option<&[usize]>) -> Result<Option<Map<'a>>> {
+    Ok(NetworkCurvature::new(over, matrix, slots)?.map(|map| Box::new(map) as Map))
+}
+
+/// By libtorch's graphs, of any model.
+fn by_graphs<'a>(over: &Over<'a>, matrix: Matrix, slots: Option<&[usize]>) -> Result<Map<'a>> {
+    Ok(Box::new(BlockCurvature::new(over, matrix, slots)?))
 }
 
 /// The whole Hessian from its products with the rows of a basis.

@@ -2,10 +2,8 @@
 //! that 2×2 pooling takes together stand apart by as much as all windows, so that pooling is a sum of four long rows. Knows
 //! numbers only, no tensors.
 
+use super::conv::TAPS;
 use std::ops::{AddAssign, Range};
-
-/// Numbers of a kernel.
-const TAPS: usize = 9;
 
 /// Planes of images: [channels, vectors, height, width, columns], a sample a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,8 +27,8 @@ use std::{num::NonZeroUsize, thread};
 use tch::{Device, Kind, Tensor};
 use workload::{WORKLOADS, Workload, set_up};
 
-const UNITS: &str = "A unit is an epoch on points, a step on 128 digits, an evaluation of 10000, a Hessian. The limit is \
-                     what libtorch's own product of large matrices reaches at that moment.";
+const UNITS: &str = "A unit is an epoch on points, a step on 128 digits, an evaluation of 10000, a Hessian, a product with \
+                     one. The limit is what libtorch's own product of large matrices reaches at that moment.";
 
 /// Measure this machine: the cost of a unit of each workload, beside what it could be
 #[derive(Args)]

@@ -139,7 +139,7 @@ fn steps(mut objective: CrossEntropy) -> Result<Work> {
 
 /// Pictures of nothing, in more bytes than caches hold.
 fn colour_images() -> Result<Samples> {
-    let (count, shape) = (40 * STEPS * BATCH / 4, RGB);
+    let (count, shape) = (10 * STEPS * BATCH, RGB);
     let numbers = Tensor::arange(count * shape.iter().product::<i64>(), (Kind::Float, Device::Cpu)).f_sin()?;
     let inputs = numbers.f_view(&[&[count], &shape[..]].concat()[..])?;
     let labels = Tensor::arange(count, (Kind::Int64, Device::Cpu)).f_remainder(10)?;
@@ -200,8 +200,6 @@ impl Workload {
         CrossEntropy::new(&self.network()?, weights, samples)
     }
 
-    /// Additions and multiplications of a unit: two a weight and place forward, four backward; the gradient
-    /// of the inputs is not counted where nobody needs it.
     /// What it is computed in.
     pub fn kind(&self) -> Kind {
         match self.unit {
@@ -220,6 +218,8 @@ impl Workload {
         !self.is_on_points() && !matches!(self.unit, Unit::ColourStep)
     }
 
+    /// Additions and multiplications of a unit: two a weight and place forward, four backward; the gradient
+    /// of the inputs is not counted where nobody needs it.
     pub fn flops(&self) -> Result<Option<f64>> {
         let per_sample = |training: bool| -> Result<f64> {
             let layers = self.products()?;

@@ -5,6 +5,8 @@ use super::super::slices;
 use crate::backend::cpu::patches::Planes;
 use crate::model::Network;
 use anyhow::Result;
+use std::ops::AddAssign;
+use tch::kind::Element;
 use tch::{Kind, Tensor};
 
 /// What a layer does.
@@ -110,16 +112,7 @@ impl Layer {
         let inputs = inputs.f_contiguous()?;
         let columns = planes.places() as i64 * samples;
         let seen = Tensor::f_empty([self.inputs(), vectors, columns], (inputs.kind(), inputs.device()))?;
-        // SAFETY: these are new, or read alone, and nothing is done with tensors meanwhile.
-        unsafe {
-            if inputs.kind() == Kind::Double {
-                let ([from], [to]) = slices::<f64, 1, 1>([&inputs], [&seen]);
-                planes.gather(from, to);
-            } else {
-                let ([from], [to]) = slices::<f32, 1, 1>([&inputs], [&seen]);
-                planes.gather(from, to);
-            }
-        }
+        lay(&planes, Lay::AsPatches, &inputs, &seen);
         Ok(seen)
     }
 
@@ -129,16 +122,7 @@ impl Layer {
         let Planes { channels, height, width, .. } = planes;
         let shape = [channels as i64, vectors, (height * width) as i64 * samples];
         let inputs = Tensor::f_empty(shape, (seen.kind(), seen.device()))?;
-        // SAFETY: as in `seen`.
-        unsafe {
-            if seen.kind() == Kind::Double {
-                let ([from], [to]) = slices::<f64, 1, 1>([&seen], [&inputs]);
-                planes.scatter(from, to);
-            } else {
-                let ([from], [to]) = slices::<f32, 1, 1>([&seen], [&inputs]);
-                planes.scatter(from, to);
-            }
-        }
+        lay(&planes, Lay::Back, &seen, &inputs);
         Ok(inputs)
     }
 
@@ -146,6 +130,26 @@ impl Layer {
     pub fn is_pooled(&self) -> bool {
         matches!(self.shape, Shape::Convolution { .. })
     }
+}
+
+#[derive(Clone, Copy)]
+enum Lay {
+    AsPatches,
+    Back,
+}
+
+/// The numbers of planes as patches, or back, into a tensor that nobody else uses, of the same kind.
+fn lay(planes: &Planes, lay: Lay, from: &Tensor, to: &Tensor) {
+    fn of<T: Element + Copy + Default + AddAssign>(planes: &Planes, lay: Lay, from: &Tensor, to: &Tensor) {
+        // SAFETY: one is read alone, nobody else uses the other, and nothing is done with tensors meanwhile.
+        let ([from], [to]) = unsafe { slices::<T, 1, 1>([from], [to]) };
+        match lay {
+            Lay::AsPatches => planes.gather(from, to),
+            Lay::Back => planes.scatter(from, to),
+        }
+    }
+    let of = if from.kind() == Kind::Double { of::<f64> } else { of::<f32> };
+    of(planes, lay, from, to);
 }
 
 /// Where ReLU, and pooling before it, let a derivative through: 1 there, 0 elsewhere, in the shape of z [out, columns]. Of

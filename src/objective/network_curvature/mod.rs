@@ -9,14 +9,14 @@ mod tile;
 
 use self::layer::Layer;
 use self::tile::{Content, Problem, Tile};
+use super::block_curvature::{Over, asked_for};
 use super::hessian::Points;
 use super::hessian_map::HessianMap;
-use super::loss::Criterion;
 use super::{Loss, Matrix};
 use crate::backend::cpu::{self, pieces};
 use crate::data::{Samples, blocks};
-use crate::model::{Model as _, Network};
-use anyhow::{Context as _, Result, ensure};
+use crate::model::{Layout, Network, Weights};
+use anyhow::{Result, ensure};
 use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
 
@@ -57,35 +57,29 @@ struct Piece {
 }
 
 impl NetworkCurvature {
-    /// Of the slices at the places `slots` of the layout, or of all. `None` where it is not for this: elsewhere than on a CPU,
-    /// other losses, and what a network of one input has no samples of.
+    /// Of the slices at the places `slots` of the layout, or of all. `None` where it is not for this: other models, losses
+    /// and targets, elsewhere than on a CPU, and where the kernels are not wanted.
     ///
     /// # Errors
     /// For slices that are not there or come twice, and where no target counts.
-    pub(super) fn new(
-        network: &Network,
-        theta: &Tensor,
-        samples: &Samples,
-        criterion: Criterion,
-        matrix: Matrix,
-        slots: Option<&[usize]>,
-    ) -> Result<Option<Self>> {
+    pub(super) fn new(over: &Over, matrix: Matrix, slots: Option<&[usize]>) -> Result<Option<Self>> {
+        let Over { model, layout, weights: Weights { theta, .. }, samples, criterion, .. } = *over;
+        let Some(network) = model.network() else { return Ok(None) };
         let is_known = matches!(criterion.loss, Loss::CrossEntropy | Loss::SquaredError);
         let fits = samples.targets.dim() == if criterion.loss == Loss::CrossEntropy { 1 } else { 2 };
         let on_cpu = theta.device() == Device::Cpu && samples.targets.device() == Device::Cpu;
         if !is_known || !fits || !on_cpu || !cpu::wanted() || !matches!(theta.kind(), Kind::Float | Kind::Double) {
             return Ok(None);
         }
-        let total = criterion.weight(&samples.targets)?;
-        ensure!(total > 0, "the curvature of a loss needs at least one sample with a target that counts");
-        let (places, length) = places(network, slots)?;
+        let total = over.total()?;
+        let (places, length) = places(layout, slots)?;
         let theta = theta.f_detach()?.copy();
         let layers = Layer::all(network, &theta, &places);
         let lowest = layers.iter().position(Layer::is_asked_for).unwrap_or(0);
         let (loss, convolutions) = (criterion.loss, network.convolutions().len());
         let problem = Problem { loss, total: total as f64, matrix, lowest, convolutions };
 
-        let numbers_of_sample = numbers_of_sample(network);
+        let numbers_of_sample = network.activations();
         let contents = contents(network, &theta, samples, criterion.loss, numbers_of_sample)?;
         let all: i64 = contents.iter().map(|(_, samples)| samples).sum();
         // The pass keeps inputs, masks and derivatives of each layer.
@@ -154,31 +148,13 @@ impl HessianMap for NetworkCurvature {
 }
 
 /// Where in a vector each slice of θ stands, `None` of one that is not asked for, and the vector's length.
-fn places(network: &Network, slots: Option<&[usize]>) -> Result<(Vec<Option<i64>>, i64)> {
-    let layout = network.layout();
-    let all: Vec<usize> = (0..layout.slots.len()).collect();
-    let slots = slots.unwrap_or(&all);
-    ensure!(!slots.is_empty(), "a curvature by no slice of θ: name at least one");
-    let (mut places, mut length) = (vec![None; all.len()], 0);
-    for &index in slots {
-        let known = || format!("slice {index} of θ, and the model has {}", all.len());
-        let slot = layout.slots.get(index).with_context(known)?;
-        ensure!(places[index].is_none(), "slice {index} of θ twice: name each once");
+fn places(layout: &Layout, slots: Option<&[usize]>) -> Result<(Vec<Option<i64>>, i64)> {
+    let (mut places, mut length) = (vec![None; layout.slots.len()], 0);
+    for index in asked_for(layout, slots)? {
         places[index] = Some(length);
-        length += slot.len();
+        length += layout.slots[index].len();
     }
     Ok((places, length))
-}
-
-/// Activations of one sample in all layers.
-fn numbers_of_sample(network: &Network) -> i64 {
-    let [mut height, mut width] = [1, 2].map(|at| network.input().get(at).copied().unwrap_or(1));
-    let mut numbers: i64 = network.head().widths().iter().sum();
-    for channels in network.convolutions() {
-        numbers += channels * height * width;
-        (height, width) = (height / 2, width / 2);
-    }
-    numbers
 }
 
 /// The samples in tiles, with how many there are in each.

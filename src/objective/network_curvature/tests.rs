@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::data::{IGNORED, Signature, Target};
-use crate::model::Pass;
-use crate::objective::block_curvature::{BlockCurvature, Over};
+use crate::model::{Model as _, Pass};
+use crate::objective::block_curvature::BlockCurvature;
+use crate::objective::loss::Criterion;
 use crate::objective::tests::relative;
 
 const DOUBLE: (Kind, Device) = (Kind::Double, Device::Cpu);
@@ -64,11 +65,24 @@ fn problem(case: &Case) -> Problem {
     Problem { network, theta, samples: Samples::new(x, targets, target), criterion: Criterion::looking(loss) }
 }
 
+fn by_hand(
+    network: &Network,
+    theta: &Tensor,
+    samples: &Samples,
+    criterion: Criterion,
+    matrix: Matrix,
+    slots: Option<&[usize]>,
+) -> Result<Option<NetworkCurvature>> {
+    let (layout, weights) = (network.layout(), theta.shallow_clone().into());
+    let over = Over { model: network, layout: &layout, weights: &weights, samples, criterion, block: 100 };
+    NetworkCurvature::new(&over, matrix, slots)
+}
+
 impl Problem {
     fn map(&self, kind: Kind, matrix: Matrix, slots: Option<&[usize]>) -> NetworkCurvature {
         let theta = self.theta.to_kind(kind);
         let samples = self.samples.of_kind(&theta);
-        NetworkCurvature::new(&self.network, &theta, &samples, self.criterion, matrix, slots).unwrap().unwrap()
+        by_hand(&self.network, &theta, &samples, self.criterion, matrix, slots).unwrap().unwrap()
     }
 
     fn expected(&self, matrix: Matrix, slots: Option<&[usize]>, v: &Tensor) -> Tensor {
@@ -155,7 +169,7 @@ fn a_stop_ends_a_product_and_the_next_is_whole() {
 fn what_it_is_not_for_is_declined_and_what_is_wrong_is_said() {
     let Problem { network, theta, samples, .. } = problem(&CASES[6]);
     let of = |loss: Loss, samples: &Samples, slots: Option<&[usize]>| {
-        NetworkCurvature::new(&network, &theta, samples, Criterion::looking(loss), Matrix::Hessian, slots)
+        by_hand(&network, &theta, samples, Criterion::looking(loss), Matrix::Hessian, slots)
     };
     assert!(of(Loss::BinaryCrossEntropy, &samples, None).unwrap().is_none());
     assert!(of(Loss::SquaredError, &samples, None).unwrap().is_none(), "classes are no values");

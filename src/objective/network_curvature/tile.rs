@@ -261,6 +261,7 @@ impl Part {
         for (index, layer) in layers.iter().enumerate().skip(lowest).rev() {
             let own = self.deltas[index].as_ref();
             if layer.is_asked_for() {
+                // Laid out again: kept from the way forward, the patches of all parts would not stay near a core.
                 let seen = layer.seen(&self.inputs[index], 1, self.samples)?.f_squeeze_dim(1)?;
                 let change = changes[index].as_ref().filter(|_| own.is_some());
                 let changed = change.map(|change| layer.seen(change, k, self.samples)).transpose()?;

@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
 /// Places of a kernel.
-const TAPS: usize = 9;
+pub(super) const TAPS: usize = 9;
 
 /// Samples a block: what the widest vectors hold. A block is a piece of work.
 pub const BLOCK: usize = 16;
