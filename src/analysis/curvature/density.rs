@@ -195,7 +195,7 @@ impl Density {
 #[cfg(test)]
 mod tests {
     use super::super::basis::tests::spilling;
-    use super::super::tests::{diagonal, rng, turned};
+    use super::super::tests::{diagonal, rng, turned, widest};
     use super::*;
 
     fn spectral_density(
@@ -233,14 +233,11 @@ mod tests {
             let matrix = turned(&spectrum);
             let mut widths = Vec::new();
             let mut of = |at_once, memory| {
-                let mut widest = 0;
-                let apply = |rows: &Tensor| {
-                    widest = rows.size()[0].max(widest);
-                    Ok(rows.matmul(&matrix))
-                };
-                let of = |room: Room| super::spectral_density(60, (7, 11, at_once), room, &mut rng(3), apply).unwrap();
-                let (density, _) = spilling(memory, of);
-                widths.push(widest);
+                let (density, width) = widest(&matrix, |apply| {
+                    let of = |room: Room| super::spectral_density(60, (7, 11, at_once), room, &mut rng(3), apply);
+                    spilling(memory, of).0.unwrap()
+                });
+                widths.push(width);
                 density
             };
             let alone = of(1, u64::MAX);

@@ -17,6 +17,15 @@ pub struct Ritz {
     pub vector: Tensor,
 }
 
+impl Ritz {
+    /// Value and residual by the product of the vector.
+    pub(super) fn confirm(&mut self, product: &Tensor) -> Result<()> {
+        self.value = self.vector.f_dot(product)?.f_double_value(&[])?;
+        self.residual = product.f_sub(&self.vector.f_mul_scalar(self.value)?)?.f_norm()?.f_double_value(&[])?;
+        Ok(())
+    }
+}
+
 /// What [`lanczos`] is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
@@ -143,8 +152,7 @@ fn confirm(found: &mut [Ritz], apply: &mut impl FnMut(&Tensor) -> Result<Tensor>
         let Some(vectors) = stacked(found)? else { continue };
         let products = finite(&apply(&vectors)?)?;
         for (ritz, product) in found.iter_mut().zip(products.f_unbind(0)?) {
-            ritz.value = ritz.vector.f_dot(&product)?.f_double_value(&[])?;
-            ritz.residual = product.f_sub(&ritz.vector.f_mul_scalar(ritz.value)?)?.f_norm()?.f_double_value(&[])?;
+            ritz.confirm(&product)?;
         }
     }
     Ok(())

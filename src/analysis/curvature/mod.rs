@@ -73,6 +73,16 @@ mod tests {
         q.matmul(&Tensor::from_slice(values).diag(0)).matmul(&q.tr())
     }
 
+    /// What `run` gives with the products of a matrix, and how many rows it asked for at once at most.
+    pub fn widest<T>(matrix: &Tensor, run: impl FnOnce(&mut dyn FnMut(&Tensor) -> Result<Tensor>) -> T) -> (T, i64) {
+        let mut widest = 0;
+        let found = run(&mut |rows| {
+            widest = rows.size()[0].max(widest);
+            Ok(rows.matmul(matrix))
+        });
+        (found, widest)
+    }
+
     pub fn values(found: &[Ritz]) -> Vec<f64> {
         found.iter().map(|ritz| ritz.value).collect()
     }

@@ -166,10 +166,11 @@ fn finish(
         let vector = row(rows, place)?;
         // Rows in float32 are of length 1 to seven digits.
         let vector = vector.f_div_scalar(vector.f_norm()?.f_double_value(&[])?)?;
-        let product = finite(&apply(&vector.f_unsqueeze(0)?)?)?.f_get(0)?;
-        let value = vector.f_dot(&product)?.f_double_value(&[])?;
-        let residual = product.f_sub(&vector.f_mul_scalar(value)?)?.f_norm()?.f_double_value(&[])?;
-        found.push(Ritz { value, residual, vector: Tensor::f_zeros([0], (Kind::Double, Device::Cpu))? });
+        let mut ritz = Ritz { value: f64::NAN, residual: f64::NAN, vector };
+        let product = finite(&apply(&ritz.vector.f_unsqueeze(0)?)?)?;
+        ritz.confirm(&product.f_get(0)?)?;
+        ritz.vector = Tensor::f_zeros([0], (Kind::Double, Device::Cpu))?;
+        found.push(ritz);
     }
     let largest = values.iter().fold(0f64, |most, value| most.max(value.abs()));
     let converged = converged && found.iter().all(|ritz| ritz.residual <= wanted.tolerance * largest);

@@ -286,7 +286,7 @@ impl LeaveOut {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{diagonal, network_hessian, rng, turned};
+    use super::super::tests::{diagonal, network_hessian, rng, turned, widest};
     use super::*;
 
     const ALL: u64 = u64::MAX;
@@ -314,13 +314,11 @@ mod tests {
         let matrix = turned(&spectrum);
         let mut widths = Vec::new();
         let mut of = |at_once, memory| {
-            let mut widest = 0;
-            let apply = |rows: &Tensor| {
-                widest = rows.size()[0].max(widest);
-                Ok(rows.matmul(&matrix))
+            let of = |apply: &mut dyn FnMut(&Tensor) -> Result<Tensor>| {
+                trace(40, (14, at_once, memory), &mut rng(4), apply).unwrap()
             };
-            let found = trace(40, (14, at_once, memory), &mut rng(4), apply).unwrap();
-            widths.push(widest);
+            let (found, width) = widest(&matrix, of);
+            widths.push(width);
             found
         };
         // By XTrace, and by Hutchinson where there is no memory.
