@@ -83,11 +83,11 @@ impl Layer {
         self.weight_at.is_some() || self.bias_at.is_some()
     }
 
-    /// The weights' part of vector `row` of `v` [k, p], as [`Self::weight`] is.
-    pub fn weight_of(&self, v: &Tensor, row: i64) -> Result<Option<Tensor>> {
+    /// The weights' parts of vectors `v` [k, p], [k, out, in], each as [`Self::weight`] is.
+    pub fn weights_of(&self, v: &Tensor) -> Result<Option<Tensor>> {
         let Some(at) = self.weight_at else { return Ok(None) };
         let [outputs, inputs] = [self.outputs(), self.inputs()];
-        Ok(Some(v.f_select(0, row)?.f_narrow(0, at, outputs * inputs)?.f_view([outputs, inputs])?))
+        Ok(Some(v.f_narrow(1, at, outputs * inputs)?.f_view([-1, outputs, inputs])?))
     }
 
     /// The biases' parts of `v` [k, p], [out, k].

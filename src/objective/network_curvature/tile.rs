@@ -273,10 +273,8 @@ impl Part {
             let columns = delta.size()[2];
             let flat = delta.f_reshape([layer.outputs(), k * columns])?;
             let below = layer.weight_transposed.f_mm(&flat)?.f_view([-1, k, columns])?;
-            for row in 0..k {
-                if let (Some(own), Some(weight)) = (own, layer.weight_of(v, row)?) {
-                    let _ = below.f_select(1, row)?.f_addmm_(&weight.f_tr()?, own)?;
-                }
+            if let Some(own) = own {
+                add_by_seen(layer, v, own, &below)?;
             }
             let by_inputs = layer.by_inputs(below, k, self.samples)?;
             if index == lowest {
@@ -321,19 +319,41 @@ fn change_of_z(layer: &Layer, v: &Tensor, seen: &Tensor, changed: Option<&Tensor
         None => Tensor::f_empty([outputs, k * columns], (v.kind(), v.device()))?,
     };
     let mut z = z.f_view([outputs, k, columns])?;
-    for row in 0..k {
-        if let Some(weight) = layer.weight_of(v, row)? {
-            let part = z.f_select(1, row)?;
-            let _ = match changed {
-                Some(_) => part.shallow_clone().f_addmm_(&weight, seen)?,
-                None => weight.f_mm_out(&part, seen)?,
-            };
+    if let Some(weights) = layer.weights_of(v)? {
+        // V h: of few outputs in one product, for the sake of its speed; else a product each, without a copy of V.
+        if layer.is_pooled() {
+            let weights = weights.f_transpose(0, 1)?.f_reshape([outputs * k, -1])?;
+            add_product(&z.f_view([outputs * k, columns])?, &weights, seen, changed.is_some())?;
+        } else {
+            for row in 0..k {
+                add_product(&z.f_select(1, row)?, &weights.f_select(0, row)?, seen, changed.is_some())?;
+            }
         }
     }
     if let Some(bias) = layer.bias_of(v)? {
         z = z.f_add_(&bias.f_unsqueeze(2)?)?;
     }
     Ok(z)
+}
+
+/// The product in place of what is there, or added to it.
+fn add_product(sum: &Tensor, left: &Tensor, right: &Tensor, is_added: bool) -> Result<()> {
+    let mut sum = sum.shallow_clone();
+    let _ = if is_added { sum.f_addmm_(left, right)? } else { left.f_mm_out(&sum, right)? };
+    Ok(())
+}
+
+/// Adds Vᵀ δ to R of the derivatives by what a layer sees, [in, k, columns]; δ is ∂L/∂z [out, columns].
+fn add_by_seen(layer: &Layer, v: &Tensor, delta: &Tensor, below: &Tensor) -> Result<()> {
+    let Some(weights) = layer.weights_of(v)? else { return Ok(()) };
+    if layer.is_pooled() {
+        let weights = weights.f_permute([2, 0, 1])?.f_reshape([-1, layer.outputs()])?;
+        return add_product(&below.f_view([-1, delta.size()[1]])?, &weights, delta, true);
+    }
+    for row in 0..weights.size()[0] {
+        add_product(&below.f_select(1, row)?, &weights.f_select(0, row)?.f_tr()?, delta, true)?;
+    }
+    Ok(())
 }
 
 /// Adds R∂L/∂W and R∂L/∂b to their parts of `sums` [k, p], of R∂L/∂z [out, k, columns] and what the layer sees [in,
@@ -345,12 +365,24 @@ fn add_by_parameters(
     with_gradient: Option<(&Tensor, &Tensor)>,
     sums: &Tensor,
 ) -> Result<()> {
-    let k = sums.size()[0];
-    for row in 0..k {
-        let Some(mut sum) = layer.weight_of(sums, row)? else { break };
-        sum = sum.f_addmm_(&delta_change.f_select(1, row)?, &seen.f_tr()?)?;
-        if let Some((delta, changed)) = with_gradient {
-            let _ = sum.f_addmm_(delta, &changed.f_select(1, row)?.f_tr()?)?;
+    let (k, outputs, columns) = (sums.size()[0], layer.outputs(), seen.size()[1]);
+    if let Some(mut weights) = layer.weights_of(sums)? {
+        // As above: of a convolution all vectors in one product.
+        if layer.is_pooled() {
+            let part = delta_change.f_reshape([outputs * k, columns])?.f_mm(&seen.f_tr()?)?;
+            weights = weights.f_add_(&part.f_view([outputs, k, -1])?.f_transpose(0, 1)?)?;
+            if let Some((delta, changed)) = with_gradient {
+                let part = delta.f_mm(&changed.f_reshape([-1, columns])?.f_tr()?)?;
+                let _ = weights.f_add_(&part.f_view([outputs, -1, k])?.f_permute([2, 0, 1])?)?;
+            }
+        } else {
+            for row in 0..k {
+                let sum = weights.f_select(0, row)?;
+                add_product(&sum, &delta_change.f_select(1, row)?, &seen.f_tr()?, true)?;
+                if let Some((delta, changed)) = with_gradient {
+                    add_product(&sum, delta, &changed.f_select(1, row)?.f_tr()?, true)?;
+                }
+            }
         }
     }
     if let Some(mut sum) = layer.bias_of(sums)? {
