@@ -5,6 +5,7 @@ use super::tests::{network, relative, rough_batch, step};
 use super::{
     CrossEntropy, Loss, Matrix, MeanSquaredError, NoSecondDerivative, Objective, by_double_backward, over, under,
 };
+use crate::backend::cpu::pieces;
 use crate::data::IGNORED;
 use crate::data::{Samples, Target};
 use crate::model::{Initial, Layout, Model, Pass, Weights};
@@ -220,6 +221,8 @@ fn whole(objective: &dyn Objective, matrix: Matrix, slots: Option<&[usize]>, len
 
 #[test]
 fn matrices_of_every_kind_are_those_of_double_backward_and_of_jacobians_in_blocks_and_by_slices() {
+    // As a trial's thread: with several of libtorch's threads sums have another order.
+    crate::backend::device::set_up_thread();
     for case in cases() {
         let (theta, name) = (case.weights(Kind::Double).theta, case.name);
         let n = theta.size()[0];
@@ -237,6 +240,9 @@ fn matrices_of_every_kind_are_those_of_double_backward_and_of_jacobians_in_block
                 // Of one vector alone, to the bit.
                 assert_eq!(map.times(&several.get(1), &mut calm).unwrap(), found.get(1), "{matrix:?} of {name}");
                 assert!(map.times(&several, &mut || anyhow::bail!("enough")).is_err());
+                let _cores = [pieces::lend(), pieces::lend()];
+                let again = map.times(&several, &mut calm).unwrap();
+                assert_eq!(again, found, "{matrix:?} of {name} on several cores");
             }
             let found = whole(&*case.under(Kind::Double, 5), matrix, None, n);
             assert!(relative(&found, expected) < 1e-10, "{matrix:?} of {name}");
