@@ -14,7 +14,7 @@ pub use basis::{Room, Spill};
 pub use density::{Density, spectral_density, spectral_density_of_large};
 pub use lanczos::{Extremes, Ritz, Wanted, lanczos, memory};
 pub use restarted::{least_basis, restarted};
-pub use trace::{Trace, hutchinson, trace, trace_memory};
+pub use trace::{Estimator, Trace, hutchinson, trace, trace_memory};
 
 use crate::rng::Rng;
 use anyhow::{Result, ensure};

@@ -17,6 +17,16 @@ pub struct Trace {
     pub standard_error: f64,
     /// Products it took.
     pub products: usize,
+    pub estimator: Estimator,
+}
+
+/// How a trace was estimated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Estimator {
+    /// Not at all: it was summed.
+    Exact,
+    XTrace,
+    Hutchinson,
 }
 
 /// Vectors of a sketch at most: the algebra of k of them is k³, and their quotient of orthogonal rows k²n.
@@ -70,7 +80,7 @@ pub fn trace(
     let value = found.iter().map(|(value, _)| value).sum::<f64>() / count;
     let variance = found.iter().map(|(_, variance)| variance).sum::<f64>() / count / count;
     let standard_error = variance.sqrt() * widening(vectors - sketches);
-    Ok(Trace { value, standard_error, products: 2 * vectors })
+    Ok(Trace { value, standard_error, products: 2 * vectors, estimator: Estimator::XTrace })
 }
 
 /// About how much memory [`trace`] takes of a map of n numbers in so many products, where it may take so much; in bytes.
@@ -102,7 +112,8 @@ pub fn hutchinson(
         }
     }
     let (value, variance) = mean_and_variance(&values);
-    Ok(Trace { value, standard_error: variance.sqrt() * widening(probes - 1), products: probes })
+    let standard_error = variance.sqrt() * widening(probes - 1);
+    Ok(Trace { value, standard_error, products: probes, estimator: Estimator::Hutchinson })
 }
 
 /// The mean, and the variance of independent values' mean; NaN of one.
@@ -130,7 +141,7 @@ fn exact(n: i64, at_once: usize, mut apply: impl FnMut(&Tensor) -> Result<Tensor
         let products = finite(&apply(&rows)?)?;
         value += products.f_narrow(1, start, count)?.f_trace()?.f_double_value(&[])?;
     }
-    Ok(Trace { value, standard_error: 0.0, products: n as usize })
+    Ok(Trace { value, standard_error: 0.0, products: n as usize, estimator: Estimator::Exact })
 }
 
 /// XTrace from k vectors, 2k products: the estimate and its variance.

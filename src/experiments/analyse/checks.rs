@@ -68,7 +68,7 @@ impl Analyse {
             let count = if asks(MeasureName::Slices) { self.slice_directions as usize } else { 2 };
             let parameters = self.layout().parameters();
             let what = format!("{count} leading eigenvectors of {parameters} parameters");
-            check::memory(&what, memory(parameters, count, self.precision), "choose --directions random")?;
+            check::memory(&what, memory(parameters, (0, count), self.precision), "choose --directions random")?;
         }
         Ok(())
     }

@@ -146,7 +146,7 @@ impl Experiment for Analyse {
     const ABOUT: &'static str =
         "Any trained network, a .pt2 of PyTorch or layers: its loss, gradient and spectrum, and the loss around it";
     const SETTINGS: &'static str = include_str!("../../../experiments/analyse.toml");
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const IN_ALL: bool = false;
     const FLAGS: &'static [Flag] = &[
         Flag::new("model", "MODEL", "model", "A .pt2 file of torch.export, or layers such as conv8-conv16-128-classes")
@@ -213,7 +213,7 @@ impl Experiment for Analyse {
             let parameters = self.layout().parameters();
             let what = format!("{0} largest and {0} smallest eigenvalues of {parameters} parameters", self.eigenvalues);
             let smaller = "lower --set eigenvalues (0: trace and density alone), or leave spectrum out of --measure";
-            check::memory(&what, memory(parameters, self.eigenvalues, self.precision), smaller)?;
+            check::memory(&what, memory(parameters, (self.trace_probes, self.eigenvalues), self.precision), smaller)?;
         }
         if let (Some(why), true) = (self.insensitive(), self.measure.0.contains(&MeasureName::Sensitivity)) {
             return Err(format!("sensitivity is {why}: leave it out of --measure"));

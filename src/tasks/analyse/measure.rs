@@ -2,7 +2,7 @@
 
 use super::most_steps;
 use super::{Analysed, Analysis, LossName, MatrixName, Measure, Over, Probes, Split, block_size, extremes, is_large};
-use crate::analysis::curvature::{Ritz, Trace, Wanted, spectral_density, spectral_density_of_large, trace};
+use crate::analysis::curvature::{Estimator, Ritz, Trace, Wanted, spectral_density, spectral_density_of_large, trace};
 use crate::analysis::sensitivity::{BLOCK as SENSITIVITY_BLOCK, input_gradient_norm_by, jacobian_norm_by};
 use crate::analysis::statistics::share;
 use crate::data::{Samples, total_memory};
@@ -171,7 +171,10 @@ impl Start {
     fn spectrum(&self, analysis: &Analysis, over: &Over, probes: &Probes, cx: &Context) -> Result<Analysed> {
         let samples = self.samples(over, analysis.seed)?;
         let objective = self.objective(analysis, &samples)?;
-        let (found, notes) = or_note(self.spectrum_of(&*objective, analysis, probes, cx).map(Some), None)?;
+        let mut said = Vec::new();
+        let found = self.spectrum_of(&*objective, analysis, probes, (&mut said, cx)).map(Some);
+        let (found, mut notes) = or_note(found, None)?;
+        notes.extend(said);
         let measured = found.unwrap_or_else(|| self.measurements([("has_second_derivatives", 0.0)], []));
         Ok(Analysed { measured: measured.and([("samples", samples.len() as f64)]), notes })
     }
@@ -181,7 +184,7 @@ impl Start {
         objective: &dyn Objective,
         analysis: &Analysis,
         probes: &Probes,
-        cx: &Context,
+        (notes, cx): (&mut Vec<String>, &Context),
     ) -> Result<Measurements> {
         let slots = match &probes.layer {
             None => None,
@@ -208,8 +211,12 @@ impl Start {
         let mut measured = Measurements::new(n, [("has_second_derivatives", 1.0)], []);
         if probes.trace_probes > 0 {
             let asked = (probes.trace_probes, at_once(n), kept());
-            let Trace { value, standard_error, .. } = trace(n, asked, &mut rng(0), |rows| products.times(rows))?;
+            let Trace { value, standard_error, estimator, .. } =
+                trace(n, asked, &mut rng(0), |rows| products.times(rows))?;
             measured = measured.and([("trace", value), ("trace_standard_error", standard_error)]);
+            if estimator == Estimator::Hutchinson {
+                notes.push(BY_HUTCHINSON.to_owned());
+            }
         }
         if probes.eigenvalues > 0 {
             let ends = probes.eigenvalues.min((n / 2).max(1) as usize);
@@ -279,6 +286,10 @@ fn or_note<T>(found: Result<T>, without: T) -> Result<(T, Vec<String>)> {
         },
     }
 }
+
+/// Where [`trace`] had no sketch.
+const BY_HUTCHINSON: &str = "The trace is by Hutchinson's estimator, whose error falls slowly: fewer than four probes, or \
+    vectors of which memory has no place for a sketch of two.";
 
 /// Vectors whose products are taken together; of very long ones each alone.
 fn at_once(n: i64) -> usize {

@@ -7,9 +7,9 @@ mod landscape;
 mod measure;
 mod points;
 
-use super::products::{Products, with_room};
+use super::products::{Products, kept, with_room};
 use super::subject::Content;
-use crate::analysis::curvature::{Extremes, Wanted, lanczos, least_basis, restarted};
+use crate::analysis::curvature::{Extremes, Wanted, lanczos, least_basis, restarted, trace_memory};
 use crate::analysis::sharpness::Norm;
 use crate::analysis::surface::Normalise;
 use crate::data::{Dataset, total_memory};
@@ -323,8 +323,9 @@ fn extremes(
     }
 }
 
-/// What the eigenvalues of a model of so many parameters take beside it: see [`basis`]; in bytes.
-pub fn memory(parameters: i64, eigenvalues: usize, precision: Precision) -> u128 {
+/// What a trace of so many probes and so many eigenvalues of a model of so many parameters take beside it, one after the
+/// other: see [`basis`]; in bytes.
+pub fn memory(parameters: i64, (probes, eigenvalues): (usize, usize), precision: Precision) -> u128 {
     let wanted = Wanted {
         top: eigenvalues,
         bottom: eigenvalues,
@@ -334,10 +335,12 @@ pub fn memory(parameters: i64, eigenvalues: usize, precision: Precision) -> u128
         sweeps: 1,
     };
     let n = parameters.unsigned_abs() as u128;
-    match basis(parameters, wanted, precision.kind(), total_memory()) {
+    let trace = if probes > 0 { trace_memory(n, probes, kept()) } else { 0 };
+    let eigenvalues = match basis(parameters, wanted, precision.kind(), total_memory()) {
         Some(vectors) => n * (vectors as u128 * precision.kind().elt_size_in_bytes() as u128 + 4 * 8),
         None => n * (wanted.steps + 2 * (wanted.top + wanted.bottom)) as u128 * 8,
-    }
+    };
+    eigenvalues.max(trace)
 }
 
 #[cfg(test)]
