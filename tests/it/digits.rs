@@ -1,6 +1,6 @@
 //! The studies on digits through the binary, in smoke mode: synthetic digits, no MNIST anywhere.
 
-use crate::common::{Dir, Ran};
+use crate::common::{Dir, Ran, assert_jobs_change_nothing};
 use serde_json::Value;
 
 /// With nothing of the user's MNIST in the environment.
@@ -102,11 +102,7 @@ fn params_sweep_covers_the_reports_sizes() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_whatever_the_number_of_jobs() {
     for study in ["mnist-cnn", "random-labels", "params-sweep", "interpolate", "sensitivity"] {
-        let (one, two) = (Dir::new(), Dir::new());
-        metrics(&one, &[study, "--jobs", "1"]);
-        metrics(&two, &[study, "--jobs", "2"]);
-        let folder = format!("runs/smoke/{study}/trials");
-        assert!(one.files(&folder) == two.files(&folder), "{study} differs");
+        assert_jobs_change_nothing(study, metrics);
     }
 }
 

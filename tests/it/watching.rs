@@ -1,7 +1,7 @@
 //! The studies that watch optimization (pca-weights, grad-norm, min-ratio) through the binary, in
 //! smoke mode.
 
-use crate::common::Dir;
+use crate::common::{Dir, assert_jobs_change_nothing};
 use serde_json::Value;
 
 fn metrics(dir: &Dir, arguments: &[&str]) -> Value {
@@ -156,11 +156,7 @@ fn pca_weights_analyses_the_snapshots_of_all_trainings() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_whatever_the_number_of_jobs() {
     for study in ["pca-weights", "grad-norm", "min-ratio"] {
-        let (one, two) = (Dir::new(), Dir::new());
-        metrics(&one, &[study, "--jobs", "1"]);
-        metrics(&two, &[study, "--jobs", "2"]);
-        let folder = format!("runs/smoke/{study}/trials");
-        assert!(one.files(&folder) == two.files(&folder), "{study} differs");
+        assert_jobs_change_nothing(study, metrics);
     }
 }
 

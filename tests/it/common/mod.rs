@@ -85,6 +85,15 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
+/// Requires that a study's smoke run, which `metrics` makes, leaves the same bytes with one trial at a time and with two.
+pub fn assert_jobs_change_nothing(study: &str, metrics: impl Fn(&Dir, &[&str]) -> Value) {
+    let (one, two) = (Dir::new(), Dir::new());
+    metrics(&one, &[study, "--jobs", "1"]);
+    metrics(&two, &[study, "--jobs", "2"]);
+    let folder = format!("runs/smoke/{study}/trials");
+    assert!(one.files(&folder) == two.files(&folder), "{study} differs");
+}
+
 /// What a run of the binary left.
 pub struct Ran(Output);
 
