@@ -3,6 +3,7 @@
 //! fingerprint: the mathematics is the same everywhere, and a finished trial counts wherever it was computed.
 
 pub mod cpu;
+pub mod cuda;
 pub mod device;
 
 use crate::backend::device::DeviceChoice;
@@ -38,12 +39,16 @@ impl Backend {
     pub fn of(device: DeviceChoice) -> Self {
         // Our kernels and oneDNN's layout are for tensors on a CPU.
         let on_cpu = device == DeviceChoice::Cpu;
+        let has_engine = match device {
+            DeviceChoice::Cpu => true,
+            DeviceChoice::Cuda(index) => cuda::card(index).is_ok(),
+        };
         Self {
             cpu: device::cpu_name(),
             gpu: device.gpu_name(),
             vector_bits: cpu::vector_bits(),
             mkl: device::mkl_choice(),
-            kernels: if on_cpu && cpu::wanted() { "hw1" } else { "libtorch" },
+            kernels: if cpu::wanted() && has_engine { "hw1" } else { "libtorch" },
             layout: if on_cpu && model::one_dnn_wanted() { "onednn" } else { "plain" },
             libtorch: device::libtorch_version().unwrap_or_else(|| env!("HW1_LIBTORCH").to_owned()),
             environment: device.environment(),

@@ -38,7 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["backend", "error", "files"]),
     ("analysis", &["data", "model", "objective", "rng"]),
     ("objective", &["backend", "data", "model"]),
-    ("backend", &["model"]),
+    ("backend", &["files", "model"]),
     ("model", &["data", "error", "rng"]),
     ("data", &["error", "files", "rng"]),
     ("plot", &[]),
@@ -73,6 +73,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("safetensors", &["store"]),
     ("statrs", &["analysis"]),
     ("pulp", &["backend"]),
+    ("cudarc", &["backend"]),
     ("rayon", &["backend"]),
 ];
 

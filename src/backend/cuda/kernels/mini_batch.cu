@@ -1,0 +1,1147 @@
+// Mini-batch training of multilayer perceptron classifiers: whole epochs of steps in one launch.
+//
+// The host writes the constants of a network and of a plan before this source:
+//   LAYERS, DIMS[LAYERS + 1]   fully connected, ReLU between, none after the last
+//   BATCH                      samples a step
+//   THREADS                    a block's threads
+//   TILE                       input columns a partial sum runs over; a multiple of 4
+//   TILES_PER_BLOCK, SLICE     a block owns so many tiles of so many of the first layer's outputs (multiple of 4)
+//   PASS                       outputs of the slice whose gradient is computed at a time; a multiple of 8
+//   CHUNK                      samples a block takes through the upper layers at a time: 1, 2, 4 or 8
+//   STAGED                     the upper layers from this one on are copied to shared memory for phase B
+//   INPUT_BUFFERS              2 where the next batch's columns are fetched during a step, else 1
+//   MOMENTS_SHARED             whether the first layer's moments stay in shared memory
+//   BLOCKS_PER_SM              blocks the registers must leave room for on a multiprocessor
+// DIMS, BATCH, THREADS and TILE are the problem's and fix the order of every sum. The others, and the number of
+// blocks and trainings in a launch, change no bit of a result.
+//
+// A training is computed by a group of blocks that run at once. A step has three phases and two barriers:
+//   A  every block: its columns' part of z1 = W1 x for the whole batch, from shared memory, to `partials`
+//   -- barrier --
+//   B  a block a chunk of samples: adds the parts, then all upper layers, the loss and the deltas down to the first
+//   -- barrier --
+//   C  every block: gradient and step of its slice of W1 (weights and batch are still in its shared memory), and of
+//      tiles of the upper weights
+// The barrier after the next step's A also orders C's weights before the next B. The first layer's weights leave
+// their block only at the end of a launch.
+
+#ifndef EMULATED
+#define CONSTANT __device__ constexpr // of functions of constants
+#define DEVICE __device__ __forceinline__
+#define SHARED_MEMORY(name) extern __shared__ float4 name[]
+
+DEVICE void arrive_release(unsigned* counter) {
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+
+DEVICE unsigned load_acquire(const unsigned* counter) {
+    unsigned value;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(counter) : "memory");
+    return value;
+}
+
+// What another block wrote: from past the first cache, and never kept over a barrier by the compiler.
+DEVICE float load_fresh(const float* from) {
+    float value;
+    asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(value) : "l"(from));
+    return value;
+}
+
+DEVICE float4 load_fresh(const float4* from) {
+    float4 value;
+    asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w) : "l"(from));
+    return value;
+}
+
+DEVICE double load_fresh(const double* from) {
+    double value;
+    asm volatile("ld.global.cg.f64 %0, [%1];" : "=d"(value) : "l"(from));
+    return value;
+}
+
+DEVICE int load_fresh(const int* from) {
+    int value;
+    asm volatile("ld.global.cg.s32 %0, [%1];" : "=r"(value) : "l"(from));
+    return value;
+}
+
+// Copies to shared memory that run on while the thread does; of 16 bytes past the first cache, which other blocks'
+// writes do not reach.
+DEVICE void copy_16(float* to, const float* from) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
+                 : "memory");
+#else
+    *(float4*)to = load_fresh((const float4*)from);
+#endif
+}
+
+DEVICE void copy_4(void* to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from)
+                 : "memory");
+#else
+    *(float*)to = *(const float*)from;
+#endif
+}
+
+DEVICE void copies_commit() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+// Waits for this thread's copies but those of the last `LEFT` commits.
+template <int LEFT> DEVICE void copies_wait() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+#endif
+}
+#endif
+
+// ---- What the host passes ----
+
+enum Ending { RUNNING = 0, DIVERGED = 1 };
+enum Rule { SGD = 0, ADAM = 1 };
+enum Flag { TEST = 1, SNAPSHOT = 2 };
+
+// Where a training stands between launches.
+struct State {
+    long long steps; // of the optimizer
+    int epochs;      // complete ones
+    int batch;       // batches done of the epoch after those
+    int ending;
+    int unused;
+};
+
+// A training in a launch. Scratch is zeroed before the first launch, and kept between launches.
+struct Training {
+    float* theta;
+    float* mean;    // Adam's first moment, or the velocity
+    float* squares; // Adam's second; null with SGD
+    const float* inputs;
+    const int* labels;
+    const int* order; // [epochs][samples], from the epoch on in which the launch begins
+    const float* test_inputs;
+    const int* test_labels;
+    double* losses;    // [epochs][2]: sums over the samples while training, and over the test set
+    int* correct;      // [epochs][2]: as many were right
+    float* snapshots;  // theta after each flagged epoch of the launch; null where none is flagged
+    const char* flags; // [epochs]: of `Flag`
+    State* state;
+    float* scratch;
+    double learning_rate, weight_decay, momentum;
+    int samples, tests, rule;
+    int epochs; // the launch ends with the last of `order`,
+    int steps;  // or after so many steps
+    int unused;
+};
+
+// ---- Constants that follow ----
+
+CONSTANT int up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
+CONSTANT int quads(int n) { return (n + 3) / 4; }
+CONSTANT int padded(int n) { return up(n, 4); }
+CONSTANT int least(int a, int b) { return a < b ? a : b; }
+CONSTANT int most(int a, int b) { return a > b ? a : b; }
+
+constexpr int INPUTS = DIMS[0], FIRST = DIMS[1], CLASSES = DIMS[LAYERS];
+constexpr int FIRST_PADDED = padded(FIRST), FIRST_QUADS = quads(FIRST);
+constexpr int ROWS = up(BATCH, 8); // of the arrays by sample; those beyond the batch stay zero
+constexpr int TILES = (INPUTS + TILE - 1) / TILE;
+constexpr int TILE_BLOCKS = (TILES + TILES_PER_BLOCK - 1) / TILES_PER_BLOCK;
+constexpr int SLICES = (FIRST + SLICE - 1) / SLICE;
+constexpr int OWNERS = TILE_BLOCKS * SLICES; // blocks that own weights of the first layer: no group is smaller
+constexpr int CHUNKS = (BATCH + CHUNK - 1) / CHUNK;
+static_assert(STAGED >= 2 && STAGED <= LAYERS + 1, "of the upper layers");
+static_assert(TILE % 4 == 0 && SLICE % 4 == 0 && PASS % 8 == 0 && ROWS % CHUNK == 0, "a plan that does not fit");
+
+// An odd number of quads a row: eight rows' quads at one column lie in different banks.
+constexpr int INPUT_STRIDE = TILE + (TILE / 4 % 2 == 0 ? 4 : 0);
+
+// A thread's rectangle of z1: the largest of which there is one for every thread.
+CONSTANT int rectangles(int samples, int quads_each) {
+    return TILES_PER_BLOCK * (ROWS / samples) * ((SLICE / 4 + quads_each - 1) / quads_each);
+}
+constexpr int SHAPE = rectangles(8, 2) >= THREADS ? 0 : rectangles(8, 1) >= THREADS ? 1
+                    : rectangles(4, 1) >= THREADS ? 2 : 3;
+constexpr int RECT_SAMPLES = SHAPE < 2 ? 8 : SHAPE == 2 ? 4 : 2, RECT_QUADS = SHAPE == 0 ? 2 : 1;
+constexpr int WEIGHT_STRIDE = up(SLICE, 4 * RECT_QUADS);
+constexpr int BLOCK_WEIGHTS = TILES_PER_BLOCK * TILE * WEIGHT_STRIDE;
+
+// Gradients are sums over parts of the batch, each in order, that are added in order.
+constexpr int FIRST_PARTS = 4, UPPER_PARTS = 8;
+// A thread's rectangle of W1's gradient is 4 inputs by as many outputs.
+constexpr int STEP_QUADS = TILES_PER_BLOCK * (TILE / 4) * (PASS / 8) >= THREADS / 2 ? 2 : 1;
+constexpr int STEP_ITEMS = TILES_PER_BLOCK * (TILE / 4) * (PASS / 4 / STEP_QUADS);
+// Where those are too few for the threads, the parts are computed side by side.
+constexpr bool SPLIT = STEP_ITEMS * 2 < THREADS;
+constexpr int SPLIT_SIZE = TILES_PER_BLOCK * TILE * PASS; // gradients of one part
+// A tile of the upper weights.
+constexpr int UNIT_INPUTS = 32, UNIT_OUTPUTS = 16;
+
+// Parts of a product's inner sum, so that there is work for every thread.
+CONSTANT int splits(int inner, int outer) {
+    return most(1, least(THREADS / quads(outer), (inner + 3) / 4));
+}
+
+CONSTANT int theta_at(int layer) { // of the layer's weights, counted from 1
+    int at = 0;
+    for (int l = 1; l < layer; l++) at += (DIMS[l - 1] + 1) * DIMS[l];
+    return at;
+}
+constexpr int PARAMETERS = theta_at(LAYERS + 1);
+constexpr int UPPER_AT = INPUTS * FIRST; // everything but the first layer's weights
+
+// Scratch memory, in floats.
+constexpr int SLOTS_AT = 0; // a double and an int for every place in the batch
+constexpr int PARTIALS_AT = 3 * ROWS;
+constexpr int PARTIALS = TILES * ROWS * FIRST_PADDED;
+CONSTANT int hidden_at(int layer) {
+    int at = PARTIALS_AT + 2 * PARTIALS;
+    for (int l = 1; l < layer; l++) at += ROWS * padded(DIMS[l]);
+    return at;
+}
+CONSTANT int delta_at(int layer) {
+    int at = hidden_at(LAYERS);
+    for (int l = 1; l < layer; l++) at += ROWS * padded(DIMS[l]);
+    return at;
+}
+CONSTANT int transposed_at(int layer) { // of layers from the second on: [inputs][outputs]
+    int at = delta_at(LAYERS + 1);
+    for (int l = 2; l < layer; l++) at += DIMS[l - 1] * padded(DIMS[l]);
+    return at;
+}
+CONSTANT int straight_at(int layer) { // the same weights as [outputs][inputs]
+    int at = transposed_at(LAYERS + 1);
+    for (int l = 2; l < layer; l++) at += DIMS[l] * padded(DIMS[l - 1]);
+    return at;
+}
+CONSTANT int biases_at(int layer) { // the biases of all layers, each from a multiple of 16 bytes on
+    int at = straight_at(LAYERS + 1);
+    for (int l = 1; l < layer; l++) at += padded(DIMS[l]);
+    return at;
+}
+constexpr int MOMENTS_AT = biases_at(LAYERS + 1);
+constexpr int SCRATCH = MOMENTS_AT + (MOMENTS_SHARED ? 0 : 2 * OWNERS * BLOCK_WEIGHTS);
+
+// Shared memory, in floats. Phase B's arrays and phase C's take the same place.
+CONSTANT int activation_at(int layer) {
+    int at = 0;
+    for (int l = 1; l < layer; l++) at += padded(DIMS[l]) * CHUNK;
+    return at;
+}
+CONSTANT int product_parts() { // the largest of the products' parts
+    int size = 0;
+    for (int l = 2; l <= LAYERS; l++) {
+        size = most(size, splits(DIMS[l - 1], DIMS[l]) * padded(DIMS[l]));
+        size = most(size, splits(DIMS[l], DIMS[l - 1]) * padded(DIMS[l - 1]));
+    }
+    return size * CHUNK;
+}
+constexpr int INPUT_SIZE = TILES_PER_BLOCK * ROWS * INPUT_STRIDE;
+constexpr int IN_INPUTS = 0;
+constexpr int IN_WEIGHTS = IN_INPUTS + INPUT_BUFFERS * INPUT_SIZE;
+constexpr int IN_MOMENTS = IN_WEIGHTS + BLOCK_WEIGHTS;
+constexpr int IN_ROWS = IN_MOMENTS + (MOMENTS_SHARED ? 2 * BLOCK_WEIGHTS : 0);
+constexpr int IN_LOSSES = IN_ROWS + 3 * ROWS + (3 * ROWS) % 2;
+constexpr int IN_CORRECT = IN_LOSSES + 2 * ROWS;
+constexpr int IN_RATES = IN_CORRECT + ROWS;
+constexpr int IN_WORK = IN_RATES + 8;
+constexpr int IN_PRODUCTS = IN_WORK + activation_at(LAYERS + 1);
+constexpr int IN_STAGED = IN_PRODUCTS + product_parts(); // transposed and straight, then the biases of all
+constexpr int STAGED_TRANSPOSED = transposed_at(LAYERS + 1) - transposed_at(STAGED);
+constexpr int STAGED_STRAIGHT = straight_at(LAYERS + 1) - straight_at(STAGED);
+CONSTANT int in_biases(int layer) { // of layers from the second on
+    int at = IN_STAGED + STAGED_TRANSPOSED + STAGED_STRAIGHT;
+    for (int l = 2; l < layer; l++) at += padded(DIMS[l]);
+    return at;
+}
+constexpr int END_OF_B = in_biases(LAYERS + 1);
+constexpr int GRADIENT_STRIDE = UNIT_OUTPUTS + 1;
+constexpr int UNIT_GRADIENTS = UPPER_PARTS * (UNIT_INPUTS + 1) * GRADIENT_STRIDE;
+constexpr int IN_UNIT_HIDDEN = IN_WORK;
+constexpr int IN_UNIT_DELTAS = IN_UNIT_HIDDEN + (LAYERS > 1 ? ROWS * UNIT_INPUTS : 0);
+constexpr int IN_DELTAS = IN_UNIT_DELTAS + (LAYERS > 1 ? ROWS * UNIT_OUTPUTS : 0);
+constexpr int IN_GRADIENTS = IN_DELTAS + ROWS * PASS;
+constexpr int GRADIENTS = most(SPLIT ? FIRST_PARTS * SPLIT_SIZE : 0,
+                               most(FIRST_PARTS * PASS, LAYERS > 1 ? up(UNIT_GRADIENTS, 4) : 0));
+constexpr int END_OF_C = IN_GRADIENTS + GRADIENTS;
+constexpr int SHARED_BYTES = 4 * most(END_OF_B, END_OF_C);
+
+// ---- Arithmetic ----
+
+DEVICE float4 zero4() { return make_float4(0.f, 0.f, 0.f, 0.f); }
+
+// Of constant indices only, or it goes through memory.
+DEVICE float component(const float4& v, int i) { return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w; }
+
+DEVICE void add_scaled(float4& sum, float factor, const float4& v) {
+    sum.x = fmaf(factor, v.x, sum.x);
+    sum.y = fmaf(factor, v.y, sum.y);
+    sum.z = fmaf(factor, v.z, sum.z);
+    sum.w = fmaf(factor, v.w, sum.w);
+}
+
+DEVICE void add(float4& sum, const float4& v) { sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w; }
+
+// base^exponent, by the exponent's bits.
+DEVICE double power(double base, long long exponent) {
+    double result = 1.0;
+    for (; exponent > 0; exponent >>= 1, base *= base)
+        if (exponent & 1) result *= base;
+    return result;
+}
+
+// What a step of the optimizer depends on.
+struct Rates {
+    float rate, inverse_root, decay, momentum;
+    int rule;
+};
+
+DEVICE Rates rates_of(const Training& job, long long step) {
+    const bool adam = job.rule == ADAM;
+    Rates rates;
+    rates.rate = float(adam ? job.learning_rate / (1.0 - power(0.9, step)) : job.learning_rate);
+    rates.inverse_root = adam ? float(1.0 / sqrt(1.0 - power(0.999, step))) : 1.f;
+    rates.decay = float(job.weight_decay);
+    rates.momentum = float(job.momentum);
+    rates.rule = job.rule;
+    return rates;
+}
+
+// m += (1-b1)(g - m); v = b2 v + (1-b2) g^2; theta -= rate m / (sqrt(v / (1-b2^t)) + eps), rate = lr / (1-b1^t).
+DEVICE void adam(float& theta, float gradient, float& mean, float& squares, const Rates& rates) {
+    gradient = fmaf(rates.decay, theta, gradient);
+    mean = fmaf(0.1f, gradient - mean, mean);
+    squares = fmaf(0.999f, squares, 0.001f * gradient * gradient);
+    theta = fmaf(-rates.rate, mean / fmaf(sqrtf(squares), rates.inverse_root, 1e-8f), theta);
+}
+
+// m = momentum m + g; theta -= lr m. From a velocity of zero the first step takes the gradient itself.
+DEVICE void heavy_ball(float& theta, float gradient, float& mean, const Rates& rates) {
+    mean = fmaf(rates.momentum, mean, fmaf(rates.decay, theta, gradient));
+    theta = fmaf(-rates.rate, mean, theta);
+}
+
+DEVICE void optimize(float& theta, float gradient, float& mean, float& squares, const Rates& rates) {
+    if (rates.rule == ADAM) adam(theta, gradient, mean, squares, rates);
+    else heavy_ball(theta, gradient, mean, rates);
+}
+
+// Four in one branch, so that their roots and divisions overlap.
+DEVICE void optimize4(float* theta, const float4& gradient, float* mean, float* squares, const Rates& rates) {
+    float4 t = *(float4*)theta, m = *(float4*)mean;
+    if (rates.rule == ADAM) {
+        float4 s = *(float4*)squares;
+        adam(t.x, gradient.x, m.x, s.x, rates);
+        adam(t.y, gradient.y, m.y, s.y, rates);
+        adam(t.z, gradient.z, m.z, s.z, rates);
+        adam(t.w, gradient.w, m.w, s.w, rates);
+        *(float4*)squares = s;
+    } else {
+        heavy_ball(t.x, gradient.x, m.x, rates);
+        heavy_ball(t.y, gradient.y, m.y, rates);
+        heavy_ball(t.z, gradient.z, m.z, rates);
+        heavy_ball(t.w, gradient.w, m.w, rates);
+    }
+    *(float4*)theta = t, *(float4*)mean = m;
+}
+
+// ---- A block's part in its group ----
+
+struct Samples {
+    const float* inputs;
+    const int* labels;
+    const int* order; // null: as they come
+    int count;
+};
+
+CONSTANT int widest_divisor(int n, int limit) {
+    int best = 1;
+    for (int d = 2; d <= limit; d++)
+        if (n % d == 0) best = d;
+    return best;
+}
+
+struct Member {
+    const Training job; // a copy: the barriers empty the first cache
+    float* shared;
+    unsigned* counter;
+    unsigned awaited; // arrivals at the barriers so far
+    int index, size;  // in the group
+    bool owner;       // of weights of the first layer
+    int first_tile, tiles, slice_at;
+
+    DEVICE Member(const Training& job, float* shared, unsigned* counter, int index, int size)
+        : job(job), shared(shared), counter(counter), awaited(0), index(index), size(size) {
+        owner = index < OWNERS;
+        first_tile = index % TILE_BLOCKS * TILES_PER_BLOCK;
+        tiles = owner ? min(TILES_PER_BLOCK, TILES - first_tile) : 0;
+        slice_at = index / TILE_BLOCKS * SLICE;
+    }
+
+    // The group's barrier in two halves: what others wrote before they arrived is there after the wait.
+    DEVICE void arrive() {
+        __syncthreads();
+        awaited += size;
+        if (threadIdx.x == 0 && size > 1) arrive_release(counter);
+    }
+    DEVICE void wait() {
+        if (threadIdx.x == 0 && size > 1)
+            while (load_acquire(counter) < awaited) {}
+        __syncthreads();
+    }
+
+    DEVICE float* weights() { return shared + IN_WEIGHTS; }
+    DEVICE float* mean() {
+        if constexpr (MOMENTS_SHARED) return shared + IN_MOMENTS;
+        else return job.scratch + MOMENTS_AT + (size_t)2 * index * BLOCK_WEIGHTS;
+    }
+    DEVICE float* squares() { return mean() + BLOCK_WEIGHTS; }
+    DEVICE int* rows(int batch) { return (int*)(shared + IN_ROWS) + batch % 3 * ROWS; }
+    DEVICE double* slot_losses() { return (double*)(shared + IN_LOSSES); }
+    DEVICE int* slot_correct() { return (int*)(shared + IN_CORRECT); }
+    DEVICE Rates* rates() { return (Rates*)(shared + IN_RATES); }
+
+    // Visits the block's own weights of the first layer: their place in shared memory and in theta.
+    template <class Visit> DEVICE void each_own(Visit visit) {
+        constexpr int COLUMNS = TILES_PER_BLOCK * TILE;
+        for (int i = threadIdx.x; owner && i < COLUMNS * SLICE; i += THREADS) {
+            const int column = i % COLUMNS, output = i / COLUMNS, input = first_tile * TILE + column;
+            if (input < INPUTS && slice_at + output < FIRST)
+                visit(column * WEIGHT_STRIDE + output, (size_t)(slice_at + output) * INPUTS + input);
+        }
+    }
+
+    template <int L> DEVICE void mirror() {
+        if constexpr (L <= LAYERS) {
+            constexpr int IN = DIMS[L - 1], OUT = DIMS[L], THETA = theta_at(L);
+            constexpr int TRANSPOSED = transposed_at(L), STRAIGHT = straight_at(L);
+            for (int i = index * THREADS + threadIdx.x; i < IN * OUT; i += size * THREADS) {
+                const float weight = job.theta[THETA + i];
+                job.scratch[TRANSPOSED + i % IN * padded(OUT) + i / IN] = weight;
+                job.scratch[STRAIGHT + i / IN * padded(IN) + i % IN] = weight;
+            }
+            mirror<L + 1>();
+        }
+    }
+
+    template <int L> DEVICE void mirror_biases() {
+        if constexpr (L <= LAYERS) {
+            constexpr int THETA = theta_at(L) + DIMS[L - 1] * DIMS[L], TO = biases_at(L);
+            for (int i = index * THREADS + threadIdx.x; i < DIMS[L]; i += size * THREADS)
+                job.scratch[TO + i] = job.theta[THETA + i];
+            mirror_biases<L + 1>();
+        }
+    }
+
+    DEVICE void load(bool moments) {
+        for (int i = threadIdx.x; i < SHARED_BYTES / 4; i += THREADS) shared[i] = 0.f;
+        __syncthreads();
+        each_own([&](int own, size_t at) { weights()[own] = job.theta[at]; });
+        if (moments)
+            each_own([&](int own, size_t at) {
+                mean()[own] = job.mean[at];
+                if (job.rule == ADAM) squares()[own] = job.squares[at];
+            });
+        mirror<2>();
+        mirror_biases<1>();
+        __syncthreads();
+    }
+
+    DEVICE void store(bool moments) {
+        __syncthreads();
+        each_own([&](int own, size_t at) { job.theta[at] = weights()[own]; });
+        if (moments)
+            each_own([&](int own, size_t at) {
+                job.mean[at] = mean()[own];
+                if (job.rule == ADAM) job.squares[at] = squares()[own];
+            });
+    }
+
+    // ---- The batch's columns ----
+
+    // Starts to fetch which rows a batch has.
+    DEVICE void fetch_rows(const Samples& samples, int batch) {
+        const int at = batch * BATCH, count = min(BATCH, samples.count - at);
+        for (int s = threadIdx.x; s < count; s += THREADS) {
+            if (samples.order) copy_4(rows(batch) + s, samples.order + at + s);
+            else rows(batch)[s] = at + s;
+        }
+    }
+
+    // Starts to fetch the block's columns of these rows.
+    DEVICE void fetch(const Samples& samples, int batch) {
+        float* to = shared + IN_INPUTS + batch % INPUT_BUFFERS * INPUT_SIZE;
+        const int count = min(BATCH, samples.count - batch * BATCH);
+        const int* row = rows(batch);
+        constexpr int WIDTH = INPUTS % 4 == 0 ? 4 : 1, PIECES = TILE / WIDTH;
+        for (int i = threadIdx.x; i < BATCH * TILES_PER_BLOCK * PIECES; i += THREADS) {
+            const int piece = i % (TILES_PER_BLOCK * PIECES), s = i / (TILES_PER_BLOCK * PIECES);
+            const int tile = piece / PIECES, column = piece % PIECES * WIDTH;
+            if (tile >= tiles) continue;
+            const int input = (first_tile + tile) * TILE + column;
+            float* place = to + (tile * ROWS + s) * INPUT_STRIDE + column;
+            if (s >= count) {
+                for (int j = 0; j < WIDTH; j++) place[j] = 0.f;
+            } else if (input < INPUTS) {
+                const float* from = samples.inputs + (size_t)row[s] * INPUTS + input;
+                if constexpr (WIDTH == 4) copy_16(place, from);
+                else copy_4(place, from);
+            }
+        }
+    }
+
+    // ---- Phase A ----
+
+    // partials[tile][sample][output] = sum over the tile's inputs of x w, in order.
+    DEVICE void first_products(int batch, float* partials) {
+        constexpr int S = RECT_SAMPLES, Q = RECT_QUADS, SAMPLE_GROUPS = ROWS / S, QUAD_GROUPS = WEIGHT_STRIDE / 4 / Q;
+        // Eight neighbouring quads of outputs and four samples in a warp, where they go up.
+        constexpr int SIDE = widest_divisor(QUAD_GROUPS, 8), ITEMS = SAMPLE_GROUPS * QUAD_GROUPS;
+        const float* inputs = shared + IN_INPUTS + batch % INPUT_BUFFERS * INPUT_SIZE;
+        for (int item = threadIdx.x; item < tiles * ITEMS; item += THREADS) {
+            const int tile = item / ITEMS, rest = item % ITEMS;
+            const int sample = rest / SIDE % SAMPLE_GROUPS;
+            const int quad = rest / (SIDE * SAMPLE_GROUPS) * SIDE + rest % SIDE;
+            const float* x = inputs + (tile * ROWS + sample) * INPUT_STRIDE;
+            const float* w = weights() + tile * TILE * WEIGHT_STRIDE + quad * 4;
+            float4 sum[S][Q];
+#pragma unroll
+            for (int i = 0; i < S; i++)
+#pragma unroll
+                for (int q = 0; q < Q; q++) sum[i][q] = zero4();
+#pragma unroll(S* Q >= 16 ? 1 : 2)
+            for (int k = 0; k < TILE; k += 4) {
+                float4 of_x[S];
+#pragma unroll
+                for (int i = 0; i < S; i++) of_x[i] = *(const float4*)(x + i * SAMPLE_GROUPS * INPUT_STRIDE + k);
+#pragma unroll
+                for (int j = 0; j < 4; j++) {
+                    float4 of_w[Q];
+#pragma unroll
+                    for (int q = 0; q < Q; q++)
+                        of_w[q] = *(const float4*)(w + (k + j) * WEIGHT_STRIDE + q * QUAD_GROUPS * 4);
+#pragma unroll
+                    for (int i = 0; i < S; i++)
+#pragma unroll
+                        for (int q = 0; q < Q; q++) add_scaled(sum[i][q], component(of_x[i], j), of_w[q]);
+                }
+            }
+#pragma unroll
+            for (int i = 0; i < S; i++)
+#pragma unroll
+                for (int q = 0; q < Q; q++) {
+                    const int own = (quad + q * QUAD_GROUPS) * 4, output = slice_at + own;
+                    const int row = (first_tile + tile) * ROWS + sample + i * SAMPLE_GROUPS;
+                    if (own < SLICE && output < FIRST_PADDED)
+                        *(float4*)(partials + (size_t)row * FIRST_PADDED + output) = sum[i][q];
+                }
+        }
+    }
+
+    // ---- Phase B ----
+
+    template <int L> DEVICE float* activation() {
+        constexpr int AT = activation_at(L);
+        return shared + IN_WORK + AT;
+    }
+
+    // Parts of out[n][s] = sum over k of in[k][s] matrix[k][n], to be added by `total`.
+    template <int INNER, int OUTER, bool IS_SHARED> DEVICE void product(const float* matrix, const float* in) {
+        constexpr int QUADS = quads(OUTER), PARTS = splits(INNER, OUTER), EACH = (INNER + PARTS - 1) / PARTS;
+        float4* parts = (float4*)(shared + IN_PRODUCTS);
+        for (int item = threadIdx.x; item < QUADS * PARTS; item += THREADS) {
+            const int quad = item % QUADS, part = item / QUADS;
+            const int last = min(INNER, (part + 1) * EACH);
+            const float4* column = (const float4*)matrix + quad;
+            float4 sum[CHUNK];
+#pragma unroll
+            for (int s = 0; s < CHUNK; s++) sum[s] = zero4();
+#pragma unroll(IS_SHARED ? 4 : CHUNK < 8 ? 16 : 8)
+            for (int k = part * EACH; k < last; k++) {
+                float4 w;
+                if constexpr (IS_SHARED) w = column[k * QUADS];
+                else w = load_fresh(column + k * QUADS);
+                if constexpr (CHUNK % 4 == 0) {
+#pragma unroll
+                    for (int s = 0; s < CHUNK; s += 4) {
+                        const float4 x = *(const float4*)(in + k * CHUNK + s);
+#pragma unroll
+                        for (int j = 0; j < 4; j++) add_scaled(sum[s + j], component(x, j), w);
+                    }
+                } else {
+#pragma unroll
+                    for (int s = 0; s < CHUNK; s++) add_scaled(sum[s], in[k * CHUNK + s], w);
+                }
+            }
+#pragma unroll
+            for (int s = 0; s < CHUNK; s++) parts[(s * PARTS + part) * QUADS + quad] = sum[s];
+        }
+    }
+
+    template <int INNER, int OUTER> DEVICE float total(int sample, int output) {
+        constexpr int STRIDE = padded(OUTER), PARTS = splits(INNER, OUTER);
+        const float* parts = shared + IN_PRODUCTS + sample * PARTS * STRIDE + output;
+        float sum = parts[0];
+#pragma unroll 8
+        for (int part = 1; part < PARTS; part++) sum += parts[part * STRIDE];
+        return sum;
+    }
+
+    template <int L> DEVICE void forward(int slot, bool train) {
+        if constexpr (L <= LAYERS) {
+            constexpr int IN = DIMS[L - 1], OUT = DIMS[L], MATRIX = transposed_at(L), HIDDEN = hidden_at(L);
+            constexpr int BIAS = in_biases(L);
+            constexpr int IN_SHARED = IN_STAGED + MATRIX - transposed_at(least(L, STAGED));
+            product<IN, OUT, (L >= STAGED)>(L >= STAGED ? shared + IN_SHARED : job.scratch + MATRIX,
+                                            activation<L - 1>());
+            __syncthreads();
+            for (int i = threadIdx.x; i < CHUNK * OUT; i += THREADS) {
+                const int output = i % OUT, s = i / OUT;
+                float z = total<IN, OUT>(s, output) + shared[BIAS + output];
+                if (L < LAYERS) {
+                    z = z > 0.f || z != z ? z : 0.f; // a NaN stays one
+                    if (train) job.scratch[HIDDEN + (slot + s) * padded(OUT) + output] = z;
+                }
+                activation<L>()[output * CHUNK + s] = z;
+            }
+            __syncthreads();
+            forward<L + 1>(slot, train);
+        }
+    }
+
+    // The deltas of the layer below, where its activations were.
+    template <int L> DEVICE void backward(int slot) {
+        if constexpr (L > 1) {
+            constexpr int IN = DIMS[L - 1], OUT = DIMS[L], MATRIX = straight_at(L), DELTA = delta_at(L - 1);
+            constexpr int IN_SHARED = IN_STAGED + STAGED_TRANSPOSED + MATRIX - straight_at(least(L, STAGED));
+            product<OUT, IN, (L >= STAGED)>(L >= STAGED ? shared + IN_SHARED : job.scratch + MATRIX, activation<L>());
+            __syncthreads();
+            for (int i = threadIdx.x; i < CHUNK * IN; i += THREADS) {
+                const int input = i % IN, s = i / IN;
+                float& place = activation<L - 1>()[input * CHUNK + s];
+                const float delta = place > 0.f ? total<OUT, IN>(s, input) : 0.f;
+                place = delta;
+                job.scratch[DELTA + (slot + s) * padded(IN) + input] = delta;
+            }
+            __syncthreads();
+            backward<L - 1>(slot);
+        }
+    }
+
+    // Loss, whether it is right, and with `train` the logits' delta: (softmax - 1 at the label) / count.
+    DEVICE void head(int slot, int label, int count, bool train) {
+        constexpr int DELTA = delta_at(LAYERS);
+        if (threadIdx.x < CHUNK) {
+            const int place = slot + threadIdx.x;
+            float* z = activation<LAYERS>() + threadIdx.x;
+            float* delta = job.scratch + DELTA + place * padded(CLASSES);
+            if (place < count) {
+                float highest = z[0];
+                int best = 0;
+#pragma unroll 16
+                for (int c = 1; c < CLASSES; c++)
+                    if (z[c * CHUNK] > highest) highest = z[c * CHUNK], best = c;
+                const float of_label = z[label * CHUNK] - highest;
+                float sum = 0.f;
+#pragma unroll 16
+                for (int c = 0; c < CLASSES; c++) {
+                    const float e = expf(z[c * CHUNK] - highest);
+                    z[c * CHUNK] = e;
+                    sum += e;
+                }
+                slot_losses()[place] += double(logf(sum) - of_label);
+                slot_correct()[place] += best == label;
+                if (train) {
+                    const float factor = 1.f / (sum * float(count)), one = 1.f / float(count);
+#pragma unroll 16
+                    for (int c = 0; c < CLASSES; c++) {
+                        const float d = fmaf(z[c * CHUNK], factor, c == label ? -one : 0.f);
+                        z[c * CHUNK] = d;
+                        delta[c] = d;
+                    }
+                }
+            } else if (train) {
+                for (int c = 0; c < CLASSES; c++) z[c * CHUNK] = 0.f, delta[c] = 0.f;
+            }
+        }
+        __syncthreads();
+    }
+
+    // Starts to fetch the upper layers' weights.
+    DEVICE void fetch_upper(bool train) {
+        constexpr int TRANSPOSED = transposed_at(STAGED), STRAIGHT = straight_at(STAGED);
+        constexpr int BIASES = biases_at(2), COUNT = biases_at(LAYERS + 1) - BIASES, TO = in_biases(2);
+        for (int i = threadIdx.x * 4; i < COUNT; i += THREADS * 4) copy_16(shared + TO + i, job.scratch + BIASES + i);
+        for (int i = threadIdx.x * 4; i < STAGED_TRANSPOSED; i += THREADS * 4)
+            copy_16(shared + IN_STAGED + i, job.scratch + TRANSPOSED + i);
+        if (!train) return;
+        for (int i = threadIdx.x * 4; i < STAGED_STRAIGHT; i += THREADS * 4)
+            copy_16(shared + IN_STAGED + STAGED_TRANSPOSED + i, job.scratch + STRAIGHT + i);
+    }
+
+    // The group's samples through everything above the first products.
+    DEVICE void upper(const Samples& samples, int batch, const float* partials, bool train) {
+        const int count = min(BATCH, samples.count - batch * BATCH);
+        constexpr int HIDDEN = hidden_at(1), BIASES = biases_at(1);
+        if (index >= CHUNKS) return;
+        fetch_upper(train);
+        copies_commit();
+        for (int chunk = index; chunk < CHUNKS; chunk += size) {
+            const int slot = chunk * CHUNK;
+            if (!train && slot >= count) break;
+            int label = 0;
+            if (threadIdx.x < CHUNK && slot + (int)threadIdx.x < count)
+                label = samples.labels[rows(batch)[slot + threadIdx.x]];
+            for (int i = threadIdx.x; i < CHUNK * FIRST_QUADS; i += THREADS) {
+                const int quad = i % FIRST_QUADS, s = i / FIRST_QUADS;
+                const float4* part = (const float4*)(partials + (size_t)(slot + s) * FIRST_PADDED) + quad;
+                const float4 bias = load_fresh((const float4*)(job.scratch + BIASES) + quad);
+                float4 sum = zero4();
+#pragma unroll 14
+                for (int tile = 0; tile < TILES; tile++) add(sum, load_fresh(part + (size_t)tile * ROWS * FIRST_QUADS));
+#pragma unroll
+                for (int j = 0; j < 4; j++) {
+                    const int output = quad * 4 + j;
+                    if (output < FIRST) {
+                        float z = component(sum, j) + component(bias, j);
+                        if (LAYERS > 1) {
+                            z = z > 0.f || z != z ? z : 0.f;
+                            if (train) job.scratch[HIDDEN + (slot + s) * FIRST_PADDED + output] = z;
+                        }
+                        activation<1>()[output * CHUNK + s] = z;
+                    }
+                }
+            }
+            copies_wait<0>();
+            __syncthreads();
+            forward<2>(slot, train);
+            head(slot, label, count, train);
+            if (train) backward<LAYERS>(slot);
+        }
+    }
+
+    // ---- Phase C ----
+
+    // A tile of an upper layer's weights.
+    struct Unit {
+        const float *hidden, *deltas;
+        float *transposed, *straight, *biases;
+        int theta, in, out, first_in, first_out;
+    };
+
+    // The group's unit of that number; false where there are not so many.
+    template <int L> DEVICE bool find(int number, Unit& unit) {
+        if constexpr (L <= LAYERS) {
+            constexpr int IN = DIMS[L - 1], OUT = DIMS[L], HIDDEN = hidden_at(L - 1), DELTA = delta_at(L);
+            constexpr int TRANSPOSED = transposed_at(L), STRAIGHT = straight_at(L), THETA = theta_at(L);
+            constexpr int BIASES = biases_at(L);
+            constexpr int ACROSS = (IN + UNIT_INPUTS - 1) / UNIT_INPUTS;
+            constexpr int COUNT = ACROSS * ((OUT + UNIT_OUTPUTS - 1) / UNIT_OUTPUTS);
+            if (number >= COUNT) return find<L + 1>(number - COUNT, unit);
+            unit.hidden = job.scratch + HIDDEN, unit.deltas = job.scratch + DELTA;
+            unit.transposed = job.scratch + TRANSPOSED, unit.straight = job.scratch + STRAIGHT;
+            unit.biases = job.scratch + BIASES, unit.theta = THETA, unit.in = IN, unit.out = OUT;
+            unit.first_in = number % ACROSS * UNIT_INPUTS, unit.first_out = number / ACROSS * UNIT_OUTPUTS;
+            return true;
+        }
+        return false;
+    }
+
+    // Starts to fetch what a unit's gradient takes.
+    DEVICE void fetch_unit(const Unit& unit) {
+        const int in = padded(unit.in), out = padded(unit.out);
+        for (int i = threadIdx.x; i < ROWS * UNIT_INPUTS / 4; i += THREADS) {
+            const int s = i / (UNIT_INPUTS / 4), column = i % (UNIT_INPUTS / 4) * 4;
+            if (unit.first_in + column < in)
+                copy_16(shared + IN_UNIT_HIDDEN + s * UNIT_INPUTS + column,
+                        unit.hidden + s * in + unit.first_in + column);
+        }
+        for (int i = threadIdx.x; i < ROWS * UNIT_OUTPUTS / 4; i += THREADS) {
+            const int s = i / (UNIT_OUTPUTS / 4), column = i % (UNIT_OUTPUTS / 4) * 4;
+            if (unit.first_out + column < out)
+                copy_16(shared + IN_UNIT_DELTAS + s * UNIT_OUTPUTS + column,
+                        unit.deltas + s * out + unit.first_out + column);
+        }
+    }
+
+    // Place in theta of a unit's weight, biases after the weights; -1 where there is none.
+    DEVICE int place(const Unit& unit, int i, int& in, int& out) {
+        in = i < UNIT_INPUTS * UNIT_OUTPUTS ? i % UNIT_INPUTS : UNIT_INPUTS;
+        out = i < UNIT_INPUTS * UNIT_OUTPUTS ? i / UNIT_INPUTS : i - UNIT_INPUTS * UNIT_OUTPUTS;
+        const int k = unit.first_in + in, o = unit.first_out + out;
+        if (i >= (UNIT_INPUTS + 1) * UNIT_OUTPUTS || o >= unit.out) return -1;
+        if (in == UNIT_INPUTS) return unit.first_in == 0 ? unit.theta + unit.in * unit.out + o : -1;
+        return k < unit.in ? unit.theta + o * unit.in + k : -1;
+    }
+
+    // Gradient and step of a unit, whose arrays' copies were the last commit, or with `overlapped` that before it.
+    DEVICE void step_unit(const Unit& unit, bool overlapped) {
+        constexpr int EACH = ((UNIT_INPUTS + 1) * UNIT_OUTPUTS + THREADS - 1) / THREADS, PART = ROWS / UPPER_PARTS;
+        constexpr int ACROSS = UNIT_INPUTS / 4, ITEMS = ACROSS * (UNIT_OUTPUTS / 4);
+        float theta[EACH] = {}, mean[EACH] = {}, squares[EACH] = {};
+        int at[EACH], in[EACH], out[EACH];
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            at[e] = place(unit, e * THREADS + threadIdx.x, in[e], out[e]);
+            if (at[e] < 0) continue;
+            theta[e] = load_fresh(job.theta + at[e]);
+            mean[e] = load_fresh(job.mean + at[e]);
+            squares[e] = rates()->rule == ADAM ? load_fresh(job.squares + at[e]) : 0.f;
+        }
+        if (overlapped) copies_wait<1>();
+        else copies_wait<0>();
+        __syncthreads();
+        float* gradients = shared + IN_GRADIENTS;
+        for (int item = threadIdx.x; item < ITEMS * UPPER_PARTS; item += THREADS) {
+            const int part = item / ITEMS, k = item % ACROSS * 4, o = item % ITEMS / ACROSS * 4;
+            const float* x = shared + IN_UNIT_HIDDEN + part * PART * UNIT_INPUTS + k;
+            const float* d = shared + IN_UNIT_DELTAS + part * PART * UNIT_OUTPUTS + o;
+            float4 sum[4] = {zero4(), zero4(), zero4(), zero4()};
+#pragma unroll 4
+            for (int s = 0; s < PART; s++) {
+                const float4 of_x = *(const float4*)(x + s * UNIT_INPUTS);
+                const float4 of_d = *(const float4*)(d + s * UNIT_OUTPUTS);
+#pragma unroll
+                for (int j = 0; j < 4; j++) add_scaled(sum[j], component(of_x, j), of_d);
+            }
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+#pragma unroll
+                for (int c = 0; c < 4; c++)
+                    gradients[(part * (UNIT_INPUTS + 1) + k + j) * GRADIENT_STRIDE + o + c] = component(sum[j], c);
+        }
+        for (int item = threadIdx.x; item < UNIT_OUTPUTS * UPPER_PARTS; item += THREADS) {
+            const int part = item / UNIT_OUTPUTS, o = item % UNIT_OUTPUTS;
+            const float* d = shared + IN_UNIT_DELTAS + part * PART * UNIT_OUTPUTS + o;
+            float sum = 0.f;
+#pragma unroll 8
+            for (int s = 0; s < PART; s++) sum += d[s * UNIT_OUTPUTS];
+            gradients[(part * (UNIT_INPUTS + 1) + UNIT_INPUTS) * GRADIENT_STRIDE + o] = sum;
+        }
+        __syncthreads();
+        const Rates now = *rates();
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            if (at[e] < 0) continue;
+            float gradient = 0.f;
+#pragma unroll
+            for (int part = 0; part < UPPER_PARTS; part++)
+                gradient += gradients[(part * (UNIT_INPUTS + 1) + in[e]) * GRADIENT_STRIDE + out[e]];
+            optimize(theta[e], gradient, mean[e], squares[e], now);
+            job.theta[at[e]] = theta[e];
+            job.mean[at[e]] = mean[e];
+            if (now.rule == ADAM) job.squares[at[e]] = squares[e];
+            const int k = unit.first_in + in[e], o = unit.first_out + out[e];
+            if (in[e] == UNIT_INPUTS) {
+                unit.biases[o] = theta[e];
+                continue;
+            }
+            unit.transposed[k * padded(unit.out) + o] = theta[e];
+            unit.straight[o * padded(unit.in) + k] = theta[e];
+        }
+        __syncthreads();
+    }
+
+    // Starts to fetch the first layer's deltas of the outputs of a pass.
+    DEVICE void fetch_deltas(int pass_at) {
+        constexpr int DELTA = delta_at(1);
+        for (int i = threadIdx.x; i < ROWS * PASS / 4; i += THREADS) {
+            const int s = i / (PASS / 4), own = i % (PASS / 4) * 4, output = slice_at + pass_at + own;
+            if (pass_at + own < SLICE && output < FIRST_PADDED)
+                copy_16(shared + IN_DELTAS + s * PASS + own, job.scratch + DELTA + s * FIRST_PADDED + output);
+        }
+    }
+
+    // The gradient of 4 inputs by STEP_QUADS quads of outputs over a part of the batch.
+    DEVICE void part_of_first(const float* x, const float* d, float4 (&sum)[4][STEP_QUADS]) {
+        constexpr int PART = ROWS / FIRST_PARTS;
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+#pragma unroll
+            for (int q = 0; q < STEP_QUADS; q++) sum[j][q] = zero4();
+#pragma unroll 4
+        for (int s = 0; s < PART; s++) {
+            const float4 of_x = *(const float4*)(x + s * INPUT_STRIDE);
+            float4 of_d[STEP_QUADS];
+#pragma unroll
+            for (int q = 0; q < STEP_QUADS; q++)
+                of_d[q] = *(const float4*)(d + s * PASS + q * (PASS / STEP_QUADS));
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+#pragma unroll
+                for (int q = 0; q < STEP_QUADS; q++) add_scaled(sum[j][q], component(of_x, j), of_d[q]);
+        }
+    }
+
+    // Gradient and step of the block's slice of W1, of the outputs of a pass, whose deltas are there.
+    DEVICE void step_first(int batch, int pass_at) {
+        constexpr int GROUPS = PASS / 4 / STEP_QUADS, PART = ROWS / FIRST_PARTS, ACROSS = TILE / 4;
+        const float* inputs = shared + IN_INPUTS + batch % INPUT_BUFFERS * INPUT_SIZE;
+        const float* deltas = shared + IN_DELTAS;
+        const Rates now = *rates();
+        float* gradients = shared + IN_GRADIENTS;
+        // The block of the first inputs also owns the biases; they are loaded while the products run.
+        constexpr int EACH = (PASS + THREADS - 1) / THREADS, BIASES = biases_at(1);
+        float theta[EACH] = {}, mean_of[EACH] = {}, squares_of[EACH] = {};
+        const int biases = first_tile == 0 ? min(PASS, min(SLICE - pass_at, FIRST - slice_at - pass_at)) : 0;
+        const int first_bias = UPPER_AT + slice_at + pass_at;
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            const int i = e * THREADS + threadIdx.x;
+            if (i >= biases) continue;
+            theta[e] = load_fresh(job.theta + first_bias + i);
+            mean_of[e] = load_fresh(job.mean + first_bias + i);
+            squares_of[e] = now.rule == ADAM ? load_fresh(job.squares + first_bias + i) : 0.f;
+        }
+        if constexpr (!SPLIT) {
+            for (int item = threadIdx.x; item < tiles * ACROSS * GROUPS; item += THREADS) {
+                const int group = item % GROUPS, k = item / GROUPS % ACROSS * 4, tile = item / (GROUPS * ACROSS);
+                const float* x = inputs + tile * ROWS * INPUT_STRIDE + k;
+                const float* d = deltas + group * 4;
+                float4 all[4][STEP_QUADS], sum[4][STEP_QUADS];
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+#pragma unroll
+                    for (int q = 0; q < STEP_QUADS; q++) all[j][q] = zero4();
+#pragma unroll 1
+                for (int part = 0; part < FIRST_PARTS; part++) {
+                    part_of_first(x + part * PART * INPUT_STRIDE, d + part * PART * PASS, sum);
+#pragma unroll
+                    for (int j = 0; j < 4; j++)
+#pragma unroll
+                        for (int q = 0; q < STEP_QUADS; q++) add(all[j][q], sum[j][q]);
+                }
+#pragma unroll
+                for (int q = 0; q < STEP_QUADS; q++) {
+                    const int own = pass_at + group * 4 + q * (PASS / STEP_QUADS);
+                    if (own >= SLICE) continue;
+#pragma unroll
+                    for (int j = 0; j < 4; j++) {
+                        const int at = (tile * TILE + k + j) * WEIGHT_STRIDE + own;
+                        optimize4(weights() + at, all[j][q], mean() + at, squares() + at, now);
+                    }
+                }
+            }
+        } else {
+            for (int item = threadIdx.x; item < STEP_ITEMS * FIRST_PARTS; item += THREADS) {
+                const int part = item / STEP_ITEMS, rest = item % STEP_ITEMS;
+                const int group = rest % GROUPS, k = rest / GROUPS % ACROSS * 4, tile = rest / (GROUPS * ACROSS);
+                if (tile >= tiles) continue;
+                float4 sum[4][STEP_QUADS];
+                part_of_first(inputs + (tile * ROWS + part * PART) * INPUT_STRIDE + k,
+                              deltas + part * PART * PASS + group * 4, sum);
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+#pragma unroll
+                    for (int q = 0; q < STEP_QUADS; q++)
+                        *(float4*)(gradients + part * SPLIT_SIZE + (tile * TILE + k + j) * PASS + group * 4 +
+                                   q * (PASS / STEP_QUADS)) = sum[j][q];
+            }
+            __syncthreads();
+            for (int i = threadIdx.x; i < tiles * TILE * (PASS / 4); i += THREADS) {
+                const int own = pass_at + i % (PASS / 4) * 4, at = i / (PASS / 4) * WEIGHT_STRIDE + own;
+                if (own >= SLICE) continue;
+                float4 all = zero4();
+#pragma unroll
+                for (int part = 0; part < FIRST_PARTS; part++)
+                    add(all, *(const float4*)(gradients + part * SPLIT_SIZE + i * 4));
+                optimize4(weights() + at, all, mean() + at, squares() + at, now);
+            }
+            __syncthreads();
+        }
+        if (first_tile != 0) return;
+        for (int i = threadIdx.x; i < FIRST_PARTS * PASS; i += THREADS) {
+            float sum = 0.f;
+#pragma unroll 8
+            for (int s = 0; s < PART; s++) sum += deltas[(i / PASS * PART + s) * PASS + i % PASS];
+            gradients[i] = sum;
+        }
+        __syncthreads();
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            const int i = e * THREADS + threadIdx.x;
+            if (i >= biases) continue;
+            float gradient = 0.f;
+            for (int part = 0; part < FIRST_PARTS; part++) gradient += gradients[part * PASS + i];
+            optimize(theta[e], gradient, mean_of[e], squares_of[e], now);
+            job.theta[first_bias + i] = theta[e], job.mean[first_bias + i] = mean_of[e];
+            if (now.rule == ADAM) job.squares[first_bias + i] = squares_of[e];
+            job.scratch[BIASES + slice_at + pass_at + i] = theta[e];
+        }
+    }
+
+    DEVICE void step(int batch) {
+        Unit unit;
+        // From the last block on: those that own no weights of the first layer come first.
+        int number = size - 1 - index;
+        bool found = find<2>(number, unit), overlapped = true;
+        if (found) fetch_unit(unit);
+        copies_commit();
+        for (int pass_at = 0; pass_at == 0 || (owner && pass_at < SLICE); pass_at += PASS) {
+            if (owner) fetch_deltas(pass_at);
+            copies_commit();
+            // The units' steps while the first pass's deltas come.
+            while (found) {
+                step_unit(unit, overlapped);
+                overlapped = false, number += size;
+                found = find<2>(number, unit);
+                if (found) fetch_unit(unit);
+                copies_commit();
+            }
+            copies_wait<0>();
+            __syncthreads();
+            if (owner) step_first(batch, pass_at);
+            if (pass_at + PASS < SLICE) __syncthreads();
+        }
+    }
+
+    // ---- Runs of batches ----
+
+    // Batches [first, last) of the samples. With a `number` a step after each, the first of them the optimizer's
+    // `number`th, counted from 1.
+    DEVICE void run(const Samples& samples, int first, int last, long long number) {
+        const bool train = number > 0;
+        fetch_rows(samples, first);
+        copies_commit();
+        copies_wait<0>();
+        __syncthreads();
+        fetch(samples, first);
+        if (first + 1 < last) fetch_rows(samples, first + 1);
+        copies_commit();
+        for (int batch = first; batch < last; batch++) {
+            copies_wait<0>();
+            __syncthreads();
+            // Without a barrier at the end of a batch the next writes beside what is being read.
+            float* partials = job.scratch + PARTIALS_AT + (train ? 0 : batch % 2 * PARTIALS);
+            first_products(batch, partials);
+            arrive();
+            // While the others arrive.
+            if (INPUT_BUFFERS == 2 && batch + 1 < last) {
+                fetch(samples, batch + 1);
+                if (batch + 2 < last) fetch_rows(samples, batch + 2);
+                copies_commit();
+            }
+            if (train && threadIdx.x == THREADS - 1) *rates() = rates_of(job, number + (batch - first));
+            wait();
+            upper(samples, batch, partials, train);
+            if (train) {
+                arrive();
+                wait();
+                step(batch);
+            }
+            if (INPUT_BUFFERS == 1 && batch + 1 < last) {
+                __syncthreads();
+                fetch(samples, batch + 1);
+                if (batch + 2 < last) fetch_rows(samples, batch + 2);
+                copies_commit();
+            }
+        }
+        __syncthreads();
+    }
+
+    // Whether the block sums the losses of this place in the batch.
+    DEVICE bool own_slot(int slot) { return slot / CHUNK % size == index; }
+
+    DEVICE void clear_slots() {
+        for (int slot = threadIdx.x; slot < BATCH; slot += THREADS) slot_losses()[slot] = 0.0, slot_correct()[slot] = 0;
+        __syncthreads();
+    }
+
+    DEVICE double* kept_losses() { return (double*)(job.scratch + SLOTS_AT); }
+    DEVICE int* kept_correct() { return (int*)(job.scratch + SLOTS_AT + 2 * ROWS); }
+
+    DEVICE void load_slots() {
+        for (int slot = threadIdx.x; slot < BATCH; slot += THREADS)
+            if (own_slot(slot)) slot_losses()[slot] = kept_losses()[slot], slot_correct()[slot] = kept_correct()[slot];
+        __syncthreads();
+    }
+
+    DEVICE void store_slots() {
+        for (int slot = threadIdx.x; slot < BATCH; slot += THREADS)
+            if (own_slot(slot)) kept_losses()[slot] = slot_losses()[slot], kept_correct()[slot] = slot_correct()[slot];
+    }
+
+    // Sums of the batches since the slots were cleared, the same in every block and thread, after a barrier.
+    DEVICE void sums(double& loss, int& correct) {
+        store_slots();
+        arrive();
+        wait();
+        for (int slot = threadIdx.x; slot < BATCH; slot += THREADS) {
+            slot_losses()[slot] = load_fresh(kept_losses() + slot);
+            slot_correct()[slot] = load_fresh(kept_correct() + slot);
+        }
+        __syncthreads();
+        loss = 0.0, correct = 0;
+#pragma unroll 8
+        for (int slot = 0; slot < BATCH; slot++) loss += slot_losses()[slot], correct += slot_correct()[slot];
+        __syncthreads();
+    }
+
+    // After a barrier since the last step.
+    DEVICE void snapshot(float* to) {
+        each_own([&](int own, size_t at) { to[at] = weights()[own]; });
+        for (int i = UPPER_AT + index * THREADS + threadIdx.x; i < PARAMETERS; i += size * THREADS)
+            to[i] = load_fresh(job.theta + i);
+    }
+
+    // Trains, or with `evaluates` only tests, once.
+    DEVICE void launch(bool evaluates) {
+        State state = *job.state;
+        const int batches = (job.samples + BATCH - 1) / BATCH;
+        int left = job.steps, epoch = 0, snapshots = 0;
+        bool testing = evaluates;
+        if (!evaluates && (state.ending != RUNNING || left <= 0 || job.epochs <= 0)) return;
+        load(!evaluates);
+        if (!evaluates && state.batch > 0) load_slots();
+        // A turn is a test, or an epoch's batches or what of them the launch covers. One loop for both: the steps'
+        // code is compiled once.
+        while (testing || (epoch < job.epochs && left > 0 && state.ending == RUNNING)) {
+            const int first = testing ? 0 : state.batch;
+            const int last = testing ? (job.tests + BATCH - 1) / BATCH : min(batches, first + left);
+            Samples samples = {job.test_inputs, job.test_labels, nullptr, job.tests};
+            if (!testing)
+                samples = {job.inputs, job.labels, job.order + (size_t)epoch * job.samples, job.samples};
+            if (first == 0) clear_slots();
+            run(samples, first, last, testing ? 0 : state.steps + 1);
+            if (!testing) {
+                state.steps += last - first, state.batch = last, left -= last - first;
+                if (last < batches) {
+                    store_slots();
+                    break;
+                }
+            }
+            double loss;
+            int correct;
+            sums(loss, correct);
+            if (index == 0 && threadIdx.x == 0)
+                job.losses[2 * epoch + testing] = loss, job.correct[2 * epoch + testing] = correct;
+            if (testing) {
+                testing = false, epoch++;
+                if (evaluates) return;
+            } else {
+                const int flags = job.flags[epoch];
+                state.batch = 0, state.epochs++;
+                if (!isfinite(loss)) state.ending = DIVERGED;
+                if (flags & SNAPSHOT) snapshot(job.snapshots + (size_t)PARAMETERS * snapshots++);
+                testing = job.tests > 0 && (flags & TEST || state.ending == DIVERGED);
+                if (!testing) epoch++;
+            }
+        }
+        store(true);
+        if (index == 0 && threadIdx.x == 0) *job.state = state;
+    }
+};
+
+// A launch of trainings * group blocks, all resident at once; `counters` has 32 zeros a training. With `evaluates` only
+// the losses[1] and correct[1] of theta over the test set, whatever the state.
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
+mini_batch(const Training* trainings, unsigned* counters, int group, int evaluates) {
+    SHARED_MEMORY(memory);
+    const int training = blockIdx.x / group;
+    Member member(trainings[training], (float*)memory, counters + 32 * training, blockIdx.x % group, group);
+    member.launch(evaluates);
+}
