@@ -6,12 +6,13 @@ use super::explicit::Explicit;
 use super::input_vjp::{AutogradVjp, ExplicitVjp};
 use super::loss::Criterion;
 use super::{
-    Evaluation, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, by_graphs, by_hand, in_kernels,
+    Evaluation, HessianMap, InputVjp, Matrix, MiniBatchRequest, MiniBatchRun, Objective, Scalar, Sums, by_blocks,
+    by_graphs, by_hand, in_kernels,
 };
 use crate::data::Samples;
 use crate::model::{Layout, Model, Pass, Weights};
 use anyhow::{Result, ensure};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// Mean cross entropy of a model's logits over some samples.
 pub struct CrossEntropy {
@@ -68,7 +69,11 @@ impl CrossEntropy {
         let Self { weights, samples, implementation, .. } = self;
         let explicit = match implementation {
             Implementation::Explicit(explicit) => explicit,
-            Implementation::Autograd(autograd) => return autograd.sums_over(samples, EVALUATION_BLOCK, visit),
+            Implementation::Autograd(autograd) => {
+                let on_cpu = weights.theta.device() == Device::Cpu;
+                let block = if on_cpu { EVALUATION_BLOCK } else { EVALUATION_BLOCK_OF_DEVICE };
+                return autograd.sums_over(samples, block, visit);
+            }
         };
         let mut sums = Sums::zero(samples.targets.device());
         for block in samples.blocks(EVALUATION_BLOCK) {
@@ -136,6 +141,11 @@ impl Objective for CrossEntropy {
         Ok(Scalar::from(sums.loss) / sums.counted as f64)
     }
 
+    fn mini_batches_on_card(&self, request: &MiniBatchRequest) -> Result<Option<MiniBatchRun>> {
+        let Some(network) = self.model.network().filter(|_| self.criterion.is_plain()) else { return Ok(None) };
+        MiniBatchRun::new(network, &self.weights.theta, &self.samples, request)
+    }
+
     fn batch(&mut self, index: &Tensor) -> Result<Sums> {
         let (x, labels) = self.samples.batch(index)?;
         let (gradient, sums) = self.implementation.differentiate(&self.weights.theta, &x, &labels, Pass::Train)?;
@@ -166,6 +176,8 @@ impl Objective for CrossEntropy {
 
 /// Samples at a time in an evaluation: the fastest of those that were tried.
 const EVALUATION_BLOCK: i64 = 128;
+/// A device is busy with no fewer.
+const EVALUATION_BLOCK_OF_DEVICE: i64 = 2048;
 
 #[cfg(test)]
 mod tests {
@@ -173,7 +185,7 @@ mod tests {
     use super::super::tests::{batch, network, relative, rough_batch, step};
     use super::*;
     use crate::model::Network;
-    use tch::{Device, Kind};
+    use tch::Kind;
 
     fn both(model: &Network, theta: &Tensor, samples: &Samples) -> [CrossEntropy; 2] {
         let criterion = Criterion::of_classes(10, &samples.targets).unwrap();

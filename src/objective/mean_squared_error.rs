@@ -8,8 +8,8 @@ use super::hessian::of_mean_squared_error;
 use super::input_vjp::AutogradVjp;
 use super::loss::Criterion;
 use super::{
-    Evaluation, GraphHessian, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums, by_blocks, by_graphs, by_hand,
-    by_rows, float_slices, in_kernels,
+    Evaluation, FullBatchRequest, FullBatchRun, GraphHessian, HessianMap, InputVjp, Matrix, Objective, Scalar, Sums,
+    by_blocks, by_graphs, by_hand, by_rows, float_slices, in_kernels,
 };
 use crate::backend::cpu::dense::Dense;
 use crate::data::{Samples, Target, blocks};
@@ -160,6 +160,13 @@ impl Objective for MeanSquaredError {
             Implementation::Autograd => autograd.sums_over(samples, BLOCK, &mut |_| Ok(()))?.loss.into(),
         };
         Ok(sum_of_squares / samples.len() as f64)
+    }
+
+    fn on_card(&self, request: &FullBatchRequest) -> Result<Option<FullBatchRun>> {
+        // The kernel's mean is over outputs too.
+        let mlp = as_mlp(&*self.model).filter(|_| self.samples.target.outputs() == 1);
+        let Some(mlp) = mlp else { return Ok(None) };
+        FullBatchRun::new(mlp, &self.weights.theta, &self.samples, request)
     }
 
     fn batch(&mut self, index: &Tensor) -> Result<Sums> {

@@ -22,6 +22,7 @@ mod input_vjp;
 mod loss;
 mod mean_squared_error;
 mod network_curvature;
+mod on_card;
 mod scalar;
 mod second;
 
@@ -35,6 +36,7 @@ pub use hessian_map::{GraphHessian, HessianMap};
 pub use input_vjp::InputVjp;
 pub use loss::Loss;
 pub use mean_squared_error::MeanSquaredError;
+pub use on_card::{FullBatchRequest, FullBatchRun, MiniBatchRequest, MiniBatchRun};
 pub use scalar::{Scalar, read_all};
 pub use second::NoSecondDerivative;
 
@@ -96,6 +98,22 @@ pub trait Objective {
     /// L(θ) over all samples; the gradient may change.
     fn loss(&mut self) -> Result<Scalar> {
         self.loss_and_gradient()
+    }
+
+    /// A full-batch training that a card runs by itself; `None` where it declines, and libtorch or the CPU takes the steps.
+    ///
+    /// # Errors
+    /// The card's.
+    fn on_card(&self, _request: &FullBatchRequest) -> Result<Option<FullBatchRun>> {
+        Ok(None)
+    }
+
+    /// A training in mini-batches that a card runs by itself; `None` where it declines.
+    ///
+    /// # Errors
+    /// The card's.
+    fn mini_batches_on_card(&self, _request: &MiniBatchRequest) -> Result<Option<MiniBatchRun>> {
+        Ok(None)
     }
 
     /// A step's part of a training in mini-batches: the loss over the samples at `index` [b], in int64, whose gradient is

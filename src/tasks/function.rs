@@ -9,7 +9,7 @@ use crate::model::{Mlp, Weights};
 use crate::objective::{MeanSquaredError, Objective};
 use crate::settings;
 use crate::study::{Context, Measurements, Trial, check, flag};
-use crate::train::{Convergence, Ending, Epoch, OptimizerName, Stopping, Trained, train};
+use crate::train::{Convergence, Ending, OptimizerName, Stopping, Trained, Watched, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -73,7 +73,7 @@ impl FunctionTraining {
     /// measured points predictions are in their own units, and series `curve_x` and `curve` draw them over the range of x.
     pub fn fit(&self, cx: &mut Context) -> Result<Measurements> {
         let mut objective = self.start(cx)?;
-        let trained = self.fit.run(&mut objective, cx, |_| Ok(()))?;
+        let trained = self.fit.run(&mut objective, cx, Watched::default())?;
         let on_train = objective.evaluate()?;
         let between = self.learned.validation(Kind::Float, cx.device, cx)?;
         let mut on_validation = Prediction::of(&mut self.objective(objective.weights(), &between)?, &between)?;
@@ -116,19 +116,14 @@ impl FunctionTraining {
 }
 
 impl FullBatch {
-    /// Trains, and saves the initial and the final θ, which the objective holds. `observe` is [`train`]'s.
-    pub fn run(
-        &self,
-        objective: &mut dyn Objective,
-        cx: &mut Context,
-        observe: impl FnMut(&mut Epoch) -> Result<()>,
-    ) -> Result<Trained> {
+    /// Trains, and saves the initial and the final θ, which the objective holds. `watched` is [`train`]'s.
+    pub fn run(&self, objective: &mut dyn Objective, cx: &mut Context, watched: Watched) -> Result<Trained> {
         let layout = objective.layout().clone();
         cx.save_weights("initial", &layout, objective.weights())?;
         let &Self { optimizer, learning_rate, epochs, convergence, patience } = self;
         let stopping = Stopping { convergence: Convergence { tolerance: convergence, patience }, below: None };
         let mut optimizer = optimizer.with_learning_rate(learning_rate);
-        let trained = train(objective, &mut optimizer, epochs, &stopping, cx, observe)?;
+        let trained = train(objective, &mut optimizer, epochs, &stopping, cx, watched)?;
         cx.save_weights("final", &layout, objective.weights())?;
         Ok(trained)
     }

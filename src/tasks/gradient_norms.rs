@@ -7,7 +7,7 @@ use crate::data::{Dataset, order};
 use crate::model::{Architecture, Layout, Weights};
 use crate::objective::{Evaluation, Objective as _, Splits, norm, read_all};
 use crate::study::{Context, Measurements, Trial, flag};
-use crate::train::{OptimizerName, measure};
+use crate::train::{GRADIENT_NORM, OptimizerName, VALIDATION_LOSS, Watched, measure};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,11 +20,8 @@ pub fn of_function(training: &FunctionTraining, cx: &mut Context) -> Result<Meas
     // On the same θ: the optimizer changes it in place.
     let between = training.learned.validation(Kind::Float, cx.device, cx)?;
     let mut validation = training.objective(objective.weights(), &between)?;
-    let mut trained = training.fit.run(&mut objective, cx, |now| {
-        now.measure("validation_loss", validation.loss()?);
-        now.measure("gradient_norm", norm(now.gradient)?);
-        Ok(())
-    })?;
+    let watched = Watched { gradient_norm: true, validation: Some((&mut validation, &between)) };
+    let mut trained = training.fit.run(&mut objective, cx, watched)?;
     let scalars = [
         ("final_train_loss", objective.loss_and_gradient()?.get()?),
         ("final_validation_loss", validation.loss()?.get()?),
@@ -32,8 +29,8 @@ pub fn of_function(training: &FunctionTraining, cx: &mut Context) -> Result<Meas
     ];
     let endings = endings(&trained);
     let series = [
-        ("validation_loss", trained.take("validation_loss")),
-        ("gradient_norm", trained.take("gradient_norm")),
+        (VALIDATION_LOSS, trained.take(VALIDATION_LOSS)),
+        (GRADIENT_NORM, trained.take(GRADIENT_NORM)),
         ("train_loss", trained.train_loss),
     ];
     Ok(Measurements::new(objective.layout().parameters(), scalars, series).and(endings))

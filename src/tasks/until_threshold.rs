@@ -1,9 +1,9 @@
 //! Training on all samples at once, until the norm of the gradient is below a threshold.
 
-use crate::objective::{Objective, norm};
+use crate::objective::Objective;
 use crate::settings;
 use crate::study::{Context, Measurements, check, flag};
-use crate::train::{Below, Convergence, Ending, OptimizerName, Stopping, train};
+use crate::train::{Below, Convergence, Ending, GRADIENT_NORM, OptimizerName, Stopping, Watched, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -30,18 +30,16 @@ impl UntilThreshold {
     /// how it ended.
     pub fn run(&self, objective: &mut dyn Objective, cx: &mut Context) -> Result<Measurements> {
         let mut optimizer = self.optimizer.with_learning_rate(self.learning_rate);
-        let below = Below { series: "gradient_norm", threshold: self.threshold };
+        let below = Below { series: GRADIENT_NORM, threshold: self.threshold };
         let stopping = Stopping { convergence: Convergence::NEVER, below: Some(below) };
-        let mut training = train(objective, &mut optimizer, self.epochs, &stopping, cx, |now| {
-            now.measure("gradient_norm", norm(now.gradient)?);
-            Ok(())
-        })?;
+        let watched = Watched { gradient_norm: true, validation: None };
+        let mut training = train(objective, &mut optimizer, self.epochs, &stopping, cx, watched)?;
         let scalars = [
             ("epochs_run", training.train_loss.len() as f64),
             ("met_threshold", flag(training.ending == Ending::Below)),
             ("diverged", flag(training.ending == Ending::Diverged)),
         ];
-        let series = [("gradient_norm", training.take("gradient_norm")), ("train_loss", training.train_loss)];
+        let series = [(GRADIENT_NORM, training.take(GRADIENT_NORM)), ("train_loss", training.train_loss)];
         Ok(Measurements::new(objective.layout().parameters(), scalars, series))
     }
 }

@@ -1,12 +1,15 @@
 //! Training in full batches: one step an epoch, until the loss converges.
 //!
 //! Who reads a number from a device waits until it has done all it was asked for, so there epochs run in blocks, of
-//! which nothing is read before their end; those past the training's end are taken back.
+//! which nothing is read before their end; those past the training's end are taken back. What a card can do by itself it
+//! does by itself.
 
 use super::block::{Block, Epoch};
-use super::{Ending, Optimizer, Stopping, TRAIN_LOSS, Trained, measure, restore, state_of};
-use crate::objective::{Objective, read_all};
-use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
+use super::on_card::train_on_card;
+use super::{Ending, Optimizer, Stopping, TRAIN_LOSS, Trained, measure, restore, state_of, turn};
+use crate::data::Samples;
+use crate::objective::{Objective, norm, read_all};
+use crate::store::checkpoint::{Checkpointer, EPOCHS, Series, State};
 use anyhow::{Result, ensure};
 use tch::Device;
 
@@ -19,53 +22,113 @@ const MOST_EPOCHS: u64 = 25;
 /// Most bytes of a block's copies of θ.
 const MOST_COPIED: usize = 256 << 20;
 
-/// Trains for at most `epochs` full-batch steps, from where `keeper` left off. `observe` sees each epoch before its
-/// step; on a device also some past the end, of which nothing is left but what it keeps itself. The objective's
-/// gradient and the optimizer's state are then not those of the last epoch.
+/// What is measured of each epoch beside its loss, before its step.
+#[derive(Default)]
+pub struct Watched<'a> {
+    /// As [`GRADIENT_NORM`].
+    pub gradient_norm: bool,
+    /// As [`VALIDATION_LOSS`]: an objective over other points at the same θ, and these.
+    pub validation: Option<(&'a mut dyn Objective, &'a Samples)>,
+}
+
+/// Names of what is measured.
+pub const GRADIENT_NORM: &str = "gradient_norm";
+pub const VALIDATION_LOSS: &str = "validation_loss";
+
+impl Watched<'_> {
+    fn observe(&mut self, now: &mut Epoch) -> Result<()> {
+        if let Some((validation, _)) = &mut self.validation {
+            now.measure(VALIDATION_LOSS, validation.loss()?);
+        }
+        if self.gradient_norm {
+            now.measure(GRADIENT_NORM, norm(now.gradient)?);
+        }
+        Ok(())
+    }
+}
+
+/// Trains for at most `epochs` full-batch steps, from where `keeper` left off. The objective's gradient and, on a device,
+/// the optimizer's state are then not those of the last epoch.
 ///
 /// # Errors
-/// Those of `keeper` and of `observe`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not
-/// this training's.
+/// Those of `keeper`; [`crate::store::checkpoint::Unfit`] where the keeper's state is not this training's.
 pub fn train(
     objective: &mut dyn Objective,
     optimizer: &mut Optimizer,
     epochs: u64,
     stopping: &Stopping,
     keeper: &mut impl Checkpointer,
-    observe: impl FnMut(&mut Epoch) -> Result<()>,
+    mut watched: Watched,
 ) -> Result<Trained> {
     ensure!(
         objective.weights().buffers.numel() == 0,
         "the model has running statistics, which only steps in mini-batches update: train it so"
     );
+    let begun = Begun::resume(objective, optimizer, keeper)?;
+    if let Some(run) = begun.on_card(objective, optimizer, epochs, stopping, &watched)? {
+        return train_on_card(run, objective, optimizer, epochs, keeper, begun);
+    }
     let theta = objective.theta();
+    let _turn = turn(theta.device(), keeper)?;
     let block = if theta.device() == Device::Cpu {
         1
     } else {
         let bytes = theta.numel() * theta.kind().elt_size_in_bytes();
         MOST_EPOCHS.min((MOST_COPIED / bytes.max(1)) as u64).max(1)
     };
-    train_in_blocks(objective, optimizer, epochs, stopping, keeper, observe, block)
+    let observe = |now: &mut Epoch| watched.observe(now);
+    train_in_blocks(objective, optimizer, epochs, stopping, keeper, observe, (block, begun))
+}
+
+/// A training from where it was left off.
+pub(super) struct Begun {
+    pub training: Trained,
+    pub epoch: u64,
+    pub quiet_epochs: u64,
+}
+
+impl Begun {
+    pub(super) fn resume(
+        objective: &dyn Objective,
+        optimizer: &mut Optimizer,
+        keeper: &mut impl Checkpointer,
+    ) -> Result<Self> {
+        let mut training = Trained { train_loss: Vec::new(), measured: Series::new(), ending: Ending::LastEpoch };
+        let (mut epoch, mut quiet_epochs) = (0, 0);
+        if let Some(mut state) = keeper.resume()? {
+            (epoch, quiet_epochs) = (state.counter(EPOCHS)?, state.counter(QUIET_EPOCHS)?);
+            restore(&state, objective.weights(), optimizer)?;
+            training.train_loss = state.take_series(TRAIN_LOSS, epoch)?;
+            training.measured = state.series;
+        }
+        Ok(Self { training, epoch, quiet_epochs })
+    }
+}
+
+/// What a state of a training is made of, once so many epochs are done.
+pub(super) fn state_after(
+    (epoch, quiet_epochs): (u64, u64),
+    objective: &dyn Objective,
+    optimizer: &Optimizer,
+    training: &Trained,
+) -> Result<State> {
+    let mut state = state_of(epoch, objective.weights(), optimizer, &training.measured)?;
+    state.counters.insert(QUIET_EPOCHS.to_owned(), quiet_epochs);
+    state.series.insert(TRAIN_LOSS.to_owned(), training.train_loss.clone());
+    Ok(state)
 }
 
 /// The same, its numbers read after each `length` epochs. They do not depend on it.
-fn train_in_blocks(
+pub(super) fn train_in_blocks(
     objective: &mut dyn Objective,
     optimizer: &mut Optimizer,
     epochs: u64,
     stopping: &Stopping,
     keeper: &mut impl Checkpointer,
     mut observe: impl FnMut(&mut Epoch) -> Result<()>,
-    length: u64,
+    (length, begun): (u64, Begun),
 ) -> Result<Trained> {
-    let mut training = Trained { train_loss: Vec::new(), measured: Series::new(), ending: Ending::LastEpoch };
-    let (mut epoch, mut quiet_epochs) = (0, 0);
-    if let Some(mut state) = keeper.resume()? {
-        (epoch, quiet_epochs) = (state.counter(EPOCHS)?, state.counter(QUIET_EPOCHS)?);
-        restore(&state, objective.weights(), optimizer)?;
-        training.train_loss = state.take_series(TRAIN_LOSS, epoch)?;
-        training.measured = state.series;
-    }
+    let Begun { mut training, mut epoch, mut quiet_epochs } = begun;
     let mut block = Block::default();
     loop {
         if quiet_epochs >= stopping.convergence.patience {
@@ -115,381 +178,8 @@ fn train_in_blocks(
             }
         }
         let loss = training.train_loss.last().copied().unwrap_or(f64::NAN);
-        let weights = objective.weights();
         // Where it has converged within the block the optimizer is further on, and no step will need it.
-        keeper.epoch_done(epoch, epochs, loss, &|| {
-            let mut state = state_of(epoch, weights, optimizer, &training.measured)?;
-            state.counters.insert(QUIET_EPOCHS.to_owned(), quiet_epochs);
-            state.series.insert(TRAIN_LOSS.to_owned(), training.train_loss.clone());
-            Ok(state)
-        })?;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Below, Convergence};
-    use super::*;
-    use crate::model::{Layout, Mlp, Weights};
-    use crate::objective::{MeanSquaredError, Scalar, tests::columns};
-    use crate::store::checkpoint::State;
-    use tch::Tensor;
-
-    /// f(θ, x) = θ₀x + θ₁ on two points: a quadratic with a known minimum.
-    fn line(initial: [f64; 2], y: [f64; 2]) -> MeanSquaredError {
-        let x = Tensor::from_slice(&[-1.0, 1.0]).view([1, 2]);
-        let points = columns(&x, &Tensor::from_slice(&y).view([1, 2]));
-        MeanSquaredError::new(&"1-1".parse::<Mlp>().unwrap().network(), Tensor::from_slice(&initial), &points).unwrap()
-    }
-
-    fn go_on(_: &mut Epoch) -> Result<()> {
-        Ok(())
-    }
-
-    const NEVER: &Stopping = &Stopping::NEVER;
-
-    fn quiet(tolerance: f64, patience: u64) -> Stopping {
-        Stopping { convergence: Convergence { tolerance, patience }, below: None }
-    }
-
-    #[test]
-    fn gradient_descent_contracts_a_quadratic_as_the_closed_form_says() {
-        // L = (θ₁-θ₀-y₀)²/2 + (θ₀+θ₁-y₁)²/2, Hessian 2I: each step multiplies the error by 1-2η.
-        let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 20, NEVER, &mut (), go_on).unwrap();
-        assert_eq!(training.ending, Ending::LastEpoch);
-        assert_eq!(training.train_loss.len(), 20);
-        for (epoch, loss) in training.train_loss.iter().enumerate() {
-            let expected = training.train_loss[0] * 0.8f64.powi(2 * epoch as i32);
-            assert!((loss - expected).abs() < 1e-14, "epoch {epoch}: {loss} against {expected}");
-        }
-    }
-
-    #[test]
-    fn the_first_loss_belongs_to_the_initial_weights() {
-        let mut objective = line([0.0, 0.0], [1.0, 3.0]);
-        let training = train(&mut objective, &mut Optimizer::adam(0.1), 1, NEVER, &mut (), go_on).unwrap();
-        assert_eq!(training.train_loss, [5.0]);
-    }
-
-    #[test]
-    fn convergence_waits_for_patience_epochs_in_a_row() {
-        // At the minimum already: every change is 0.
-        for patience in [1, 4] {
-            let mut objective = line([0.5, 1.5], [1.0, 2.0]);
-            let rule = quiet(1e-5, patience);
-            let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, &rule, &mut (), go_on).unwrap();
-            assert_eq!(training.ending, Ending::Converged);
-            assert_eq!(training.train_loss.len() as u64, 1 + patience);
-        }
-        // A tolerance of 0 never stops, not even there.
-        let mut objective = line([0.5, 1.5], [1.0, 2.0]);
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 30, NEVER, &mut (), go_on).unwrap();
-        assert_eq!((training.ending, training.train_loss.len()), (Ending::LastEpoch, 30));
-    }
-
-    #[test]
-    fn a_quiet_epoch_between_loud_ones_does_not_count() {
-        // Momentum overshoots: the loss turns round, quiet at the top of its swing.
-        let losses = |patience| {
-            let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-            let rule = quiet(0.02, patience);
-            train(&mut objective, &mut Optimizer::sgd(0.05, 0.9), 500, &rule, &mut (), go_on).unwrap().train_loss.len()
-        };
-        assert!(losses(1) < losses(5), "{} and {}", losses(1), losses(5));
-    }
-
-    #[test]
-    fn divergence_ends_a_training_and_keeps_its_finite_losses() {
-        let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let mut seen = 0;
-        let training = train(&mut objective, &mut Optimizer::sgd(1e6, 0.0), 1000, NEVER, &mut (), |_| {
-            seen += 1;
-            Ok(())
-        });
-        let training = training.unwrap();
-        assert_eq!(training.ending, Ending::Diverged);
-        assert_eq!(seen + 1, training.train_loss.len(), "a loss that is no number is no observer's");
-        let (last, before) = training.train_loss.split_last().unwrap();
-        assert!(!last.is_finite() && !before.is_empty() && before.iter().all(|loss| loss.is_finite()));
-    }
-
-    #[test]
-    fn an_error_of_the_observer_ends_the_training() {
-        let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let result = train(&mut objective, &mut Optimizer::adam(0.1), 10, NEVER, &mut (), |now| {
-            anyhow::ensure!(now.epoch < 3, "enough");
-            Ok(())
-        });
-        assert_eq!(result.unwrap_err().to_string(), "enough");
-    }
-
-    /// Stops a training after so many epochs, and keeps the state that it had then.
-    #[derive(Default)]
-    struct Stopper {
-        kept: Option<State>,
-        after: u64,
-    }
-
-    impl Checkpointer for Stopper {
-        fn resume(&mut self) -> Result<Option<State>> {
-            Ok(self.kept.take())
-        }
-
-        fn epoch_done(&mut self, done: u64, _: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
-            if done == self.after {
-                self.kept = Some(state()?);
-                return Err(crate::error::Interrupted.into());
-            }
-            Ok(())
-        }
-
-        fn check_stop(&self) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    /// [`line`], whose numbers are as if on a device: read when they are asked for.
-    struct Far(MeanSquaredError);
-
-    impl Objective for Far {
-        fn layout(&self) -> &Layout {
-            self.0.layout()
-        }
-
-        fn weights(&self) -> &Weights {
-            self.0.weights()
-        }
-
-        fn samples(&self) -> i64 {
-            self.0.samples()
-        }
-
-        fn gradient(&self) -> &Tensor {
-            self.0.gradient()
-        }
-
-        fn loss_and_gradient(&mut self) -> Result<Scalar> {
-            Ok(far(self.0.loss_and_gradient()?.get()?))
-        }
-    }
-
-    fn far(value: f64) -> Scalar {
-        Scalar::Device(Tensor::from(value))
-    }
-
-    fn bits(values: &[f64]) -> Vec<u64> {
-        values.iter().map(|value| value.to_bits()).collect()
-    }
-
-    /// How a training of [`line`] ends in all the ways there are.
-    struct Case {
-        optimizer: fn() -> Optimizer,
-        stopping: Stopping,
-        epochs: u64,
-        ending: Ending,
-    }
-
-    fn cases() -> [Case; 7] {
-        let below = |threshold| Stopping { below: Some(Below { series: "norm", threshold }), ..Stopping::NEVER };
-        let case = |optimizer, stopping, epochs, ending| Case { optimizer, stopping, epochs, ending };
-        [
-            case(|| Optimizer::adam(0.3), quiet(0.05, 3), 40, Ending::Converged),
-            case(|| Optimizer::sgd(0.05, 0.9), below(0.4), 300, Ending::Below),
-            case(|| Optimizer::adam(0.3), below(0.1), 300, Ending::Below),
-            case(|| Optimizer::sgd(0.1, 0.0), *NEVER, 24, Ending::LastEpoch),
-            case(|| Optimizer::sgd(0.1, 0.0), quiet(1e-2, 1), 124, Ending::Converged),
-            case(|| Optimizer::sgd(1e60, 0.0), quiet(0.05, 3), 30, Ending::Diverged),
-            case(|| Optimizer::sgd(1e6, 0.0), *NEVER, 130, Ending::Diverged),
-        ]
-    }
-
-    /// Of a training, all numbers in bits.
-    #[derive(Debug, PartialEq)]
-    struct Outcome {
-        theta: Vec<u64>,
-        losses: Vec<u64>,
-        measured: [Vec<u64>; 2],
-        ending: Ending,
-    }
-
-    impl Case {
-        fn run(&self, keeper: &mut impl Checkpointer, block: u64) -> Result<Outcome> {
-            let mut objective = Far(line([3.0, -1.0], [1.0, 2.0]));
-            let mut optimizer = (self.optimizer)();
-            let observe = |now: &mut Epoch| {
-                now.measure("norm", far(now.gradient.norm().double_value(&[])));
-                if now.epoch.is_multiple_of(3) {
-                    now.measure("third", now.theta.double_value(&[0]));
-                }
-                Ok(())
-            };
-            let Self { stopping, epochs, .. } = self;
-            let mut training =
-                train_in_blocks(&mut objective, &mut optimizer, *epochs, stopping, keeper, observe, block)?;
-            Ok(Outcome {
-                theta: bits(&Vec::<f64>::try_from(objective.theta()).unwrap()),
-                measured: ["norm", "third"].map(|name| bits(&training.take(name))),
-                losses: bits(&training.train_loss),
-                ending: training.ending,
-            })
-        }
-    }
-
-    #[test]
-    fn a_training_is_the_same_in_blocks_of_any_length() {
-        for (index, case) in cases().iter().enumerate() {
-            let one_by_one = case.run(&mut (), 1).unwrap();
-            let epochs = one_by_one.losses.len();
-            assert_eq!(one_by_one.ending, case.ending, "case {index}: {epochs} epochs");
-            for block in [2, 7, 10, 100] {
-                assert!(case.run(&mut (), block).unwrap() == one_by_one, "case {index} in blocks of {block}: {epochs}");
-            }
-        }
-        // They end at the first, the last and an inner epoch of some block.
-        let ends: std::collections::BTreeSet<usize> =
-            cases().iter().map(|case| case.run(&mut (), 1).unwrap().losses.len() % 7).collect();
-        assert!(ends.len() > 3, "{ends:?}");
-    }
-
-    #[test]
-    fn an_ending_at_each_epoch_of_a_block_is_that_of_blocks_of_one() {
-        for patience in 1..9 {
-            for (tolerance, epochs) in [(1e9, 30), (0.0, patience)] {
-                let stopping = quiet(tolerance, patience);
-                let case = Case { optimizer: || Optimizer::adam(0.3), stopping, epochs, ending: Ending::LastEpoch };
-                let one_by_one = case.run(&mut (), 1).unwrap();
-                assert_eq!(one_by_one.losses.len() as u64, if tolerance > 0.0 { 1 + patience } else { epochs });
-                assert!(case.run(&mut (), 7).unwrap() == one_by_one, "{tolerance}, {patience}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_error_of_the_observer_past_the_end_is_none() {
-        let run = |fails_at: u64, block| {
-            let mut objective = Far(line([3.0, -1.0], [1.0, 2.0]));
-            let mut seen = 0;
-            let observe = |now: &mut Epoch| {
-                seen += 1;
-                anyhow::ensure!(now.epoch < fails_at, "epoch {fails_at}");
-                Ok(())
-            };
-            let mut optimizer = Optimizer::adam(0.3);
-            let rule = quiet(1e9, 4);
-            let trained = train_in_blocks(&mut objective, &mut optimizer, 30, &rule, &mut (), observe, block);
-            let theta = Vec::<f64>::try_from(objective.theta()).unwrap();
-            (trained.map(|trained| trained.train_loss).map_err(|error| error.to_string()), theta, seen)
-        };
-        let whole = run(30, 1);
-        assert_eq!(whole.0.as_ref().unwrap().len(), 5);
-        for fails_at in 0..8 {
-            let (found, theta, seen) = run(fails_at, 7);
-            assert!(seen <= fails_at + 1);
-            if fails_at < 5 {
-                assert_eq!(found, Err(format!("epoch {fails_at}")));
-            } else {
-                assert_eq!((found, theta), (whole.0.clone(), whole.1.clone()), "{fails_at}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_training_stopped_after_any_epoch_goes_on_as_if_it_never_had() {
-        for case in cases() {
-            let whole = case.run(&mut Stopper::default(), 1).unwrap();
-            let epochs = whole.losses.len() as u64;
-            for block in [1, 2, 7, 100] {
-                let mut stopped = 0;
-                for after in 1..=epochs {
-                    let mut keeper = Stopper { after, ..Stopper::default() };
-                    match case.run(&mut keeper, block) {
-                        Err(_) => {
-                            stopped += 1;
-                            // It goes on from there, and is not stopped again: not in blocks of another length either.
-                            let mut again = Stopper { kept: keeper.kept.clone(), ..Stopper::default() };
-                            assert!(case.run(&mut keeper, block).unwrap() == whole, "after {after} of {epochs}");
-                            assert!(case.run(&mut again, 5).unwrap() == whole, "after {after} of {epochs}");
-                        }
-                        Ok(ended) => assert!(ended == whole),
-                    }
-                }
-                assert!(stopped + 1 >= epochs / block, "{stopped} of {epochs} in blocks of {block}");
-            }
-        }
-    }
-
-    /// Is to stop from the start, and says so at a block's end.
-    #[derive(Default)]
-    struct Hurry {
-        kept: Option<State>,
-        done: u64,
-    }
-
-    impl Checkpointer for Hurry {
-        fn resume(&mut self) -> Result<Option<State>> {
-            Ok(self.kept.take())
-        }
-
-        fn epoch_done(&mut self, done: u64, _: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
-            (self.kept, self.done) = (Some(state()?), done);
-            self.check_stop()
-        }
-
-        fn check_stop(&self) -> Result<()> {
-            Err(crate::error::Interrupted.into())
-        }
-    }
-
-    #[test]
-    fn a_block_does_not_outlast_a_signal() {
-        for case in cases() {
-            let whole = case.run(&mut (), 1).unwrap();
-            let mut keeper = Hurry::default();
-            assert!(case.run(&mut keeper, 100).is_err_and(|error| error.is::<crate::error::Interrupted>()));
-            assert_eq!(keeper.done, 1);
-            let mut again = Stopper { kept: keeper.kept, ..Stopper::default() };
-            assert!(case.run(&mut again, 100).unwrap() == whole);
-        }
-    }
-
-    #[test]
-    fn a_state_of_another_training_is_refused() {
-        let train_with = |keeper: &mut Stopper, initial: &[f64]| {
-            let model = if initial.len() == 2 { "1-1" } else { "1-2-1" };
-            let (x, y) = (Tensor::from_slice(&[-1.0, 1.0]).view([1, 2]), Tensor::from_slice(&[0.0, 1.0]).view([1, 2]));
-            let network = model.parse::<Mlp>().unwrap().network();
-            let mut objective = MeanSquaredError::new(&network, Tensor::from_slice(initial), &columns(&x, &y)).unwrap();
-            train(&mut objective, &mut Optimizer::adam(0.1), 9, NEVER, keeper, go_on)
-        };
-        let mut keeper = Stopper { after: 4, ..Stopper::default() };
-        assert!(train_with(&mut keeper, &[0.0; 2]).unwrap_err().is::<crate::error::Interrupted>());
-        assert!(train_with(&mut keeper, &[0.0; 7]).unwrap_err().is::<crate::store::checkpoint::Unfit>());
-    }
-
-    #[test]
-    fn the_observer_sees_loss_and_gradient_at_one_theta_and_a_number_below_the_threshold_ends_there() {
-        let mut objective = line([3.0, -1.0], [1.0, 2.0]);
-        let mut last = Vec::new();
-        let below = Some(Below { series: "norm", threshold: 1e-3 });
-        let rule = Stopping { below, ..Stopping::NEVER };
-        let training = train(&mut objective, &mut Optimizer::sgd(0.1, 0.0), 100, &rule, &mut (), |now| {
-            let theta: Vec<f64> = now.theta.try_into()?;
-            // Hessian 2I: L = ‖θ - θ*‖² + L*, ∇L = 2(θ - θ*), θ* = (1/2, 3/2), L* = 0.
-            let (a, b) = (theta[0] - 0.5, theta[1] - 1.5);
-            assert!((now.loss.get()? - (a * a + b * b)).abs() < 1e-13);
-            let norm = now.gradient.norm().double_value(&[]);
-            assert!((norm - 2.0 * (a * a + b * b).sqrt()).abs() < 1e-13);
-            last = theta;
-            now.measure("loss", 0.0);
-            now.measure("norm", norm);
-            Ok(())
-        });
-        let training = training.unwrap();
-        assert_eq!(training.ending, Ending::Below);
-        let (last_norm, before) = training.measured["norm"].split_last().unwrap();
-        assert!(*last_norm < 1e-3 && before.iter().all(|norm| *norm >= 1e-3));
-        assert_eq!(training.measured["norm"].len(), training.train_loss.len());
-        assert_eq!(Vec::<f64>::try_from(objective.theta()).unwrap(), last);
+        let done = (epoch, quiet_epochs);
+        keeper.epoch_done(epoch, epochs, loss, &|| state_after(done, objective, optimizer, &training))?;
     }
 }

@@ -1,8 +1,8 @@
 //! Training in mini-batches, epoch by epoch.
 
-use super::{Optimizer, measure, restore, state_of};
+use super::{Optimizer, measure, restore, state_of, turn};
 use crate::data::order;
-use crate::objective::{Evaluation, Objective, Splits, Sums};
+use crate::objective::{Evaluation, MiniBatchRequest, MiniBatchRun, Objective, Splits, Sums};
 use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
 use anyhow::Result;
 use std::ops::ControlFlow;
@@ -98,13 +98,26 @@ pub fn train_in_batches<K: Checkpointer>(
         curves.series = state.series;
         curves.series.insert(TRAIN_LOSS.to_owned(), train_loss);
     }
+    let samples = splits.train.samples();
+    let of_epoch = (samples + batches.batch_size - 1) / batches.batch_size;
+    let mut on_card =
+        mini_batches_on_card(&*splits.train, optimizer, batches.batch_size, curves.epochs_run * of_epoch as u64)?;
+    let _turn = if on_card.is_none() { turn(splits.weights().theta.device(), keeper)? } else { None };
     loop {
         let loss = curves.series.get(TRAIN_LOSS).and_then(|losses| losses.last()).copied();
         curves.diverged = loss.is_some_and(|loss| !loss.is_finite());
         if curves.diverged || curves.epochs_run >= epochs {
             return Ok(curves);
         }
-        let train = train_epoch(&mut *splits.train, optimizer, batches, curves.epochs_run, || keeper.check_stop())?;
+        let train = match &mut on_card {
+            Some(run) => {
+                keeper.check_stop()?;
+                let (train, steps) = run.epoch(&order(samples, batches.shuffle, curves.epochs_run))?;
+                optimizer.stepped(steps);
+                train
+            }
+            None => train_epoch(&mut *splits.train, optimizer, batches, curves.epochs_run, || keeper.check_stop())?,
+        };
         evaluated(&mut curves.series, [TRAIN_LOSS, TRAIN_ACCURACY], train);
         curves.epochs_run += 1;
         let is_last = curves.epochs_run == epochs || !train.loss.is_finite();
@@ -122,12 +135,33 @@ pub fn train_in_batches<K: Checkpointer>(
     }
 }
 
+/// The rest of a training, after so many steps, on a card; `None` where there is none for it.
+///
+/// # Errors
+/// The card's.
+pub fn mini_batches_on_card(
+    objective: &dyn Objective,
+    optimizer: &mut Optimizer,
+    batch_size: i64,
+    steps: u64,
+) -> Result<Option<MiniBatchRun>> {
+    let Some((rule, [learning_rate, weight_decay], [first, second])) = optimizer.for_card(objective.theta(), steps)
+    else {
+        return Ok(None);
+    };
+    let state = [&first, &second];
+    objective.mini_batches_on_card(&MiniBatchRequest { batch_size, rule, learning_rate, weight_decay, state, steps })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Model as _;
+    use crate::backend::cuda::emulated::with_card;
+    use crate::data::{Samples, Signature, Target};
+    use crate::model::{Model as _, Network, Weights};
     use crate::objective::tests::{batch, network};
     use crate::objective::{CrossEntropy, over};
+    use crate::store::checkpoint::State;
     use tch::{Device, Kind};
 
     #[test]
@@ -160,5 +194,78 @@ mod tests {
         let mean = mean.unwrap();
         assert!((mean.loss - loss / 70.0).abs() < 1e-6 && (mean.accuracy - right / 70.0).abs() < 1e-12);
         assert!((ours.theta() - theta).abs().max().double_value(&[]) < 1e-6);
+    }
+
+    /// A network of other widths than digits', on samples that are waves.
+    fn small(widths: &str, n: i64, seed: u64) -> (Network, Splits) {
+        let data = Signature { input: vec![12], tokens: None, target: Target::Classes(5) };
+        let model = Network::parse(widths, &data).unwrap();
+        let samples = |phase: f64| {
+            let x = (Tensor::arange(n * 12, (Kind::Float, Device::Cpu)) * 0.731 + phase).sin().view([n, 12]);
+            let labels = (Tensor::arange(n, (Kind::Int64, Device::Cpu)) * 7).remainder(5);
+            Samples::new(x, labels, Target::Classes(5))
+        };
+        let weights = Weights::initial(&model.layout(), seed, "card", Kind::Float, Device::Cpu);
+        let splits = Splits::new(&model, weights, [&samples(0.0), &samples(0.4)]).unwrap();
+        (model, splits)
+    }
+
+    /// Stops after each epoch but the last, and keeps the state.
+    #[derive(Default)]
+    struct Stopper(Option<State>);
+
+    impl Checkpointer for Stopper {
+        fn resume(&mut self) -> Result<Option<State>> {
+            Ok(self.0.take())
+        }
+
+        fn epoch_done(&mut self, done: u64, epochs: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
+            if done < epochs {
+                self.0 = Some(state()?);
+                return Err(crate::error::Interrupted.into());
+            }
+            Ok(())
+        }
+
+        fn check_stop(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_card_trains_as_the_cpu_does_and_goes_on_to_the_same_bits() {
+        let optimizers: [fn() -> Optimizer; 3] =
+            [|| Optimizer::adam(1e-2), || Optimizer::sgd(0.05, 0.9).weight_decay(1e-2), || Optimizer::sgd(0.05, 0.0)];
+        for (widths, n) in [("12-7-6-5", 70), ("12-5", 64), ("12-9-5", 20)] {
+            for optimizer in optimizers {
+                let run = |keeper: &mut Stopper| {
+                    let (_, mut splits) = small(widths, n, 3);
+                    let batches = MiniBatches { batch_size: 32, shuffle: Some((3, "card")) };
+                    let go_on = |_: &mut Stopper, _, _: &mut Splits, _: &mut Series| Ok(ControlFlow::Continue(()));
+                    loop {
+                        let (splits, mut adam) = (&mut splits, optimizer());
+                        match train_in_batches(splits, &mut adam, &batches, (3, 1), keeper, go_on) {
+                            Ok(curves) => return (curves, splits.weights().theta.copy()),
+                            Err(error) => assert!(error.is::<crate::error::Interrupted>()),
+                        }
+                    }
+                };
+                let (expected, theta) = run(&mut Stopper::default());
+                let whole = || {
+                    let (_, mut splits) = small(widths, n, 3);
+                    let batches = MiniBatches { batch_size: 32, shuffle: Some((3, "card")) };
+                    let go_on = |_: &mut (), _, _: &mut Splits, _: &mut Series| Ok(ControlFlow::Continue(()));
+                    let curves = train_in_batches(&mut splits, &mut optimizer(), &batches, (3, 1), &mut (), go_on);
+                    (curves.unwrap(), splits.weights().theta.copy())
+                };
+                let found = with_card(2, |_| whole());
+                assert_eq!(with_card(1, |_| run(&mut Stopper::default())), found, "{widths}");
+                for (name, values) in &expected.series {
+                    let near = values.iter().zip(&found.0.series[name]).all(|(a, b)| (a - b).abs() <= 1e-4 * a.abs());
+                    assert!(near, "{name} of {widths}: {:?} and {values:?}", found.0.series[name]);
+                }
+                assert!((found.1 - theta).abs().max().double_value(&[]) < 1e-4, "{widths}");
+            }
+        }
     }
 }

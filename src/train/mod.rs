@@ -4,25 +4,36 @@
 mod block;
 mod convergence;
 mod full_batch;
+#[cfg(test)]
+mod full_batch_tests;
 mod mini_batch;
+mod on_card;
 mod optimizer;
 
 pub use block::Epoch;
 pub use convergence::{Below, Convergence, Ending, Stopping, Trained};
-pub use full_batch::train;
+pub use full_batch::{GRADIENT_NORM, VALIDATION_LOSS, Watched, train};
 pub use mini_batch::{
-    Curves, MiniBatches, TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, train_epoch, train_in_batches, train_on,
+    Curves, MiniBatches, TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, mini_batches_on_card, train_epoch,
+    train_in_batches, train_on,
 };
 pub use optimizer::{Optimizer, OptimizerName};
 
+use crate::backend::cuda::Turn;
 use crate::model::Weights;
-use crate::store::checkpoint::{EPOCHS, Series, State};
+use crate::store::checkpoint::{Checkpointer, EPOCHS, Series, State};
 use crate::store::weights::NamedTensor;
 use anyhow::Result;
+use tch::Device;
 
 /// θ in the state of a training, and what is beside it.
 const THETA: &str = "theta";
 const BUFFERS: &str = "buffers";
+
+/// The place of a training that libtorch runs on a device; none is needed on the CPU.
+fn turn(device: Device, keeper: &impl Checkpointer) -> Result<Option<Turn>> {
+    if device == Device::Cpu { Ok(None) } else { Turn::wait(|| keeper.check_stop()).map(Some) }
+}
 
 /// Adds a number to the series of that name.
 pub fn measure(series: &mut Series, name: &str, value: f64) {

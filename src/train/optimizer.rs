@@ -1,6 +1,7 @@
 //! The optimizers, on one flat θ that they change in place: Adam and stochastic gradient descent, as PyTorch has them.
 
 use crate::backend::cpu::adam;
+use crate::backend::cuda::full_batch::Rule as CardRule;
 use crate::objective::{float_slices, in_kernels};
 use crate::store::checkpoint::State;
 use crate::store::weights::NamedTensor;
@@ -114,6 +115,36 @@ impl Optimizer {
                 };
                 let _ = theta.g_sub_(&(&*direction * self.learning_rate));
             }
+        }
+    }
+
+    /// What a card needs to take its steps, where so many were taken: rule, learning rate and weight decay; and its state,
+    /// like θ, which the card changes in place. `None` where that is not how many it took.
+    pub(super) fn for_card(&mut self, theta: &Tensor, steps: u64) -> Option<(CardRule, [f64; 2], [Tensor; 2])> {
+        let (rule, state) = match &mut self.rule {
+            Rule::Adam { step, moments } => {
+                if u64::try_from(*step).ok()? != steps {
+                    return None;
+                }
+                let Moments { mean, mean_of_squares, .. } = moments.get_or_insert_with(|| Moments::zero(theta));
+                (CardRule::Adam, [mean.shallow_clone(), mean_of_squares.shallow_clone()])
+            }
+            Rule::Sgd { momentum, velocity } => {
+                if velocity.is_none() && steps > 0 && *momentum != 0.0 {
+                    return None;
+                }
+                // The card's first step takes the gradient itself.
+                let velocity = velocity.get_or_insert_with(|| theta.zeros_like());
+                (CardRule::Sgd { momentum: *momentum }, [velocity.shallow_clone(), velocity.shallow_clone()])
+            }
+        };
+        Some((rule, [self.learning_rate, self.weight_decay], state))
+    }
+
+    /// A card took its steps: so many since the start.
+    pub(super) fn stepped(&mut self, steps: u64) {
+        if let Rule::Adam { step, .. } = &mut self.rule {
+            *step = i32::try_from(steps).unwrap_or(i32::MAX);
         }
     }
 

@@ -9,7 +9,7 @@ use hw1::data::functions::{self, evenly_spaced};
 use hw1::data::{Access, DataOptions, DataSpec, Dataset as _, Normalisation, Samples, Signature, Target};
 use hw1::model::{Architecture, Initial, Layout, Mlp, Model as _, Network};
 use hw1::objective::{CrossEntropy, MeanSquaredError, Objective as _, by_double_backward};
-use hw1::train::{OptimizerName, Stopping, train};
+use hw1::train::{OptimizerName, Stopping, Watched, train};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
@@ -55,7 +55,7 @@ fn the_first_100_losses_of_every_report_model_are_pytorchs() {
         let theta = initial(&golden.model.layout());
         let mut objective = MeanSquaredError::new(&golden.model.network(), theta, &curve(&x, &y)).unwrap();
         let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
-        let training = train(&mut objective, &mut adam, 100, &Stopping::NEVER, &mut (), |_| Ok(())).unwrap();
+        let training = train(&mut objective, &mut adam, 100, &Stopping::NEVER, &mut (), Watched::default()).unwrap();
         for (epoch, (ours, theirs)) in training.train_loss.iter().zip(&golden.train_loss).enumerate() {
             let error = (ours - theirs).abs() / theirs;
             assert!(error < 1e-4, "{}, epoch {epoch}: {ours} against {theirs}", golden.model);

@@ -19,7 +19,7 @@ use hw1::tasks::newton::Newton;
 use hw1::tasks::sharpness::Search;
 use hw1::tasks::spectrum::SpectrumProbes;
 use hw1::tasks::{Source, line, slices};
-use hw1::train::{OptimizerName, Stopping, train};
+use hw1::train::{OptimizerName, Stopping, Watched, train};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -640,7 +640,7 @@ fn what_does_not_fit_is_an_error_that_says_so() {
     let mut objective = over(&Residual, initial(&Residual.layout()), &data(&Own::images()).train).unwrap();
     let error = with_context(&Own::images(), |cx| {
         let mut optimizer = OptimizerName::Adam.with_learning_rate(0.1);
-        Ok(said(train(&mut *objective, &mut optimizer, 1, &Stopping::NEVER, cx, |_| Ok(())).map(drop)))
+        Ok(said(train(&mut *objective, &mut optimizer, 1, &Stopping::NEVER, cx, Watched::default()).map(drop)))
     });
     assert!(error.contains("mini-batches"), "{error}");
 }
