@@ -1,11 +1,11 @@
 //! `hw1 doctor`: what a run on this machine would find, and what to do where something is amiss. Asks no network, and
 //! leaves nothing behind.
 
-use crate::backend::Backend;
 use crate::backend::device::{
     DeviceChoice, computes, cpu_features, cpu_name, cuda_devices, has_nvidia_gpu, libtorch_folder, libtorch_version,
     mkl_choice,
 };
+use crate::backend::{Backend, cuda};
 use crate::cli::{answer, look::Look};
 use crate::data::mnist;
 use crate::error::one_line;
@@ -170,7 +170,14 @@ fn cuda() -> (State, String) {
         Ok(count) if count > 0 => {
             let devices =
                 if count == 1 { "device, cuda:0".into() } else { format!("devices, cuda:0 to cuda:{}", count - 1) };
-            (State::Ok, format!("{count} {devices}; use with --device cuda"))
+            match cuda::card(0) {
+                Ok(_) => (State::Ok, format!("{count} {devices}; use with --device cuda")),
+                Err(error) => {
+                    let why = one_line(&error);
+                    let what = "fully connected networks train through libtorch there, several times slower";
+                    (State::Warning, format!("{count} {devices}; hw1's own engine is off, since {why}: {what}"))
+                }
+            }
         }
         // What is not there does not ail.
         result if !has_nvidia_gpu() => {

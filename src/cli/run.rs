@@ -1,6 +1,6 @@
 //! A study by its subcommand: flags to layers of settings, studies to a run, and what is told of it.
 
-use crate::backend::device::DeviceChoice;
+use crate::backend::{cpu, cuda, device::DeviceChoice};
 use crate::cli::registry::{Entry, read_settings};
 use crate::cli::run_dir;
 use crate::data::Access;
@@ -46,7 +46,7 @@ pub struct Common {
     /// Any setting, as TOML; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// Trials at a time [default: all cores on CPU, 1 on CUDA]
+    /// Trials at a time [default: all cores on CPU, 128 on CUDA]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Run finished trials again
@@ -177,11 +177,14 @@ impl Common {
     /// Trials at a time.
     pub fn workers(&self) -> usize {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        // Threads share one queue on a GPU: a second trial there waits for the first.
-        let of_device = if self.device == DeviceChoice::Cpu { cores } else { NonZeroUsize::MIN };
-        self.jobs.map_or(of_device.get(), usize::from)
+        // On a GPU trials of one shape go together, and each of a launch has a multiprocessor of its own.
+        let of_device = if self.device == DeviceChoice::Cpu { cores.get() } else { JOBS_ON_CUDA };
+        self.jobs.map_or(of_device, usize::from)
     }
 }
+
+/// As many as a large GPU has multiprocessors.
+const JOBS_ON_CUDA: usize = 128;
 
 /// Runs what is due of studies and tells what came of it, or lists it for `--dry-run`.
 pub fn run_or_list(
@@ -204,6 +207,16 @@ pub fn run_or_list(
         access: common.access(signals),
         checkpoint_every: runner::checkpoint_interval()?,
     };
+    if let (DeviceChoice::Cuda(index), true) = (options.choice, cpu::wanted())
+        && let Err(error) = cuda::card(index)
+    {
+        let why = one_line(&error);
+        say(&format!(
+            "hw1: warning: hw1's own engine is off on {}, since {why}: fully connected networks train through libtorch, \
+             several times slower; --device cpu may be faster",
+            options.choice
+        ));
+    }
     let call = Call::now(options.choice, options.workers, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
     let ran = runner::lock(run_dir, signals, &options).and_then(|lock| {

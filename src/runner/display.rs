@@ -83,6 +83,9 @@ pub(super) struct Display {
 /// A running trial, from its first epoch on.
 const BAR: &str = "{prefix}  {bar:24} {pos}/{len}  {msg}  at most {eta} left";
 
+/// As many trials as a terminal has lines for; a GPU runs more.
+const MOST_BARS: usize = 16;
+
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 impl Display {
@@ -131,13 +134,13 @@ impl Display {
 
     pub fn started(&mut self, slot: usize, folder: &str, planned: &Planned, progress: Arc<Progress>) {
         let name = format!("{folder}: {}", planned.name());
-        let bar = self.multi.as_ref().map(|multi| {
+        let bar = self.multi.as_ref().filter(|_| slot < MOST_BARS).map(|multi| {
             let bar = multi.add(ProgressBar::new(0));
             set_style(&bar, "{prefix}  …");
             bar.set_prefix(name.clone());
             bar
         });
-        if bar.is_none() {
+        if self.multi.is_none() {
             self.line(&format!("{name}: started"));
         }
         self.slots[slot] = Some(Running { name, progress, begin: Instant::now(), bar, has_told: false });
