@@ -46,6 +46,9 @@ pub struct Bench {
     /// Vectors of kernels and libraries: the processor's widest, or AVX2's
     #[arg(long, value_enum, default_value_t)]
     vector: Vector,
+    /// Where: cpu, cuda or cuda:N. On CUDA the workloads that train and evaluate
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
     /// MNIST's folder [default: HW1_DATA_DIR, else the cache; without, synthetic digits]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -78,7 +81,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     if bench.vector == Vector::Avx2 && !cpu::are_narrow_wanted() {
         return anew_on_avx2();
     }
-    let call = Call::now(DeviceChoice::Cpu, bench.trials, "bench");
+    let call = Call::now(bench.device, bench.trials, "bench");
     // Minutes pass: each result as it comes, for those who watch.
     let measured = measure_all(bench, |measured| {
         say(&format!("{}: {} ms", measured.workload, significant(measured.milliseconds, 3)));
@@ -128,18 +131,23 @@ fn measure_all(bench: &Bench, done: impl Fn(&Measured)) -> Result<Vec<Measured>>
         let asked = format!("{trials} trials on {threads} cores each are more than {cores} cores can show");
         return Err(usage(format!("{asked}: --trials times --threads is at most {most} here")));
     }
+    let device = bench.device.open()?;
+    let is_there = |workload: &&Workload| device == Device::Cpu || workload.is_for_devices();
     let chosen: Vec<&Workload> = if bench.workloads.is_empty() {
-        WORKLOADS.iter().collect()
+        WORKLOADS.iter().filter(is_there).collect()
     } else {
         // clap has refused unknown names.
         let named = |name: &String| WORKLOADS.iter().find(|workload| workload.name == *name);
         bench.workloads.iter().filter_map(named).collect()
     };
+    if let Some(workload) = chosen.iter().find(|workload| !is_there(workload)) {
+        return Err(usage(format!("{} runs on the CPU whatever the device: leave out --device", workload.name)));
+    }
     let data_dir = bench.data_dir.as_deref();
     let access = Access { data_dir: bench.data_dir.clone(), watch: None };
     let on_digits = chosen.iter().any(|workload| workload.is_on_digits());
     let data = if on_digits { Some(Data::load(Arc::new(data(data_dir)?), &access)?) } else { None };
-    let one = |workload| measure(workload, data.as_ref(), bench).inspect(&done);
+    let one = |workload| measure(workload, data.as_ref(), (bench, device)).inspect(&done);
     chosen.into_iter().map(one).collect()
 }
 
@@ -150,28 +158,28 @@ const WINDOW: Duration = Duration::from_millis(60);
 /// Milliseconds a unit and sgemm's GFLOP/s in each window.
 type Windows = Vec<(f64, f64)>;
 
-fn measure(workload: &'static Workload, data: Option<&Data>, bench: &Bench) -> Result<Measured> {
+fn measure(workload: &'static Workload, data: Option<&Data>, (bench, device): (&Bench, Device)) -> Result<Measured> {
     let meeting = Meeting::new(bench.trials);
     let on_thread = |data: Option<Data>| -> Result<Windows> {
         let _part = Part(&meeting);
         set_up_thread();
         // Nobody begins before all are here.
         meeting.wait()?;
-        let mut unit = set_up(workload, data.as_ref())?;
+        let mut unit = set_up(workload, data.as_ref(), device)?;
         unit()?;
-        let mut limit = limit(workload.kind());
+        let mut limit = limit(workload.kind(), device);
         let round = |_| -> Result<(f64, f64)> {
             meeting.wait()?;
             let rate = window(&mut limit)?;
             meeting.wait()?;
-            Ok((window(&mut unit)?, FLOPS_OF_LIMIT / rate / 1e6))
+            Ok((window(&mut unit)?, flops_of_limit(device) / rate / 1e6))
         };
         (0..ROUNDS).map(round).collect()
     };
     let _cores: Vec<pieces::Lent> = (1..bench.threads).map(|_| pieces::lend()).collect();
     let trials = side_by_side(&meeting, |scope, number| {
         // Tensors go to a thread, and are not shared.
-        let data = data.map(|data| data.on(Device::Cpu));
+        let data = data.map(|data| data.on(device));
         let on_thread = &on_thread;
         let thread = thread::Builder::new().spawn_scoped(scope, move || on_thread(data));
         thread.with_context(|| format!("cannot start thread {number} of {}; try fewer with --trials", bench.trials))
@@ -209,16 +217,30 @@ fn window(work: &mut dyn FnMut() -> Result<usize>) -> Result<f64> {
 }
 
 /// Rows and columns of sgemm's matrices.
-const SIDE_OF_LIMIT: i64 = 768;
-const FLOPS_OF_LIMIT: f64 = 2.0 * (SIDE_OF_LIMIT * SIDE_OF_LIMIT * SIDE_OF_LIMIT) as f64;
+fn side_of_limit(device: Device) -> i64 {
+    if device == Device::Cpu { 768 } else { 8192 }
+}
+
+fn flops_of_limit(device: Device) -> f64 {
+    2.0 * (side_of_limit(device) as f64).powi(3)
+}
 
 /// One product of two large matrices.
-fn limit(kind: Kind) -> impl FnMut() -> Result<usize> {
-    let matrix = || Tensor::ones([SIDE_OF_LIMIT, SIDE_OF_LIMIT], (kind, Device::Cpu));
+fn limit(kind: Kind, device: Device) -> impl FnMut() -> Result<usize> {
+    let side = side_of_limit(device);
+    let matrix = || Tensor::ones([side, side], (kind, device));
     let (a, b, product) = (matrix(), matrix(), matrix());
     move || {
         let _ = a.f_mm_out(&product, &b)?;
+        finished(device);
         Ok(1)
+    }
+}
+
+/// Waits for what a device has to do.
+fn finished(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
     }
 }
 
@@ -249,6 +271,7 @@ mod tests {
                 threads,
                 trials,
                 vector: Vector::Native,
+                device: DeviceChoice::Cpu,
                 data_dir: None,
                 json: false,
             };

@@ -1,11 +1,12 @@
 //! The workloads, on the path that training takes, and the arithmetic that each needs. Knows no clock.
 
+use super::finished;
 use crate::analysis::{interpolation::point, sensitivity::jacobian_norm};
 use crate::data::functions::{self, evenly_spaced};
 use crate::data::{Built, Data, DataSpec, Dataset as _, Samples, Target, order};
 use crate::model::{Mlp, Model as _, Network, Weights};
 use crate::objective::{CrossEntropy, MeanSquaredError, Objective, Splits};
-use crate::train::{OptimizerName, Stopping, train, train_on};
+use crate::train::{OptimizerName, Stopping, Watched, mini_batches_on_card, train, train_on};
 use anyhow::{Context as _, Error, Result, anyhow};
 use tch::{Device, Kind, Tensor};
 
@@ -76,35 +77,45 @@ const PRODUCTS: usize = 8;
 /// Steps and epochs of one call: enough that setting off does not matter.
 const STEPS: i64 = 8;
 const EPOCHS: u64 = 10;
+/// A device is set off for many.
+const EPOCHS_OF_DEVICE: u64 = 2000;
 
 /// What does some units a call and says how many.
 pub type Work = Box<dyn FnMut() -> Result<usize>>;
 
-pub fn set_up(workload: &Workload, data: Option<&Data>) -> Result<Work> {
+pub fn set_up(workload: &Workload, data: Option<&Data>, device: Device) -> Result<Work> {
     let data = || data.context("no data");
     match workload.unit {
         Unit::Epoch(points) => {
-            let mut objective = on_points(workload.model, SIN_SQ, points, Kind::Float)?;
+            let mut objective = on_points(workload.model, SIN_SQ, points, (Kind::Float, device))?;
+            let epochs = match device {
+                Device::Cpu if points > 50_000 => 1,
+                Device::Cpu => EPOCHS,
+                _ => EPOCHS_OF_DEVICE,
+            };
             let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
-            let epochs = if points > 50_000 { 1 } else { EPOCHS };
             Ok(Box::new(move || {
-                train(&mut objective, &mut adam, epochs, &Stopping::NEVER, &mut (), |_| Ok(()))?;
+                if device != Device::Cpu {
+                    // A card's training begins with the optimizer.
+                    adam = OptimizerName::Adam.with_learning_rate(1e-3);
+                }
+                train(&mut objective, &mut adam, epochs, &Stopping::NEVER, &mut (), Watched::default())?;
                 Ok(epochs as usize)
             }))
         }
         Unit::Hessian => {
-            let objective = on_points(workload.model, SIN_SQ, POINTS, Kind::Double)?;
+            let objective = on_points(workload.model, SIN_SQ, POINTS, (Kind::Double, device))?;
             Ok(Box::new(move || objective.whole_hessian(&mut || Ok(())).map(|_| 1)))
         }
-        Unit::ProductOnPoints(kind) => products(on_points(workload.model, COS_OVER_X, POINTS, kind)?),
+        Unit::ProductOnPoints(kind) => products(on_points(workload.model, COS_OVER_X, POINTS, (kind, device))?),
         Unit::ProductOnDigits(kind) => {
             let weights = workload.initial(0)?.each(|tensor| tensor.to_kind(kind));
             products(workload.classifier(weights, &data()?.test.first(POINTS))?)
         }
-        Unit::Step => steps(workload.classifier(workload.initial(0)?, &data()?.train)?),
-        Unit::ColourStep => steps(workload.classifier(workload.initial(0)?, &colour_images()?)?),
+        Unit::Step => steps(workload.classifier(workload.initial_on(device)?, &data()?.train)?),
+        Unit::ColourStep => steps(workload.classifier(workload.initial_on(device)?, &colour_images()?)?),
         Unit::Evaluation => {
-            let mut objective = workload.classifier(workload.initial(0)?, &data()?.test)?;
+            let mut objective = workload.classifier(workload.initial_on(device)?, &data()?.test)?;
             Ok(Box::new(move || finite(objective.evaluate()?.loss)))
         }
         Unit::Jacobian => {
@@ -126,6 +137,16 @@ pub fn set_up(workload: &Workload, data: Option<&Data>) -> Result<Work> {
 /// Steps of a training in mini-batches.
 fn steps(mut objective: CrossEntropy) -> Result<Work> {
     let mut adam = OptimizerName::Adam.with_learning_rate(1e-3);
+    let device = objective.theta().device();
+    if let Some(mut run) = mini_batches_on_card(&objective, &mut adam, BATCH, 0)? {
+        let order = order(objective.samples(), Some((0, "bench")), 0);
+        return Ok(Box::new(move || {
+            // The addresses are the objective's.
+            let _ = objective.theta();
+            run.epoch(&order)?;
+            Ok(order.len().div_ceil(BATCH as usize))
+        }));
+    }
     let (size, mut start, mut epoch) = (STEPS * BATCH, 0, 0);
     Ok(Box::new(move || {
         // On through the whole set: what is in the cache is what a training has there.
@@ -133,6 +154,7 @@ fn steps(mut objective: CrossEntropy) -> Result<Work> {
         let order: Vec<i64> = order(size, Some((0, "bench")), epoch).iter().map(|at| start + at).collect();
         (start, epoch) = (start + size, epoch + 1);
         train_on(&mut objective, &mut adam, &order, BATCH, || Ok(()))?;
+        finished(device);
         Ok(STEPS as usize)
     }))
 }
@@ -171,14 +193,19 @@ const SIN_SQ: OnLine = ("sin-sq", [-2.0, 2.0]);
 const COS_OVER_X: OnLine = ("cos-over-x", [-4.0, 4.0]);
 
 /// The loss of a network over a function at evenly spaced points.
-fn on_points(model: &str, (function, domain): OnLine, points: usize, kind: Kind) -> Result<MeanSquaredError> {
+fn on_points(
+    model: &str,
+    (function, domain): OnLine,
+    points: usize,
+    (kind, device): (Kind, Device),
+) -> Result<MeanSquaredError> {
     let model: Mlp = model.parse().map_err(Error::msg)?;
     let target: functions::Target = function.parse().map_err(Error::msg)?;
     let grid = evenly_spaced(domain, points);
     let values = target.values(&grid).map_err(Error::msg)?;
     let column = |values: &[f64]| Tensor::from_slice(values).to_kind(kind).unsqueeze(1);
     let samples = Samples::new(column(&grid), column(&values), Target::Values(1));
-    let theta = model.layout().initial(0, "bench", kind, Device::Cpu);
+    let theta = model.layout().initial(0, "bench", kind, device);
     MeanSquaredError::new(&model.network(), theta, &samples)
 }
 
@@ -194,6 +221,15 @@ impl Workload {
 
     fn initial(&self, seed: u64) -> Result<Weights> {
         Ok(self.network()?.layout().initial(seed, "bench", Kind::Float, Device::Cpu).into())
+    }
+
+    fn initial_on(&self, device: Device) -> Result<Weights> {
+        Ok(self.initial(0)?.each(|tensor| tensor.to_device(device)))
+    }
+
+    /// Whether it is of what runs on the device that one asks for.
+    pub fn is_for_devices(&self) -> bool {
+        matches!(self.unit, Unit::Epoch(_) | Unit::Step | Unit::ColourStep | Unit::Evaluation)
     }
 
     fn classifier(&self, weights: Weights, samples: &Samples) -> Result<CrossEntropy> {
