@@ -46,7 +46,7 @@ pub struct Common {
     /// Any setting, as TOML; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// Trials at a time [default: all cores on CPU, 128 on CUDA]
+    /// Trials at a time [default: all cores on CPU, up to 128 on CUDA]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Run finished trials again
@@ -177,14 +177,23 @@ impl Common {
     /// Trials at a time.
     pub fn workers(&self) -> usize {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        // On a GPU trials of one shape go together, and each of a launch has a multiprocessor of its own.
-        let of_device = if self.device == DeviceChoice::Cpu { cores.get() } else { JOBS_ON_CUDA };
-        self.jobs.map_or(of_device, usize::from)
+        // On a GPU trials of one shape go together, and each of a launch has a multiprocessor of its own. Through libtorch
+        // alone a second trial would wait for the first.
+        let of_device = || match self.device {
+            DeviceChoice::Cpu => cores.get(),
+            DeviceChoice::Cuda(index) => cuda::card(index).map_or(1, |card| {
+                let room = card.limits().memory_bytes / MEMORY_OF_JOB;
+                usize::try_from(room).unwrap_or(MOST_JOBS).clamp(1, MOST_JOBS)
+            }),
+        };
+        self.jobs.map_or_else(of_device, usize::from)
     }
 }
 
-/// As many as a large GPU has multiprocessors.
-const JOBS_ON_CUDA: usize = 128;
+/// Trials on a GPU at a time: as many as a large one has multiprocessors, and as have memory to evaluate a convolutional
+/// network each.
+const MOST_JOBS: usize = 128;
+const MEMORY_OF_JOB: u64 = 640 << 20;
 
 /// Runs what is due of studies and tells what came of it, or lists it for `--dry-run`.
 pub fn run_or_list(
@@ -197,11 +206,13 @@ pub fn run_or_list(
     if common.dry_run {
         return list(studies, run_dir, common, preset);
     }
+    // Before anything asks for a GPU.
+    let device = common.device.open()?;
     let options = Options {
         workers: common.workers(),
         force: common.force,
         choice: common.device,
-        device: common.device.open()?,
+        device,
         progress: common.progress(),
         verbose: common.verbose,
         access: common.access(signals),

@@ -90,7 +90,7 @@ mod tests {
     use super::super::full_batch::train;
     use super::super::{Below, OptimizerName};
     use super::*;
-    use crate::backend::cuda::emulated::with_card;
+    use crate::backend::cuda::emulated::{with_card, with_card_that_is_lost};
     use crate::error::Interrupted;
     use crate::model::Mlp;
     use crate::objective::{MeanSquaredError, tests::columns};
@@ -244,6 +244,40 @@ mod tests {
 
         fn check_stop(&self) -> Result<()> {
             Ok(())
+        }
+    }
+
+    /// Keeps the last state.
+    #[derive(Default)]
+    struct Keeper(Option<State>);
+
+    impl Checkpointer for Keeper {
+        fn resume(&mut self) -> Result<Option<State>> {
+            Ok(self.0.take())
+        }
+
+        fn epoch_done(&mut self, _: u64, _: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
+            self.0 = Some(state()?);
+            Ok(())
+        }
+
+        fn check_stop(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_card_that_is_lost_is_told_in_a_line_and_nothing_before_it_is_lost() {
+        let case = Case { epochs: 40, ..PLAIN };
+        let whole = with_card(2, |_| case.run(&mut ()).unwrap());
+        // Each launch writes twice: what trainings are, and where they stand.
+        for writes in [0, 3] {
+            let mut keeper = Keeper::default();
+            let error = with_card_that_is_lost(writes, |_| case.run(&mut keeper).unwrap_err()).to_string();
+            assert!(error.contains("the GPU is lost") && error.lines().count() == 1, "{error}");
+            assert_eq!(keeper.0.is_some(), writes > 0, "{writes}");
+            let found = with_card(2, |_| case.run(&mut keeper).unwrap());
+            assert!(found.0 == whole.0 && found.1 == whole.1, "{writes}");
         }
     }
 

@@ -191,7 +191,7 @@ mod tests {
         for (capability, shared_bytes) in CARDS {
             let compiler = Compiler::among(std::slice::from_ref(&folder), capability).unwrap();
             assert_eq!(compiler.version.0, 13);
-            let limits = Limits { multiprocessors: 100, shared_bytes };
+            let limits = Limits { multiprocessors: 100, shared_bytes, memory_bytes: 16 << 30 };
             let on_points = ON_POINTS.iter().filter_map(|widths| full_batch::source(widths, 4000, limits));
             let of_classes = OF_CLASSES.iter().filter_map(|widths| mini_batch_plan::source(widths, 128, limits));
             let sources: Vec<Source> = on_points.chain(of_classes).collect();

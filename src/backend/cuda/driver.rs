@@ -10,10 +10,11 @@ use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is used of the driver. The bindings panic where one is missing (an old driver), so that is asked first.
-const FUNCTIONS: [&CStr; 18] = [
+const FUNCTIONS: [&CStr; 19] = [
     c"cuInit",
     c"cuDeviceGet",
     c"cuDeviceGetAttribute",
+    c"cuDeviceTotalMem_v2",
     c"cuDevicePrimaryCtxRetain",
     c"cuCtxSetCurrent",
     c"cuModuleLoadData",
@@ -61,7 +62,10 @@ pub(super) fn open(index: usize) -> Result<CudaCard> {
     let multiprocessors = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize;
     let shared_bytes = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)? as usize;
     let compiler = Compiler::open(major * 10 + minor)?;
-    let limits = Limits { multiprocessors, shared_bytes };
+    let mut memory = 0;
+    // SAFETY: as above.
+    check(unsafe { sys::cuDeviceTotalMem_v2(&raw mut memory, device) }, "asking the card")?;
+    let limits = Limits { multiprocessors, shared_bytes, memory_bytes: memory as u64 };
     Ok(CudaCard { context: Context(context), limits, compiler, kernels: Mutex::default() })
 }
 

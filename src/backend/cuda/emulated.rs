@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 thread_local! {
@@ -20,7 +21,16 @@ pub fn on_this_thread() -> Option<Arc<dyn Card>> {
 
 /// Runs `test` with such a card, of so many multiprocessors.
 pub fn with_card<T>(multiprocessors: usize, test: impl FnOnce(&Arc<dyn Card>) -> T) -> T {
-    let card: Arc<dyn Card> = Arc::new(Emulated { multiprocessors, memory: Mutex::default() });
+    with(Emulated { multiprocessors, memory: Mutex::default(), launches: AtomicUsize::new(usize::MAX) }, test)
+}
+
+/// The same with one that is lost after so many launches.
+pub fn with_card_that_is_lost<T>(after: usize, test: impl FnOnce(&Arc<dyn Card>) -> T) -> T {
+    with(Emulated { multiprocessors: 2, memory: Mutex::default(), launches: AtomicUsize::new(after) }, test)
+}
+
+fn with<T>(card: Emulated, test: impl FnOnce(&Arc<dyn Card>) -> T) -> T {
+    let card: Arc<dyn Card> = Arc::new(card);
     on(card.clone(), || test(&card))
 }
 
@@ -35,11 +45,13 @@ pub fn on<T>(card: Arc<dyn Card>, test: impl FnOnce() -> T) -> T {
 struct Emulated {
     multiprocessors: usize,
     memory: Mutex<BTreeMap<u64, Vec<u128>>>,
+    /// How many it will survive: each writes its arguments first.
+    launches: AtomicUsize,
 }
 
 impl Card for Emulated {
     fn limits(&self) -> Limits {
-        Limits { multiprocessors: self.multiprocessors, shared_bytes: 227 * 1024 }
+        Limits { multiprocessors: self.multiprocessors, shared_bytes: 227 * 1024, memory_bytes: 4 << 30 }
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
@@ -60,6 +72,11 @@ impl Card for Emulated {
     }
 
     fn write(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        let left = self.launches.load(Ordering::Relaxed);
+        ensure!(left > 0, "copying to memory on the GPU: the GPU is lost");
+        if left < usize::MAX {
+            self.launches.store(left - 1, Ordering::Relaxed);
+        }
         // SAFETY: memory of `allocate`, which the caller knows the size of.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
         Ok(())

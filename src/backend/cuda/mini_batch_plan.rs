@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     /// A card of 132 multiprocessors with 227 KiB each.
-    const LARGE: Limits = Limits { multiprocessors: 132, shared_bytes: 232_448 };
+    const LARGE: Limits = Limits { multiprocessors: 132, shared_bytes: 232_448, memory_bytes: 80 << 30 };
 
     /// Of the script that the kernel was written with.
     #[test]

@@ -60,6 +60,8 @@ pub struct Limits {
     pub multiprocessors: usize,
     /// Bytes of a block's shared memory at most.
     pub shared_bytes: usize,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
 }
 
 /// A kernel before it is compiled: constants, and the text behind them.
