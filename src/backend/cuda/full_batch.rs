@@ -2,8 +2,8 @@
 //! trainings side by side. The kernel is `kernels/full_batch.cu`, whose structures these are.
 
 use super::company::{Companies, Member};
-use super::{Card, Launch, Limits, Memory, Source, bytes_of, bytes_of_mut, up};
-use anyhow::{Result, anyhow, bail};
+use super::{Card, Launch, Limits, Memory, Source, bytes_of, bytes_of_mut, failed, up};
+use anyhow::{Result, bail};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -121,41 +121,27 @@ pub(super) struct Plan {
     pub widths: Vec<usize>,
     pub threads: usize,
     pub tile: usize,
-    /// Of a thread, or by tensor cores of a warp.
+    /// Of a thread.
     pub points_each: usize,
-    pub tensor_cores: bool,
 }
 
 /// Tiles whose partial gradients are added first.
 const GROUP: usize = 32;
 
 /// Threads, tile and points each that are tried in turn.
-const PLAIN: [[usize; 3]; 4] = [[256, 256, 4], [256, 128, 4], [128, 64, 4], [64, 32, 4]];
-const BY_TENSOR_CORES: [[usize; 3]; 3] = [[256, 256, 32], [128, 128, 32], [128, 64, 16]];
+const TRIED: [[usize; 3]; 4] = [[256, 256, 4], [256, 128, 4], [128, 64, 4], [64, 32, 4]];
 
 impl Plan {
     /// The first that fits the problem and the card, on which alone it depends, and so do bytes; `None` where none does.
-    pub(super) fn of(widths: &[usize], points: usize, limits: Limits, tensor_cores: bool) -> Option<Self> {
-        let tried: &[_] = if tensor_cores { &BY_TENSOR_CORES } else { &PLAIN };
-        tried
-            .iter()
-            .map(|&[threads, tile, points_each]| Self {
-                widths: widths.to_vec(),
-                threads,
-                tile,
-                points_each,
-                tensor_cores,
-            })
+    pub(super) fn of(widths: &[usize], points: usize, limits: Limits) -> Option<Self> {
+        TRIED
+            .into_iter()
+            .map(|[threads, tile, points_each]| Self { widths: widths.to_vec(), threads, tile, points_each })
             .find(|plan| plan.fits(points, limits))
     }
 
-    /// Whether a block's shared memory holds the network and the sums of all tiles, and by tensor cores registers a warp's
-    /// activations and the gradient of a layer.
+    /// Whether a block's shared memory holds the network and the sums of all tiles.
     fn fits(&self, points: usize, limits: Limits) -> bool {
-        let widest = self.widths.iter().max().copied().unwrap_or(0);
-        if self.tensor_cores && (self.points_each / 16 * widest.div_ceil(8) > 8 || widest > 32) {
-            return false;
-        }
         let groups = points.div_ceil(self.tile).div_ceil(GROUP);
         self.shared_bytes() <= limits.shared_bytes && groups * 32 <= self.activation_floats()
     }
@@ -179,22 +165,12 @@ impl Plan {
     }
 
     fn activation_floats(&self) -> usize {
-        if !self.tensor_cores {
-            return (self.widths.iter().sum::<usize>() + self.widths.last().copied().unwrap_or(0)) * self.tile;
-        }
-        let stride = self.points_each + 4;
-        let widest = self.widths.iter().skip(1).max().copied().unwrap_or(0);
-        let of_layers = self.layers().map(|(inputs, outputs)| up((inputs * stride).max((inputs + 1) * outputs), 4));
-        self.threads / 32 * (of_layers.sum::<usize>() + up(widest, 8) * stride)
+        (self.widths.iter().sum::<usize>() + self.widths.last().copied().unwrap_or(0)) * self.tile
     }
 
     pub(super) fn shared_bytes(&self) -> usize {
         let of_layer = |(layer, (inputs, outputs)): (usize, (usize, usize))| {
-            let is_first = layer == 0;
-            if self.tensor_cores {
-                return up(inputs, 8) * up(outputs, 8) * if is_first { 1 } else { 2 } + up(outputs, 8);
-            }
-            let transposed = if is_first { 0 } else { self.padded_rows(inputs) * up(outputs, 4) };
+            let transposed = if layer == 0 { 0 } else { self.padded_rows(inputs) * up(outputs, 4) };
             self.padded_rows(outputs) * up(inputs, 4) + up(self.padded_rows(outputs), 4) + transposed
         };
         let weights: usize = self.layers().enumerate().map(of_layer).sum();
@@ -212,12 +188,11 @@ impl Plan {
 
     fn source(&self) -> Source {
         let widths = self.widths.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        let Self { threads, tile, points_each, tensor_cores, .. } = self;
+        let Self { threads, tile, points_each, .. } = self;
         let prefix = format!(
             "constexpr int LAYERS = {}, DIMS[LAYERS + 1] = {{{widths}}};\n\
              constexpr int THREADS = {threads}, TILE = {tile};\n\
-             constexpr int POINTS_EACH = {points_each}, BLOCKS_EACH = 1;\n\
-             constexpr bool TENSOR_CORES = {tensor_cores};\n",
+             constexpr int POINTS_EACH = {points_each}, BLOCKS_EACH = 1;\n",
             self.widths.len() - 1
         );
         Source { name: "full_batch", prefix }
@@ -227,7 +202,7 @@ impl Plan {
 /// A network's kernel on such a card.
 #[cfg(test)]
 pub(super) fn source(widths: &[usize], points: usize, limits: Limits) -> Option<Source> {
-    Plan::of(widths, points, limits, false).map(|plan| plan.source())
+    Plan::of(widths, points, limits).map(|plan| plan.source())
 }
 
 /// Those that may go in one launch: on one card, of one network, over as many points.
@@ -281,7 +256,7 @@ impl Run {
     /// The problem's addresses are on the card, of as many numbers as it says, for as long as this is there.
     pub unsafe fn new(card: &Arc<dyn Card>, problem: Problem) -> Result<Option<Self>> {
         let limits = card.limits();
-        let Some(plan) = Plan::of(&problem.widths, problem.points, limits, false) else { return Ok(None) };
+        let Some(plan) = Plan::of(&problem.widths, problem.points, limits) else { return Ok(None) };
         let source = plan.source();
         let kernel = card.kernel(&source)?;
         let (validation_points, validation_x, validation_y) = problem.validation.unwrap_or_default();
@@ -336,7 +311,7 @@ impl Run {
         let part = Part { training, measures_norm, state, found: Epochs::default() };
         let launch =
             |kept: &mut Kept, parts: &mut Vec<Part>| self.launch(kept, parts).map_err(|error| format!("{error:#}"));
-        let done = self.member.run(part, launch).map_err(|why| anyhow!(why))?;
+        let done = self.member.run(part, launch).map_err(failed)?;
         self.state = done.state;
         let ending = match done.state.ending {
             0 => Ending::Running,
@@ -399,8 +374,11 @@ impl Run {
         let begin = Instant::now();
         // SAFETY: the kernel's arguments; what each training points to is there (`Self::new`), and the rest is in `memory`.
         unsafe { self.kernel.run(launch, &[at(0, 0), self.points as u64, blocks as u64, epochs]) }?;
-        kept.pace = Some((begin.elapsed().as_secs_f64().max(1e-6) / epochs as f64, count));
+        let took = begin.elapsed().as_secs_f64().max(1e-6);
         self.card.read(at(1, 0), bytes_of_mut(&mut states))?;
+        // Of those that were run: all may have ended before.
+        let run = states.iter().map(|state| state.recorded).max().filter(|run| *run > 0);
+        kept.pace = run.map(|run| (took / f64::from(run), count));
         let mut all = [Vec::new(), Vec::new(), Vec::new()];
         for (kind, all) in (2..).zip(&mut all) {
             all.resize(count * epochs as usize, 0f64);

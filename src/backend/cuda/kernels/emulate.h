@@ -94,46 +94,7 @@ template <int COUNT, typename Number> DEVICE void exchange(const Number* sent, N
     warp.barrier.wait();
 }
 
-DEVICE void warp_barrier() { emulated_block->warps[threadIdx.x / 32]->barrier.wait(); }
-
 DEVICE float relu(float value) { return value <= 0.0f ? 0.0f : value; }
-DEVICE unsigned bits_of(float value) {
-    unsigned bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-DEVICE float float_of(unsigned bits) {
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-// The device's rounding within a product is its own: here it is that of multiply-adds, of factors cut to TF32.
-template <int M, int N>
-DEVICE void multiply(float (&c)[M][N][4], const unsigned (&a)[M][2][4], const unsigned (&b)[N][2][2]) {
-    EmulatedWarp& warp = *emulated_block->warps[threadIdx.x / 32];
-    const unsigned lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    static_assert(sizeof a + sizeof b <= sizeof(warp.values[0]), "too many values at once");
-    std::memcpy(warp.values[lane], a, sizeof a);
-    std::memcpy(warp.values[lane] + sizeof a, b, sizeof b);
-    warp.barrier.wait();
-    const auto number = [&warp](unsigned from, int place) {
-        unsigned bits;
-        std::memcpy(&bits, warp.values[from] + place * 4, 4);
-        return float_of(bits & 0xffffe000u);
-    };
-    for (int pass = 0; pass < 3; pass++)
-        for (int m = 0; m < M; m++)
-            for (int n = 0; n < N; n++)
-                for (int r = 0; r < 4; r++)
-                    for (int k = 0; k < 8; k++) {
-                        const int of_a = (m * 2 + (pass == 0)) * 4 + k / 4 * 2 + r / 2;
-                        const int of_b = M * 8 + (n * 2 + (pass == 1)) * 2 + k / 4;
-                        const unsigned column = 2 * t + r % 2;
-                        c[m][n][r] = fmaf(number(4 * g + k % 4, of_a), number(4 * column + k % 4, of_b), c[m][n][r]);
-                    }
-    warp.barrier.wait();
-}
 
 template <typename Number> DEVICE Number read_shared_by_blocks(const Number* at) { return *at; }
 

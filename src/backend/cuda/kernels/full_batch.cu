@@ -6,7 +6,6 @@
 // Compiled for one network: the host writes before this text
 //     constexpr int LAYERS, DIMS[LAYERS + 1];  // widths, inputs first; ReLU after every layer but the last
 //     constexpr int THREADS, TILE, POINTS_EACH, BLOCKS_EACH; // a block's, points of a tile, of a thread, blocks an SM
-//     constexpr bool TENSOR_CORES; // products by three TF32 ones; POINTS_EACH are then a warp's, 16 or 32
 // No library and no header is needed. With EMULATED defined it is C++17 for a CPU (emulate.h).
 //
 // One block or many work on a training (`parts`), to the same bytes: a tile's partial gradient does not depend on
@@ -21,7 +20,6 @@ typedef unsigned long long u64;
 extern __shared__ float4 shared_memory[];
 DEVICE float* shared() { return reinterpret_cast<float*>(shared_memory); }
 DEVICE void block_barrier() { __syncthreads(); }
-DEVICE void warp_barrier() { __syncwarp(); }
 
 // From the lane whose number differs in `bit`: `count` values at once.
 template <int COUNT, typename Number> DEVICE void exchange(const Number* sent, Number* received, int bit) {
@@ -29,25 +27,6 @@ template <int COUNT, typename Number> DEVICE void exchange(const Number* sent, N
     for (int k = 0; k < COUNT; k++) received[k] = __shfl_xor_sync(~0u, sent[k], bit);
 }
 
-// c[m][n] += a[m] b[n], of 16 x 8 by 8 x 8, each factor in two parts of TF32; the product of the low parts is left out.
-// Lane 4g + t holds of a the rows g, g + 8, g, g + 8 at k = t, t, t + 4, t + 4, of b the column g at k = t, t + 4, of c
-// the row g at columns 2t, 2t + 1, then the row g + 8.
-template <int M, int N>
-DEVICE void multiply(float (&c)[M][N][4], const unsigned (&a)[M][2][4], const unsigned (&b)[N][2][2]) {
-#pragma unroll
-    for (int pass = 0; pass < 3; pass++) {
-        const int of_a = pass == 0, of_b = pass == 1; // small products first
-#pragma unroll
-        for (int n = 0; n < N; n++)
-#pragma unroll
-            for (int m = 0; m < M; m++)
-                asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-                    "{%8, %9}, {%0, %1, %2, %3};"
-                    : "+f"(c[m][n][0]), "+f"(c[m][n][1]), "+f"(c[m][n][2]), "+f"(c[m][n][3])
-                    : "r"(a[m][of_a][0]), "r"(a[m][of_a][1]), "r"(a[m][of_a][2]), "r"(a[m][of_a][3]),
-                      "r"(b[n][of_b][0]), "r"(b[n][of_b][1]));
-    }
-}
 // max(value, 0), but NaN of NaN: fmaxf would hide a training's end.
 DEVICE float relu(float value) {
 #if __CUDA_ARCH__ >= 800
@@ -58,8 +37,6 @@ DEVICE float relu(float value) {
     return value <= 0.0f ? 0.0f : value;
 #endif
 }
-DEVICE unsigned bits_of(float value) { return __float_as_uint(value); }
-DEVICE float float_of(unsigned bits) { return __uint_as_float(bits); }
 
 // What another block wrote is in the L2 cache; the L1 may hold older bytes.
 template <typename Number> DEVICE Number read_shared_by_blocks(const Number* at) { return __ldcg(at); }
@@ -128,24 +105,13 @@ constexpr int passes(int rows) { return over(rows, ROW_GROUPS * MOST_ROWS); }
 constexpr int rows_each(int rows) { return over(rows, ROW_GROUPS * passes(rows)); }
 constexpr int padded_rows(int rows) { return passes(rows) * ROW_GROUPS * rows_each(rows); }
 
-// By tensor cores: a warp's 16 points each are rows of a matrix product, features are taken in eights.
-constexpr int ROW_TILES = TENSOR_CORES ? POINTS_EACH / 16 : 1;
-constexpr int STRIDE = POINTS_EACH + 4; // of a feature's points, a warp's: no bank twice, whatever the access below
-constexpr int eights(int features) { return over(features, 8); }
-// Places of w[n][k] in a matrix that is laid out as `multiply` takes it, with k = 2t, 2t + 1 for t, t + 4.
-constexpr int fragment(int n, int k, int width) {
-    return ((n / 8 * eights(width) + k / 8) * 32 + n % 8 * 4 + k % 8 / 2) * 2 + k % 2;
-}
-static_assert(!TENSOR_CORES || TILE == WARPS * POINTS_EACH, "a warp's points make no tile");
-
 // Where everything lies in shared memory, in floats; activations are [feature][point].
 struct Layout {
     int parameter[LAYERS + 1]; // first index in θ of a layer; at the end their number
     int weights[LAYERS];       // [padded outputs][inputs up to 4]
     int transposed[LAYERS];    // [padded inputs][outputs up to 4], not of the first layer
     int bias[LAYERS];
-    int activations[LAYERS + 1]; // by tensor cores those of a warp, from its first, and at the end ∂L/∂h
-    int warp;                    // floats of a warp
+    int activations[LAYERS + 1];
     int y, gradient, total, sums, work, end;
 };
 constexpr Layout layout_of_network() {
@@ -154,29 +120,16 @@ constexpr Layout layout_of_network() {
     for (int l = 0; l < LAYERS; l++) {
         const int in = DIMS[l], out = DIMS[l + 1];
         at.parameter[l + 1] = at.parameter[l] + (in + 1) * out;
-        at.weights[l] = end, end += TENSOR_CORES ? up(out, 8) * up(in, 8) : padded_rows(out) * up(in, 4);
-        if (l > 0) at.transposed[l] = end, end += TENSOR_CORES ? up(in, 8) * up(out, 8) : padded_rows(in) * up(out, 4);
-        at.bias[l] = end, end += TENSOR_CORES ? up(out, 8) : up(padded_rows(out), 4);
+        at.weights[l] = end, end += padded_rows(out) * up(in, 4);
+        if (l > 0) at.transposed[l] = end, end += padded_rows(in) * up(out, 4);
+        at.bias[l] = end, end += up(padded_rows(out), 4);
     }
     at.gradient = end, end += up(at.parameter[LAYERS], 4);
     at.total = end, end += up(at.parameter[LAYERS], 4);
     at.sums = end, end += up(WARPS, 4) + 16;
     at.work = end;
-    if (TENSOR_CORES) {
-        int widest = 0;
-        for (int l = 0; l < LAYERS; l++) {
-            // A warp's partial gradient comes in place of the activations.
-            at.activations[l] = at.warp;
-            at.warp += up(most(DIMS[l] * STRIDE, (DIMS[l] + 1) * DIMS[l + 1]), 4);
-            widest = most(widest, up(DIMS[l + 1], 8));
-        }
-        at.activations[LAYERS] = at.warp;
-        at.warp += widest * STRIDE;
-        end += WARPS * at.warp;
-    } else {
-        for (int l = 0; l <= LAYERS; l++) at.activations[l] = end, end += DIMS[l] * TILE;
-        at.y = end, end += OUTPUTS * TILE;
-    }
+    for (int l = 0; l <= LAYERS; l++) at.activations[l] = end, end += DIMS[l] * TILE;
+    at.y = end, end += OUTPUTS * TILE;
     at.end = end;
     return at;
 }
@@ -189,7 +142,6 @@ constexpr int CHUNKS = over(PARAMETERS, 32); // of 32 parameters, whose squares 
 // Of a parameter, its places among the weights (or biases) and the transposed weights; 0 where it has none there.
 struct Places {
     unsigned short weights[PADDED], transposed[PADDED];
-    unsigned short partial[PADDED]; // by tensor cores: in a warp's memory
 };
 constexpr Places places_of_parameters() {
     Places places{};
@@ -198,12 +150,10 @@ constexpr Places places_of_parameters() {
         int k = AT.parameter[l];
         for (int o = 0; o < out; o++)
             for (int i = 0; i < in; i++, k++) {
-                places.weights[k] = AT.weights[l] + (TENSOR_CORES ? fragment(o, i, in) : o * up(in, 4) + i);
-                const int transposed = TENSOR_CORES ? fragment(i, o, out) : i * up(out, 4) + o;
-                places.transposed[k] = l > 0 ? AT.transposed[l] + transposed : 0;
+                places.weights[k] = AT.weights[l] + o * up(in, 4) + i;
+                places.transposed[k] = l > 0 ? AT.transposed[l] + i * up(out, 4) + o : 0;
             }
         for (int o = 0; o < out; o++, k++) places.weights[k] = AT.bias[l] + o, places.transposed[k] = 0;
-        for (int j = AT.parameter[l]; j < k; j++) places.partial[j] = AT.activations[l] + j - AT.parameter[l];
     }
     return places;
 }
@@ -512,224 +462,13 @@ template <typename Number> DEVICE Number sum_over_warp(Number value) {
     return value;
 }
 
-// ---- A tile by tensor cores: a warp takes its points through all layers, and meets the others only at the end. ----
-
-// Both parts of a number for `multiply`: rounded to TF32's 11 bits, and the rest, by Dekker's splitting: 8193 x rounds
-// to a multiple of 2^13 units of x, and so is 8192 x. (Cutting bits off would err to one side, five times as much.)
-DEVICE void split(float value, unsigned& high, unsigned& low) {
-    const float rounded = fmaf(-8192.0f, value, 8193.0f * value);
-    high = bits_of(rounded);
-    low = bits_of(value - rounded);
-}
-
-// Numbers of a warp's points (rows) and of features in eights, as `multiply` gives them.
-template <int FEATURES> struct Rows {
-    float at[ROW_TILES][eights(FEATURES)][4];
-};
-
-// Of a lane and of its number `r` of four: the point within 16 and the feature within 8.
-DEVICE int lane_point(int r) { return static_cast<int>(threadIdx.x) % 32 / 4 + r / 2 * 8; }
-DEVICE int lane_feature(int r) { return static_cast<int>(threadIdx.x) % 4 * 2 + r % 2; }
-
-// out += in w. What `multiply` gives is what it takes, if k = 2t, 2t + 1 stand for t, t + 4.
-template <int K, int N> DEVICE void multiply_rows(const Rows<K>& in, int weights, Rows<N>& out) {
-    const float* const w = shared() + weights + threadIdx.x % 32 * 2;
-#pragma unroll
-    for (int k = 0; k < eights(K); k++) {
-        unsigned a[ROW_TILES][2][4], b[eights(N)][2][2];
-#pragma unroll
-        for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-            for (int r = 0; r < 4; r++) split(in.at[m][k][r % 2 * 2 + r / 2], a[m][0][r], a[m][1][r]);
-#pragma unroll
-        for (int n = 0; n < eights(N); n++) {
-            const float2 two = *reinterpret_cast<const float2*>(w + (n * eights(K) + k) * 64);
-            split(two.x, b[n][0][0], b[n][1][0]);
-            split(two.y, b[n][0][1], b[n][1][1]);
-        }
-        multiply(out.at, a, b);
-    }
-}
-
-// To shared memory as [feature][point]; features beyond the last only where there is `room` for whole eights.
-template <int FEATURES> DEVICE void store_rows(const Rows<FEATURES>& rows, float* to, bool room) {
-#pragma unroll
-    for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-        for (int n = 0; n < eights(FEATURES); n++)
-#pragma unroll
-            for (int r = 0; r < 4; r++) {
-                const int feature = n * 8 + lane_feature(r);
-                const bool is_one = room || n * 8 + 8 <= FEATURES || feature < FEATURES;
-                if (is_one) to[feature * STRIDE + m * 16 + lane_point(r)] = rows.at[m][n][r];
-            }
-}
-
-// d = 0 where h is not positive, of h as `store_rows` left it (each lane reads what it wrote).
-template <int FEATURES> DEVICE void mask_rows(const float* h, Rows<FEATURES>& d) {
-#pragma unroll
-    for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-        for (int n = 0; n < eights(FEATURES); n++)
-#pragma unroll
-            for (int r = 0; r < 4; r++) {
-                const int feature = n * 8 + lane_feature(r);
-                const bool is_one = n * 8 + 8 <= FEATURES || feature < FEATURES;
-                const float value = is_one ? h[feature * STRIDE + m * 16 + lane_point(r)] : 0.0f;
-                d.at[m][n][r] = value > 0.0f ? d.at[m][n][r] : 0.0f;
-            }
-}
-
-// A layer's partial gradient, [inputs and 1] x [outputs], in place of its inputs; d is [outputs in eights][point].
-template <int IN, int OUT> FUNCTION void rows_gradient(int place_of_h, int place_of_d) {
-    float* const h = shared() + place_of_h;
-    const float* const d = shared() + place_of_d;
-    constexpr int M = over(IN + 1, 16), N = eights(OUT);
-    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    float c[M][N][4] = {};
-#pragma unroll 2
-    for (int k = 0; k < POINTS_EACH; k += 8) {
-        unsigned a[M][2][4], b[N][2][2];
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int r = 0; r < 4; r++) {
-                const int row = m * 16 + g + r % 2 * 8;
-                float value = row == IN ? 1.0f : 0.0f;
-                if (m * 16 + r % 2 * 8 + 8 <= IN || row < IN) value = h[row * STRIDE + k + t + r / 2 * 4];
-                split(value, a[m][0][r], a[m][1][r]);
-            }
-#pragma unroll
-        for (int n = 0; n < N; n++)
-#pragma unroll
-            for (int r = 0; r < 2; r++)
-                split(d[(n * 8 + g) * STRIDE + k + t + r * 4], b[n][0][r], b[n][1][r]);
-        multiply(c, a, b);
-    }
-    warp_barrier(); // all have read h and d
-#pragma unroll
-    for (int m = 0; m < M; m++)
-#pragma unroll
-        for (int n = 0; n < N; n++)
-#pragma unroll
-            for (int r = 0; r < 4; r++) {
-                const int i = m * 16 + lane_point(r), o = n * 8 + lane_feature(r);
-                if (i <= IN && o < OUT) h[i < IN ? o * IN + i : OUT * IN + o] = c[m][n][r];
-            }
-}
-
-// From the inputs of layer L: forward, then, where `is_training`, backward; d becomes ∂L/∂in before the ReLU.
-template <int L>
-DEVICE void rows_from(const Rows<DIMS[L]>& in, Rows<DIMS[L]>& d, const float* y, int valid, float scale,
-                      bool is_training, float& squares) {
-    constexpr int IN = DIMS[L], OUT = DIMS[L + 1];
-    constexpr int bias = AT.bias[L], weights = AT.weights[L], transposed = AT.transposed[L];
-    constexpr int place_of_h = AT.activations[L], place_of_d = AT.activations[LAYERS];
-    float* const s = shared();
-    const int own = AT.work + threadIdx.x / 32 * AT.warp;
-    store_rows(in, s + own + place_of_h, false);
-    Rows<OUT> out, d_out;
-#pragma unroll
-    for (int n = 0; n < eights(OUT); n++) {
-        const float2 two = *reinterpret_cast<const float2*>(s + bias + n * 8 + threadIdx.x % 4 * 2);
-#pragma unroll
-        for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-            for (int r = 0; r < 4; r++) out.at[m][n][r] = r % 2 ? two.y : two.x;
-    }
-    multiply_rows<IN, OUT>(in, weights, out);
-    if constexpr (L == LAYERS - 1) {
-#pragma unroll
-        for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-            for (int n = 0; n < eights(OUT); n++)
-#pragma unroll
-                for (int r = 0; r < 4; r++) {
-                    const int point = m * 16 + lane_point(r), feature = n * 8 + lane_feature(r);
-                    float residual = 0.0f;
-                    if (point < valid && feature < OUT) residual = out.at[m][n][r] - y[point * OUT + feature];
-                    squares = fmaf(residual, residual, squares);
-                    d_out.at[m][n][r] = scale * residual;
-                }
-    } else {
-#pragma unroll
-        for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-            for (int n = 0; n < eights(OUT); n++)
-#pragma unroll
-                for (int r = 0; r < 4; r++) out.at[m][n][r] = relu(out.at[m][n][r]);
-        rows_from<L + 1>(out, d_out, y, valid, scale, is_training, squares);
-    }
-    if (is_training) {
-        store_rows(d_out, s + own + place_of_d, true);
-        if constexpr (L > 0) {
-            d = {};
-            multiply_rows<OUT, IN>(d_out, transposed, d);
-            mask_rows(s + own + place_of_h, d);
-        }
-        warp_barrier();
-        rows_gradient<IN, OUT>(own + place_of_h, own + place_of_d);
-    }
-}
-
-// The sum of this thread's squares; the warp's partial gradient stays in its memory.
-template <int FIRST>
-FUNCTION float rows_of_tile(const float* x, const float* y, int first, int points, float scale, bool is_training) {
-    const int from = first + static_cast<int>(threadIdx.x) / 32 * POINTS_EACH, valid = points - from;
-    Rows<INPUTS> in, unused;
-#pragma unroll
-    for (int m = 0; m < ROW_TILES; m++)
-#pragma unroll
-        for (int n = 0; n < eights(INPUTS); n++)
-#pragma unroll
-            for (int r = 0; r < 4; r++) {
-                const int point = m * 16 + lane_point(r), feature = n * 8 + lane_feature(r);
-                const bool is_one = point < valid && feature < INPUTS;
-                in.at[m][n][r] = is_one ? x[static_cast<long long>(from + point) * INPUTS + feature] : 0.0f;
-            }
-    float squares = 0.0f;
-    rows_from<FIRST>(in, unused, y + static_cast<long long>(from) * OUTPUTS, valid, scale, is_training, squares);
-    return squares;
-}
-
-// The warps' partial gradients, added in their order.
-DEVICE void add_warps(float* partial) {
-    float* const s = shared();
-    for (int first = threadIdx.x; first < PARAMETERS; first += BATCH * THREADS) {
-        float sum[BATCH];
-#pragma unroll
-        for (int q = 0; q < BATCH; q++) {
-            const int k = least(first + q * THREADS, PARAMETERS - 1);
-            const float* const at = s + AT.work + PLACES.partial[k];
-            sum[q] = at[0];
-#pragma unroll
-            for (int warp = 1; warp < WARPS; warp++) sum[q] += at[warp * AT.warp];
-        }
-#pragma unroll
-        for (int q = 0; q < BATCH; q++) {
-            const int k = first + q * THREADS;
-            if (k >= PARAMETERS) continue;
-            if (partial) partial[k] = sum[q];
-            else s[AT.gradient + k] += sum[q];
-        }
-    }
-}
-
-// ---- A tile, either way. ----
-
 // The loss of a tile and, where `is_training`, its gradient: it is added to that in shared memory or, for many blocks,
 // written to `partial`.
-template <bool BY_ROWS = TENSOR_CORES> DEVICE void run_tile(const Tile& tile, float scale) {
+DEVICE void run_tile(const Tile& tile, float scale) {
     float* const s = shared();
-    float squares;
-    if constexpr (BY_ROWS) {
-        squares = rows_of_tile<0>(tile.x, tile.y, tile.first, tile.points, scale, tile.is_training);
-    } else {
-        load_tile(tile);
-        block_barrier();
-        squares = forward_from<0>(tile.points - tile.first, scale);
-    }
-    squares = sum_over_warp(squares);
+    load_tile(tile);
+    block_barrier();
+    const float squares = sum_over_warp(forward_from<0>(tile.points - tile.first, scale));
     if (threadIdx.x % 32 == 0) s[AT.sums + threadIdx.x / 32] = squares;
     block_barrier();
     if (threadIdx.x == 0) {
@@ -737,10 +476,7 @@ template <bool BY_ROWS = TENSOR_CORES> DEVICE void run_tile(const Tile& tile, fl
         for (int warp = 0; warp < WARPS; warp++) sum += s[AT.sums + warp];
         *tile.loss = sum;
     }
-    if (tile.is_training) {
-        if constexpr (BY_ROWS) add_warps(tile.partial);
-        else backward_from<LAYERS - 1>(tile.partial);
-    }
+    if (tile.is_training) backward_from<LAYERS - 1>(tile.partial);
     block_barrier();
 }
 
