@@ -36,7 +36,7 @@ pub use hessian_map::{GraphHessian, HessianMap};
 pub use input_vjp::InputVjp;
 pub use loss::Loss;
 pub use mean_squared_error::MeanSquaredError;
-pub use on_card::{FullBatchRequest, FullBatchRun, MiniBatchRequest, MiniBatchRun};
+pub use on_card::{FullBatchRequest, FullBatchRun, MiniBatchRequest, MiniBatchRun, has_card};
 pub use scalar::{Scalar, read_all};
 pub use second::NoSecondDerivative;
 

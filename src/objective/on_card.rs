@@ -64,6 +64,17 @@ impl FullBatchRun {
         };
         let points = |samples: &Samples| Ok::<_, anyhow::Error>([samples.inputs()?, samples.targets.shallow_clone()]);
         let [x, y] = points(samples)?;
+        let (widths, all) = (mlp.widths(), [Some(samples), request.validation]);
+        let fits = |samples: &Samples| -> Result<bool> {
+            let [x, y] = points(samples)?;
+            let numbers = [widths.first(), widths.last()].map(|width| width.map_or(0, |width| width * samples.len()));
+            Ok([x.numel() as i64, y.numel() as i64] == numbers)
+        };
+        let fit = all.into_iter().flatten().map(fits).collect::<Result<Vec<bool>>>()?;
+        if fit.contains(&false) || theta.numel() as i64 != mlp.layout().parameters() {
+            // libtorch says what does not fit.
+            return Ok(None);
+        }
         let validation = match request.validation {
             Some(samples) => {
                 let [x, y] = points(samples)?;
@@ -120,7 +131,7 @@ pub struct MiniBatchRun {
 }
 
 /// Bytes of inputs that are made of stored bytes for a card at most.
-const MOST_BYTES: i64 = 4 << 30;
+const MOST_BYTES: i64 = 1 << 30;
 
 impl MiniBatchRun {
     /// Runs an epoch over all samples in this order: means over them while training, and the steps taken since the start. θ
@@ -150,7 +161,17 @@ impl MiniBatchRun {
         let flat = |tensor: &Tensor, kind: Kind| -> Result<Tensor> {
             Ok(tensor.f_to_device(theta.device())?.f_to_kind(kind)?.f_contiguous()?)
         };
-        let inputs = flat(&samples.inputs()?, Kind::Float)?;
+        // Of stored bytes a copy, for which there may be no memory; libtorch makes one of each batch.
+        let Ok(inputs) = samples.inputs().and_then(|inputs| flat(&inputs, Kind::Float)) else { return Ok(None) };
+        let classes = widths.last().map(|&width| width as i64);
+        let is_all = inputs.numel() as i64 == numbers
+            && samples.targets.size() == [samples.len()]
+            && classes == Some(samples.target.outputs())
+            && theta.numel() as i64 == network.head().layout().parameters();
+        if !is_all {
+            // libtorch says what does not fit.
+            return Ok(None);
+        }
         // The kernel copies four numbers at a time.
         let inputs = if (inputs.data_ptr() as u64).is_multiple_of(16) { inputs } else { inputs.copy() };
         let labels = flat(&samples.targets, Kind::Int)?;
@@ -182,6 +203,11 @@ impl MiniBatchRun {
 }
 
 type Card = std::sync::Arc<dyn crate::backend::cuda::Card>;
+
+/// Whether there is a card that may train what is at such a θ.
+pub fn has_card(theta: &Tensor) -> bool {
+    card_of(theta).is_some()
+}
 
 /// The card that such a tensor is on, where the engine is there for it and wanted.
 fn card_of(theta: &Tensor) -> Option<Card> {

@@ -2,7 +2,7 @@
 
 use super::{Optimizer, measure, restore, state_of, turn};
 use crate::data::order;
-use crate::objective::{Evaluation, MiniBatchRequest, MiniBatchRun, Objective, Splits, Sums};
+use crate::objective::{Evaluation, MiniBatchRequest, MiniBatchRun, Objective, Splits, Sums, has_card};
 use crate::store::checkpoint::{Checkpointer, EPOCHS, Series};
 use anyhow::Result;
 use std::ops::ControlFlow;
@@ -145,10 +145,9 @@ pub fn mini_batches_on_card(
     batch_size: i64,
     steps: u64,
 ) -> Result<Option<MiniBatchRun>> {
-    let Some((rule, [learning_rate, weight_decay], [first, second])) = optimizer.for_card(objective.theta(), steps)
-    else {
-        return Ok(None);
-    };
+    let theta = objective.theta();
+    let asked = if has_card(theta) { optimizer.for_card(theta, steps) } else { None };
+    let Some((rule, [learning_rate, weight_decay], [first, second])) = asked else { return Ok(None) };
     let state = [&first, &second];
     objective.mini_batches_on_card(&MiniBatchRequest { batch_size, rule, learning_rate, weight_decay, state, steps })
 }

@@ -3,7 +3,7 @@
 use super::full_batch::{Begun, GRADIENT_NORM, VALIDATION_LOSS, Watched, state_after};
 use super::{Convergence, Ending, Optimizer, Stopping, Trained, measure};
 use crate::backend::cuda::full_batch::Ending as CardEnding;
-use crate::objective::{FullBatchRequest, FullBatchRun, Objective};
+use crate::objective::{FullBatchRequest, FullBatchRun, Objective, has_card};
 use crate::store::checkpoint::Checkpointer;
 use anyhow::Result;
 
@@ -19,7 +19,7 @@ impl Begun {
     ) -> Result<Option<FullBatchRun>> {
         let is_known = stopping.below.is_none_or(|below| below.series == GRADIENT_NORM && watched.gradient_norm);
         let Convergence { tolerance, patience } = stopping.convergence;
-        if !is_known || self.epoch >= epochs || self.quiet_epochs >= patience {
+        if !has_card(objective.theta()) || !is_known || self.epoch >= epochs || self.quiet_epochs >= patience {
             return Ok(None);
         }
         let Some((rule, [learning_rate, weight_decay], [first, second])) =

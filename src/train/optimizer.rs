@@ -130,7 +130,8 @@ impl Optimizer {
                 (CardRule::Adam, [mean.shallow_clone(), mean_of_squares.shallow_clone()])
             }
             Rule::Sgd { momentum, velocity } => {
-                if velocity.is_none() && steps > 0 && *momentum != 0.0 {
+                // What the card takes for the first step has no velocity.
+                if velocity.is_none() == (steps > 0) && *momentum != 0.0 {
                     return None;
                 }
                 // The card's first step takes the gradient itself.

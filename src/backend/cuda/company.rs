@@ -30,7 +30,7 @@ struct State<P, S> {
 }
 
 /// A member, until this is dropped.
-pub(super) struct Member<P, S>(Arc<Company<P, S>>);
+pub(super) struct Member<P, S: Default>(Arc<Company<P, S>>);
 
 impl<K: Ord, P, S: Default> Companies<K, P, S> {
     pub(super) const fn new() -> Self {
@@ -65,9 +65,15 @@ impl<P, S> Company<P, S> {
     }
 }
 
-impl<P, S> Drop for Member<P, S> {
+impl<P, S: Default> Drop for Member<P, S> {
     fn drop(&mut self) {
-        self.0.lock().members -= 1;
+        let mut state = self.0.lock();
+        state.members -= 1;
+        if state.members == 0 {
+            // Memory is others' now.
+            state.kept = Some(S::default());
+        }
+        drop(state);
         self.0.changed.notify_all();
     }
 }
@@ -88,7 +94,9 @@ impl<P, S: Default> Member<P, S> {
         state.next += 1;
         state.waiting.push((mine, part));
         state.since.get_or_insert_with(Instant::now);
-        company.changed.notify_all();
+        if state.waiting.len() >= state.members {
+            company.changed.notify_all();
+        }
         loop {
             if let Some(at) = state.done.iter().position(|(of, _)| *of == mine) {
                 return state.done.swap_remove(at).1;
@@ -109,8 +117,13 @@ impl<P, S: Default> Member<P, S> {
                 state = company.lock();
                 // What a failed launch kept may be of no more use.
                 state.kept = Some(if result.is_ok() { kept } else { S::default() });
-                let each = numbers.into_iter().zip(parts);
-                state.done.extend(each.map(|(of, part)| (of, result.clone().map(|()| part))));
+                // Those who came meanwhile wait for those who were in the launch.
+                state.since = if state.waiting.is_empty() { None } else { Some(Instant::now()) };
+                let mut parts = parts.into_iter();
+                for of in numbers {
+                    let part = parts.next().ok_or_else(|| "the launch lost a part".to_owned());
+                    state.done.push((of, result.clone().and(part)));
+                }
                 company.changed.notify_all();
                 let at = state.done.iter().position(|(of, _)| *of == mine);
                 return at.map_or_else(|| Err("the launch lost a part".to_owned()), |at| state.done.swap_remove(at).1);

@@ -24,7 +24,7 @@ const FUNCTIONS: [&CStr; 8] = [
 ///
 /// # Errors
 /// In a line: which is missing.
-pub(super) fn probe(libraries: &[&CStr], functions: &[&CStr]) -> Result<()> {
+pub(super) fn probe(libraries: &[CString], functions: &[&CStr]) -> Result<()> {
     // SAFETY: C strings, of libraries whose initialisers may run at any time; dlerror's text is copied at once.
     unsafe {
         let opened = libraries.iter().map(|name| libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL));
@@ -39,6 +39,11 @@ pub(super) fn probe(libraries: &[&CStr], functions: &[&CStr]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The names of a library in the order in which the bindings try them.
+pub(super) fn names(library: &str) -> Vec<CString> {
+    cudarc::get_lib_name_candidates(library).into_iter().filter_map(|name| CString::new(name).ok()).collect()
 }
 
 /// Compiles for one kind of card.
@@ -56,7 +61,10 @@ impl Compiler {
         // Of site-packages: torch/lib, and NVIDIA's wheels beside torch.
         let beside = |folder: PathBuf| [folder.join("../../nvidia/cu13/lib"), folder];
         let folders = libtorch_folder().map(beside).into_iter().flatten().collect::<Vec<_>>();
-        Ok(Self { cache: cache(), ..Self::among(&folders, capability)? })
+        let compiler = Self { cache: cache(), ..Self::among(&folders, capability)? };
+        // Of a card that is newer than it, it knows nothing.
+        compiler.binary("probe", "extern \"C\" __global__ void probe() {}", &[])?;
+        Ok(compiler)
     }
 
     /// The same in one of these folders, or by its name.
@@ -78,9 +86,12 @@ impl Compiler {
                 }
             }
         }
-        let paths: Vec<&CStr> =
-            paths.iter().map(CString::as_c_str).chain([c"libnvrtc.so.13", c"libnvrtc.so.12", c"libnvrtc.so"]).collect();
-        probe(&paths, &FUNCTIONS).context("NVRTC, CUDA's compiler,")?;
+        // Once it is open by its path the bindings find it by its name.
+        for path in &paths {
+            // SAFETY: as in `probe`.
+            unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+        }
+        probe(&names("nvrtc"), &FUNCTIONS).context("NVRTC, CUDA's compiler")?;
         let mut version = (0, 0);
         // SAFETY: it is there, and writes two numbers.
         check(unsafe { sys::nvrtcVersion(&raw mut version.0, &raw mut version.1) }, "asking NVRTC's version")?;
@@ -213,13 +224,14 @@ mod tests {
     #[test]
     fn what_is_not_there_is_said_in_a_line() {
         for (libraries, functions, expected) in [
-            (&[c"no-such-library.so"][..], &[][..], "cannot be opened"),
-            (&[c"no-such-library.so", c"libm.so.6"], &[c"nvrtcVersion"], "has no nvrtcVersion"),
+            (&["no-such-library.so"][..], &[][..], "cannot be opened"),
+            (&["no-such-library.so", "libm.so.6"], &[c"nvrtcVersion"], "has no nvrtcVersion"),
         ] {
-            let error = probe(libraries, functions).unwrap_err().to_string();
+            let libraries: Vec<CString> = libraries.iter().map(|name| CString::new(*name).unwrap()).collect();
+            let error = probe(&libraries, functions).unwrap_err().to_string();
             assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
         }
-        assert!(probe(&[c"libm.so.6"], &[c"sin"]).is_ok());
+        assert!(probe(&[c"libm.so.6".to_owned()], &[c"sin"]).is_ok());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kernel.cubin");
         assert_eq!(cached(&path), None);

@@ -1,6 +1,6 @@
 //! A card through CUDA's driver. libtorch's primary context is shared, so that addresses of its tensors serve here.
 
-use super::compiler::{Compiler, probe};
+use super::compiler::{Compiler, names, probe};
 use super::{Card, Kernel, Launch, Limits, Source};
 use anyhow::{Context as _, Result, bail, ensure};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUfunction_attribute, CUresult};
@@ -37,7 +37,7 @@ const FUNCTIONS: [&CStr; 19] = [
 /// # Errors
 /// In a line: what is missing.
 pub(super) fn open(index: usize) -> Result<CudaCard> {
-    probe(&[c"libcuda.so.1"], &FUNCTIONS).context("the driver")?;
+    probe(&names("cuda"), &FUNCTIONS).context("CUDA's driver")?;
     let mut device = 0;
     // SAFETY: the driver's own functions, which are there, with addresses of what they write.
     let context = unsafe {
@@ -83,7 +83,7 @@ fn check(result: CUresult, doing: &str) -> Result<()> {
             format!("{result:?}")
         }
     };
-    bail!("{doing} on the GPU: {said}; what is finished is kept: run it again, or with --device cpu")
+    bail!("{doing} on the GPU: {said}")
 }
 
 /// The context, which every thread may use that has made it its own.

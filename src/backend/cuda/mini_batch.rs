@@ -4,8 +4,8 @@
 use super::company::{Companies, Member};
 use super::full_batch::Rule;
 use super::mini_batch_plan::{Plan, Shape, Sizes, THREADS};
-use super::{Card, Kernel, Launch, Memory, bytes_of, bytes_of_mut, up};
-use anyhow::{Context as _, Result, anyhow, ensure};
+use super::{Card, Kernel, Launch, Memory, bytes_of, bytes_of_mut, failed, up};
+use anyhow::{Context as _, Result, ensure};
 use std::sync::Arc;
 
 /// Where a training stands between launches.
@@ -173,7 +173,7 @@ impl Run {
         let part = Part { training: self.training, state, order, found: Epoch::default() };
         let launch =
             |kept: &mut Kept, parts: &mut Vec<Part>| self.launch(kept, parts).map_err(|error| format!("{error:#}"));
-        let done = self.member.run(part, launch).map_err(|why| anyhow!(why))?;
+        let done = self.member.run(part, launch).map_err(failed)?;
         self.steps = done.state.steps;
         Ok(done.found)
     }

@@ -12,7 +12,7 @@ pub mod full_batch;
 pub mod mini_batch;
 mod mini_batch_plan;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -148,6 +148,11 @@ fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
 fn bytes_of_mut<T: Copy>(values: &mut [T]) -> &mut [u8] {
     // SAFETY: as above, and any bytes are such numbers.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
+}
+
+/// Why a launch failed, and the way out.
+fn failed(why: String) -> Error {
+    anyhow!("{why}; what is finished is kept: run it again with fewer --jobs, or with --device cpu")
 }
 
 fn up(value: usize, multiple: usize) -> usize {
