@@ -46,7 +46,7 @@ pub struct Common {
     /// Any setting, as TOML; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// Trials at a time [default: all cores on CPU, up to 128 on CUDA]
+    /// Trials at a time [default: all cores on CPU, 16 or, of studies on points, 128 on CUDA]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Run finished trials again
@@ -174,25 +174,33 @@ impl Common {
         Access { data_dir: self.data_dir.clone(), watch: Some(Arc::new(watcher)) }
     }
 
-    /// Trials at a time.
-    pub fn workers(&self) -> usize {
+    /// Trials of these studies at a time.
+    pub fn workers(&self, studies: &[Box<dyn Study>]) -> usize {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         // On a GPU trials of one shape go together, and each of a launch has a multiprocessor of its own. Through libtorch
         // alone a second trial would wait for the first.
         let of_device = || match self.device {
             DeviceChoice::Cpu => cores.get(),
-            DeviceChoice::Cuda(index) => cuda::card(index).map_or(1, |card| {
-                let room = card.limits().memory_bytes / MEMORY_OF_JOB;
-                usize::try_from(room).unwrap_or(MOST_JOBS).clamp(1, MOST_JOBS)
-            }),
+            DeviceChoice::Cuda(_) if self.dry_run => MOST_JOBS,
+            DeviceChoice::Cuda(index) => match cuda::card(index) {
+                Ok(card) if cpu::wanted() => {
+                    // What is on points is small; what is on pictures takes as much memory as it does side by side on cores.
+                    let most =
+                        if studies.iter().all(|study| study.data().is_none()) { JOBS_ON_POINTS } else { MOST_JOBS };
+                    let room = card.limits().memory_bytes / MEMORY_OF_JOB;
+                    usize::try_from(room).unwrap_or(most).clamp(1, most)
+                }
+                _ => 1,
+            },
         };
         self.jobs.map_or_else(of_device, usize::from)
     }
 }
 
-/// Trials on a GPU at a time: as many as a large one has multiprocessors, and as have memory to evaluate a convolutional
-/// network each.
-const MOST_JOBS: usize = 128;
+/// Trials on a GPU at a time: on points as many as a large one has multiprocessors; as have memory to evaluate a
+/// convolutional network each.
+const JOBS_ON_POINTS: usize = 128;
+const MOST_JOBS: usize = 16;
 const MEMORY_OF_JOB: u64 = 640 << 20;
 
 /// Runs what is due of studies and tells what came of it, or lists it for `--dry-run`.
@@ -209,7 +217,7 @@ pub fn run_or_list(
     // Before anything asks for a GPU.
     let device = common.device.open()?;
     let options = Options {
-        workers: common.workers(),
+        workers: common.workers(studies),
         force: common.force,
         choice: common.device,
         device,
@@ -308,7 +316,7 @@ fn list(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &
         return print(&(text + "Nothing is left to do.\n"));
     }
     text.push_str(&format!("{trials} trials to run"));
-    let workers = common.workers();
+    let workers = common.workers(studies);
     if seconds > 0.0 {
         let time = humantime::format_duration(Duration::from_secs((seconds / workers as f64).ceil() as u64));
         text.push_str(&format!(", about {time} with {workers} at a time"));

@@ -84,7 +84,7 @@ pub(super) struct Display {
 const BAR: &str = "{prefix}  {bar:24} {pos}/{len}  {msg}  at most {eta} left";
 
 /// As many trials as a terminal has lines for; a GPU runs more.
-const MOST_BARS: usize = 16;
+const MOST_BARS: usize = 64;
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
