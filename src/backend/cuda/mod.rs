@@ -85,12 +85,12 @@ impl Source {
 
     /// All of the text.
     fn text(&self) -> String {
-        let text = match self.name {
-            "full_batch" => include_str!("kernels/full_batch.cu"),
-            "mini_batch" => include_str!("kernels/mini_batch.cu"),
+        let [first, second] = match self.name {
+            "full_batch" => [include_str!("kernels/full_batch_layers.cu"), include_str!("kernels/full_batch.cu")],
+            "mini_batch" => [include_str!("kernels/mini_batch_sizes.cu"), include_str!("kernels/mini_batch.cu")],
             other => unreachable!("no kernel {other}"),
         };
-        format!("{}{text}", self.prefix)
+        format!("{}{first}{second}", self.prefix)
     }
 }
 

@@ -1,6 +1,8 @@
 // The kernel on a CPU, with the host's call of a launch: compiled with -DPREFIX='"file"', the network's constants.
 #include PREFIX
 #define EMULATED
+#include "full_batch_layers.cu"
+// Behind it, not sorted.
 #include "full_batch.cu"
 
 static_assert(sizeof(State) == 48 && sizeof(Training) == 160, "the host's contract");

@@ -1,6 +1,8 @@
 // The kernel on a CPU, with the host's call of a launch: compiled with -DPREFIX='"file"', the constants of network and plan.
 #include "emulate_threads.h"
 #include PREFIX
+#include "mini_batch_sizes.cu"
+// Behind it, not sorted.
 #include "mini_batch.cu"
 
 static_assert(sizeof(Training) == 160 && sizeof(State) == 24, "the host's layouts");
