@@ -2,7 +2,7 @@
 //! trainings side by side. The kernel is `kernels/full_batch.cu`, whose structures these are.
 
 use super::company::{Companies, Member};
-use super::{Card, Launch, Limits, Memory, Source, bytes_of, bytes_of_mut, failed, up};
+use super::{Arrays, Card, Launch, Limits, Memory, Source, bytes_of, bytes_of_mut, failed, up};
 use anyhow::{Result, bail};
 use std::sync::Arc;
 use std::time::Instant;
@@ -336,20 +336,8 @@ impl Run {
         let numbers = epochs as usize * size_of::<f64>();
         let scratch = up(4 * self.plan.scratch_floats(self.points, self.validation_points, blocks), 256);
         let sizes = [size_of::<Training>(), size_of::<State>(), numbers, numbers, numbers, scratch];
-        let mut starts = [0; 6];
-        let mut end = 0;
-        for (start, size) in starts.iter_mut().zip(sizes) {
-            *start = end;
-            end += up(count * size, 256);
-        }
-        if kept.memory.as_ref().is_none_or(|memory| memory.bytes < end) {
-            kept.memory = None;
-        }
-        let memory = match &mut kept.memory {
-            Some(memory) => memory,
-            none => none.insert(Memory::new(&self.card, end)?),
-        };
-        let at = |kind: usize, index: usize| memory.at + (starts[kind] + index * sizes[kind]) as u64;
+        let arrays = Arrays::new(&mut kept.memory, &self.card, count, sizes)?;
+        let at = |kind: usize, index: usize| arrays.at(kind, index);
         let mut trainings = Vec::new();
         for (index, part) in parts.iter().enumerate() {
             let has_validation = part.training.validation_points > 0;

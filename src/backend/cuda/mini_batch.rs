@@ -4,7 +4,7 @@
 use super::company::{Companies, Member};
 use super::full_batch::Rule;
 use super::mini_batch_plan::{Plan, Shape, Sizes, THREADS};
-use super::{Card, Kernel, Launch, Memory, bytes_of, bytes_of_mut, failed, up};
+use super::{Arrays, Card, Kernel, Launch, Memory, bytes_of, bytes_of_mut, failed, up};
 use anyhow::{Context as _, Result, ensure};
 use std::sync::Arc;
 
@@ -209,20 +209,8 @@ fn launch_wave(
     let samples = parts.iter().map(|part| part.order.len()).max().unwrap_or(0);
     // Trainings, states, losses, numbers of right ones, flags, barriers, orders, scratch.
     let sizes = [160, 24, 16, 8, 16, 128, up(4 * samples, 16), up(4 * needs.scratch, 256)];
-    let mut starts = [0; 8];
-    let mut end = 0;
-    for (start, size) in starts.iter_mut().zip(sizes) {
-        *start = end;
-        end += up(count * size, 256);
-    }
-    if memory.as_ref().is_none_or(|memory| memory.bytes < end) {
-        *memory = None;
-    }
-    let memory = match memory {
-        Some(memory) => memory,
-        none => none.insert(Memory::new(card, end)?),
-    };
-    let at = |kind: usize, index: usize| memory.at + (starts[kind] + index * sizes[kind]) as u64;
+    let arrays = Arrays::new(memory, card, count, sizes)?;
+    let at = |kind: usize, index: usize| arrays.at(kind, index);
     let trainings: Vec<Training> = (0..)
         .zip(&*parts)
         .map(|(index, part)| Training {
@@ -239,7 +227,7 @@ fn launch_wave(
     card.write(at(0, 0), bytes_of(&trainings))?;
     card.write(at(1, 0), bytes_of(&states))?;
     // An epoch begins with nothing in its sums and barriers; what else is in scratch is written before it is read.
-    card.zero(at(2, 0), starts[6] - starts[2])?;
+    card.zero(at(2, 0), (at(6, 0) - at(2, 0)) as usize)?;
     card.zero(at(7, 0), count * sizes[7])?;
     for (index, part) in parts.iter().enumerate() {
         card.write(at(6, index), bytes_of(&part.order))?;

@@ -139,6 +139,43 @@ impl Drop for Memory {
     }
 }
 
+/// Arrays of a launch in one piece of memory: of each kind as many as there are trainings.
+struct Arrays<const KINDS: usize> {
+    at: u64,
+    starts: [usize; KINDS],
+    /// Bytes of one.
+    sizes: [usize; KINDS],
+}
+
+impl<const KINDS: usize> Arrays<KINDS> {
+    /// In the memory that an earlier launch had, or in more.
+    ///
+    /// # Errors
+    /// Where there is not as much.
+    fn new(memory: &mut Option<Memory>, card: &Arc<dyn Card>, count: usize, sizes: [usize; KINDS]) -> Result<Self> {
+        let mut starts = [0; KINDS];
+        let mut end = 0;
+        for (start, size) in starts.iter_mut().zip(sizes) {
+            *start = end;
+            end += up(count * size, 256);
+        }
+        if memory.as_ref().is_none_or(|memory| memory.bytes < end) {
+            // Given back before more is taken.
+            *memory = None;
+        }
+        let memory = match memory {
+            Some(memory) => memory,
+            none => none.insert(Memory::new(card, end)?),
+        };
+        Ok(Self { at: memory.at, starts, sizes })
+    }
+
+    /// The address of a training's own of this kind.
+    fn at(&self, kind: usize, index: usize) -> u64 {
+        self.at + (self.starts[kind] + index * self.sizes[kind]) as u64
+    }
+}
+
 /// The bytes of numbers without gaps between them.
 fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
     // SAFETY: structures of the C layout above, which have no padding (their sizes are checked), and numbers.

@@ -141,8 +141,6 @@ fn steps(mut objective: CrossEntropy) -> Result<Work> {
     if let Some(mut run) = mini_batches_on_card(&objective, &mut adam, BATCH, 0)? {
         let order = order(objective.samples(), Some((0, "bench")), 0);
         return Ok(Box::new(move || {
-            // The addresses are the objective's.
-            let _ = objective.theta();
             run.epoch(&order)?;
             Ok(order.len().div_ceil(BATCH as usize))
         }));
