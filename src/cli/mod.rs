@@ -29,5 +29,7 @@ fn run_dir(out: Option<&Path>, preset: &str) -> RunDir {
 
 /// As JSON or as text, as asked.
 fn answer(json: bool, value: &impl Serialize, text: impl FnOnce(Option<usize>) -> String) -> Result<()> {
-    if json { print(&format!("{}\n", serde_json::to_string(value)?)) } else { print(&text(terminal::width())) }
+    let text = if json { serde_json::to_string(value)? } else { text(terminal::width()) };
+    // The prompt stands on a line of its own.
+    print(&format!("{}\n", text.trim_end_matches('\n')))
 }

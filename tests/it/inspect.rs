@@ -439,5 +439,13 @@ fn bench_measures_what_it_is_asked_and_keeps_its_schema() {
     }
     assert!(found["provenance"]["cpu"].is_string() && found["provenance"]["data"]["synthetic"] == true);
     assert!(!dir.path().join("runs").exists());
-    assert!(dir.succeed(&["bench", "nl3", "--trials", "2"]).stdout().contains("nl3"));
+    let text = dir.succeed(&["bench", "nl3", "--trials", "2"]).stdout();
+    assert!(text.contains("nl3") && text.ends_with('\n'), "{text:?}");
+    // One core's pieces laid out on several: never slower than what they save there, never free.
+    let ran = dir.succeed(&["bench", "grad-norm", "--schedule", "16", "--json"]);
+    let found: Value = serde_json::from_str(&ran.stdout()).unwrap();
+    let workload = &found["workloads"][0];
+    let (alone, scheduled) = (workload["milliseconds"].as_f64().unwrap(), workload["scheduled"].as_f64().unwrap());
+    assert!(scheduled > 0.0 && scheduled < alone, "{scheduled} of {alone}");
+    assert!(dir.run(&["bench", "nl3", "--schedule", "4", "--threads", "2"]).stderr().contains("cannot be used with"));
 }

@@ -16,6 +16,7 @@ pub mod conv;
 pub mod dense;
 pub mod patches;
 pub mod pieces;
+pub mod schedule;
 
 use aligned_vec::AVec;
 use pulp::{Arch, Simd, WithSimd};

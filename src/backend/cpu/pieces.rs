@@ -7,6 +7,7 @@
 //! who help stay awake between calls. (A pool of rayon's, which waits for each of its threads to wake, won half
 //! as much from a second core.)
 
+use super::schedule;
 use crate::backend::device::set_up_thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
@@ -56,6 +57,9 @@ impl Drop for Taken {
 /// Where `work` does.
 pub fn for_each<T: Send>(pieces: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
     let cores = take(pieces.len().saturating_sub(1));
+    if cores.0 == 0 {
+        return schedule::each(pieces.iter_mut().enumerate(), work);
+    }
     let waiting = Mutex::new(pieces.iter_mut().enumerate());
     // Those who help begin at the other end: from one step to the next a piece mostly meets the same core, and
     // what it needs in that core's cache.
@@ -69,9 +73,6 @@ pub fn for_each<T: Send>(pieces: &mut [T], work: impl Fn(usize, &mut T) + Sync) 
             work(index, piece);
         }
     };
-    if cores.0 == 0 {
-        return run(false);
-    }
     let job = Job { help: &|| run(true), helpers: AtomicUsize::new(0), panicked: AtomicBool::new(false) };
     {
         let _open = Open::new(&job, cores.0.unsigned_abs());

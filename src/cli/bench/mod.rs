@@ -5,6 +5,7 @@ mod meeting;
 mod workload;
 
 use crate::analysis::statistics::quantile;
+use crate::backend::cpu::schedule::{self, Schedule};
 use crate::backend::cpu::{self, pieces};
 use crate::backend::device::{DeviceChoice, set_up_thread};
 use crate::cli::answer;
@@ -43,6 +44,9 @@ pub struct Bench {
     /// Trials side by side, as a study's run
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::from(1..=1024), default_value = "1")]
     trials: usize,
+    /// What N cores would take as well, by the pieces of a unit: timed on one core, laid out on N
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::from(2..=1024), conflicts_with_all = ["threads", "trials", "device"])]
+    schedule: Option<usize>,
     /// Vectors of kernels and libraries: the processor's widest, or AVX2's
     #[arg(long, value_enum, default_value_t)]
     vector: Vector,
@@ -112,6 +116,9 @@ struct Measured {
     threads: usize,
     trials: usize,
     dtype: &'static str,
+    /// Milliseconds of a unit on the cores of `--schedule`, reckoned from its pieces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled: Option<f64>,
 }
 
 /// The data that the digit workloads take: MNIST where it lies on this machine, else synthetic digits.
@@ -155,8 +162,8 @@ fn measure_all(bench: &Bench, done: impl Fn(&Measured)) -> Result<Vec<Measured>>
 const ROUNDS: usize = 7;
 const WINDOW: Duration = Duration::from_millis(60);
 
-/// Milliseconds a unit and sgemm's GFLOP/s in each window.
-type Windows = Vec<(f64, f64)>;
+/// Milliseconds a unit, the same on the cores of a schedule, and sgemm's GFLOP/s, in each window.
+type Windows = Vec<(f64, f64, f64)>;
 
 fn measure(workload: &'static Workload, data: Option<&Data>, (bench, device): (&Bench, Device)) -> Result<Measured> {
     let meeting = Meeting::new(bench.trials);
@@ -168,11 +175,17 @@ fn measure(workload: &'static Workload, data: Option<&Data>, (bench, device): (&
         let mut unit = set_up(workload, data.as_ref(), device)?;
         unit()?;
         let mut limit = limit(workload.kind(), device);
-        let round = |_| -> Result<(f64, f64)> {
+        let hand_over = if bench.schedule.is_some() { hand_over() } else { Duration::ZERO };
+        let round = |_| -> Result<(f64, f64, f64)> {
             meeting.wait()?;
-            let rate = window(&mut limit)?;
+            let (rate, _) = window(&mut limit, |_| 0.0)?;
             meeting.wait()?;
-            Ok((window(&mut unit)?, flops_of_limit(device) / rate / 1e6))
+            let saved = |schedule: &Schedule| {
+                let saving = schedule.saving(bench.schedule.unwrap_or(1), hand_over);
+                saving.as_secs_f64() * 1e3
+            };
+            let (time, saving) = window(&mut unit, saved)?;
+            Ok((time, time - saving, flops_of_limit(device) / rate / 1e6))
         };
         (0..ROUNDS).map(round).collect()
     };
@@ -187,9 +200,10 @@ fn measure(workload: &'static Workload, data: Option<&Data>, (bench, device): (&
     // Rates add up.
     let round = |round: usize| {
         let per_millisecond: f64 = trials.iter().map(|windows| 1.0 / windows[round].0).sum();
-        (1.0 / per_millisecond, trials.iter().map(|windows| windows[round].1).sum::<f64>())
+        (1.0 / per_millisecond, trials.iter().map(|windows| windows[round].2).sum::<f64>())
     };
     let (times, limits): (Vec<f64>, Vec<f64>) = (0..ROUNDS).map(round).unzip();
+    let scheduled: Vec<f64> = trials[0].iter().map(|window| window.1).collect();
     let at = |values: &[f64], share| quantile(values, share).context("no windows");
     let milliseconds = at(&times, 0.5)?;
     let limit = at(&limits, 0.5)? * bench.threads as f64;
@@ -204,16 +218,34 @@ fn measure(workload: &'static Workload, data: Option<&Data>, (bench, device): (&
         threads: bench.threads,
         trials: bench.trials,
         dtype: if workload.kind() == Kind::Double { "float64" } else { "float32" },
+        scheduled: bench.schedule.map(|_| at(&scheduled, 0.5)).transpose()?,
     })
 }
 
-/// Milliseconds of one of the units that `work` does a call.
-fn window(work: &mut dyn FnMut() -> Result<usize>) -> Result<f64> {
-    let (begin, mut units) = (Instant::now(), 0);
-    while begin.elapsed() < WINDOW {
-        units += work()?;
+/// Milliseconds of one of the units that `work` does a call, and how many of them its schedule saves.
+fn window(work: &mut dyn FnMut() -> Result<usize>, saved: impl Fn(&Schedule) -> f64) -> Result<(f64, f64)> {
+    let (mut passed, mut units, mut saving) = (Duration::ZERO, 0, 0.0);
+    while passed < WINDOW {
+        let begin = Instant::now();
+        let (done, schedule) = schedule::record(&mut *work);
+        units += done?;
+        passed += begin.elapsed();
+        saving += saved(&schedule);
     }
-    Ok(begin.elapsed().as_secs_f64() * 1e3 / units as f64)
+    Ok((passed.as_secs_f64() * 1e3 / units as f64, saving / units as f64))
+}
+
+/// What it costs to bring another core to pieces of work: the median of calls that have nothing else to do.
+fn hand_over() -> Duration {
+    let _core = pieces::lend();
+    let call = |_| {
+        let begin = Instant::now();
+        pieces::for_each(&mut [(); 2], |_, ()| ());
+        begin.elapsed()
+    };
+    let mut calls: Vec<Duration> = (0..1001).map(call).collect();
+    calls.sort_unstable();
+    calls[calls.len() / 2]
 }
 
 /// Rows and columns of sgemm's matrices.
@@ -246,14 +278,18 @@ fn finished(device: Device) {
 
 /// A table for people.
 fn text(measured: &[Measured], width: Option<usize>) -> String {
-    let columns = ["workload", "ms", "spread", "GFLOP/s", "share of limit"].map(str::to_owned);
+    let mut columns = ["workload", "ms", "spread", "GFLOP/s", "share of limit"].map(str::to_owned).to_vec();
+    if measured.iter().any(|m| m.scheduled.is_some()) {
+        columns.push("ms by schedule".to_owned());
+    }
     let number = |value: f64| significant(value, 3);
     let optional = |value: Option<f64>| value.map_or("-".to_owned(), number);
     let rows: Vec<Vec<String>> = measured
         .iter()
         .map(|m| {
             let share = m.share_of_limit.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
-            vec![m.workload.to_owned(), number(m.milliseconds), number(m.spread), optional(m.gflops), share]
+            let row = vec![m.workload.to_owned(), number(m.milliseconds), number(m.spread), optional(m.gflops), share];
+            row.into_iter().chain(m.scheduled.map(number)).collect()
         })
         .collect();
     terminal::table(&columns, &rows, width)
@@ -274,6 +310,7 @@ mod tests {
                 device: DeviceChoice::Cpu,
                 data_dir: None,
                 json: false,
+                schedule: None,
             };
             let refused = measure_all(&bench, |_| ()).unwrap_err();
             assert!(refused.is::<crate::error::Usage>() && refused.to_string().contains("--trials"), "{refused}");
