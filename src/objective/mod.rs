@@ -36,7 +36,7 @@ pub use hessian_map::{GraphHessian, HessianMap};
 pub use input_vjp::InputVjp;
 pub use loss::Loss;
 pub use mean_squared_error::MeanSquaredError;
-pub use on_card::{FullBatchRequest, FullBatchRun, MiniBatchRequest, MiniBatchRun, has_card};
+pub use on_card::{FullBatchRequest, FullBatchRun, MiniBatchRequest, MiniBatchRun, adam_on_card, has_card};
 pub use scalar::{Scalar, read_all};
 pub use second::NoSecondDerivative;
 
@@ -341,7 +341,7 @@ pub(crate) fn in_kernels(theta: &Tensor) -> bool {
 pub(crate) mod tests {
     use super::*;
     use crate::data::Signature;
-    use crate::model::Network;
+    use crate::model::{Initial, Network};
 
     pub fn relative(a: &Tensor, b: &Tensor) -> f64 {
         let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
@@ -359,7 +359,23 @@ pub(crate) mod tests {
         Network::parse(text, &data).unwrap()
     }
 
-    fn pictures(x: &Tensor) -> Samples {
+    /// Number `index`, from 1, of what tests/goldens/make.py scrambles, in [-1, 1).
+    pub fn knuth(index: u64) -> f64 {
+        (index * 2_654_435_761 % (1 << 32)) as f64 / 2f64.powi(31) - 1.0
+    }
+
+    /// The initial weights of tests/goldens/make.py, scaled by 1/√fan_in.
+    pub fn scrambled(layout: &Layout) -> Tensor {
+        let mut values = Vec::new();
+        for slot in &layout.slots {
+            let Initial::Uniform(bound) = slot.initial else { panic!("{} is not uniform", slot.name) };
+            let first = values.len() as u64 + 1;
+            values.extend((first..first + slot.len() as u64).map(|index| knuth(index) * bound));
+        }
+        Tensor::from_slice(&values).to_kind(Kind::Float)
+    }
+
+    pub fn pictures(x: &Tensor) -> Samples {
         let inputs = x.to_kind(Kind::Float).view([-1, 1, 28, 28]);
         let targets = (Tensor::arange(inputs.size()[0], (Kind::Int64, Device::Cpu)) * 7).remainder(10);
         Samples::new(inputs, targets, Target::Classes(10))

@@ -1,8 +1,9 @@
 //! Trainings that a CUDA card runs by itself ([`crate::backend::cuda`]): what is asked of one, in tensors.
 
 use super::Evaluation;
-use crate::backend::cuda::full_batch::{Ending, Epochs, Problem, Rule, Run};
-use crate::backend::cuda::mini_batch;
+use crate::backend::cpu::adam::Step;
+use crate::backend::cuda::full_batch::{Ending, Epochs, Problem, Rule, Run, Terms};
+use crate::backend::cuda::{adam, mini_batch};
 use crate::data::Samples;
 use crate::model::{Mlp, Network};
 use anyhow::Result;
@@ -11,24 +12,11 @@ use tch::{Device, Kind, Tensor};
 /// A full-batch training as a card is asked for it: from here on.
 #[derive(Clone, Copy)]
 pub struct FullBatchRequest<'a> {
-    pub rule: Rule,
-    pub learning_rate: f64,
-    pub weight_decay: f64,
+    pub terms: Terms,
     /// The optimizer's state, like θ: means of the gradient and of its squares, or the velocity in the first.
     pub state: [&'a Tensor; 2],
     /// Other points, a loss on which is measured.
     pub validation: Option<&'a Samples>,
-    pub measures_norm: bool,
-    pub tolerance: f64,
-    pub patience: u64,
-    /// Of the gradient's norm; 0 for none.
-    pub threshold: f64,
-    /// At most.
-    pub epochs: u64,
-    /// Done so far, and those in a row with hardly any change.
-    pub epoch: u64,
-    pub quiet_epochs: u64,
-    pub last_loss: Option<f64>,
 }
 
 /// A full-batch training on a card.
@@ -62,46 +50,30 @@ impl FullBatchRun {
             tensors.push(there);
             Ok(address)
         };
-        let points = |samples: &Samples| Ok::<_, anyhow::Error>([samples.inputs()?, samples.targets.shallow_clone()]);
-        let [x, y] = points(samples)?;
-        let (widths, all) = (mlp.widths(), [Some(samples), request.validation]);
-        let fits = |samples: &Samples| -> Result<bool> {
-            let [x, y] = points(samples)?;
-            let numbers = [widths.first(), widths.last()].map(|width| width.map_or(0, |width| width * samples.len()));
-            Ok([x.numel() as i64, y.numel() as i64] == numbers)
+        let widths = mlp.widths();
+        let [inputs, outputs] = [widths.first(), widths.last()].map(|width| width.map_or(0, |&width| width));
+        let mut fit = theta.numel() as i64 == mlp.layout().parameters();
+        let mut points = |samples: &Samples| -> Result<(usize, u64, u64)> {
+            let (x, y) = (samples.inputs()?, &samples.targets);
+            fit &= [x.numel() as i64, y.numel() as i64] == [inputs, outputs].map(|width| width * samples.len());
+            Ok((usize::try_from(samples.len())?, address(&x)?, address(y)?))
         };
-        let fit = all.into_iter().flatten().map(fits).collect::<Result<Vec<bool>>>()?;
-        if fit.contains(&false) || theta.numel() as i64 != mlp.layout().parameters() {
+        let (count, x, y) = points(samples)?;
+        let validation = request.validation.map(&mut points).transpose()?;
+        if !fit {
             // libtorch says what does not fit.
             return Ok(None);
         }
-        let validation = match request.validation {
-            Some(samples) => {
-                let [x, y] = points(samples)?;
-                Some((usize::try_from(samples.len())?, address(&x)?, address(&y)?))
-            }
-            None => None,
-        };
         let problem = Problem {
-            widths: mlp.widths().iter().map(|&width| width as usize).collect(),
-            points: usize::try_from(samples.len())?,
+            widths: widths.iter().map(|&width| width as usize).collect(),
+            points: count,
             theta: address(theta)?,
             first: address(request.state[0])?,
             second: address(request.state[1])?,
-            x: address(&x)?,
-            y: address(&y)?,
+            x,
+            y,
             validation,
-            measures_norm: request.measures_norm,
-            rule: request.rule,
-            learning_rate: request.learning_rate,
-            weight_decay: request.weight_decay,
-            tolerance: request.tolerance,
-            patience: request.patience,
-            threshold: request.threshold,
-            epochs: request.epochs,
-            epoch: request.epoch,
-            quiet_epochs: request.quiet_epochs,
-            last_loss: request.last_loss,
+            terms: request.terms,
         };
         // SAFETY: the addresses are of tensors of these sizes, which the run keeps.
         let run = unsafe { Run::new(&card, problem) }?;
@@ -209,12 +181,27 @@ pub fn has_card(theta: &Tensor) -> bool {
     card_of(theta).is_some()
 }
 
+/// A step of Adam in one launch, behind what libtorch has under way; false where that is not for a card.
+pub fn adam_on_card(step: &Step, theta: &Tensor, gradient: &Tensor, mean: &Tensor, mean_of_squares: &Tensor) -> bool {
+    let Some(card) = card_of(theta) else { return false };
+    let all = [theta, gradient, mean, mean_of_squares];
+    let is_like_theta = |tensor: &&Tensor| {
+        tensor.device() == theta.device()
+            && tensor.kind() == Kind::Float
+            && tensor.numel() == theta.numel()
+            && tensor.is_contiguous()
+    };
+    // SAFETY: these tensors' memory, which libtorch gives to nobody else before what is under way has ended.
+    all.iter().all(is_like_theta)
+        && unsafe { adam::step(&card, all.map(|tensor| tensor.data_ptr() as u64), theta.numel(), step) }.is_ok()
+}
+
 /// The card that such a tensor is on, where the engine is there for it and wanted.
 fn card_of(theta: &Tensor) -> Option<Card> {
     if theta.kind() != Kind::Float || !crate::backend::cpu::wanted() {
         return None;
     }
-    #[cfg(test)]
+    #[cfg(any(test, feature = "emulated-card"))]
     if let (Device::Cpu, Some(card)) = (theta.device(), crate::backend::cuda::emulated::on_this_thread()) {
         return Some(card);
     }

@@ -2,11 +2,11 @@
 
 use super::block::Epoch;
 use super::full_batch::{Begun, train_in_blocks};
+use super::keeper_tests::{Keeper, Stops};
 use super::{Below, Convergence, Ending, Optimizer, Stopping, Trained};
 use crate::model::{Layout, Mlp, Weights};
 use crate::objective::{MeanSquaredError, Objective, Scalar, tests::columns};
 use crate::store::checkpoint::Checkpointer;
-use crate::store::checkpoint::State;
 use anyhow::Result;
 use tch::Tensor;
 
@@ -110,31 +110,6 @@ fn an_error_of_the_observer_ends_the_training() {
         Ok(())
     });
     assert_eq!(result.unwrap_err().to_string(), "enough");
-}
-
-/// Stops a training after so many epochs, and keeps the state that it had then.
-#[derive(Default)]
-struct Stopper {
-    kept: Option<State>,
-    after: u64,
-}
-
-impl Checkpointer for Stopper {
-    fn resume(&mut self) -> Result<Option<State>> {
-        Ok(self.kept.take())
-    }
-
-    fn epoch_done(&mut self, done: u64, _: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
-        if done == self.after {
-            self.kept = Some(state()?);
-            return Err(crate::error::Interrupted.into());
-        }
-        Ok(())
-    }
-
-    fn check_stop(&self) -> Result<()> {
-        Ok(())
-    }
 }
 
 /// [`line`], whose numbers are as if on a device: read when they are asked for.
@@ -287,17 +262,17 @@ fn an_error_of_the_observer_past_the_end_is_none() {
 #[test]
 fn a_training_stopped_after_any_epoch_goes_on_as_if_it_never_had() {
     for case in cases() {
-        let whole = case.run(&mut Stopper::default(), 1).unwrap();
+        let whole = case.run(&mut Keeper::default(), 1).unwrap();
         let epochs = whole.losses.len() as u64;
         for block in [1, 2, 7, 100] {
             let mut stopped = 0;
             for after in 1..=epochs {
-                let mut keeper = Stopper { after, ..Stopper::default() };
+                let mut keeper = Keeper::that_stops(Stops::After(after));
                 match case.run(&mut keeper, block) {
                     Err(_) => {
                         stopped += 1;
                         // It goes on from there, and is not stopped again: not in blocks of another length either.
-                        let mut again = Stopper { kept: keeper.kept.clone(), ..Stopper::default() };
+                        let mut again = Keeper { kept: keeper.kept.clone(), ..Keeper::default() };
                         assert!(case.run(&mut keeper, block).unwrap() == whole, "after {after} of {epochs}");
                         assert!(case.run(&mut again, 5).unwrap() == whole, "after {after} of {epochs}");
                     }
@@ -309,50 +284,28 @@ fn a_training_stopped_after_any_epoch_goes_on_as_if_it_never_had() {
     }
 }
 
-/// Is to stop from the start, and says so at a block's end.
-#[derive(Default)]
-struct Hurry {
-    kept: Option<State>,
-    done: u64,
-}
-
-impl Checkpointer for Hurry {
-    fn resume(&mut self) -> Result<Option<State>> {
-        Ok(self.kept.take())
-    }
-
-    fn epoch_done(&mut self, done: u64, _: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
-        (self.kept, self.done) = (Some(state()?), done);
-        self.check_stop()
-    }
-
-    fn check_stop(&self) -> Result<()> {
-        Err(crate::error::Interrupted.into())
-    }
-}
-
 #[test]
 fn a_block_does_not_outlast_a_signal() {
     for case in cases() {
         let whole = case.run(&mut (), 1).unwrap();
-        let mut keeper = Hurry::default();
+        let mut keeper = Keeper::that_stops(Stops::AtOnce);
         assert!(case.run(&mut keeper, 100).is_err_and(|error| error.is::<crate::error::Interrupted>()));
         assert_eq!(keeper.done, 1);
-        let mut again = Stopper { kept: keeper.kept, ..Stopper::default() };
+        let mut again = Keeper { kept: keeper.kept, ..Keeper::default() };
         assert!(case.run(&mut again, 100).unwrap() == whole);
     }
 }
 
 #[test]
 fn a_state_of_another_training_is_refused() {
-    let train_with = |keeper: &mut Stopper, initial: &[f64]| {
+    let train_with = |keeper: &mut Keeper, initial: &[f64]| {
         let model = if initial.len() == 2 { "1-1" } else { "1-2-1" };
         let (x, y) = (Tensor::from_slice(&[-1.0, 1.0]).view([1, 2]), Tensor::from_slice(&[0.0, 1.0]).view([1, 2]));
         let network = model.parse::<Mlp>().unwrap().network();
         let mut objective = MeanSquaredError::new(&network, Tensor::from_slice(initial), &columns(&x, &y)).unwrap();
         train(&mut objective, &mut Optimizer::adam(0.1), 9, NEVER, keeper, go_on)
     };
-    let mut keeper = Stopper { after: 4, ..Stopper::default() };
+    let mut keeper = Keeper::that_stops(Stops::After(4));
     assert!(train_with(&mut keeper, &[0.0; 2]).unwrap_err().is::<crate::error::Interrupted>());
     assert!(train_with(&mut keeper, &[0.0; 7]).unwrap_err().is::<crate::store::checkpoint::Unfit>());
 }

@@ -154,13 +154,13 @@ pub fn mini_batches_on_card(
 
 #[cfg(test)]
 mod tests {
+    use super::super::keeper_tests::{Keeper, Stops};
     use super::*;
     use crate::backend::cuda::emulated::with_card;
     use crate::data::{Samples, Signature, Target};
     use crate::model::{Model as _, Network, Weights};
-    use crate::objective::tests::{batch, network};
+    use crate::objective::tests::{batch, knuth, network, pictures, scrambled};
     use crate::objective::{CrossEntropy, over};
-    use crate::store::checkpoint::State;
     use tch::{Device, Kind};
 
     #[test]
@@ -209,38 +209,16 @@ mod tests {
         (model, splits)
     }
 
-    /// Stops after each epoch but the last, and keeps the state.
-    #[derive(Default)]
-    struct Stopper(Option<State>);
-
-    impl Checkpointer for Stopper {
-        fn resume(&mut self) -> Result<Option<State>> {
-            Ok(self.0.take())
-        }
-
-        fn epoch_done(&mut self, done: u64, epochs: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
-            if done < epochs {
-                self.0 = Some(state()?);
-                return Err(crate::error::Interrupted.into());
-            }
-            Ok(())
-        }
-
-        fn check_stop(&self) -> Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn a_card_trains_as_the_cpu_does_and_goes_on_to_the_same_bits() {
         let optimizers: [fn() -> Optimizer; 3] =
             [|| Optimizer::adam(1e-2), || Optimizer::sgd(0.05, 0.9).weight_decay(1e-2), || Optimizer::sgd(0.05, 0.0)];
         for (widths, n) in [("12-7-6-5", 70), ("12-5", 64), ("12-9-5", 20)] {
             for optimizer in optimizers {
-                let run = |keeper: &mut Stopper| {
+                let run = |keeper: &mut Keeper| {
                     let (_, mut splits) = small(widths, n, 3);
                     let batches = MiniBatches { batch_size: 32, shuffle: Some((3, "card")) };
-                    let go_on = |_: &mut Stopper, _, _: &mut Splits, _: &mut Series| Ok(ControlFlow::Continue(()));
+                    let go_on = |_: &mut Keeper, _, _: &mut Splits, _: &mut Series| Ok(ControlFlow::Continue(()));
                     loop {
                         let (splits, mut adam) = (&mut splits, optimizer());
                         match train_in_batches(splits, &mut adam, &batches, (3, 1), keeper, go_on) {
@@ -249,7 +227,7 @@ mod tests {
                         }
                     }
                 };
-                let (expected, theta) = run(&mut Stopper::default());
+                let (expected, theta) = run(&mut Keeper::that_stops(Stops::Always));
                 let whole = || {
                     let (_, mut splits) = small(widths, n, 3);
                     let batches = MiniBatches { batch_size: 32, shuffle: Some((3, "card")) };
@@ -258,7 +236,7 @@ mod tests {
                     (curves.unwrap(), splits.weights().theta.copy())
                 };
                 let found = with_card(2, |_| whole());
-                assert_eq!(with_card(1, |_| run(&mut Stopper::default())), found, "{widths}");
+                assert_eq!(with_card(1, |_| run(&mut Keeper::that_stops(Stops::Always))), found, "{widths}");
                 for (name, values) in &expected.series {
                     let near = values.iter().zip(&found.0.series[name]).all(|(a, b)| (a - b).abs() <= 1e-4 * a.abs());
                     assert!(near, "{name} of {widths}: {:?} and {values:?}", found.0.series[name]);
@@ -266,5 +244,34 @@ mod tests {
                 assert!((found.1 - theta).abs().max().double_value(&[]) < 1e-4, "{widths}");
             }
         }
+    }
+
+    /// The twelve batches of tests/goldens/make.py as an epoch of a card.
+    #[test]
+    fn an_epoch_on_a_card_is_pytorchs() {
+        #[derive(serde::Deserialize)]
+        struct Golden {
+            model: String,
+            batch_size: i64,
+            loss: Vec<f64>,
+        }
+        let goldens: Vec<Golden> = serde_json::from_str(include_str!("../../tests/goldens/classifiers.json")).unwrap();
+        let golden = goldens.iter().find(|golden| golden.model == "784-128-64-10").unwrap();
+        let n = golden.batch_size * golden.loss.len() as i64;
+        let pixels: Vec<f64> = (1..=n as u64 * 784).map(knuth).collect();
+        let (model, samples) = (network(&golden.model), pictures(&Tensor::from_slice(&pixels)));
+        let layout = model.layout();
+        let weights = Weights::initial(&layout, 0, "golden", Kind::Float, Device::Cpu).at(scrambled(&layout));
+        let mut splits = Splits::new(&model, weights, [&samples, &samples]).unwrap();
+        let batches = MiniBatches { batch_size: golden.batch_size, shuffle: None };
+        let go_on = |_: &mut (), _, _: &mut Splits, _: &mut Series| Ok(ControlFlow::Continue(()));
+        let mut adam = Optimizer::adam(1e-3);
+        let by_card = with_card(3, |_| {
+            assert!(mini_batches_on_card(&*splits.train, &mut adam, golden.batch_size, 0).unwrap().is_some());
+            train_in_batches(&mut splits, &mut adam, &batches, (1, 1), &mut (), go_on).unwrap()
+        });
+        let expected = golden.loss.iter().sum::<f64>() / golden.loss.len() as f64;
+        let found = by_card.series[TRAIN_LOSS].last().unwrap();
+        assert!((found - expected).abs() < 1e-6 * expected, "{found} and {expected}");
     }
 }

@@ -6,6 +6,8 @@ mod convergence;
 mod full_batch;
 #[cfg(test)]
 mod full_batch_tests;
+#[cfg(test)]
+mod keeper_tests;
 mod mini_batch;
 mod on_card;
 mod optimizer;

@@ -2,7 +2,7 @@
 
 use super::full_batch::{Begun, GRADIENT_NORM, VALIDATION_LOSS, Watched, state_after};
 use super::{Convergence, Ending, Optimizer, Stopping, Trained, measure};
-use crate::backend::cuda::full_batch::Ending as CardEnding;
+use crate::backend::cuda::full_batch::{Ending as CardEnding, Terms};
 use crate::objective::{FullBatchRequest, FullBatchRun, Objective, has_card};
 use crate::store::checkpoint::Checkpointer;
 use anyhow::Result;
@@ -27,12 +27,10 @@ impl Begun {
         else {
             return Ok(None);
         };
-        objective.on_card(&FullBatchRequest {
+        let terms = Terms {
             rule,
             learning_rate,
             weight_decay,
-            state: [&first, &second],
-            validation: watched.validation.as_ref().map(|(_, samples)| *samples),
             measures_norm: watched.gradient_norm,
             tolerance,
             patience,
@@ -41,7 +39,9 @@ impl Begun {
             epoch: self.epoch,
             quiet_epochs: self.quiet_epochs,
             last_loss: self.training.train_loss.last().copied(),
-        })
+        };
+        let validation = watched.validation.as_ref().map(|(_, samples)| *samples);
+        objective.on_card(&FullBatchRequest { terms, state: [&first, &second], validation })
     }
 }
 
@@ -88,13 +88,15 @@ pub(super) fn train_on_card(
 #[cfg(test)]
 mod tests {
     use super::super::full_batch::train;
+    use super::super::keeper_tests::{Keeper, Stops};
     use super::super::{Below, OptimizerName};
     use super::*;
     use crate::backend::cuda::emulated::{with_card, with_card_that_is_lost};
+    use crate::data::functions::{Target, evenly_spaced};
     use crate::error::Interrupted;
     use crate::model::Mlp;
-    use crate::objective::{MeanSquaredError, tests::columns};
-    use crate::store::checkpoint::State;
+    use crate::objective::MeanSquaredError;
+    use crate::objective::tests::{columns, scrambled};
     use tch::{Device, Kind, Tensor};
 
     #[derive(Clone)]
@@ -225,47 +227,6 @@ mod tests {
         assert!(alone == together);
     }
 
-    /// Stops a training at the first look, and keeps its state.
-    #[derive(Default)]
-    struct Stopper(Option<State>);
-
-    impl Checkpointer for Stopper {
-        fn resume(&mut self) -> Result<Option<State>> {
-            Ok(self.0.take())
-        }
-
-        fn epoch_done(&mut self, done: u64, epochs: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
-            if self.0.is_none() && done < epochs {
-                self.0 = Some(state()?);
-                return Err(Interrupted.into());
-            }
-            Ok(())
-        }
-
-        fn check_stop(&self) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Keeps the last state.
-    #[derive(Default)]
-    struct Keeper(Option<State>);
-
-    impl Checkpointer for Keeper {
-        fn resume(&mut self) -> Result<Option<State>> {
-            Ok(self.0.take())
-        }
-
-        fn epoch_done(&mut self, _: u64, _: u64, _: f64, state: &dyn Fn() -> Result<State>) -> Result<()> {
-            self.0 = Some(state()?);
-            Ok(())
-        }
-
-        fn check_stop(&self) -> Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn a_card_that_is_lost_is_told_in_a_line_and_nothing_before_it_is_lost() {
         let case = Case { epochs: 40, ..PLAIN };
@@ -275,7 +236,7 @@ mod tests {
             let mut keeper = Keeper::default();
             let error = with_card_that_is_lost(writes, |_| case.run(&mut keeper).unwrap_err()).to_string();
             assert!(error.contains("the GPU is lost") && error.lines().count() == 1, "{error}");
-            assert_eq!(keeper.0.is_some(), writes > 0, "{writes}");
+            assert_eq!(keeper.kept.is_some(), writes > 0, "{writes}");
             let found = with_card(2, |_| case.run(&mut keeper).unwrap());
             assert!(found.0 == whole.0 && found.1 == whole.1, "{writes}");
         }
@@ -286,7 +247,7 @@ mod tests {
         for (case, _) in cases().into_iter().filter(|(case, ending)| *ending == Ending::LastEpoch && case.epochs == 50)
         {
             let whole = with_card(2, |_| case.run(&mut ()).unwrap());
-            let mut keeper = Stopper::default();
+            let mut keeper = Keeper::that_stops(Stops::Always);
             let mut stops = 0;
             let found = with_card(2, |_| {
                 loop {
@@ -299,5 +260,32 @@ mod tests {
             });
             assert!(found.0 == whole.0 && found.1 == whole.1 && stops > 0, "{} {stops}", case.model);
         }
+    }
+
+    /// As tests/goldens/make.py has initial weights and points.
+    #[test]
+    fn a_card_trains_as_pytorch_does() {
+        #[derive(serde::Deserialize)]
+        struct Golden {
+            function: Target,
+            model: Mlp,
+            train_loss: Vec<f64>,
+        }
+        let goldens: Vec<Golden> = serde_json::from_str(include_str!("../../tests/goldens/simulate.json")).unwrap();
+        let on_sin_sq = goldens.into_iter().filter(|golden| golden.function.to_string() == "sin-sq");
+        let mut count = 0;
+        for Golden { function, model, train_loss } in on_sin_sq {
+            let xs = evenly_spaced([-2.0, 2.0], 4000);
+            let [x, y] = [&xs, &function.values(&xs).unwrap()].map(|values| Tensor::from_slice(values).view([1, -1]));
+            let theta = scrambled(&model.layout());
+            let mut objective = MeanSquaredError::new(&model.network(), theta, &columns(&x, &y)).unwrap();
+            let mut adam = Optimizer::adam(1e-3);
+            let trained = with_card(2, |_| {
+                train(&mut objective, &mut adam, 8, &Stopping::NEVER, &mut (), Watched::default()).unwrap()
+            });
+            near(&trained.train_loss, &train_loss[..8], &model.to_string());
+            count += 1;
+        }
+        assert_eq!(count, 3);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::backend::cpu::adam;
 use crate::backend::cuda::full_batch::Rule as CardRule;
-use crate::objective::{float_slices, in_kernels};
+use crate::objective::{adam_on_card, float_slices, in_kernels};
 use crate::store::checkpoint::State;
 use crate::store::weights::NamedTensor;
 use anyhow::Result;
@@ -52,11 +52,11 @@ enum Rule {
     Sgd { momentum: f64, velocity: Option<Tensor> },
 }
 
-/// Adam's running means, and a buffer for one step's denominator.
+/// Adam's running means, and a buffer for one step's denominator where that is computed apart.
 struct Moments {
     mean: Tensor,
     mean_of_squares: Tensor,
-    denominator: Tensor,
+    denominator: Option<Tensor>,
 }
 
 // torch.optim.Adam's defaults.
@@ -96,10 +96,19 @@ impl Optimizer {
                 // Beyond that many its corrections are 1 to the last bit.
                 *step = step.saturating_add(1);
                 let moments = moments.get_or_insert_with(|| Moments::zero(&theta));
-                if in_kernels(&theta) {
-                    moments.step_in_kernel(*step, self.learning_rate, &theta, &gradient);
-                } else {
-                    moments.step(*step, self.learning_rate, &mut theta, &mut gradient);
+                let rates = adam::Step {
+                    beta_1: BETA_1,
+                    beta_2: BETA_2,
+                    root_of_correction: (1.0 - BETA_2.powi(*step)).sqrt(),
+                    step_size: self.learning_rate / (1.0 - BETA_1.powi(*step)),
+                    epsilon: EPSILON,
+                };
+                if !adam_on_card(&rates, &theta, &gradient, &moments.mean, &moments.mean_of_squares) {
+                    if in_kernels(&theta) {
+                        moments.step_in_kernel(&rates, &theta, &gradient);
+                    } else {
+                        moments.step(&rates, &mut theta, &mut gradient);
+                    }
                 }
             }
             Rule::Sgd { momentum, velocity } => {
@@ -194,50 +203,43 @@ const VELOCITY: &str = "velocity";
 
 impl Moments {
     fn zero(theta: &Tensor) -> Self {
-        let denominator = if in_kernels(theta) { Tensor::new() } else { theta.zeros_like() };
-        Self { mean: theta.zeros_like(), mean_of_squares: theta.zeros_like(), denominator }
+        Self { mean: theta.zeros_like(), mean_of_squares: theta.zeros_like(), denominator: None }
     }
 
     /// m ← m + (1-β₁)(g - m); v ← β₂v + (1-β₂)g²; θ ← θ - η/(1-β₁ᵗ) · m / (√v/√(1-β₂ᵗ) + ε).
     ///
     /// In one pass over the memory, in float32 on a CPU.
-    fn step_in_kernel(&mut self, step: i32, learning_rate: f64, theta: &Tensor, gradient: &Tensor) {
-        let step = adam::Step {
-            beta_1: BETA_1,
-            beta_2: BETA_2,
-            root_of_correction: (1.0 - BETA_2.powi(step)).sqrt(),
-            step_size: learning_rate / (1.0 - BETA_1.powi(step)),
-            epsilon: EPSILON,
-        };
+    fn step_in_kernel(&mut self, rates: &adam::Step, theta: &Tensor, gradient: &Tensor) {
         // SAFETY: the moments are this optimizer's own; θ and its gradient are the caller's, who does nothing else
         // with them during the step. That they are apart is checked.
         let ([gradient], [theta, mean, squares]) =
             unsafe { float_slices([gradient], [theta, &self.mean, &self.mean_of_squares]) };
-        step.run(theta, gradient, mean, squares);
+        rates.run(theta, gradient, mean, squares);
     }
 
     /// Anywhere, in any kind: the same by libtorch's operations.
     ///
     /// tch's `addcmul_` and `addcdiv_` take no factor, so the factors are multiplied into g and
     /// into the denominator: eight operations in place, whatever the number of layers.
-    fn step(&mut self, step: i32, learning_rate: f64, theta: &mut Tensor, gradient: &mut Tensor) {
-        let _ = self.mean.lerp_(gradient, 1.0 - BETA_1);
-        let _ = gradient.g_mul_scalar_((1.0 - BETA_2).sqrt());
-        let _ = self.mean_of_squares.g_mul_scalar_(BETA_2);
+    fn step(&mut self, rates: &adam::Step, theta: &mut Tensor, gradient: &mut Tensor) {
+        let adam::Step { beta_1, beta_2, root_of_correction, step_size, epsilon } = *rates;
+        let _ = self.mean.lerp_(gradient, 1.0 - beta_1);
+        let _ = gradient.g_mul_scalar_((1.0 - beta_2).sqrt());
+        let _ = self.mean_of_squares.g_mul_scalar_(beta_2);
         let _ = self.mean_of_squares.addcmul_(gradient, gradient);
 
-        let step_size = learning_rate / (1.0 - BETA_1.powi(step));
-        let root_of_correction = (1.0 - BETA_2.powi(step)).sqrt();
-        let _ = self.mean_of_squares.sqrt_out(&self.denominator);
-        let _ = self.denominator.g_mul_scalar_(-1.0 / (root_of_correction * step_size));
-        let _ = self.denominator.g_add_scalar_(-EPSILON / step_size);
-        let _ = theta.addcdiv_(&self.mean, &self.denominator);
+        let denominator = self.denominator.get_or_insert_with(|| theta.zeros_like());
+        let _ = self.mean_of_squares.sqrt_out(denominator);
+        let _ = denominator.g_mul_scalar_(-1.0 / (root_of_correction * step_size));
+        let _ = denominator.g_add_scalar_(-epsilon / step_size);
+        let _ = theta.addcdiv_(&self.mean, denominator);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cuda::emulated::with_card;
     use tch::{Device, Kind};
 
     /// tests/goldens/optimizers.json, made by tests/goldens/make.py with torch.optim.
@@ -293,6 +295,29 @@ mod tests {
         }
         let error = (fast.to_kind(Kind::Double) - exact).abs().max().double_value(&[]);
         assert!(error < 1e-5, "{error}");
+    }
+
+    #[test]
+    fn adam_on_a_card_is_adam_in_one_pass() {
+        let exact = Tensor::linspace(-1.0, 1.0, 1003, (Kind::Double, Device::Cpu));
+        let run = || {
+            let (mut adam, theta) = (Optimizer::adam(1e-2).weight_decay(1e-3), exact.to_kind(Kind::Float));
+            for step in 0..100 {
+                adam.step(&theta, &((&exact * 3.0 + f64::from(step)).sin() * &exact).to_kind(Kind::Float));
+            }
+            (theta, adam.tensors().into_iter().map(|(_, tensor)| tensor.copy()).collect::<Vec<_>>())
+        };
+        let (theta, moments) = run();
+        let (by_card, moments_by_card) = with_card(1, |_| run());
+        let far = |a: &Tensor, b: &Tensor| ((a - b).abs().max() / b.abs().max()).double_value(&[]);
+        // Others round otherwise: the card's kernel fuses its products.
+        assert!(by_card != theta && far(&by_card, &theta) < 1e-6, "{}", far(&by_card, &theta));
+        assert!(moments_by_card.iter().zip(&moments).all(|(by_card, moment)| far(by_card, moment) < 1e-6));
+        // Of none there is nothing to do, and half of a tensor's columns are for libtorch.
+        with_card(1, |_| {
+            let nothing = Tensor::zeros([0], (Kind::Float, Device::Cpu));
+            Optimizer::adam(1e-2).step(&nothing, &nothing.copy());
+        });
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn compiled(name: &str, text: &str, options: &[String]) -> Result<(Vec<u8>, Stri
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Limits, Source, full_batch, mini_batch_plan};
+    use super::super::{Limits, Source, adam, full_batch, mini_batch_plan};
     use super::*;
 
     /// Networks of the studies: on points in full batches, of classes in mini-batches.
@@ -205,9 +205,9 @@ mod tests {
             let limits = Limits { multiprocessors: 100, shared_bytes, memory_bytes: 16 << 30 };
             let on_points = ON_POINTS.iter().filter_map(|widths| full_batch::source(widths, 4000, limits));
             let of_classes = OF_CLASSES.iter().filter_map(|widths| mini_batch_plan::source(widths, 128, limits));
-            let sources: Vec<Source> = on_points.chain(of_classes).collect();
+            let sources: Vec<Source> = on_points.chain(of_classes).chain([adam::source()]).collect();
             // An old card's memory is too small for the wide ones.
-            assert!(sources.len() == 5 || capability == 75 && sources.len() >= 2, "{capability}: {}", sources.len());
+            assert!(sources.len() == 6 || capability == 75 && sources.len() >= 3, "{capability}: {}", sources.len());
             for source in sources {
                 let mut options = vec![format!("--gpu-architecture=sm_{capability}"), "--ptxas-options=-v".to_owned()];
                 options.extend(source.options().iter().map(|option| (*option).to_owned()));
@@ -218,7 +218,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert!(count > 10);
+        assert!(count > 13);
     }
 
     #[test]

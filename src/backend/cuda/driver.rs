@@ -194,26 +194,43 @@ unsafe impl Send for CudaKernel {}
 // SAFETY: as above.
 unsafe impl Sync for CudaKernel {}
 
-impl Kernel for CudaKernel {
-    unsafe fn run(&self, launch: Launch, arguments: &[u64]) -> Result<()> {
-        self.context.enter()?;
+impl CudaKernel {
+    /// # Safety
+    /// As of [`Kernel::run`].
+    unsafe fn start(&self, launch: Launch, arguments: &[u64], stream: sys::CUstream) -> Result<()> {
         let mut pointers: Vec<*mut c_void> =
             arguments.iter().map(|argument| std::ptr::from_ref(argument).cast_mut().cast()).collect();
         let blocks = c_uint::try_from(launch.blocks)?;
         let threads = c_uint::try_from(launch.threads)?;
         let shared = c_uint::try_from(launch.shared_bytes)?;
+        let (function, pointers) = (self.function, pointers.as_mut_ptr());
         // SAFETY: the caller's arguments, which the driver copies.
-        unsafe {
-            let (function, stream, pointers) = (self.function, self.stream, pointers.as_mut_ptr());
-            // What libtorch has under way may be what is read here.
-            check(sys::cuStreamSynchronize(null_mut()), "finishing what came before")?;
-            let started = if launch.together > 1 {
+        let started = unsafe {
+            if launch.together > 1 {
                 sys::cuLaunchCooperativeKernel(function, blocks, 1, 1, threads, 1, 1, shared, stream, pointers)
             } else {
                 sys::cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, shared, stream, pointers, null_mut())
-            };
-            check(started, "starting a kernel")?;
-            check(sys::cuStreamSynchronize(stream), "running a kernel")
+            }
+        };
+        check(started, "starting a kernel")
+    }
+}
+
+impl Kernel for CudaKernel {
+    unsafe fn run(&self, launch: Launch, arguments: &[u64]) -> Result<()> {
+        self.context.enter()?;
+        // SAFETY: the caller's; queues that are there.
+        unsafe {
+            // What libtorch has under way may be what is read here.
+            check(sys::cuStreamSynchronize(null_mut()), "finishing what came before")?;
+            self.start(launch, arguments, self.stream)?;
+            check(sys::cuStreamSynchronize(self.stream), "running a kernel")
         }
+    }
+
+    unsafe fn queue(&self, launch: Launch, arguments: &[u64]) -> Result<()> {
+        self.context.enter()?;
+        // SAFETY: the caller's. libtorch's queue is the driver's first one, where nobody has chosen another.
+        unsafe { self.start(launch, arguments, null_mut()) }
     }
 }

@@ -1,4 +1,8 @@
-//! A card that is the CPU, for tests: kernels compiled as C++, a block's threads as threads, memory as the host's.
+//! A card that is the CPU, for tests: kernels compiled as C++, a block's threads as threads or as coroutines, memory as the
+//! host's. With the feature `emulated-card` hw1 itself has it (`scripts/test-cuda --emulated`).
+
+// Of tests and of developers: what fails here ends them.
+#![allow(clippy::unwrap_used)]
 
 use super::{Card, Kernel, Launch, Limits, Source};
 use anyhow::{Result, ensure};
@@ -8,25 +12,33 @@ use std::ffi::CString;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 thread_local! {
     static CARD: RefCell<Option<Arc<dyn Card>>> = const { RefCell::new(None) };
 }
 
-/// The card that stands for the CPU's tensors on this thread.
+/// The card that stands for the CPU's tensors on this thread: a test's, or of as many multiprocessors as the variable
+/// `HW1_EMULATED_CARD` says.
 pub fn on_this_thread() -> Option<Arc<dyn Card>> {
-    CARD.with_borrow(Clone::clone)
+    static OF_ALL: OnceLock<Option<Arc<dyn Card>>> = OnceLock::new();
+    CARD.with_borrow(Clone::clone).or_else(|| {
+        let card = || {
+            let multiprocessors = std::env::var("HW1_EMULATED_CARD").ok()?.parse().ok()?;
+            Some(Arc::new(Emulated::new(multiprocessors, usize::MAX)) as Arc<dyn Card>)
+        };
+        OF_ALL.get_or_init(card).clone()
+    })
 }
 
 /// Runs `test` with such a card, of so many multiprocessors.
 pub fn with_card<T>(multiprocessors: usize, test: impl FnOnce(&Arc<dyn Card>) -> T) -> T {
-    with(Emulated { multiprocessors, memory: Mutex::default(), launches: AtomicUsize::new(usize::MAX) }, test)
+    with(Emulated::new(multiprocessors, usize::MAX), test)
 }
 
 /// The same with one that is lost after so many launches.
 pub fn with_card_that_is_lost<T>(after: usize, test: impl FnOnce(&Arc<dyn Card>) -> T) -> T {
-    with(Emulated { multiprocessors: 2, memory: Mutex::default(), launches: AtomicUsize::new(after) }, test)
+    with(Emulated::new(2, after), test)
 }
 
 fn with<T>(card: Emulated, test: impl FnOnce(&Arc<dyn Card>) -> T) -> T {
@@ -47,6 +59,12 @@ struct Emulated {
     memory: Mutex<BTreeMap<u64, Vec<u128>>>,
     /// How many it will survive: each writes its arguments first.
     launches: AtomicUsize,
+}
+
+impl Emulated {
+    fn new(multiprocessors: usize, launches: usize) -> Self {
+        Self { multiprocessors, memory: Mutex::default(), launches: AtomicUsize::new(launches) }
+    }
 }
 
 impl Card for Emulated {
@@ -134,5 +152,10 @@ impl Kernel for Compiled {
         let result = unsafe { (self.0)(blocks as u32, together as u32, shared_bytes as u32, arguments.as_ptr()) };
         ensure!(result == 0, "the kernel's shared memory is not {shared_bytes} bytes");
         Ok(())
+    }
+
+    unsafe fn queue(&self, launch: Launch, arguments: &[u64]) -> Result<()> {
+        // SAFETY: the caller's.
+        unsafe { self.run(launch, arguments) }
     }
 }

@@ -88,17 +88,23 @@ pub struct Problem {
     pub y: u64,
     /// Points that a loss is measured on each epoch: how many, and where.
     pub validation: Option<(usize, u64, u64)>,
-    pub measures_norm: bool,
+    pub terms: Terms,
+}
+
+/// How a training steps and ends, from where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
     pub rule: Rule,
     pub learning_rate: f64,
     pub weight_decay: f64,
+    pub measures_norm: bool,
     pub tolerance: f64,
     pub patience: u64,
     /// Of the gradient's norm; 0 for none.
     pub threshold: f64,
     /// At most.
     pub epochs: u64,
-    /// Where it goes on from.
+    /// Done so far, and those in a row with hardly any change.
     pub epoch: u64,
     pub quiet_epochs: u64,
     pub last_loss: Option<f64>,
@@ -260,7 +266,8 @@ impl Run {
         let source = plan.source();
         let kernel = card.kernel(&source)?;
         let (validation_points, validation_x, validation_y) = problem.validation.unwrap_or_default();
-        let (rule, momentum, second) = match problem.rule {
+        let terms = problem.terms;
+        let (rule, momentum, second) = match terms.rule {
             Rule::Adam => (0, 0.0, problem.second),
             // A velocity is all its state.
             Rule::Sgd { momentum } => (1, momentum, 0),
@@ -278,27 +285,27 @@ impl Run {
             validation_losses: 0,
             scratch: 0,
             state: 0,
-            learning_rate: problem.learning_rate,
-            weight_decay: problem.weight_decay,
+            learning_rate: terms.learning_rate,
+            weight_decay: terms.weight_decay,
             momentum,
-            tolerance: problem.tolerance,
-            threshold: problem.threshold,
-            epochs: problem.epochs,
-            patience: problem.patience,
+            tolerance: terms.tolerance,
+            threshold: terms.threshold,
+            epochs: terms.epochs,
+            patience: terms.patience,
             rule,
             validation_points: i32::try_from(validation_points)?,
         };
         let state = State {
-            epoch: problem.epoch,
-            quiet_epochs: problem.quiet_epochs,
-            last_loss: problem.last_loss.unwrap_or(0.0),
-            has_last: problem.last_loss.is_some().into(),
+            epoch: terms.epoch,
+            quiet_epochs: terms.quiet_epochs,
+            last_loss: terms.last_loss.unwrap_or(0.0),
+            has_last: terms.last_loss.is_some().into(),
             ..State::default()
         };
         i32::try_from(problem.points)?;
         let place = Arc::as_ptr(card).cast::<()>() as usize;
         let member = COMPANIES.join((place, source, problem.points, validation_points));
-        let (card, points, measures_norm) = (card.clone(), problem.points, problem.measures_norm);
+        let (card, points, measures_norm) = (card.clone(), problem.points, terms.measures_norm);
         Ok(Some(Self { card, plan, kernel, points, validation_points, training, measures_norm, state, member }))
     }
 

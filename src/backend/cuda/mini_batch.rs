@@ -28,26 +28,20 @@ struct Training {
     inputs: u64,
     labels: u64,
     order: u64,
-    test_inputs: u64,
-    test_labels: u64,
     losses: u64,
     correct: u64,
-    snapshots: u64,
-    flags: u64,
     state: u64,
     scratch: u64,
     learning_rate: f64,
     weight_decay: f64,
     momentum: f64,
     samples: i32,
-    tests: i32,
     rule: i32,
     epochs: i32,
     steps: i32,
-    unused: i32,
 }
 
-const _: () = assert!(size_of::<State>() == 24 && size_of::<Training>() == 160);
+const _: () = assert!(size_of::<State>() == 24 && size_of::<Training>() == 120);
 
 /// A training on a card. Addresses are of float32 there, of labels int32, which outlive it.
 #[derive(Clone, Debug)]
@@ -136,23 +130,17 @@ impl Run {
             inputs: problem.inputs,
             labels: problem.labels,
             order: 0,
-            test_inputs: 0,
-            test_labels: 0,
             losses: 0,
             correct: 0,
-            snapshots: 0,
-            flags: 0,
             state: 0,
             scratch: 0,
             learning_rate: problem.learning_rate,
             weight_decay: problem.weight_decay,
             momentum,
             samples: i32::try_from(problem.samples)?,
-            tests: 0,
             rule,
             epochs: 1,
             steps: i32::MAX,
-            unused: 0,
         };
         let Problem { widths, batch_size: batch, samples, .. } = problem;
         let place = Arc::as_ptr(card).cast::<()>() as usize;
@@ -207,8 +195,8 @@ fn launch_wave(
 ) -> Result<()> {
     let count = parts.len();
     let samples = parts.iter().map(|part| part.order.len()).max().unwrap_or(0);
-    // Trainings, states, losses, numbers of right ones, flags, barriers, orders, scratch.
-    let sizes = [160, 24, 16, 8, 16, 128, up(4 * samples, 16), up(4 * needs.scratch, 256)];
+    // Trainings, states, losses, numbers of right ones, barriers, orders, scratch.
+    let sizes = [120, 24, 8, 4, 128, up(4 * samples, 16), up(4 * needs.scratch, 256)];
     let arrays = Arrays::new(memory, card, count, sizes)?;
     let at = |kind: usize, index: usize| arrays.at(kind, index);
     let trainings: Vec<Training> = (0..)
@@ -217,9 +205,8 @@ fn launch_wave(
             state: at(1, index),
             losses: at(2, index),
             correct: at(3, index),
-            flags: at(4, index),
-            order: at(6, index),
-            scratch: at(7, index),
+            order: at(5, index),
+            scratch: at(6, index),
             ..part.training
         })
         .collect();
@@ -227,10 +214,10 @@ fn launch_wave(
     card.write(at(0, 0), bytes_of(&trainings))?;
     card.write(at(1, 0), bytes_of(&states))?;
     // An epoch begins with nothing in its sums and barriers; what else is in scratch is written before it is read.
-    card.zero(at(2, 0), (at(6, 0) - at(2, 0)) as usize)?;
-    card.zero(at(7, 0), count * sizes[7])?;
+    card.zero(at(2, 0), (at(5, 0) - at(2, 0)) as usize)?;
+    card.zero(at(6, 0), count * sizes[6])?;
     for (index, part) in parts.iter().enumerate() {
-        card.write(at(6, index), bytes_of(&part.order))?;
+        card.write(at(5, index), bytes_of(&part.order))?;
     }
     let launch = Launch {
         blocks: count * plan.group,
@@ -239,15 +226,14 @@ fn launch_wave(
         shared_bytes: needs.shared_bytes,
     };
     // SAFETY: the kernel's arguments; what each training points to is there (`Run::new`), and the rest is in `memory`.
-    unsafe { kernel.run(launch, &[at(0, 0), at(5, 0), plan.group as u64, 0]) }?;
+    unsafe { kernel.run(launch, &[at(0, 0), at(4, 0), plan.group as u64]) }?;
     card.read(at(1, 0), bytes_of_mut(&mut states))?;
-    let (mut losses, mut correct) = (vec![0f64; 2 * count], vec![0i32; 2 * count]);
+    let (mut losses, mut correct) = (vec![0f64; count], vec![0i32; count]);
     card.read(at(2, 0), bytes_of_mut(&mut losses))?;
     card.read(at(3, 0), bytes_of_mut(&mut correct))?;
     for (index, (part, state)) in parts.iter_mut().zip(states).enumerate() {
         part.state = state;
-        part.found =
-            Epoch { loss: losses[2 * index], correct: u64::try_from(correct[2 * index])?, steps: state.steps as u64 };
+        part.found = Epoch { loss: losses[index], correct: u64::try_from(correct[index])?, steps: state.steps as u64 };
     }
     Ok(())
 }

@@ -3,10 +3,11 @@
 //! for the CPU, which the tests run. Knows numbers and addresses only, no tensors; [`crate::objective`] decides what runs
 //! here, and its way through libtorch is the oracle.
 
+pub mod adam;
 mod company;
 mod compiler;
 mod driver;
-#[cfg(test)]
+#[cfg(any(test, feature = "emulated-card"))]
 pub mod emulated;
 pub mod full_batch;
 pub mod mini_batch;
@@ -86,6 +87,7 @@ impl Source {
     /// All of the text.
     fn text(&self) -> String {
         let [first, second] = match self.name {
+            "adam" => ["", include_str!("kernels/adam.cu")],
             "full_batch" => [include_str!("kernels/full_batch_layers.cu"), include_str!("kernels/full_batch.cu")],
             "mini_batch" => [include_str!("kernels/mini_batch_sizes.cu"), include_str!("kernels/mini_batch.cu")],
             other => unreachable!("no kernel {other}"),
@@ -115,6 +117,15 @@ pub trait Kernel: Send + Sync {
     /// # Safety
     /// The arguments are those that the kernel takes, and what they point to is there.
     unsafe fn run(&self, launch: Launch, arguments: &[u64]) -> Result<()>;
+
+    /// Runs it behind what libtorch has under way, and does not wait.
+    ///
+    /// # Errors
+    /// The driver's on starting it; what goes wrong later is told of whatever comes next.
+    ///
+    /// # Safety
+    /// As of [`Self::run`], until it has ended.
+    unsafe fn queue(&self, launch: Launch, arguments: &[u64]) -> Result<()>;
 }
 
 /// Memory on a card, given back with this.

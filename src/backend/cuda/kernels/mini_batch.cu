@@ -6,7 +6,7 @@
 struct Samples {
     const float* inputs;
     const int* labels;
-    const int* order; // null: as they come
+    const int* order;
     int count;
 };
 
@@ -89,28 +89,26 @@ struct Member {
         }
     }
 
-    DEVICE void load(bool moments) {
+    DEVICE void load() {
         for (int i = threadIdx.x; i < SHARED_BYTES / 4; i += THREADS) shared[i] = 0.f;
         __syncthreads();
         each_own([&](int own, size_t at) { weights()[own] = job.theta[at]; });
-        if (moments)
-            each_own([&](int own, size_t at) {
-                mean()[own] = job.mean[at];
-                if (job.rule == ADAM) squares()[own] = job.squares[at];
-            });
+        each_own([&](int own, size_t at) {
+            mean()[own] = job.mean[at];
+            if (job.rule == ADAM) squares()[own] = job.squares[at];
+        });
         mirror<2>();
         mirror_biases<1>();
         __syncthreads();
     }
 
-    DEVICE void store(bool moments) {
+    DEVICE void store() {
         __syncthreads();
         each_own([&](int own, size_t at) { job.theta[at] = weights()[own]; });
-        if (moments)
-            each_own([&](int own, size_t at) {
-                job.mean[at] = mean()[own];
-                if (job.rule == ADAM) job.squares[at] = squares()[own];
-            });
+        each_own([&](int own, size_t at) {
+            job.mean[at] = mean()[own];
+            if (job.rule == ADAM) job.squares[at] = squares()[own];
+        });
     }
 
     // ---- The batch's columns ----
@@ -119,8 +117,7 @@ struct Member {
     DEVICE void fetch_rows(const Samples& samples, int batch) {
         const int at = batch * BATCH, count = min(BATCH, samples.count - at);
         for (int s = threadIdx.x; s < count; s += THREADS) {
-            if (samples.order) copy_4(rows(batch) + s, samples.order + at + s);
-            else rows(batch)[s] = at + s;
+            copy_4(rows(batch) + s, samples.order + at + s);
         }
     }
 
@@ -243,7 +240,7 @@ struct Member {
         return sum;
     }
 
-    template <int L> DEVICE void forward(int slot, bool train) {
+    template <int L> DEVICE void forward(int slot) {
         if constexpr (L <= LAYERS) {
             constexpr int IN = DIMS[L - 1], OUT = DIMS[L], MATRIX = transposed_at(L), HIDDEN = hidden_at(L);
             constexpr int BIAS = in_biases(L);
@@ -256,12 +253,12 @@ struct Member {
                 float z = total<IN, OUT>(s, output) + shared[BIAS + output];
                 if (L < LAYERS) {
                     z = z > 0.f || z != z ? z : 0.f; // a NaN stays one
-                    if (train) job.scratch[HIDDEN + (slot + s) * padded(OUT) + output] = z;
+                    job.scratch[HIDDEN + (slot + s) * padded(OUT) + output] = z;
                 }
                 activation<L>()[output * CHUNK + s] = z;
             }
             __syncthreads();
-            forward<L + 1>(slot, train);
+            forward<L + 1>(slot);
         }
     }
 
@@ -284,8 +281,8 @@ struct Member {
         }
     }
 
-    // Loss, whether it is right, and with `train` the logits' delta: (softmax - 1 at the label) / count.
-    DEVICE void head(int slot, int label, int count, bool train) {
+    // Loss, whether it is right, and the logits' delta: (softmax - 1 at the label) / count.
+    DEVICE void head(int slot, int label, int count) {
         constexpr int DELTA = delta_at(LAYERS);
         if (threadIdx.x < CHUNK) {
             const int place = slot + threadIdx.x;
@@ -307,16 +304,14 @@ struct Member {
                 }
                 slot_losses()[place] += double(logf(sum) - of_label);
                 slot_correct()[place] += best == label;
-                if (train) {
-                    const float factor = 1.f / (sum * float(count)), one = 1.f / float(count);
+                const float factor = 1.f / (sum * float(count)), one = 1.f / float(count);
 #pragma unroll 16
-                    for (int c = 0; c < CLASSES; c++) {
-                        const float d = fmaf(z[c * CHUNK], factor, c == label ? -one : 0.f);
-                        z[c * CHUNK] = d;
-                        delta[c] = d;
-                    }
+                for (int c = 0; c < CLASSES; c++) {
+                    const float d = fmaf(z[c * CHUNK], factor, c == label ? -one : 0.f);
+                    z[c * CHUNK] = d;
+                    delta[c] = d;
                 }
-            } else if (train) {
+            } else {
                 for (int c = 0; c < CLASSES; c++) z[c * CHUNK] = 0.f, delta[c] = 0.f;
             }
         }
@@ -324,27 +319,25 @@ struct Member {
     }
 
     // Starts to fetch the upper layers' weights.
-    DEVICE void fetch_upper(bool train) {
+    DEVICE void fetch_upper() {
         constexpr int TRANSPOSED = transposed_at(STAGED), STRAIGHT = straight_at(STAGED);
         constexpr int BIASES = biases_at(2), COUNT = biases_at(LAYERS + 1) - BIASES, TO = in_biases(2);
         for (int i = threadIdx.x * 4; i < COUNT; i += THREADS * 4) copy_16(shared + TO + i, job.scratch + BIASES + i);
         for (int i = threadIdx.x * 4; i < STAGED_TRANSPOSED; i += THREADS * 4)
             copy_16(shared + IN_STAGED + i, job.scratch + TRANSPOSED + i);
-        if (!train) return;
         for (int i = threadIdx.x * 4; i < STAGED_STRAIGHT; i += THREADS * 4)
             copy_16(shared + IN_STAGED + STAGED_TRANSPOSED + i, job.scratch + STRAIGHT + i);
     }
 
     // The group's samples through everything above the first products.
-    DEVICE void upper(const Samples& samples, int batch, const float* partials, bool train) {
+    DEVICE void upper(const Samples& samples, int batch, const float* partials) {
         const int count = min(BATCH, samples.count - batch * BATCH);
         constexpr int HIDDEN = hidden_at(1), BIASES = biases_at(1);
         if (index >= CHUNKS) return;
-        fetch_upper(train);
+        fetch_upper();
         copies_commit();
         for (int chunk = index; chunk < CHUNKS; chunk += size) {
             const int slot = chunk * CHUNK;
-            if (!train && slot >= count) break;
             int label = 0;
             if (threadIdx.x < CHUNK && slot + (int)threadIdx.x < count)
                 label = samples.labels[rows(batch)[slot + threadIdx.x]];
@@ -362,7 +355,7 @@ struct Member {
                         float z = component(sum, j) + component(bias, j);
                         if (LAYERS > 1) {
                             z = z > 0.f || z != z ? z : 0.f;
-                            if (train) job.scratch[HIDDEN + (slot + s) * FIRST_PADDED + output] = z;
+                            job.scratch[HIDDEN + (slot + s) * FIRST_PADDED + output] = z;
                         }
                         activation<1>()[output * CHUNK + s] = z;
                     }
@@ -370,9 +363,9 @@ struct Member {
             }
             copies_wait<0>();
             __syncthreads();
-            forward<2>(slot, train);
-            head(slot, label, count, train);
-            if (train) backward<LAYERS>(slot);
+            forward<2>(slot);
+            head(slot, label, count);
+            backward<LAYERS>(slot);
         }
     }
 
@@ -653,10 +646,8 @@ struct Member {
 
     // ---- Runs of batches ----
 
-    // Batches [first, last) of the samples. With a `number` a step after each, the first of them the optimizer's
-    // `number`th, counted from 1.
+    // Batches [first, last) of the samples, and a step after each: the first is the optimizer's `number`th, from 1.
     DEVICE void run(const Samples& samples, int first, int last, long long number) {
-        const bool train = number > 0;
         fetch_rows(samples, first);
         copies_commit();
         copies_wait<0>();
@@ -667,8 +658,7 @@ struct Member {
         for (int batch = first; batch < last; batch++) {
             copies_wait<0>();
             __syncthreads();
-            // Without a barrier at the end of a batch the next writes beside what is being read.
-            float* partials = job.scratch + PARTIALS_AT + (train ? 0 : batch % 2 * PARTIALS);
+            float* partials = job.scratch + PARTIALS_AT;
             first_products(batch, partials);
             arrive();
             // While the others arrive.
@@ -677,14 +667,12 @@ struct Member {
                 if (batch + 2 < last) fetch_rows(samples, batch + 2);
                 copies_commit();
             }
-            if (train && threadIdx.x == THREADS - 1) *rates() = rates_of(job, number + (batch - first));
+            if (threadIdx.x == THREADS - 1) *rates() = rates_of(job, number + (batch - first));
             wait();
-            upper(samples, batch, partials, train);
-            if (train) {
-                arrive();
-                wait();
-                step(batch);
-            }
+            upper(samples, batch, partials);
+            arrive();
+            wait();
+            step(batch);
             if (INPUT_BUFFERS == 1 && batch + 1 < last) {
                 __syncthreads();
                 fetch(samples, batch + 1);
@@ -733,67 +721,40 @@ struct Member {
         __syncthreads();
     }
 
-    // After a barrier since the last step.
-    DEVICE void snapshot(float* to) {
-        each_own([&](int own, size_t at) { to[at] = weights()[own]; });
-        for (int i = UPPER_AT + index * THREADS + threadIdx.x; i < PARAMETERS; i += size * THREADS)
-            to[i] = load_fresh(job.theta + i);
-    }
-
-    // Trains, or with `evaluates` only tests, once.
-    DEVICE void launch(bool evaluates) {
+    // Trains over what the launch covers.
+    DEVICE void launch() {
         State state = *job.state;
         const int batches = (job.samples + BATCH - 1) / BATCH;
-        int left = job.steps, epoch = 0, snapshots = 0;
-        bool testing = evaluates;
-        if (!evaluates && (state.ending != RUNNING || left <= 0 || job.epochs <= 0)) return;
-        load(!evaluates);
-        if (!evaluates && state.batch > 0) load_slots();
-        // A turn is a test, or an epoch's batches or what of them the launch covers. One loop for both: the steps'
-        // code is compiled once.
-        while (testing || (epoch < job.epochs && left > 0 && state.ending == RUNNING)) {
-            const int first = testing ? 0 : state.batch;
-            const int last = testing ? (job.tests + BATCH - 1) / BATCH : min(batches, first + left);
-            Samples samples = {job.test_inputs, job.test_labels, nullptr, job.tests};
-            if (!testing)
-                samples = {job.inputs, job.labels, job.order + (size_t)epoch * job.samples, job.samples};
+        int left = job.steps;
+        if (state.ending != RUNNING || left <= 0 || job.epochs <= 0) return;
+        load();
+        if (state.batch > 0) load_slots();
+        for (int epoch = 0; epoch < job.epochs && left > 0 && state.ending == RUNNING; epoch++) {
+            const int first = state.batch, last = min(batches, first + left);
             if (first == 0) clear_slots();
-            run(samples, first, last, testing ? 0 : state.steps + 1);
-            if (!testing) {
-                state.steps += last - first, state.batch = last, left -= last - first;
-                if (last < batches) {
-                    store_slots();
-                    break;
-                }
+            run({job.inputs, job.labels, job.order + (size_t)epoch * job.samples, job.samples}, first, last, state.steps + 1);
+            state.steps += last - first, state.batch = last, left -= last - first;
+            if (last < batches) {
+                store_slots();
+                break;
             }
             double loss;
             int correct;
             sums(loss, correct);
-            if (index == 0 && threadIdx.x == 0)
-                job.losses[2 * epoch + testing] = loss, job.correct[2 * epoch + testing] = correct;
-            if (testing) {
-                testing = false, epoch++;
-                if (evaluates) return;
-            } else {
-                const int flags = job.flags[epoch];
-                state.batch = 0, state.epochs++;
-                if (!isfinite(loss)) state.ending = DIVERGED;
-                if (flags & SNAPSHOT) snapshot(job.snapshots + (size_t)PARAMETERS * snapshots++);
-                testing = job.tests > 0 && (flags & TEST || state.ending == DIVERGED);
-                if (!testing) epoch++;
-            }
+            if (index == 0 && threadIdx.x == 0) job.losses[epoch] = loss, job.correct[epoch] = correct;
+            state.batch = 0, state.epochs++;
+            if (!isfinite(loss)) state.ending = DIVERGED;
         }
-        store(true);
+        store();
         if (index == 0 && threadIdx.x == 0) *job.state = state;
     }
 };
 
-// A launch of trainings * group blocks, all resident at once; `counters` has 32 zeros a training. With `evaluates` only
-// the losses[1] and correct[1] of theta over the test set, whatever the state.
+// A launch of trainings * group blocks, all resident at once; `counters` has 32 zeros a training.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
-mini_batch(const Training* trainings, unsigned* counters, int group, int evaluates) {
+mini_batch(const Training* trainings, unsigned* counters, int group) {
     SHARED_MEMORY(memory);
     const int training = blockIdx.x / group;
     Member member(trainings[training], (float*)memory, counters + 32 * training, blockIdx.x % group, group);
-    member.launch(evaluates);
+    member.launch();
 }

@@ -104,7 +104,6 @@ template <int LEFT> DEVICE void copies_wait() {
 
 enum Ending { RUNNING = 0, DIVERGED = 1 };
 enum Rule { SGD = 0, ADAM = 1 };
-enum Flag { TEST = 1, SNAPSHOT = 2 };
 
 // Where a training stands between launches.
 struct State {
@@ -123,19 +122,14 @@ struct Training {
     const float* inputs;
     const int* labels;
     const int* order; // [epochs][samples], from the epoch on in which the launch begins
-    const float* test_inputs;
-    const int* test_labels;
-    double* losses;    // [epochs][2]: sums over the samples while training, and over the test set
-    int* correct;      // [epochs][2]: as many were right
-    float* snapshots;  // theta after each flagged epoch of the launch; null where none is flagged
-    const char* flags; // [epochs]: of `Flag`
+    double* losses; // [epochs]: sums over the samples while training
+    int* correct;   // [epochs]: as many were right
     State* state;
     float* scratch;
     double learning_rate, weight_decay, momentum;
-    int samples, tests, rule;
+    int samples, rule;
     int epochs; // the launch ends with the last of `order`,
     int steps;  // or after so many steps
-    int unused;
 };
 
 // ---- Constants that follow ----
@@ -199,7 +193,7 @@ constexpr int SLOTS_AT = 0; // a double and an int for every place in the batch
 constexpr int PARTIALS_AT = 3 * ROWS;
 constexpr int PARTIALS = TILES * ROWS * FIRST_PADDED;
 CONSTANT int hidden_at(int layer) {
-    int at = PARTIALS_AT + 2 * PARTIALS;
+    int at = PARTIALS_AT + PARTIALS;
     for (int l = 1; l < layer; l++) at += ROWS * padded(DIMS[l]);
     return at;
 }
