@@ -215,6 +215,10 @@ mod tests {
                 assert!(binary.starts_with(b"\x7fELF"), "{log}");
                 let what = format!("{} for sm_{capability}: {log}", source.prefix);
                 assert!(log.contains("0 bytes spill stores"), "{what}");
+                // With --nocapture: a table of what each takes.
+                let used = log.lines().find(|line| line.contains("registers")).unwrap_or_default();
+                let network = source.prefix.lines().find(|line| line.contains("DIMS")).unwrap_or_default();
+                eprintln!("sm_{capability} {} {network} {used}", source.name);
                 count += 1;
             }
         }

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, PoisonError};
+use tch::{Device, Kind, Tensor};
 
 /// What is used of the driver. The bindings panic where one is missing (an old driver), so that is asked first.
-const FUNCTIONS: [&CStr; 19] = [
+const FUNCTIONS: [&CStr; 17] = [
     c"cuInit",
     c"cuDeviceGet",
     c"cuDeviceGetAttribute",
@@ -22,8 +23,6 @@ const FUNCTIONS: [&CStr; 19] = [
     c"cuFuncSetAttribute",
     c"cuLaunchKernel",
     c"cuLaunchCooperativeKernel",
-    c"cuMemAlloc_v2",
-    c"cuMemFree_v2",
     c"cuMemsetD8_v2",
     c"cuMemcpyHtoD_v2",
     c"cuMemcpyDtoH_v2",
@@ -66,7 +65,8 @@ pub(super) fn open(index: usize) -> Result<CudaCard> {
     // SAFETY: as above.
     check(unsafe { sys::cuDeviceTotalMem_v2(&raw mut memory, device) }, "asking the card")?;
     let limits = Limits { multiprocessors, shared_bytes, memory_bytes: memory as u64 };
-    Ok(CudaCard { context: Context(context), limits, compiler, kernels: Mutex::default() })
+    let (kernels, memory) = Default::default();
+    Ok(CudaCard { index, context: Context(context), limits, compiler, kernels, memory })
 }
 
 /// As `Ok`, or what the driver says of it.
@@ -103,10 +103,13 @@ impl Context {
 }
 
 pub(super) struct CudaCard {
+    index: usize,
     context: Context,
     limits: Limits,
     compiler: Compiler,
     kernels: Mutex<BTreeMap<Source, Arc<Place>>>,
+    /// What was taken, by its address: from libtorch, which then gives up what it holds in reserve, as it would not to others.
+    memory: Mutex<BTreeMap<u64, Tensor>>,
 }
 
 /// A kernel's place, before and after it is compiled.
@@ -118,16 +121,16 @@ impl Card for CudaCard {
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
-        self.context.enter()?;
-        let mut at = 0;
-        // SAFETY: the driver writes an address.
-        check(unsafe { sys::cuMemAlloc_v2(&raw mut at, bytes) }, &format!("taking {bytes} bytes"))?;
+        let place = (Kind::Uint8, Device::Cuda(self.index));
+        let taken = Tensor::f_empty([i64::try_from(bytes)?], place);
+        let taken = taken.with_context(|| format!("taking {bytes} bytes of the GPU's memory"))?;
+        let at = taken.data_ptr() as u64;
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(at, taken);
         Ok(at)
     }
 
     fn free(&self, at: u64) {
-        // SAFETY: an address of `allocate`, given back once by its owner. Nothing can be done about an error.
-        let _ = self.context.enter().map(|()| unsafe { sys::cuMemFree_v2(at) });
+        drop(self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(&at));
     }
 
     fn zero(&self, at: u64, bytes: usize) -> Result<()> {

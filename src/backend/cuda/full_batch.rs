@@ -3,6 +3,7 @@
 
 use super::company::{Companies, Member};
 use super::{Arrays, Card, Launch, Limits, Memory, Source, bytes_of, bytes_of_mut, failed, up};
+use crate::error::one_line;
 use anyhow::{Result, bail};
 use std::sync::Arc;
 use std::time::Instant;
@@ -317,7 +318,7 @@ impl Run {
         let (training, measures_norm, state) = (self.training, self.measures_norm, self.state);
         let part = Part { training, measures_norm, state, found: Epochs::default() };
         let launch =
-            |kept: &mut Kept, parts: &mut Vec<Part>| self.launch(kept, parts).map_err(|error| format!("{error:#}"));
+            |kept: &mut Kept, parts: &mut Vec<Part>| self.launch(kept, parts).map_err(|error| one_line(&error));
         let done = self.member.run(part, launch).map_err(failed)?;
         self.state = done.state;
         let ending = match done.state.ending {

@@ -5,6 +5,7 @@ use super::company::{Companies, Member};
 use super::full_batch::Rule;
 use super::mini_batch_plan::{Plan, Shape, Sizes, THREADS};
 use super::{Arrays, Card, Kernel, Launch, Memory, bytes_of, bytes_of_mut, failed, up};
+use crate::error::one_line;
 use anyhow::{Context as _, Result, ensure};
 use std::sync::Arc;
 
@@ -160,7 +161,7 @@ impl Run {
         let state = State { steps: self.steps, ..State::default() };
         let part = Part { training: self.training, state, order, found: Epoch::default() };
         let launch =
-            |kept: &mut Kept, parts: &mut Vec<Part>| self.launch(kept, parts).map_err(|error| format!("{error:#}"));
+            |kept: &mut Kept, parts: &mut Vec<Part>| self.launch(kept, parts).map_err(|error| one_line(&error));
         let done = self.member.run(part, launch).map_err(failed)?;
         self.steps = done.state.steps;
         Ok(done.found)

@@ -1,6 +1,6 @@
 //! Our engine on a CUDA card: whole trainings of small fully connected networks in one launch each, many of one shape side by
 //! side. Kernels are CUDA C++ (`kernels/`), compiled at run time for the network and the card; the same text compiles as C++
-//! for the CPU, which the tests run. Knows numbers and addresses only, no tensors; [`crate::objective`] decides what runs
+//! for the CPU, which the tests run. Knows numbers and addresses only, no shapes; [`crate::objective`] decides what runs
 //! here, and its way through libtorch is the oracle.
 
 pub mod adam;
