@@ -1,8 +1,9 @@
 //! The kinds of error that decide how a run ends (everything else is a failure, 1), and how errors
 //! and progress are told on standard error.
 
+use crate::terminal::legible;
 use std::fmt;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 /// What was asked for makes no sense: exit code 2.
 #[derive(Debug)]
@@ -51,7 +52,9 @@ pub struct Unwritable(pub String);
 
 /// A line on standard error. Whoever read it may have gone away: that is no reason to stop.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let mut stderr = std::io::stderr().lock();
+    let line = legible(line, stderr.is_terminal());
+    let _ = writeln!(stderr, "{line}");
 }
 
 /// An error and its causes on one line.

@@ -53,6 +53,9 @@ pub unsafe fn run_study<E: study::Experiment>() -> ExitCode {
     unsafe { run_as(cli::main_of_study::<E, _>) }
 }
 
+/// The exit code of a program that SIGPIPE ends, which here it does not: records come first.
+const SIGPIPE: u8 = 128 + 13;
+
 /// # Safety
 /// As of [`run`].
 unsafe fn run_as(main: impl FnOnce(std::env::ArgsOs) -> anyhow::Result<()>) -> ExitCode {
@@ -65,6 +68,7 @@ unsafe fn run_as(main: impl FnOnce(std::env::ArgsOs) -> anyhow::Result<()>) -> E
     // SAFETY: as promised.
     unsafe { backend::device::set_up_process() };
     match main(std::env::args_os()) {
+        Ok(()) if terminal::reader_is_gone() => ExitCode::from(SIGPIPE),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(exit) = error.downcast_ref::<error::Exit>() {

@@ -3,15 +3,97 @@
 
 use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
-use std::io::{ErrorKind, Write as _};
+use std::borrow::Cow;
+use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// To standard output; a reader who has gone away is no error.
+static READER_IS_GONE: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody who read standard output went away: there is nobody to tell, and the exit code is SIGPIPE's.
+pub fn reader_is_gone() -> bool {
+    READER_IS_GONE.load(Ordering::Relaxed)
+}
+
+/// To standard output. That its reader has gone away is no reason to stop what else is to be done: [`reader_is_gone`].
+///
+/// # Errors
+/// Where it cannot be written, on a full disk, say.
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
+    let text = legible(text, stdout.is_terminal());
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            READER_IS_GONE.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        written => written.context("cannot write to standard output"),
     }
+}
+
+/// Whether standard error is a terminal that moves its cursor: one that says nothing of itself, or that it is dumb, is none.
+pub fn moves_cursor() -> bool {
+    let says = std::env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb");
+    says && std::io::stderr().is_terminal()
+}
+
+/// Whether the locale shows more than ASCII; where nothing names one, as in a container, it does.
+pub fn shows_unicode() -> bool {
+    static SHOWS: OnceLock<bool> = OnceLock::new();
+    *SHOWS.get_or_init(|| {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+        named.is_none_or(|locale| is_unicode(&locale))
+    })
+}
+
+fn is_unicode(locale: &str) -> bool {
+    let locale = locale.to_ascii_lowercase();
+    ["utf-8", "utf8"].iter().any(|charset| locale.contains(charset))
+}
+
+/// Text as a terminal of this locale shows it; files and other programs get it as it is.
+pub fn legible(text: &str, to_terminal: bool) -> Cow<'_, str> {
+    if !to_terminal || shows_unicode() { Cow::Borrowed(text) } else { Cow::Owned(ascii(text)) }
+}
+
+/// The same in ASCII.
+fn ascii(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        match c {
+            ' '..='~' | '\n' | '\t' | '\r' | '\u{1b}' => plain.push(c),
+            '±' => plain.push_str("+-"),
+            '×' | '·' => plain.push('*'),
+            '…' => plain.push_str("..."),
+            '–' | '—' | '−' | '─' => plain.push('-'),
+            '━' | '╸' => plain.push('='),
+            '‖' => plain.push_str("||"),
+            '→' => plain.push_str("->"),
+            '≤' => plain.push_str("<="),
+            '≥' => plain.push_str(">="),
+            '∞' => plain.push_str("inf"),
+            '√' => plain.push_str("sqrt"),
+            '∇' => plain.push_str("grad "),
+            '²' => plain.push_str("^2"),
+            '³' => plain.push_str("^3"),
+            '⁻' => plain.push_str("^-"),
+            'α' => plain.push_str("alpha"),
+            'β' => plain.push_str("beta"),
+            'ε' => plain.push_str("epsilon"),
+            'η' => plain.push_str("eta"),
+            'θ' => plain.push_str("theta"),
+            'λ' => plain.push_str("lambda"),
+            'μ' | 'µ' => plain.push_str("mu"),
+            'π' => plain.push_str("pi"),
+            'ρ' => plain.push_str("rho"),
+            'σ' => plain.push_str("sigma"),
+            '‘' | '’' => plain.push('\''),
+            '“' | '”' => plain.push('"'),
+            _ => plain.push('?'),
+        }
+    }
+    plain
 }
 
 /// Columns to keep to: `COLUMNS`, else the terminal's own; `None` where standard output is none, so
@@ -129,6 +211,18 @@ mod tests {
             assert_eq!(text.lines().count(), lines, "{text}");
             assert!(["incomprehensibilities", "synthetic", "digits"].iter().all(|word| text.contains(word)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_locale_without_unicode_gets_ascii() {
+        for (locale, unicode) in
+            [("C.UTF-8", true), ("de_DE.utf8", true), ("C", false), ("POSIX", false), ("de_DE.ISO-8859-1", false)]
+        {
+            assert_eq!(is_unicode(locale), unicode, "{locale}");
+        }
+        assert_eq!(ascii("0.5 ± 1e-3, ‖∇L‖² ≤ 3\n"), "0.5 +- 1e-3, ||grad L||^2 <= 3\n");
+        assert!(ascii("━╸─ 手 e\u{301}").is_ascii());
+        assert_eq!(legible("±", false), "±");
     }
 
     #[test]

@@ -61,6 +61,10 @@ pub fn run(all: &All) -> Result<()> {
     let page = write_page(&run_dir, None, Format::Html);
     ran?;
     let path = page?;
+    if signals.stopped() {
+        say(&format!("hw1: interrupted once all was done: {}", path.display()));
+        return Err(Exit(signals.exit_code()).into());
+    }
     if common.json {
         say(&format!("hw1: {}", path.display()));
         return Ok(());

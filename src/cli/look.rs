@@ -52,7 +52,7 @@ pub struct Compare {
 pub fn show(look: &Look) -> Result<()> {
     let run_dir = look.run_dir();
     let folders = read_run_dir(run_dir.root())?;
-    let listing = Listing::new(run_dir.root(), &folders, run_dir.is_in_use(), &|folder| unfinished(&run_dir, folder));
+    let listing = Listing::new(&run_dir, &folders, &|folder| unfinished(&run_dir, folder));
     answer(look.json, &listing, |width| listing.text(width))
 }
 

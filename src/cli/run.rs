@@ -239,22 +239,31 @@ pub fn run_or_list(
     let call = Call::now(options.choice, options.workers, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
     let ran = runner::lock(run_dir, signals, &options).and_then(|lock| {
-        runner::run(&mut jobs, signals, &options)?;
+        runner::run(&mut jobs, run_dir, signals, &options)?;
         Ok(lock)
     });
     let _lock = match ran {
         Err(error) if error.is::<Interrupted>() => {
             let done: usize = jobs.iter().map(|job| job.finished.len()).sum();
             let all: usize = jobs.iter().map(|job| job.planned.len()).sum();
+            let by = signals.by();
             say(&format!(
-                "hw1: interrupted; {done} of {all} trials are done and kept, the same command goes on from there"
+                "hw1: interrupted{by}; {done} of {all} trials are done and kept, the same command goes on from there"
             ));
             return Err(Exit(signals.exit_code()).into());
         }
         ran => ran?,
     };
     let mut failures = Vec::new();
-    for (index, (job, written)) in output::write_all(&jobs, &call, options.workers).into_iter().enumerate() {
+    let all_written = output::write_all(&jobs, &call, options.workers, signals);
+    if signals.stopped() {
+        let by = signals.by();
+        say(&format!(
+            "hw1: interrupted{by} while figures were drawn; what is done is kept, the same command writes the rest"
+        ));
+        return Err(Exit(signals.exit_code()).into());
+    }
+    for (index, (job, written)) in all_written.into_iter().enumerate() {
         match written {
             Ok(metrics) if common.json => print(&format!("{}\n", serde_json::to_string(&metrics)?))?,
             Ok(metrics) => {

@@ -107,7 +107,7 @@ pub struct Trial {
     /// Unique together with the seed.
     pub label: String,
     pub seed: u64,
-    #[serde(skip_deserializing)]
+    #[serde(default)]
     pub fingerprint: String,
     pub parameters: i64,
     /// Null in the file for a number that is not finite.

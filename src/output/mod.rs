@@ -14,9 +14,10 @@ pub mod provenance;
 pub mod show;
 pub mod study_folder;
 
+use crate::error::Interrupted;
 use crate::output::metrics::{Claim, Failure, Figure, Metrics, SCHEMA, Table, Trial};
 use crate::output::provenance::Call;
-use crate::runner::{self, Job};
+use crate::runner::{self, Job, Signals};
 use crate::study::{Findings, number::whole_or_significant, seeds};
 use crate::terminal;
 use anyhow::{Result, anyhow, ensure};
@@ -25,8 +26,9 @@ use std::path::Path;
 /// Writes all that `job`'s records show; returns the contents of metrics.json.
 ///
 /// # Errors
-/// Where a file cannot be written, or a record lacks what the findings need.
-pub fn write(job: &Job, call: &Call) -> Result<Metrics> {
+/// Where a file cannot be written, or a record lacks what the findings need; [`crate::error::Interrupted`] on a signal.
+pub fn write(job: &Job, call: &Call, signals: &Signals) -> Result<Metrics> {
+    ensure!(!signals.stopped(), Interrupted);
     ensure!(!job.finished.is_empty(), "no trial was finished: there is nothing to report");
     let study = job.study;
     let Findings { columns, rows, mut notes, mut figures, arrays, summary, claims, texts: _ } =
@@ -82,14 +84,21 @@ pub fn write(job: &Job, call: &Call) -> Result<Metrics> {
             job.dir.write(&format!("{}.csv", group.name), &text)?;
         }
     }
+    // Figures take longest.
+    ensure!(!signals.stopped(), Interrupted);
     figures::draw(&figures, &job.dir)?;
     Ok(metrics)
 }
 
 /// What several studies leave, as [`write`] gives it and in their order, on up to so many threads.
-pub fn write_all<'a>(jobs: &'a [Job<'a>], call: &Call, threads: usize) -> Vec<(&'a Job<'a>, Result<Metrics>)> {
+pub fn write_all<'a>(
+    jobs: &'a [Job<'a>],
+    call: &Call,
+    threads: usize,
+    signals: &Signals,
+) -> Vec<(&'a Job<'a>, Result<Metrics>)> {
     let mut written: Vec<_> = jobs.iter().map(|job| (job, Err(anyhow!("its output was not written")))).collect();
-    runner::side_by_side(&mut written, threads, |(job, written)| *written = write(job, call));
+    runner::side_by_side(&mut written, threads, |(job, written)| *written = write(job, call, signals));
     written
 }
 

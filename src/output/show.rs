@@ -1,7 +1,8 @@
 //! `hw1 show`: the studies of a run directory, how far each is, of what and when; as text and as JSON.
 
 use crate::output::study_folder::StudyFolder;
-use crate::store::Stored;
+use crate::store::progress::Whole;
+use crate::store::{RunDir, Stored};
 use crate::terminal::{counted, paragraph, plain, shell_word, table};
 use anyhow::Result;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct Listing {
     run_dir: String,
     /// Whether another process works in it.
     in_use: bool,
+    /// How far that process is, where it says so.
+    progress: Option<Whole>,
     studies: Vec<Listed>,
 }
 
@@ -44,6 +47,7 @@ struct Listed {
     start: Option<String>,
     /// Of the last call that came to its end, else of the last record.
     end: Option<String>,
+    /// In which trials of its own ran, of this call or of others.
     seconds: Option<f64>,
     problems: Vec<String>,
     /// Goes on with what is unfinished.
@@ -59,9 +63,10 @@ enum Completeness {
 }
 
 impl Listing {
-    pub fn new(run_dir: &Path, folders: &[StudyFolder], in_use: bool, look: Look) -> Self {
-        let studies = folders.iter().map(|folder| Listed::new(folder, run_dir, look)).collect();
-        Self { run_dir: run_dir.display().to_string(), in_use, studies }
+    pub fn new(run_dir: &RunDir, folders: &[StudyFolder], look: Look) -> Self {
+        let studies = folders.iter().map(|folder| Listed::new(folder, run_dir.root(), look)).collect();
+        let (in_use, progress) = (run_dir.is_in_use(), run_dir.progress());
+        Self { run_dir: run_dir.root().display().to_string(), in_use, progress, studies }
     }
 
     /// A table, and a line for each study that is not complete.
@@ -72,6 +77,14 @@ impl Listing {
             text.push_str(&format!(", {unfinished} unfinished"));
         }
         text.push_str(if self.in_use { "; another hw1 works here now\n" } else { "\n" });
+        if let Some(whole) = &self.progress {
+            text.push_str(&format!("{}\n", whole.line()));
+            for now in &whole.running {
+                let share = now.share.map(|share| format!("{:.0} %", 100.0 * share));
+                let said: Vec<&str> = share.as_deref().into_iter().chain(now.state.as_deref()).collect();
+                text.push_str(&paragraph(&plain(&format!("{}: {}", now.name, said.join(", "))), 2, width));
+            }
+        }
         let columns = ["study", "trials", "preset", "seeds", "data", "ended", "took"].map(String::from);
         let rows: Vec<Vec<String>> = self.studies.iter().map(Listed::row).collect();
         text.push_str(&table(&columns, &rows, width));
@@ -129,7 +142,7 @@ impl Listed {
             data: provenance.and_then(|provenance| provenance.data.as_ref()).map(|data| plain(&data.name)),
             start: provenance.and_then(|provenance| text(&provenance.start)),
             end: provenance.and_then(|provenance| text(&provenance.end)).or_else(of_record),
-            seconds: provenance.and_then(|provenance| provenance.seconds),
+            seconds: folder.own_seconds,
             problems,
             command,
         }

@@ -6,6 +6,7 @@ use crate::store::{Stored, StudyDir};
 use crate::terminal::counted;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io::ErrorKind, time::SystemTime};
 
@@ -21,6 +22,8 @@ pub struct StudyFolder {
     pub records: usize,
     /// When the last record came.
     pub last_record: Option<SystemTime>,
+    /// Seconds in which at least one of its trials ran, by its log: of those that metrics.json has, or of all.
+    pub own_seconds: Option<f64>,
 }
 
 impl StudyFolder {
@@ -125,7 +128,29 @@ fn study_folder(path: PathBuf) -> StudyFolder {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let settings = read_settings(&path.join("settings.toml"));
-    StudyFolder { name, path, metrics_file, settings, records, last_record }
+    let own_seconds = own_seconds(&path, &metrics_file);
+    StudyFolder { name, path, metrics_file, settings, records, last_record, own_seconds }
+}
+
+fn own_seconds(path: &Path, metrics: &Stored<Box<Metrics>>) -> Option<f64> {
+    let mut times = StudyDir::at(path.to_owned()).times().ok()?;
+    if let Stored::Valid(metrics) = metrics {
+        let own: BTreeSet<&str> = metrics.trials.iter().map(|trial| trial.fingerprint.as_str()).collect();
+        times.retain(|(fingerprint, _)| own.contains(fingerprint.to_string().as_str()));
+    }
+    let mut spans: Vec<[f64; 2]> = times.into_iter().map(|(_, span)| span).collect();
+    spans.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    (!spans.is_empty()).then(|| covered(&spans))
+}
+
+/// How much of the time spans cover that are sorted by their beginning, each from one to the other.
+fn covered(spans: &[[f64; 2]]) -> f64 {
+    let (mut total, mut until) = (0.0, f64::NEG_INFINITY);
+    for &[begin, end] in spans {
+        total += (end - begin.max(until)).max(0.0);
+        until = until.max(end);
+    }
+    total
 }
 
 /// Without the preset, as metrics.json has them.
@@ -134,4 +159,22 @@ fn read_settings(path: &Path) -> Option<Map<String, Value>> {
     let mut settings: Map<String, Value> = toml::from_str(&text).ok()?;
     settings.remove("preset");
     Some(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_counted_once_however_many_trials_ran_in_it() {
+        for (spans, seconds) in [
+            (&[][..], 0.0),
+            (&[[1.0, 3.0]], 2.0),
+            (&[[1.0, 3.0], [3.0, 4.0]], 3.0),
+            (&[[1.0, 5.0], [2.0, 3.0], [4.0, 6.0]], 5.0),
+            (&[[1.0, 2.0], [10.0, 12.0]], 3.0),
+        ] {
+            assert_eq!(covered(spans), seconds, "{spans:?}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod download;
 mod schedule;
 mod signals;
 pub mod verify;
+mod whole;
 mod workers;
 
 pub use display::ProgressMode;
@@ -23,8 +24,10 @@ use schedule::{CloseOnDrop, Queue};
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::{thread, time::Duration};
+use std::thread;
+use std::time::{Duration, Instant};
 use tch::Device;
+use whole::Tally;
 use workers::{End, Event, Shared, Worker};
 
 /// How to run.
@@ -92,7 +95,7 @@ pub fn lock(run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<Lo
 /// # Errors
 /// When records cannot be read or written, and [`Interrupted`] on a signal; what was finished
 /// until then is kept in any case.
-pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()> {
+pub fn run(jobs: &mut [Job], run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<()> {
     let queue = Queue::default();
     let backend = Backend::of(options.choice);
     let mut display = Display::new(options.progress, options.workers);
@@ -123,7 +126,8 @@ pub fn run(jobs: &mut [Job], signals: &Signals, options: &Options) -> Result<()>
             Ok(())
         });
         drop(sender);
-        let result = started.and_then(|()| attend(jobs, &receiver, &queue, &mut display, signals, options));
+        let told = started.and_then(|()| Told::new(jobs, run_dir, options.workers));
+        let result = told.and_then(|told| attend(jobs, &receiver, &queue, (&mut display, told), signals, options));
         if result.is_err() {
             // The scope waits for the trials that run.
             signals.stop();
@@ -148,40 +152,81 @@ fn share<'a>(jobs: &[Job<'a>], options: &Options) -> Result<Vec<Shared<'a>>> {
 /// The name of worker threads: a panic there is a failed trial, not a bug report on the screen.
 pub const TRIAL_THREAD: &str = "hw1 trial";
 
+/// How far a run is, as those who look at its directory see it.
+struct Told<'a> {
+    tally: Tally,
+    run_dir: &'a RunDir,
+    last: Instant,
+}
+
+/// Between two words of a run.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+impl<'a> Told<'a> {
+    fn new(jobs: &[Job], run_dir: &'a RunDir, workers: usize) -> Result<Self> {
+        Ok(Self { tally: Tally::new(jobs, workers)?, run_dir, last: Instant::now() })
+    }
+
+    fn tick(&mut self, jobs: &[Job], display: &mut Display) {
+        let whole = self.tally.whole(jobs, display.running());
+        display.tick(&whole);
+        if self.last.elapsed() >= TELL_EVERY {
+            self.run_dir.tell_progress(&whole);
+            self.last = Instant::now();
+        }
+    }
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.run_dir.end_progress();
+    }
+}
+
+/// What is drawn so often is seen to move.
+const TICK: Duration = Duration::from_millis(100);
+
 /// Takes in what the workers tell until all is done.
 fn attend(
     jobs: &mut [Job],
     events: &Receiver<Event>,
     queue: &Queue,
-    display: &mut Display,
+    (display, mut told): (&mut Display, Told),
     signals: &Signals,
     options: &Options,
 ) -> Result<()> {
-    let mut told = false;
+    let mut has_told = false;
+    let mut next = Instant::now() + TICK;
     while jobs.iter().any(|job| job.running > 0) {
-        if signals.stopped() && !told {
-            display.line("hw1: stopping, with a checkpoint of each running trial; a second signal stops at once");
-            told = true;
+        if signals.stopped() && !has_told {
+            let by = signals.by();
+            display.line(&format!("hw1: stopped{by}, with a checkpoint of each running trial; Ctrl-C ends it at once"));
+            has_told = true;
         }
-        let event = match events.recv_timeout(Duration::from_millis(100)) {
+        // Also where trials end faster than one looks.
+        if Instant::now() >= next {
+            told.tick(jobs, display);
+            next = Instant::now() + TICK;
+        }
+        let event = match events.recv_timeout(TICK) {
             Ok(event) => event,
-            Err(RecvTimeoutError::Timeout) => {
-                display.tick();
-                continue;
-            }
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
         match event {
-            Event::Started { slot, job, planned, progress } => {
-                display.started(slot, &jobs[job].study.folder(), &planned, progress);
+            Event::Started { slot, job: index, planned, progress } => {
+                let job = &mut jobs[index];
+                job.waiting_cost -= planned.cost;
+                display.started(slot, (index, &job.study.folder()), &planned, progress);
             }
             Event::Warning(text) => display.warn(&text),
             Event::Ended { slot, job: index, planned, seconds, end } => {
                 let job = &mut jobs[index];
                 job.running -= 1;
-                display.ended(slot, seconds, &end);
+                let was_resumed = display.ended(slot, seconds, &end);
                 match end {
                     End::Done(record) => {
+                        told.tally.done(index, planned.cost, seconds, was_resumed);
                         job.finished.insert(planned.fingerprint, record);
                     }
                     End::Failed(reason) => job.failures.push((planned.name(), reason)),

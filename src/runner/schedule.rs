@@ -31,6 +31,8 @@ pub struct Job<'a> {
     seen: BTreeSet<Fingerprint>,
     /// Trials that wait or run.
     pub(super) running: usize,
+    /// What those that wait cost together.
+    pub(super) waiting_cost: f64,
 }
 
 impl<'a> Job<'a> {
@@ -48,6 +50,7 @@ impl<'a> Job<'a> {
             loaded: Vec::new(),
             seen: BTreeSet::new(),
             running: 0,
+            waiting_cost: 0.0,
         }
     }
 
@@ -87,6 +90,7 @@ impl<'a> Job<'a> {
             due.iter().try_for_each(|planned| self.dir.remove_checkpoint(&planned.fingerprint))?;
         }
         self.running += due.len();
+        self.waiting_cost += due.iter().map(|planned| planned.cost).sum::<f64>();
         queue.push(due.into_iter().map(|planned| (index, planned)));
         Ok(())
     }

@@ -79,6 +79,9 @@ pub trait Checkpointer {
 
     /// To be called within long epochs.
     fn check_stop(&self) -> Result<()>;
+
+    /// How far the epoch under way is, of so many, from 0 to 1: for those who watch.
+    fn within_epoch(&self, _epochs: u64, _share: f64) {}
 }
 
 /// Nothing is saved, and nothing stops it.

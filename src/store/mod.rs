@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod fingerprint;
 mod lock;
 mod log;
+pub mod progress;
 mod record;
 mod run_dir;
 pub mod weights;

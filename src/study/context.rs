@@ -21,6 +21,8 @@ pub struct Progress {
     epochs: AtomicU64,
     loss: AtomicU64,
     resumed: AtomicU64,
+    /// Of the epoch under way, the share that is done.
+    part: AtomicU64,
     /// What is known so far, in words.
     note: Mutex<Option<String>>,
 }
@@ -40,6 +42,16 @@ impl Progress {
         self.epoch.store(epoch, Ordering::Relaxed);
         self.epochs.store(epochs, Ordering::Relaxed);
         self.loss.store(loss.to_bits(), Ordering::Relaxed);
+        self.part.store(0f64.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Of all epochs the share that is done, that of the one under way included, from 0 to 1; `None` before anything is
+    /// known.
+    pub fn share(&self) -> Option<f64> {
+        let (epoch, epochs, _) = self.get();
+        let part = f64::from_bits(self.part.load(Ordering::Relaxed));
+        // Before the first one ends how many there are is not told.
+        (epochs > 0).then(|| ((epoch as f64 + part) / epochs as f64).min(1.0))
     }
 
     /// Epochs done, epochs at most, and the last loss.
@@ -239,6 +251,11 @@ impl Checkpointer for Context<'_> {
 
     fn check_stop(&self) -> Result<()> {
         Context::check_stop(self)
+    }
+
+    fn within_epoch(&self, epochs: u64, share: f64) {
+        self.progress.epochs.store(epochs, Ordering::Relaxed);
+        self.progress.part.store(share.to_bits(), Ordering::Relaxed);
     }
 }
 

@@ -116,7 +116,14 @@ pub fn train_in_batches<K: Checkpointer>(
                 optimizer.stepped(steps);
                 train
             }
-            None => train_epoch(&mut *splits.train, optimizer, batches, curves.epochs_run, || keeper.check_stop())?,
+            None => {
+                let mut batch = 0;
+                train_epoch(&mut *splits.train, optimizer, batches, curves.epochs_run, || {
+                    batch += 1;
+                    keeper.within_epoch(epochs, batch as f64 / of_epoch as f64);
+                    keeper.check_stop()
+                })?
+            }
         };
         evaluated(&mut curves.series, [TRAIN_LOSS, TRAIN_ACCURACY], train);
         curves.epochs_run += 1;

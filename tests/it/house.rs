@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What each room may use, no more and no less. A room that is not here fails.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["run"]),
-    ("lib", &["backend", "cli", "error", "runner", "study"]),
+    ("lib", &["backend", "cli", "error", "runner", "study", "terminal"]),
     (
         "cli",
         &[
@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("output", &["analysis", "backend", "data", "error", "files", "plot", "runner", "store", "study", "terminal"]),
-    ("runner", &["backend", "data", "error", "store", "study"]),
+    ("runner", &["backend", "data", "error", "store", "study", "terminal"]),
     ("experiments", &["analysis", "data", "model", "objective", "plot", "study", "tasks", "train"]),
     ("tasks", &["analysis", "data", "error", "files", "model", "objective", "rng", "store", "study", "train"]),
     ("study", &["analysis", "data", "error", "model", "plot", "store"]),
@@ -38,14 +38,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["backend", "error", "files"]),
     ("analysis", &["data", "model", "objective", "rng"]),
     ("objective", &["backend", "data", "model"]),
-    ("backend", &["files", "model"]),
+    ("backend", &["error", "files", "model"]),
     ("model", &["data", "error", "rng"]),
     ("data", &["error", "files", "rng"]),
     ("plot", &[]),
     ("rng", &[]),
     ("files", &[]),
     ("terminal", &[]),
-    ("error", &[]),
+    ("error", &["terminal"]),
 ];
 
 /// Crates with one home each.
@@ -92,7 +92,7 @@ const WORDS: &[(&str, &[&str])] = &[
     ("transmute", &["backend"]),
     ("from_raw_parts", &["backend", "model", "objective"]),
     // And in what they are given: libtorch does not look.
-    ("data_ptr", &["objective"]),
+    ("data_ptr", &["backend", "objective"]),
     ("from_data_size", &["model", "store"]),
     ("from_blob", &[]),
 ];

@@ -449,3 +449,15 @@ fn bench_measures_what_it_is_asked_and_keeps_its_schema() {
     assert!(scheduled > 0.0 && scheduled < alone, "{scheduled} of {alone}");
     assert!(dir.run(&["bench", "nl3", "--schedule", "4", "--threads", "2"]).stderr().contains("cannot be used with"));
 }
+
+#[test]
+fn a_study_takes_its_own_time_and_not_the_whole_runs() {
+    let dir = Dir::new();
+    dir.succeed(&["all", "--preset", "smoke", "--only", "simulate,params-sweep", "--jobs", "1", "--repeats", "1"]);
+    let found: Value = serde_json::from_str(&dir.succeed(&["show", "--preset", "smoke", "--json"]).stdout()).unwrap();
+    let studies = found["studies"].as_array().unwrap();
+    let own: f64 = studies.iter().map(|study| study["seconds"].as_f64().unwrap()).sum();
+    let whole = dir.json("runs/smoke/params-sweep/metrics.json")["provenance"]["seconds"].as_f64().unwrap();
+    // One trial at a time: together no more than all of it, but for the clock's grain.
+    assert!(studies.len() == 3 && own > 0.0 && own <= whole + 0.05, "{own} of {whole}");
+}

@@ -173,7 +173,7 @@ fn options(workers: usize) -> Options {
 fn run_toy(toy: &Toy, folder: &std::path::Path, jobs: usize) -> (usize, usize, Vec<(String, String)>) {
     let run_dir = RunDir::new(folder.to_owned());
     let mut job = [Job::new(toy as &dyn Study, &run_dir, "report")];
-    run(&mut job, &Signals::default(), &options(jobs)).unwrap();
+    run(&mut job, &run_dir, &Signals::default(), &options(jobs)).unwrap();
     let [job] = job;
     for record in job.finished.values() {
         let same = Study::measurements(toy, record).unwrap().scalars.get("same");
@@ -228,9 +228,9 @@ fn the_report_of_what_did_not_fail_is_written_and_says_so() {
     let toy = Toy::new(vec![Behaviour::Panic, Behaviour::Succeed, Behaviour::Fail]);
     let run_dir = RunDir::new(folder.path().to_owned());
     let mut jobs = [Job::new(&toy, &run_dir, "report")];
-    run(&mut jobs, &Signals::default(), &options(2)).unwrap();
+    run(&mut jobs, &run_dir, &Signals::default(), &options(2)).unwrap();
     let call = Call::now(DeviceChoice::Cpu, 2, "report");
-    let metrics = write_all(&jobs, &call, 1).remove(0).1.unwrap();
+    let metrics = write_all(&jobs, &call, 1, &Signals::default()).remove(0).1.unwrap();
     assert_eq!(metrics.trials.len(), 2);
     assert_eq!(metrics.failures.len(), 2);
     let text = table(&metrics, &jobs[0].dir.figures());
@@ -244,8 +244,8 @@ fn the_report_of_what_did_not_fail_is_written_and_says_so() {
     let elsewhere = tempfile::tempdir().unwrap();
     let run_dir = RunDir::new(elsewhere.path().to_owned());
     let mut jobs = [Job::new(&toy, &run_dir, "report")];
-    run(&mut jobs, &Signals::default(), &options(1)).unwrap();
-    let error = write(&jobs[0], &call).map(drop).unwrap_err();
+    run(&mut jobs, &run_dir, &Signals::default(), &options(1)).unwrap();
+    let error = write(&jobs[0], &call, &Signals::default()).map(drop).unwrap_err();
     assert!(error.to_string().contains("no trial was finished"), "{error}");
     assert!(!elsewhere.path().join("toy/metrics.json").exists());
 }
