@@ -25,6 +25,7 @@ mod kinds;
 mod landscape;
 mod mnist;
 mod never_lost;
+mod other_programs;
 mod page;
 mod points;
 mod properties;
