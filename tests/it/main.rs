@@ -23,6 +23,7 @@ mod inspect;
 mod interruption;
 mod kinds;
 mod landscape;
+mod layer_names;
 mod mnist;
 mod never_lost;
 mod other_programs;
