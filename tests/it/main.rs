@@ -33,6 +33,7 @@ mod properties;
 mod readme;
 mod runner;
 mod settings_extremes;
+mod settings_said;
 mod simulate;
 mod solutions;
 mod threads;
