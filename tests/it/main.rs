@@ -34,6 +34,7 @@ mod readme;
 mod runner;
 mod settings_extremes;
 mod settings_said;
+mod shell;
 mod simulate;
 mod solutions;
 mod threads;
