@@ -287,3 +287,24 @@ fn plus_minus(value: f64, high: f64, notation: Notation) -> String {
     let text = format!("{value:.decimals$} ± {half:.decimals$}");
     if suffix.is_empty() { text } else { format!("({text}){suffix}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_keeps_one_notation() {
+        let row = |name: &str, seed, loss, epochs| {
+            vec![Cell::from(name), Cell::Seed(seed), Cell::Number(loss), Cell::Number(0.5), Cell::Count(epochs)]
+        };
+        let table = rows(&[row("a", 0, 0.000_012, 20.0), row("b", 0, 1.2e-6, 7.0), row("c", 0, 0.0, 24.5)]);
+        let column = |at: usize| table.iter().map(|row| row[at].as_str()).collect::<Vec<_>>();
+        assert_eq!(column(2), ["1.200e-5", "1.200e-6", "0"]);
+        assert_eq!([column(3), column(4)], [["0.5000"; 3].to_vec(), vec!["20", "7", "24.5"]]);
+        // A mean over seeds has its exponent behind its spread, and gives the others theirs.
+        let table = rows(&[row("a", 0, 1e-6, 1.0), row("a", 1, 3e-6, 2.0), row("b", 0, 0.25, 1.0)]);
+        assert!(table[0][2].ends_with(")e-6") || table[0][2].contains(")e-5"), "{table:?}");
+        assert_eq!(table[1][2], "2.500e-1");
+        assert!(!table[0][4].contains('e'), "{table:?}");
+    }
+}
