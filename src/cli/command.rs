@@ -5,17 +5,61 @@ use crate::cli::look::{self, Compare, Look};
 use crate::cli::registry::{self, REGISTRY};
 use crate::cli::{all, analyse, bench, data, doctor, report, run, verify};
 use crate::error::Exit;
-use crate::study::Experiment;
+use crate::study::{DATASET_FLAG, Experiment};
 use crate::terminal::print;
 use anyhow::{Context as _, Result, bail};
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use clap_complete::Shell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 
 /// Print a shell's completion script
 #[derive(Args)]
 struct Completions {
     shell: Shell,
+}
+
+/// The command line with what a shell completes values to. Not for parsing: most of these take other values, too, and
+/// say more of those that they refuse.
+fn offering(mut command: Command) -> Result<Command> {
+    let mut vocabularies = BTreeMap::new();
+    for entry in REGISTRY {
+        vocabularies.insert(entry.name, (entry.vocabulary)()?);
+    }
+    let all_presets: BTreeSet<&String> = vocabularies.values().flat_map(|[presets, _]| presets).collect();
+    let names: Vec<String> = command.get_subcommands().map(|study| study.get_name().to_owned()).collect();
+    for name in &names {
+        let of_study = vocabularies.get(name.as_str());
+        let entry = REGISTRY.iter().find(|entry| entry.name == name);
+        let flag = |id: &str| entry.and_then(|entry| entry.flags.iter().find(|flag| flag.name == id));
+        let values = |id: &str| -> Vec<String> {
+            match (id, of_study) {
+                ("preset", Some([presets, _])) => presets.clone(),
+                ("preset", None) => all_presets.iter().copied().cloned().collect(),
+                ("device", _) => ["cpu", "cuda"].map(str::to_owned).into(),
+                ("sets", Some([_, keys])) => keys.iter().map(|key| format!("{key}=")).collect(),
+                ("sets", None) => {
+                    let in_all = REGISTRY.iter().filter(|entry| entry.in_all);
+                    let of_each = in_all.filter_map(|entry| Some((entry.name, vocabularies.get(entry.name)?)));
+                    of_each
+                        .flat_map(|(study, [_, keys])| keys.iter().map(move |key| format!("{study}.{key}=")))
+                        .collect()
+                }
+                ("data", None) => (DATASET_FLAG.offers)().into_iter().map(str::to_owned).collect(),
+                _ => flag(id).map(|flag| (flag.offers)()).unwrap_or_default().into_iter().map(str::to_owned).collect(),
+            }
+        };
+        command = command.mut_subcommand(name, |study| {
+            study.mut_args(|arg| {
+                let values = values(arg.get_id().as_str());
+                let takes_one = arg.get_action().takes_values() && arg.get_num_args().is_none_or(|n| n.takes_values());
+                if values.is_empty() || !takes_one { arg } else { arg.value_parser(PossibleValuesParser::new(values)) }
+            })
+        });
+    }
+    Ok(command)
 }
 
 /// A subcommand with the arguments and the text of a type.
@@ -87,8 +131,14 @@ pub fn main_of_study<E: Experiment, A: Iterator<Item = OsString>>(arguments: A) 
 
 fn parsed(command: Command, arguments: impl Iterator<Item = OsString>) -> Result<ArgMatches> {
     command.try_get_matches_from(arguments).map_err(|error| {
-        let _ = error.print();
-        Exit(u8::try_from(error.exit_code()).unwrap_or(2)).into()
+        let printed = error.print().and_then(|()| io::stdout().flush());
+        match printed {
+            // Help and version are results: where they cannot be written is a failure.
+            Err(failed) if !error.use_stderr() && failed.kind() != io::ErrorKind::BrokenPipe => {
+                anyhow::Error::from(failed).context("cannot write to standard output")
+            }
+            _ => Exit(u8::try_from(error.exit_code()).unwrap_or(2)).into(),
+        }
     })
 }
 
@@ -98,6 +148,6 @@ fn typed<A: FromArgMatches>(matches: &ArgMatches) -> Result<A> {
 
 fn completions(Completions { shell }: &Completions) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(*shell, &mut command(), "hw1", &mut script);
+    clap_complete::generate(*shell, &mut offering(command())?, "hw1", &mut script);
     print(&String::from_utf8(script)?)
 }

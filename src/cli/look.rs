@@ -1,7 +1,9 @@
 //! The commands that look at runs: show, claims, compare. None trains anything, and none writes to a run directory.
 
-use crate::cli::{answer, registry::study_in, run_dir};
+use crate::cli::registry::{logged_data_dir, study_in};
+use crate::cli::{answer, run_dir};
 use crate::data::Access;
+use crate::error::Exit;
 use crate::output::show::{Listing, Unfinished};
 use crate::output::study_folder::{StudyFolder, read_run_dir};
 use crate::output::{claims::Claims, compare::Comparison};
@@ -44,6 +46,9 @@ pub struct Compare {
     /// Scalars that agree, too
     #[arg(long)]
     all: bool,
+    /// End with 1 where they differ
+    #[arg(long)]
+    exit_code: bool,
     /// A line of JSON instead of text
     #[arg(long)]
     json: bool,
@@ -58,7 +63,9 @@ pub fn show(look: &Look) -> Result<()> {
 
 /// How far the last call of a study is, by the settings that it left.
 fn unfinished(run_dir: &RunDir, folder: &StudyFolder) -> Result<Unfinished> {
-    let (entry, layers, study) = study_in(&folder.name, &run_dir.study(&folder.name), &Access::default())?;
+    let dir = run_dir.study(&folder.name);
+    let access = Access { data_dir: logged_data_dir(&dir), ..Access::default() };
+    let (entry, layers, study) = study_in(&folder.name, &dir, &access)?;
     let mut furthest: Option<Unfinished> = None;
     for device_kind in ["cpu", "cuda"] {
         let mut job = Job::new(study.as_ref(), run_dir, layers.preset());
@@ -66,7 +73,8 @@ fn unfinished(run_dir: &RunDir, folder: &StudyFolder) -> Result<Unfinished> {
         let (done, total) = (job.finished.len(), job.planned.len());
         if furthest.as_ref().is_none_or(|furthest| furthest.done < done) {
             let preset = layers.preset().to_owned();
-            furthest = Some(Unfinished { experiment: entry.name, preset, device_kind, done, total });
+            let data_dir = access.data_dir.clone();
+            furthest = Some(Unfinished { experiment: entry.name, preset, data_dir, device_kind, done, total });
         }
     }
     furthest.context("no device")
@@ -79,8 +87,9 @@ pub fn claims(look: &Look) -> Result<()> {
     answer(look.json, &claims, |width| claims.text(width))
 }
 
-pub fn compare(Compare { a, b, all, json }: &Compare) -> Result<()> {
+pub fn compare(Compare { a, b, all, exit_code, json }: &Compare) -> Result<()> {
     let (in_a, in_b) = (read_run_dir(a)?, read_run_dir(b)?);
     let comparison = Comparison::new((a, &in_a), (b, &in_b));
-    answer(*json, &comparison, |width| comparison.text(*all, width))
+    answer(*json, &comparison, |width| comparison.text(*all, width))?;
+    if *exit_code && !comparison.is_same() { Err(Exit(1).into()) } else { Ok(()) }
 }

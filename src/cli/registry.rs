@@ -8,10 +8,13 @@ use crate::experiments::{
 use crate::experiments::{params_sweep::ParamsSweep, pca_weights::PcaWeights, random_labels::RandomLabels};
 use crate::experiments::{sensitivity::Sensitivity, simulate::Simulate};
 use crate::store::StudyDir;
-use crate::study::{Experiment, Flag, Study, settings::Layers};
+use crate::study::settings::{Layers, vocabulary};
+use crate::study::{Experiment, Flag, Study};
 use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::{fs::File, path::Path};
+use std::path::{Path, PathBuf};
 
 /// What the command line needs of an experiment, its types left behind.
 pub(super) struct Entry {
@@ -22,6 +25,8 @@ pub(super) struct Entry {
     pub in_all: bool,
     pub repeats_in_all: u64,
     pub studies: Maker,
+    /// Names of its presets, and of its settings.
+    pub vocabulary: fn() -> Result<[Vec<String>; 2]>,
 }
 
 /// What an experiment becomes: one study, or more.
@@ -50,6 +55,7 @@ pub(super) const fn entry<E: Experiment>() -> Entry {
         in_all: E::IN_ALL,
         repeats_in_all: E::REPEATS_IN_ALL,
         studies: |layers| layers.studies::<E>(),
+        vocabulary: vocabulary::<E>,
     }
 }
 
@@ -81,13 +87,41 @@ pub(super) fn study_in(
     Ok((entry, layers, study))
 }
 
+/// The event of a study's log that says which folder a call named for data.
+const CALL: &str = "call";
+
+/// Notes in the logs of studies on data which folder a call names for it, so that who goes on with them can name it,
+/// too. For the holder of the run directory's lock.
+pub(super) fn log_data_dir(dir: &StudyDir, data_dir: Option<&Path>) -> Result<()> {
+    // Wherever the next call is made from.
+    let named = data_dir.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    if named == logged_data_dir(dir) {
+        return Ok(());
+    }
+    dir.prepare()?;
+    dir.log(&json!({"event": CALL, "data_dir": named.as_deref().and_then(Path::to_str)}))
+}
+
+/// The folder that the last call of a study named for data; `None` where it named none.
+pub(super) fn logged_data_dir(dir: &StudyDir) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(dir.root().join("log.jsonl")).ok()?;
+    let calls = text.lines().rev().filter(|line| line.contains(CALL));
+    let last = calls.filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["event"] == CALL)?;
+    last["data_dir"].as_str().map(PathBuf::from)
+}
+
 /// Bytes read of a settings file; what is longer is none.
 const LONGEST_CONFIG: u64 = 1 << 20;
 
-/// A settings file's text.
+/// A settings file's text; `-` is standard input, and `./-` a file of that name.
 pub(super) fn read_settings(path: &Path) -> io::Result<String> {
+    let source: Box<dyn io::Read> =
+        if path == Path::new("-") { Box::new(io::stdin().lock()) } else { Box::new(File::open(path)?) };
     let mut text = String::new();
-    File::open(path)?.take(LONGEST_CONFIG).read_to_string(&mut text)?;
+    source.take(LONGEST_CONFIG + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST_CONFIG {
+        return Err(io::Error::other(format!("it has more than {LONGEST_CONFIG} bytes, and is no file of settings")));
+    }
     Ok(text)
 }
 

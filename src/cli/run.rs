@@ -1,15 +1,15 @@
 //! A study by its subcommand: flags to layers of settings, studies to a run, and what is told of it.
 
 use crate::backend::{cpu, cuda, device::DeviceChoice};
-use crate::cli::registry::{Entry, read_settings};
+use crate::cli::registry::{Entry, log_data_dir, read_settings};
 use crate::cli::run_dir;
 use crate::data::Access;
 use crate::error::{Exit, Interrupted, one_line, say, usage};
 use crate::output::{self, provenance::Call};
 use crate::runner::{self, Job, Options, ProgressMode, Signals, Watcher};
 use crate::store::RunDir;
-use crate::study::{Fingerprint, Study, settings::Layers};
-use crate::terminal::print;
+use crate::study::{Fingerprint, Study, settings::Layers, whole};
+use crate::terminal::{counted, print};
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
 use std::sync::{Arc, atomic::Ordering};
@@ -26,13 +26,13 @@ pub struct Common {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// First seed
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole)]
     pub seed: Option<u64>,
     /// Seeds to run: seed, seed + 1, …
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole)]
     pub repeats: Option<u64>,
     /// Epochs, at most
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole)]
     pub epochs: Option<u64>,
     /// report (as the report says), canonical (as the literature asks) or smoke (tiny) [default: report]
     #[arg(long, value_name = "NAME")]
@@ -40,7 +40,7 @@ pub struct Common {
     /// Folder with the files of a data set with a name [default: HW1_DATA_DIR, else the cache]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Settings from a TOML file, such as a run's settings.toml
+    /// Settings from a TOML file, such as a run's settings.toml; - is standard input
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Any setting, as TOML; may be repeated
@@ -239,6 +239,9 @@ pub fn run_or_list(
     let call = Call::now(options.choice, options.workers, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
     let ran = runner::lock(run_dir, signals, &options).and_then(|lock| {
+        for job in jobs.iter().filter(|job| job.study.data().is_some()) {
+            log_data_dir(&job.dir, common.data_dir.as_deref())?;
+        }
         runner::run(&mut jobs, run_dir, signals, &options)?;
         Ok(lock)
     });
@@ -324,7 +327,7 @@ fn list(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &
     if trials == 0 {
         return print(&(text + "Nothing is left to do.\n"));
     }
-    text.push_str(&format!("{trials} trials to run"));
+    text.push_str(&format!("{} to run", counted(trials, "trial", "trials")));
     let workers = common.workers(studies);
     if seconds > 0.0 {
         let time = humantime::format_duration(Duration::from_secs((seconds / workers as f64).ceil() as u64));

@@ -1,6 +1,7 @@
 //! `hw1 verify`: a line a study and a line a problem. What is wrong, runner/verify.rs finds.
 
-use crate::cli::{registry::study_in, run_dir};
+use crate::cli::registry::{logged_data_dir, study_in};
+use crate::cli::run_dir;
 use crate::data::Access;
 use crate::error::{Exit, Interrupted, one_line, say};
 use crate::runner::{Signals, verify};
@@ -31,8 +32,6 @@ pub fn run(arguments: &Verify) -> Result<()> {
     let preset = arguments.preset.as_deref().unwrap_or(DEFAULT_PRESET);
     let run_dir = run_dir(arguments.out.as_deref(), preset);
     let signals = Signals::install()?;
-    // It downloads nothing.
-    let access = Access { data_dir: arguments.data_dir.clone(), watch: None };
     let mut studies = run_dir.studies().context("name a run directory with --out or --preset")?;
     studies.retain(|(_, dir)| dir.has_trials());
     if studies.is_empty() {
@@ -41,11 +40,14 @@ pub fn run(arguments: &Verify) -> Result<()> {
     let mut problems = 0;
     for (folder, dir) in studies {
         let mut lines = Vec::new();
+        // It downloads nothing.
+        let data_dir = arguments.data_dir.clone().or_else(|| logged_data_dir(&dir));
+        let access = Access { data_dir, watch: None };
         match study_in(&folder, &dir, &access) {
             Err(error) => lines.push(format!("settings.toml: {}", one_line(&error))),
             Ok((_, _, study)) => {
                 let found = verify::check(study.as_ref(), &dir)?;
-                let mut summary = format!("{folder}: {} records", found.records);
+                let mut summary = format!("{folder}: {}", counted(found.records, "record", "records"));
                 if arguments.recompute > 0 {
                     let most = arguments.recompute;
                     let again = match verify::recompute(study.as_ref(), &dir, &found, most, &access, signals.flag()) {
@@ -62,7 +64,7 @@ pub fn run(arguments: &Verify) -> Result<()> {
                     lines.extend(again.problems.into_iter().map(|line| format!("trials/{line}")));
                 }
                 if found.set_aside > 0 {
-                    summary.push_str(&format!(", {} files set aside earlier", found.set_aside));
+                    summary.push_str(&format!(", {} set aside earlier", counted(found.set_aside, "file", "files")));
                 }
                 lines.extend(found.problems.into_iter().map(|line| format!("trials/{line}")));
                 print(&format!("{summary}: {}\n", if lines.is_empty() { "ok" } else { "not as it should be" }))?;

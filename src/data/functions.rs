@@ -1,9 +1,9 @@
 //! Target functions of the function studies: the report's by name, or any expression in x.
 //!
-//! Evaluated in f64 on the host; expressions through nanoexpr, where `-x^2` is `-(x²)`, `^` is
-//! right-associative, nesting is bounded and angles are in radians.
+//! Evaluated in f64 on the host; how an expression is read is `expression`'s.
 
-use nanoexpr::{ErrorKind, Functions, Instruction, Math, Program};
+use super::expression::{self, LONGEST, ascii, check, evaluate};
+use nanoexpr::{Instruction, Program};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 use std::fmt;
@@ -48,8 +48,10 @@ static NAMED: [NamedFunction; 4] = [
     NamedFunction { name: "cos-over-x", formula: "cos(x)/x", function: |x| x.cos() / x },
 ];
 
-/// Longer expressions are refused before they are parsed.
-const LONGEST_EXPRESSION: usize = 1000;
+/// Functions that go by a name.
+pub fn names() -> Vec<&'static str> {
+    NAMED.iter().map(|named| named.name).collect()
+}
 
 impl FromStr for Target {
     type Err = String;
@@ -59,14 +61,13 @@ impl FromStr for Target {
         if let Some(named) = NAMED.iter().find(|named| named.name == text) {
             return Ok(Self::Named(named));
         }
-        if text.len() > LONGEST_EXPRESSION {
-            return Err(format!("the expression has {} bytes; at most {LONGEST_EXPRESSION} are read", text.len()));
+        if text.len() > LONGEST {
+            return Err(format!("the expression has {} bytes; at most {LONGEST} are read", text.len()));
         }
         let explain = |problem: &str| {
-            let names: Vec<&str> = NAMED.iter().map(|named| named.name).collect();
             format!(
                 "function {text:?}: {problem}; give one of {} or an expression in x, like \"exp(-x^2)*sin(9*x)\"",
-                names.join(", ")
+                names().join(", ")
             )
         };
         if text.is_empty() {
@@ -76,23 +77,9 @@ impl FromStr for Target {
         if let Some(named) = NAMED.iter().find(|named| named.name == similar) {
             return Err(explain(&format!("did you mean {}?", named.name)));
         }
-        match evaluate(text, 0.5) {
-            // Undefined at 0.5 need not mean undefined on its domain: `values` says where it is.
-            Err(error) if !is_about_values(error.kind) => {
-                let text = ascii(text);
-                let place = match text.get(error.span.start..error.span.end) {
-                    Some(place) if !place.is_empty() => format!(" at '{place}'"),
-                    _ => String::new(),
-                };
-                let hint = match error.kind {
-                    ErrorKind::UnknownFunction => format!(" (there are {FUNCTIONS})"),
-                    ErrorKind::UnexpectedToken => " (products as 2*x, arguments as sin(x))".to_owned(),
-                    _ => String::new(),
-                };
-                Err(explain(&format!("{}{place}{hint}", error.kind.description())))
-            }
-            _ => Ok(Self::Expression(text.to_owned())),
-        }
+        // What it says alone, whatever x is: where it is undefined `values` tells.
+        check(&ascii(text)).map_err(|problem| explain(&problem))?;
+        Ok(Self::Expression(text.to_owned()))
     }
 }
 
@@ -151,7 +138,7 @@ impl Target {
                 let value = match self {
                     Self::Named(named) => (named.function)(x),
                     Self::Expression(text) => match &program {
-                        Some(program) => program.evaluate(&names(x)),
+                        Some(program) => program.evaluate(&expression::names(x)),
                         None => evaluate(text, x),
                     }
                     .map_err(|error| undefined(&format!(" ({})", error.kind.description())))?,
@@ -160,37 +147,6 @@ impl Target {
             })
             .collect()
     }
-}
-
-/// What an expression may call, for error messages.
-const FUNCTIONS: &str = "sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, exp, log, log2, log10, sqrt, cbrt, abs, \
-                         sign, floor, ceil, round, min, max, pow";
-
-/// The expression as the parser wants it: people write x² and π.
-fn ascii(expression: &str) -> String {
-    [("²", "^2"), ("³", "^3"), ("π", "pi"), ("−", "-"), ("·", "*"), ("×", "*")]
-        .iter()
-        .fold(expression.to_owned(), |text, (symbol, plain)| text.replace(symbol, plain))
-}
-
-fn evaluate(expression: &str, x: f64) -> Result<f64, nanoexpr::Error> {
-    nanoexpr::evaluate_with(&ascii(expression), &names(x))
-}
-
-/// What an expression may name: x and the functions.
-fn names(x: f64) -> impl nanoexpr::Context<f64> {
-    // In numerical work `log` is the natural logarithm; nanoexpr's own is a calculator's.
-    let natural_log = Functions(|name: &str, arguments: &[f64]| match (name, arguments) {
-        ("log", [x]) if *x > 0.0 => Some(Ok(x.ln())),
-        ("log", [_]) => Some(Err(ErrorKind::Domain)),
-        _ => None,
-    });
-    ([("x", x)], (natural_log, Math))
-}
-
-/// Whether an error comes from the value of x rather than from the expression's text.
-fn is_about_values(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::DivisionByZero | ErrorKind::Domain | ErrorKind::Overflow)
 }
 
 /// `count` evenly spaced points from `low` to `high`, both among them.

@@ -4,6 +4,7 @@
 pub mod colour_digits;
 mod decoded;
 pub mod digits;
+pub mod expression;
 pub mod fetch;
 mod folders;
 pub mod formats;

@@ -112,7 +112,8 @@ impl Experiment for MinRatio {
             "HOW",
             "curvature",
             "exact: the whole Hessian; lanczos: by Hessian-vector products, for networks of any size [default: exact]",
-        ),
+        )
+        .offering(|| vec!["exact", "lanczos"]),
     ];
 
     type Trial = Trial;

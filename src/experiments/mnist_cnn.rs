@@ -6,7 +6,7 @@ use crate::model::{Architecture, Named};
 use crate::plot::{Axis, Content, HeatMap, Images, Panel};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
-use crate::study::number::shortened;
+use crate::study::number::shortened_apart;
 use crate::study::table::FINAL;
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODELS_FLAG, Measurements, Record as RecordTrait, Records,
@@ -139,9 +139,9 @@ fn show_errors(set: &dyn Dataset, done: &Done<MnistCnn>, findings: &mut Findings
     if misclassified.iter().all(|wrong| wrong.pixels.is_empty()) {
         return Ok(());
     }
+    let shown = shortened_apart(&names, LONGEST_NAME);
     let image = misclassified.iter().map(|wrong| {
-        let [truth, predicted] =
-            [wrong.truth, wrong.predicted].map(|class| shortened(&names[class as usize], LONGEST_NAME));
+        let [truth, predicted] = [wrong.truth, wrong.predicted].map(|class| &shown[class as usize]);
         (format!("true {truth},\npredicted {predicted} ({:.2})", wrong.confidence), wrong.pixels.clone())
     });
     let images = Images::of((width, height), 5, image.collect(), one == "digit");

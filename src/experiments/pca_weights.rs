@@ -18,8 +18,8 @@ use crate::study::{
 };
 use crate::tasks::Source;
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch, network, objective, parameters};
-use crate::tasks::paths::{self, Frame, PARTS};
-use anyhow::Result;
+use crate::tasks::paths::{self, Frame};
+use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -302,21 +302,31 @@ impl Experiment for PcaWeights {
 
 // ---------------------------------------------------------------------------------- findings
 
-/// What the parts of the weights are called in figures, in the order of [`PARTS`].
-const TITLES: [&str; PARTS.len()] = ["First layer's weights", "All weights and biases"];
+/// What all of the weights are called in figures.
+const WHOLE: &str = "All weights and biases";
+/// What records of before call the first layer, whatever it is.
+const OLD_FIRST: &str = "fc1";
 /// Li et al. 2018, section 7: "between 40% and 90% of the variation in the descent paths lies in a space of
 /// only 2 dimensions".
 const LOW_DIMENSIONAL: f64 = 0.4;
 
 impl PcaWeights {
-    /// The finished analyses, each of [`PARTS`].
+    /// Names of the analysed parts, in the order of an analysis.
+    fn parts(&self) -> Result<[String; 2]> {
+        paths::parts(&self.model.network(&self.spec.signature()).map_err(Error::msg)?.layout())
+    }
+
+    /// The finished analyses, each of [`Self::parts`].
     fn analyses(&self, done: &[Done<Self>]) -> Result<Vec<[Paths; 2]>> {
         let mut analyses = Vec::new();
         for analysis in done {
             let Trial::Pca { trainings, .. } = &analysis.trial else { continue };
             let seed = |source: &Source| done.iter().find(|done| source.is(&done.fingerprint)).map(Done::seed);
             let numbers: Vec<u64> = trainings.iter().filter_map(seed).map(|seed| self.number(seed)).collect();
-            let [first, whole] = PARTS.map(|part| Paths::of(&analysis.record, part, numbers.clone()));
+            let [first, whole] = self.parts()?;
+            let is_known = analysis.record.series.contains_key(&format!("{first}_component_1"));
+            let first = if is_known { first.as_str() } else { OLD_FIRST };
+            let [first, whole] = [first, &whole].map(|part| Paths::of(&analysis.record, part, numbers.clone()));
             analyses.push([first?, whole?]);
         }
         Ok(analyses)
@@ -356,14 +366,16 @@ impl PcaWeights {
         let Some(first) = analyses.first() else { return Ok(()) };
         let [of_first_layer, whole] = first;
         // One legend serves both panels.
-        let panels = vec![of_first_layer.panel(TITLES[0], false), whole.panel(TITLES[1], true)];
+        let parts = self.parts()?;
+        let titles = [&format!("First layer's weights ({})", parts[0]), WHOLE];
+        let panels = vec![of_first_layer.panel(titles[0], false), whole.panel(titles[1], true)];
         let last = self.snapshots().last().copied().unwrap_or(1);
         findings.figure("paths", &[("shown", &whole.paths.len()), ("last", &last)], 2, panels)?;
-        findings.notes.extend(zip(TITLES, first).map(|(title, paths)| {
+        findings.notes.extend(zip(titles, first).map(|(title, paths)| {
             let explained = percent(paths.explained.iter().sum());
             format!("{title}: two components explain {explained} of the variance of all snapshots.")
         }));
-        let json = |parts: &[Paths; 2]| -> Value { zip(PARTS, parts).map(|(part, of)| (part, of.json())).collect() };
+        let json = |of: &[Paths; 2]| -> Value { zip(&parts, of).map(|(part, of)| (part.clone(), of.json())).collect() };
         findings.summarise("pca", json(first));
         if analyses.len() > 1 {
             findings.summarise("pca_of_repeats", analyses.iter().map(json).collect::<Vec<_>>());

@@ -73,8 +73,14 @@ impl Experiment for Sensitivity {
         for (index, recipe) in self.trainings.iter().enumerate() {
             let training = self.trial(recipe, self.seeds.seed).training;
             training.check(&self.spec).map_err(|what| format!("trainings: '{recipe}': {what}"))?;
-            if self.trainings[..index].contains(recipe) {
-                return Err(format!("trainings: '{recipe}' is given twice"));
+            match self.trainings[..index].iter().find(|other| other.trains_as(recipe)) {
+                Some(other) if other == recipe => return Err(format!("trainings: '{recipe}' is given twice")),
+                Some(other) => {
+                    return Err(format!(
+                        "trainings: float32 cannot tell the learning rates of '{other}' and '{recipe}' apart"
+                    ));
+                }
+                None => {}
             }
             if recipe.batch_size as usize > test_size {
                 return Err(format!(

@@ -9,8 +9,8 @@ use crate::settings;
 use crate::study::claim::{Claim, SEEDS};
 use crate::study::seeds::means_over_epochs;
 use crate::study::{
-    Cell, Context, DOMAIN_FLAG, Done, Experiment, Findings, Flag, Instead, Measurements, POINTS, POINTS_FLAG, Records,
-    Reported, Seeds, Size, Table, cell, curves,
+    Cell, Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Instead, Measurements, POINTS,
+    POINTS_FLAG, Records, Reported, Seeds, Size, Table, cell, curves,
 };
 use crate::tasks::function::{FullBatch, FunctionTraining, ending};
 use crate::tasks::problem::Problem;
@@ -39,14 +39,7 @@ impl Experiment for Simulate {
     const VARIANT: Option<&'static str> = Some("function");
     const INSTEAD: Option<Instead> = Some(POINTS);
     const FLAGS: &'static [Flag] = &[
-        Flag::new(
-            "fn",
-            "FUNCTION",
-            "function",
-            "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" \
-             [default: sin-sq and sign-sin]",
-        )
-        .repeatable(),
+        FUNCTION_FLAG.repeatable(),
         DOMAIN_FLAG,
         POINTS_FLAG,
         Flag::new(

@@ -120,6 +120,11 @@ fn explain(text: &str, what: &str) -> String {
 }
 
 impl Architecture {
+    /// As it stands in a sentence: "a fully connected network".
+    pub fn kind(&self) -> &'static str {
+        if self.convolutions.is_empty() { "a fully connected network" } else { "a convolutional network" }
+    }
+
     /// That of a network.
     pub(super) fn of(network: &Network) -> Self {
         let convolutions = network.convolutions().to_vec();

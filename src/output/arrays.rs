@@ -1,6 +1,7 @@
 //! Arrays as files: a NumPy .npz (a zip of .npy, stored), and a .csv of the grids among them in long form. Knows numbers
 //! and names, nothing of what they mean.
 
+use crate::output::csv::number;
 use crate::study::Arrays;
 use anyhow::{Context as _, Result, ensure};
 use rawzip::{CompressionMethod, ZipArchiveWriter};
@@ -54,13 +55,12 @@ pub(super) fn csv(arrays: &Arrays) -> Result<Option<Vec<u8>>> {
     if grids.is_empty() {
         return Ok(None);
     }
-    let shown = |number: f64| if number.is_finite() { number.to_string() } else { String::new() };
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["x", "y"].into_iter().chain(grids.iter().map(|(name, ..)| name.as_str())))?;
     for (row, y) in y.iter().enumerate() {
         for (column, x_here) in x.iter().enumerate() {
             let there = grids.iter().map(|(.., numbers)| numbers[row * x.len() + column]);
-            writer.write_record([*x_here, *y].into_iter().chain(there).map(shown))?;
+            writer.write_record([*x_here, *y].into_iter().chain(there).map(number))?;
         }
     }
     Ok(Some(writer.into_inner().context("cannot finish the CSV text")?))
@@ -91,7 +91,7 @@ mod tests {
             .with("y", vec![1], vec![0.5])
             .with("loss", vec![1, 2], vec![3.25, f64::NAN])
             .with("path", vec![3], vec![1.0, 2.0, 3.0]);
-        assert_eq!(csv(&arrays).unwrap().unwrap(), b"x,y,loss\n-1,0.5,3.25\n1,0.5,\n");
+        assert_eq!(csv(&arrays).unwrap().unwrap(), b"x,y,loss\n-1,5e-1,3.25\n1,5e-1,NaN\n");
         assert_eq!(csv(&Arrays::new("a").with("x", vec![1], vec![1.0])).unwrap(), None);
         let zip = npz(&arrays).unwrap();
         let archive = rawzip::ZipArchive::from_slice(&zip).unwrap();

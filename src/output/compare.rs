@@ -197,6 +197,11 @@ impl Comparison {
         Self { a, b, only_in_a, only_in_b, problems, studies, claims, presets_differ, same }
     }
 
+    /// Whether nothing at all that is compared differs.
+    pub fn is_same(&self) -> bool {
+        self.same
+    }
+
     /// What differs; with `all`, every scalar.
     pub fn text(&self, all: bool, width: Option<usize>) -> String {
         let mut text = format!("A: {}\nB: {}\n", plain(&self.a), plain(&self.b));

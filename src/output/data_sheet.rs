@@ -3,7 +3,7 @@
 use crate::data::{Data, DataSpec, Dataset as _, Normalisation, Signature, Target};
 use crate::files::write_atomically;
 use crate::plot::{Content, Figure, Images, Panel, rasterize};
-use crate::study::number::{shortened, significant};
+use crate::study::number::{shortened_apart, significant};
 use crate::terminal;
 use anyhow::{Context as _, Result, bail};
 use std::path::Path;
@@ -135,10 +135,12 @@ pub fn draw(data: &Data, path: &Path) -> Result<bool> {
         }
     }
     let mut images = Vec::new();
+    let names: Vec<String> = names.iter().map(|name| terminal::plain(name)).collect();
+    let names = shortened_apart(&names, LONGEST_NAME);
     for (places, name) in places.iter().zip(&names).take(PICTURES) {
         for &place in places {
             let Some(pixels) = set.picture(&data.train.input(place)?)? else { return Ok(false) };
-            images.push((shortened(&terminal::plain(name), LONGEST_NAME), pixels));
+            images.push((name.clone(), pixels));
         }
     }
     let columns = if of_class > 1 { of_class } else { 10 };

@@ -18,7 +18,8 @@ use crate::error::Interrupted;
 use crate::output::metrics::{Claim, Failure, Figure, Metrics, SCHEMA, Table, Trial};
 use crate::output::provenance::Call;
 use crate::runner::{self, Job, Signals};
-use crate::study::{Findings, number::whole_or_significant, seeds};
+use crate::study::number::{singular, whole_or_significant};
+use crate::study::{Findings, seeds};
 use crate::terminal;
 use anyhow::{Result, anyhow, ensure};
 use std::path::Path;
@@ -31,7 +32,7 @@ pub fn write(job: &Job, call: &Call, signals: &Signals) -> Result<Metrics> {
     ensure!(!signals.stopped(), Interrupted);
     ensure!(!job.finished.is_empty(), "no trial was finished: there is nothing to report");
     let study = job.study;
-    let Findings { columns, rows, mut notes, mut figures, arrays, summary, claims, texts: _ } =
+    let Findings { columns, rows, mut notes, mut figures, arrays, summary, mut claims, texts: _ } =
         study.findings(&job.planned, &job.finished)?;
     let rows = seeds::rows(&rows);
     let (_, settings) = study.settings()?;
@@ -42,6 +43,10 @@ pub fn write(job: &Job, call: &Call, signals: &Signals) -> Result<Metrics> {
     notes.extend(notes::diverged(job)?);
     if let Some(note) = notes::partial(job) {
         notes.insert(0, note);
+    }
+    notes.iter_mut().for_each(|note| *note = singular(note));
+    for claim in &mut claims {
+        claim.detail = singular(&claim.detail);
     }
     for figure in &mut figures {
         match figure.not_finite() {

@@ -6,13 +6,17 @@ use crate::store::{RunDir, Stored};
 use crate::terminal::{counted, paragraph, plain, shell_word, table};
 use anyhow::Result;
 use serde::Serialize;
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A study whose last call did not come to its end, by the settings that it left.
 pub struct Unfinished {
     /// Its subcommand.
     pub experiment: &'static str,
     pub preset: String,
+    /// The folder that its last call named for data.
+    pub data_dir: Option<PathBuf>,
     pub device_kind: &'static str,
     pub done: usize,
     /// Trials that can be named so far.
@@ -117,8 +121,9 @@ impl Listed {
                     (done, total, preset) = (unfinished.done, Some(unfinished.total), Some(unfinished.preset));
                     let config = folder.path.join("settings.toml");
                     let mut words = ["hw1", unfinished.experiment, "--config"].join(" ");
-                    for word in [&config.to_string_lossy(), "--out", &run_dir.to_string_lossy()] {
-                        words.push_str(&format!(" {}", shell_word(word)));
+                    words.push_str(&format!(" {} --out {}", path_word(&config), path_word(run_dir)));
+                    if let Some(data_dir) = &unfinished.data_dir {
+                        words.push_str(&format!(" --data-dir {}", path_word(data_dir)));
                     }
                     if unfinished.device_kind != "cpu" {
                         words.push_str(&format!(" --device {}", unfinished.device_kind));
@@ -189,6 +194,25 @@ impl Listed {
     }
 }
 
+/// A path as a shell and hw1 take it: none is taken for a flag or for standard input, and bytes that a terminal would not
+/// show are spelled out.
+fn path_word(path: &Path) -> String {
+    let is_flag = path.as_os_str().as_encoded_bytes().starts_with(b"-");
+    let path = if is_flag { &Path::new(".").join(path) } else { path };
+    match path.to_str() {
+        Some(text) if plain(text) == text => shell_word(text),
+        _ => {
+            let byte = |byte: &u8| match byte {
+                b'\\' | b'\'' => format!("\\{}", char::from(*byte)),
+                b' '..=b'~' => char::from(*byte).to_string(),
+                // Three digits: none behind them is taken for one.
+                _ => format!("\\{byte:03o}"),
+            };
+            format!("$'{}'", path.as_os_str().as_encoded_bytes().iter().map(byte).collect::<String>())
+        }
+    }
+}
+
 /// "0 to 9, 20" of sorted numbers.
 fn ranges(numbers: &[u64]) -> String {
     let mut runs: Vec<(u64, u64)> = Vec::new();
@@ -213,6 +237,20 @@ fn took(seconds: f64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_one_word_whatever_its_name() {
+        for (path, word) in [
+            ("runs/a", "runs/a"),
+            ("-x", "./-x"),
+            ("-", "./-"),
+            ("it's", r"'it'\''s'"),
+            ("a\nb'\u{1b}1", r"$'a\012b\'\0331'"),
+            ("\u{202e}", r"$'\342\200\256'"),
+        ] {
+            assert_eq!(path_word(Path::new(path)), word);
+        }
+    }
 
     #[test]
     fn seeds_are_told_as_ranges() {

@@ -6,7 +6,7 @@ use plotters::style::text_anchor::HPos;
 
 use super::figure::{Color, Mark};
 use super::layout::{PanelLayout, Side};
-use super::text::{ELLIPSIS, clean, shortened, text_width};
+use super::text::{ELLIPSIS, clean, shortened_apart, text_width};
 use super::{canvas::Canvas, geometry::*, style::*};
 
 const SAMPLE: f64 = 528.0; // length of an entry's line: three dashes, two gaps
@@ -52,12 +52,15 @@ pub(super) struct LegendLayout {
 impl Legend {
     pub(super) fn new<'a>(sides: &'a [Side], cell: Rect) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
-        let of_side =
-            |(side, suffix): (&'a Side, &'a str)| side.series.iter().map(move |s| (s, clean(&s.label), suffix));
-        let series = sides.iter().zip(["", " (right)"]).flat_map(of_side);
-        for (series, label, suffix) in series.filter(|(_, label, _)| !label.is_empty()) {
+        let of_side = |(side, suffix): (&'a Side, &'a str)| {
+            let labels: Vec<String> = side.series.iter().map(|series| clean(&series.label)).collect();
             let max_width = 0.55 * cell.width() - text_width(suffix, LEGEND);
-            let label = shortened(&label, LEGEND, max_width) + suffix;
+            let shown = shortened_apart(&labels, LEGEND, max_width);
+            side.series.iter().zip(labels.into_iter().zip(shown)).map(move |(series, of)| (series, of, suffix))
+        };
+        let series = sides.iter().zip(["", " (right)"]).flat_map(of_side);
+        for (series, (_, label), suffix) in series.filter(|(_, (label, _), _)| !label.is_empty()) {
+            let label = label + suffix;
             match entries.iter_mut().find(|e| e.label == label && e.color == series.color) {
                 Some(twin) if twin.marks.contains(&series.mark) => {}
                 Some(twin) => twin.marks.push(series.mark),

@@ -2,7 +2,7 @@
 //! usual. Knows neither panels nor what is drawn.
 
 use super::style::TICK_LABEL;
-use super::text::{clean, shortened};
+use super::text::{clean, shortened_apart};
 
 /// How values map to positions along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -318,8 +318,10 @@ pub(super) fn category_ticks(names: &[String], length: f64, apart: f64, max_widt
     let count = names.len() as f64;
     let stride = (apart * count / length).ceil().max(1.0) as usize;
     let max_width = max_width(length / count * stride as f64);
-    let tick = |(i, name): (usize, &String)| ((i as f64 + 0.5) / count, shortened(&clean(name), TICK_LABEL, max_width));
-    Ticks { major: names.iter().enumerate().step_by(stride).map(tick).collect(), minor: Vec::new() }
+    let names: Vec<String> = names.iter().map(|name| clean(name)).collect();
+    let names = shortened_apart(&names, TICK_LABEL, max_width);
+    let tick = |(i, name): (usize, String)| ((i as f64 + 0.5) / count, name);
+    Ticks { major: names.into_iter().enumerate().step_by(stride).map(tick).collect(), minor: Vec::new() }
 }
 
 #[cfg(test)]

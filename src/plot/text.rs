@@ -86,6 +86,28 @@ pub(super) fn shortened(text: &str, style: TextStyle, max_width: f64) -> String 
     cut(fitting.saturating_sub(1))
 }
 
+/// The same of several texts, which stay different: those that would be one end in a number.
+pub(super) fn shortened_apart(texts: &[String], style: TextStyle, max_width: f64) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::new();
+    for (at, text) in texts.iter().enumerate() {
+        let before = &texts[..at];
+        let is_free = |label: &String| !before.iter().zip(&shown).any(|(other, shown)| other != text && shown == label);
+        let numbered = |number: usize| {
+            let number = number.to_string();
+            shortened(text, style, max_width - text_width(&number, style)) + &number
+        };
+        let label = match before.iter().position(|other| other == text) {
+            Some(same) => shown[same].clone(),
+            None => {
+                let mut labels = [shortened(text, style, max_width)].into_iter().chain((2..).map(numbered));
+                labels.find(is_free).unwrap_or_default()
+            }
+        };
+        shown.push(label);
+    }
+    shown
+}
+
 /// At most `most` lines, broken between words; what exceeds `max_width` is cut.
 pub(super) fn wrapped(text: &str, style: TextStyle, max_width: f64, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -119,6 +141,15 @@ mod tests {
                 assert_eq!(shaped(&sign.to_string(), style, known), Some(true), "{sign}");
             }
         }
+    }
+
+    #[test]
+    fn long_labels_that_begin_alike_stay_different() {
+        let names = ["first", "second", "first"].map(|end| format!("{} {end}", "a long beginning".repeat(9)));
+        let room = 2.0 * INCH;
+        let labels = shortened_apart(&names, LEGEND, room);
+        assert!(labels[0] != labels[1] && labels[0] == labels[2], "{labels:?}");
+        assert!(labels.iter().all(|label| text_width(label, LEGEND) <= room), "{labels:?}");
     }
 
     #[test]

@@ -13,8 +13,10 @@ pub fn training(epochs: u64, learning_rate: f64) -> Result<(), String> {
     within("epochs", epochs, 1..=MOST_EPOCHS)?;
     if !LEARNING_RATES.contains(&learning_rate) {
         let (least, most) = (LEARNING_RATES.start(), LEARNING_RATES.end());
+        let above = if learning_rate <= 0.0 { "above 0, " } else { "" };
+        let finite = if learning_rate.is_finite() { "" } else { "a finite number, " };
         return Err(format!(
-            "learning_rate is {}; it must be above 0, from {least:e} to {most:e}",
+            "learning_rate is {}; it must be {finite}{above}from {least:e} to {most:e}",
             plain(learning_rate)
         ));
     }
@@ -26,7 +28,8 @@ pub fn stopping(name: &str, value: f64) -> Result<(), String> {
     if value >= 0.0 && value.is_finite() {
         Ok(())
     } else {
-        Err(format!("{name} is {value}; it must be 0 (never stop) or above"))
+        let finite = if value.is_finite() { "" } else { "a finite number, " };
+        Err(format!("{name} is {}; it must be {finite}0 (never stop) or above", plain(value)))
     }
 }
 
@@ -71,12 +74,26 @@ pub fn memory(what: &str, bytes: u128, smaller: &str) -> Result<(), String> {
 /// Of a list of sizes that networks are to be moved by: each above 0, and none twice.
 pub fn sizes(name: &str, values: &[f64]) -> Result<(), String> {
     for value in values {
-        if value.is_nan() || *value <= 0.0 {
-            return Err(format!("{name} has {}; each must be above 0", plain(*value)));
+        if !value.is_finite() || *value <= 0.0 {
+            let finite = if value.is_finite() { "" } else { "a finite number " };
+            return Err(format!("{name} has {}; each must be {finite}above 0", plain(*value)));
         }
         factor(&format!("one of {name}"), *value)?;
     }
-    twice(values).map_or(Ok(()), |value| Err(format!("{name} has {} twice", plain(value))))
+    apart(name, values)
+}
+
+/// That no two values of a list are the same to networks, which compute in float32.
+pub fn apart(name: &str, values: &[f64]) -> Result<(), String> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.windows(2).find(|pair| pair[0] as f32 == pair[1] as f32) {
+        None => Ok(()),
+        Some([one, other]) if one != other => {
+            Err(format!("{name} has {} and {}, which float32 cannot tell apart", plain(*one), plain(*other)))
+        }
+        Some(pair) => Err(format!("{name} has {} twice", plain(pair[0]))),
+    }
 }
 
 /// Of a number that networks, which compute in float32, are to be multiplied by: neither too large for that

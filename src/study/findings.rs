@@ -3,6 +3,7 @@
 use super::arrays::Arrays;
 use super::claim::{Claim, Stated};
 use super::experiment::Experiment;
+use super::measurements::is_count;
 use super::number::significant;
 use super::table::Table;
 use super::text::{Texts, With};
@@ -59,7 +60,8 @@ impl Findings {
         for (name, called) in named {
             let values = values(name);
             let [lowest, median, highest] = [0.0, 0.5, 1.0].map(|share| quantile(&values, share));
-            let shown = [lowest, median, highest].map(|value| value.map_or(Cell::Undefined, cell));
+            let known = if is_count(name) { Cell::Count } else { cell };
+            let shown = [lowest, median, highest].map(|value| value.map_or(Cell::Undefined, known));
             self.rows.push([vec![(*called).into()], shown.to_vec()].concat());
             quantiles.insert((*name).into(), json!({"lowest": lowest, "median": median, "highest": highest}));
         }

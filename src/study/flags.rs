@@ -1,5 +1,9 @@
 //! Flags of the command line that set settings. Knows their names and values, nothing of clap.
 
+use super::written::whole;
+use crate::data::expression::{constant, made_of};
+use crate::data::{SETS, functions};
+
 /// A flag that sets a setting, beside the flags all experiments share.
 pub struct Flag {
     pub name: &'static str,
@@ -17,6 +21,8 @@ pub struct Flag {
     pub positional: bool,
     /// Turns the flag's text into a TOML value, for settings that are not text.
     pub parse: fn(&str) -> Result<toml::Value, String>,
+    /// Values that a shell completes to; there may be others.
+    pub offers: fn() -> Vec<&'static str>,
     pub help: &'static str,
 }
 
@@ -28,8 +34,9 @@ impl Flag {
 
     /// For settings that are whole numbers.
     pub fn whole(text: &str) -> Result<toml::Value, String> {
-        let number = text.parse::<u32>().map_err(|_| format!("'{text}' is not a whole number from 0 up"))?;
-        Ok(i64::from(number).into())
+        let number = whole(text)?;
+        let fits = u32::try_from(number).map_err(|_| format!("{text} is too large: it is at most {}", u32::MAX))?;
+        Ok(i64::from(fits).into())
     }
 
     /// For switches.
@@ -48,6 +55,7 @@ impl Flag {
             several: false,
             positional: false,
             parse: Self::text,
+            offers: Vec::new,
             help,
         }
     }
@@ -67,6 +75,11 @@ impl Flag {
         Self { positional: true, ..self }
     }
 
+    /// The same, which a shell completes to these.
+    pub const fn offering(self, offers: fn() -> Vec<&'static str>) -> Self {
+        Self { offers, ..self }
+    }
+
     /// The same, whose text becomes a value so.
     pub const fn parsed(self, parse: fn(&str) -> Result<toml::Value, String>) -> Self {
         Self { parse, ..self }
@@ -76,6 +89,7 @@ impl Flag {
 /// `--data`, of every study on a data set; `--dataset` too.
 pub const DATASET_FLAG: Flag = Flag {
     alias: Some("dataset"),
+    offers: || SETS.iter().map(|set| set.name).collect(),
     ..Flag::new(
         "data",
         "NAME|PATH",
@@ -110,8 +124,13 @@ pub const FUNCTION_FLAG: Flag = Flag::new(
     "fn",
     "FUNCTION",
     "function",
-    "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\" [default: the report's]",
-);
+    concat!(
+        "sin-sq, sign-sin, sin-plus-x, cos-over-x, or an expression in x like \"exp(-x^2)*sin(9*x)\", ",
+        made_of!(),
+        " [default: the report's]"
+    ),
+)
+.offering(functions::names);
 
 /// `--domain`, of every study of functions.
 pub const DOMAIN_FLAG: Flag = Flag::new(
@@ -140,8 +159,7 @@ fn parse_file(text: &str) -> Result<toml::Value, String> {
 }
 
 fn parse_domain(text: &str) -> Result<toml::Value, String> {
-    let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
-    let (low, high): (f64, f64) =
-        ends.ok_or_else(|| format!("'{text}' is not a domain: write LOW:HIGH, as in -3:3"))?;
+    let ends = text.split_once(':').and_then(|(low, high)| Some((constant(low).ok()?, constant(high).ok()?)));
+    let (low, high) = ends.ok_or_else(|| format!("'{text}' is not a domain: write LOW:HIGH, as in -3:3 or -pi:pi"))?;
     Ok(toml::Value::Array(vec![low.into(), high.into()]))
 }

@@ -94,6 +94,12 @@ impl Measurements {
     }
 }
 
+/// Whether a scalar of this name is a number of things: shown whole.
+pub fn is_count(name: &str) -> bool {
+    const COUNTS: [&str; 3] = ["epochs_run", "newton_steps", "lanczos_steps"];
+    COUNTS.contains(&name) || ["positive", "zero", "negative"].iter().any(|sign| name == format!("{sign}_eigenvalues"))
+}
+
 /// Yes or no as a scalar: 1 or 0.
 pub fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))

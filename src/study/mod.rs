@@ -29,6 +29,7 @@ pub mod table;
 mod text;
 pub mod trust;
 mod within;
+mod written;
 
 pub use crate::store::fingerprint::Fingerprint;
 pub use arrays::Arrays;
@@ -49,3 +50,4 @@ pub use seeds::Seeds;
 pub use table::Table;
 pub use text::{Reported, Texts, With};
 pub use within::{Case, Told};
+pub use written::whole;

@@ -30,6 +30,72 @@ pub fn some_of(count: usize, all: usize, what: &str) -> String {
     if count > 0 { format!("{count} of {all} {what}") } else { String::new() }
 }
 
+/// "1 seed" for "1 seeds", wherever a text counts one of what studies count.
+pub fn singular(text: &str) -> String {
+    const COUNTED: [&str; 24] = [
+        "seeds",
+        "trainings",
+        "trials",
+        "points",
+        "epochs",
+        "steps",
+        "directions",
+        "repeats",
+        "parameters",
+        "records",
+        "samples",
+        "images",
+        "eigenvalues",
+        "probes",
+        "pairs",
+        "solutions",
+        "stages",
+        "layers",
+        "networks",
+        "claims",
+        "starts",
+        "values",
+        "files",
+        "spectra",
+    ];
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("1 ") {
+        // A 1 of its own: no digit of a longer number, nor a part of a name.
+        let is_alone = before.chars().last().is_none_or(|last| last.is_whitespace() || last == '(');
+        out.push_str(before);
+        out.push_str("1 ");
+        rest = after;
+        let end = after.find(|c: char| !c.is_alphanumeric()).unwrap_or(after.len());
+        let (word, behind) = after.split_at(end);
+        if is_alone && COUNTED.contains(&word) {
+            out.push_str(if word == "spectra" { "spectrum" } else { &word[..word.len() - 1] });
+            rest = behind;
+        }
+    }
+    out + rest
+}
+
+/// Names of at most so many letters, as [`shortened`], but different wherever the names are: those that would be one get
+/// a number in the place of their last letters.
+pub fn shortened_apart(names: &[String], most: usize) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let is_free =
+            |text: &String| !names[..at].iter().zip(&shown).any(|(other, shown)| other != name && shown == text);
+        let numbered = |number: usize| {
+            let end = format!("…{number}");
+            name.chars().take(most.saturating_sub(end.chars().count())).collect::<String>() + &end
+        };
+        let before = names[..at].iter().position(|other| other == name);
+        let text = match before {
+            Some(before) => shown[before].clone(),
+            None => [shortened(name, most)].into_iter().chain((2..).map(numbered)).find(is_free).unwrap_or_default(),
+        };
+        shown.push(text);
+    }
+    shown
+}
+
 /// A name of at most so many letters: of a longer one its beginning and its end, which tell names of one kind apart.
 pub fn shortened(name: &str, most: usize) -> String {
     let letters: Vec<char> = name.chars().collect();
@@ -49,6 +115,37 @@ mod tests {
         assert_eq!(shortened("automobile", 10), "automobile");
         assert_eq!(shortened("class_002_with_a_name", 11), "class…_name");
         assert_eq!(shortened("äöüäöüäöü", 5), "äö…öü");
+    }
+
+    #[test]
+    fn shortened_names_stay_apart() {
+        let names = [
+            "class_001_a_long_name",
+            "class_002_a_long_name",
+            "class_001_a_long_name",
+            "short",
+            "class_003_a_long_name",
+        ];
+        let names = names.map(str::to_owned);
+        assert_eq!(
+            shortened_apart(&names, 11),
+            ["class…_name", "class_001…2", "class…_name", "short", "class_003…2"]
+                .map(|name| name.replace("class_001…2", "class_002…2").to_owned())
+        );
+        assert!(shortened_apart(&names, 11).iter().all(|name| name.chars().count() <= 11));
+    }
+
+    #[test]
+    fn one_thing_is_singular() {
+        for (text, told) in [
+            ("1 seeds decide nothing", "1 seed decide nothing"),
+            ("over 1 epochs, 11 epochs and (1 trials)", "over 1 epoch, 11 epochs and (1 trial)"),
+            ("0.1 points, conv-1 layers, 1 things", "0.1 points, conv-1 layers, 1 things"),
+            ("ends in 1", "ends in 1"),
+            ("of 1 spectra.", "of 1 spectrum."),
+        ] {
+            assert_eq!(singular(text), told);
+        }
     }
 
     #[test]

@@ -189,18 +189,57 @@ pub fn rows(rows: &[Vec<Cell>]) -> Vec<Vec<String>> {
             None => groups.push(vec![row]),
         }
     }
-    let merged = groups.iter().map(|group| {
-        let columns = group.iter().map(|row| row.len()).min().unwrap_or(0);
-        (0..columns).map(|column| merged(&group.iter().map(|row| &row[column]).collect::<Vec<_>>())).collect()
-    });
-    merged.collect()
+    let columns = |group: &Vec<&Vec<Cell>>| group.iter().map(|row| row.len()).min().unwrap_or(0);
+    let mut shown: Vec<Vec<String>> = groups.iter().map(|_| Vec::new()).collect();
+    for column in 0..groups.iter().map(columns).max().unwrap_or(0) {
+        let of_group = |group: &Vec<&Vec<Cell>>, notation| -> Option<String> {
+            let cells: Option<Vec<&Cell>> = group.iter().map(|row| row.get(column)).collect();
+            cells.map(|cells| merged(&cells, notation))
+        };
+        // One notation a column: where a number needs an exponent, all that are measured have one.
+        let plain: Vec<Option<String>> = groups.iter().map(|group| of_group(group, Notation::ByNumber)).collect();
+        let has_exponent = |text: &String| {
+            let first = text.split([' ', ',']).next().unwrap_or_default();
+            text.contains(")e") || first.contains('e') && first.parse::<f64>().is_ok()
+        };
+        let needs = plain.iter().flatten().any(has_exponent);
+        for ((row, group), plain) in shown.iter_mut().zip(&groups).zip(plain) {
+            row.extend(if needs { of_group(group, Notation::Exponents) } else { plain });
+        }
+    }
+    shown
+}
+
+/// How measured numbers are shown.
+#[derive(Clone, Copy, PartialEq)]
+enum Notation {
+    /// Each with an exponent where it is very small or large.
+    ByNumber,
+    Exponents,
+}
+
+impl Notation {
+    fn text(self, cell: &Cell) -> String {
+        match cell {
+            Cell::Number(value) if self == Self::Exponents && value.is_finite() => {
+                if *value == 0.0 {
+                    "0".to_owned()
+                } else {
+                    format!("{value:.3e}")
+                }
+            }
+            cell => cell.to_string(),
+        }
+    }
 }
 
 /// One cell for those of several seeds.
-fn merged(cells: &[&Cell]) -> String {
+fn merged(cells: &[&Cell], notation: Notation) -> String {
     if cells.iter().all(|cell| *cell == cells[0]) {
-        return cells[0].to_string();
+        return notation.text(cells[0]);
     }
+    // Counts are whole, and their means few: never with an exponent for others' sake.
+    let notation = if cells.iter().any(|cell| matches!(cell, Cell::Count(_))) { Notation::ByNumber } else { notation };
     let numbers: Vec<f64> = cells
         .iter()
         .filter_map(|cell| match cell {
@@ -212,7 +251,7 @@ fn merged(cells: &[&Cell]) -> String {
     if numbers.len() + undefined == cells.len() {
         let finite: Vec<f64> = numbers.iter().copied().filter(|value| value.is_finite()).collect();
         let Some(estimate) = mean(&finite) else { return "not finite".to_owned() };
-        let mut text = plus_minus(estimate.value, estimate.interval.map_or(f64::NAN, |ends| ends[1]));
+        let mut text = plus_minus(estimate.value, estimate.interval.map_or(f64::NAN, |ends| ends[1]), notation);
         for (count, what) in [(numbers.len() - finite.len(), "not finite"), (undefined, "-")] {
             if count > 0 {
                 text.push_str(&format!(", {what} in {count} of {}", cells.len()));
@@ -232,13 +271,13 @@ fn merged(cells: &[&Cell]) -> String {
 }
 
 /// "0.00123 ± 0.00014": the half to two significant digits, the mean to the same place.
-fn plus_minus(value: f64, high: f64) -> String {
+fn plus_minus(value: f64, high: f64, notation: Notation) -> String {
     let half = high - value;
     if !half.is_finite() || half <= 0.0 {
-        return Cell::Number(value).to_string();
+        return notation.text(&Cell::Number(value));
     }
     let exponent = value.abs().max(half).log10().floor();
-    let (scale, suffix) = if (-4.0..6.0).contains(&exponent) {
+    let (scale, suffix) = if notation == Notation::ByNumber && (-4.0..6.0).contains(&exponent) {
         (1.0, String::new())
     } else {
         (10f64.powf(exponent), format!("e{exponent}"))
@@ -247,4 +286,25 @@ fn plus_minus(value: f64, high: f64) -> String {
     let decimals = (1.0 - half.log10().floor()).clamp(0.0, 8.0) as usize;
     let text = format!("{value:.decimals$} ± {half:.decimals$}");
     if suffix.is_empty() { text } else { format!("({text}){suffix}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_keeps_one_notation() {
+        let row = |name: &str, seed, loss, epochs| {
+            vec![Cell::from(name), Cell::Seed(seed), Cell::Number(loss), Cell::Number(0.5), Cell::Count(epochs)]
+        };
+        let table = rows(&[row("a", 0, 0.000_012, 20.0), row("b", 0, 1.2e-6, 7.0), row("c", 0, 0.0, 24.5)]);
+        let column = |at: usize| table.iter().map(|row| row[at].as_str()).collect::<Vec<_>>();
+        assert_eq!(column(2), ["1.200e-5", "1.200e-6", "0"]);
+        assert_eq!([column(3), column(4)], [["0.5000"; 3].to_vec(), vec!["20", "7", "24.5"]]);
+        // A mean over seeds has its exponent behind its spread, and gives the others theirs.
+        let table = rows(&[row("a", 0, 1e-6, 1.0), row("a", 1, 3e-6, 2.0), row("b", 0, 0.25, 1.0)]);
+        assert!(table[0][2].ends_with(")e-6") || table[0][2].contains(")e-5"), "{table:?}");
+        assert_eq!(table[1][2], "2.500e-1");
+        assert!(!table[0][4].contains('e'), "{table:?}");
+    }
 }

@@ -8,7 +8,9 @@
 //! `[preset.<name>]` and `[preset.<name>.variant.<value>]` change them for a preset.
 
 use super::group::{DATA, DATASET};
+use super::number::singular;
 use super::text;
+use super::written;
 use super::{Experiment, MOST_TRIALS, Size, Study, Wrong};
 use crate::data::{Access, DataOptions};
 use crate::error::usage;
@@ -44,11 +46,16 @@ impl Layers {
     /// Takes in a file for `--config`.
     ///
     /// # Errors
-    /// [`crate::error::Usage`] where it is not TOML.
+    /// [`crate::error::Usage`] where it is not TOML, or names no preset where it names one.
     pub fn read_config(&mut self, path: PathBuf, text: &str) -> Result<()> {
-        let table = text
-            .parse()
-            .map_err(|error: toml::de::Error| usage(format!("--config {}: {}", path.display(), error.message())))?;
+        let wrong = |what: String| usage(format!("--config {}: {what}", path.display()));
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            let place = error.span().map_or(String::new(), |span| place(text, span.start));
+            wrong(format!("{place}{}", error.message()))
+        })?;
+        if let Some(preset) = table.get(PRESET).filter(|preset| !preset.is_str()) {
+            return Err(wrong(format!("{PRESET} is {preset}; it is a name in quotes, like {PRESET} = \"smoke\"")));
+        }
         self.config = Some((path, table));
         Ok(())
     }
@@ -138,13 +145,29 @@ impl Layers {
             let Some((key, text)) = assignment.split_once('=') else {
                 return Err(usage(format!("--set {assignment}: write --set key=value")));
             };
-            insert(key.trim(), parse_value(text.trim()), &format!("--set {assignment}"))?;
+            let key = key.trim();
+            insert(key, written::value(text.trim(), base.like(key)), &format!("--set {assignment}"))?;
         }
         if let Some(instead) = E::INSTEAD {
             instead.check(&table, |key| sources.get(key).map_or("", String::as_str)).map_err(usage)?;
         }
         Ok(table)
     }
+}
+
+/// Where a byte of a settings file is: "line 3, column 1, at 'seed': ".
+fn place(text: &str, at: usize) -> String {
+    let before: &str = text.get(..at).unwrap_or(text);
+    let (line, column) =
+        (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+    // The key that the place is of, which may stand lines above it.
+    let is_key = |key: &&str| {
+        let is_of_key = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        !key.is_empty() && key.chars().all(is_of_key)
+    };
+    let keys = text.lines().take(line).filter_map(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let of_key = keys.filter(is_key).last().map_or(String::new(), |key| format!(", at '{key}'"));
+    format!("line {line}, column {column}{of_key}: ")
 }
 
 /// Adds an assignment `data.<name>=value` to a table of how a data set is read.
@@ -159,7 +182,7 @@ pub fn option(assignment: &str, options: &mut Table) -> Result<()> {
         return Err(usage(format!("{source}: only data.<name> can be set here")));
     }
     let mut table = Table::new();
-    insert_option(&mut table, key.trim(), parse_value(text.trim()), &source)?;
+    insert_option(&mut table, key.trim(), written::value(text.trim(), None), &source)?;
     if let Some(Value::Table(added)) = table.remove(DATA) {
         options.extend(added);
     }
@@ -181,6 +204,17 @@ fn insert_option(table: &mut Table, key: &str, value: Value, source: &str) -> Re
     options.extend(added);
     Ok(())
 }
+/// The presets and the settings of an experiment, by name.
+///
+/// # Errors
+/// Where its own TOML does not parse.
+pub fn vocabulary<E: Experiment>() -> Result<[Vec<String>; 2]> {
+    let base = Base::of::<E>()?;
+    let presets = [DEFAULT_PRESET].into_iter().chain(base.presets.keys().map(String::as_str)).map(str::to_owned);
+    let of_data = DataOptions::NAMES.iter().filter(|_| base.keys.contains(DATASET)).map(|name| format!("data.{name}"));
+    Ok([presets.collect(), base.keys.iter().cloned().chain(of_data).collect()])
+}
+
 /// The table of defaults for values of the variant key that have none of their own.
 const ANY: &str = "*";
 
@@ -205,6 +239,12 @@ impl Base {
         let in_variants = variants.values().filter_map(Value::as_table).flat_map(Table::keys);
         let keys = top.keys().chain(in_variants).cloned().collect();
         Ok(Self { top, variants, presets, keys })
+    }
+
+    /// What a setting's value looks like: a default of it.
+    fn like(&self, key: &str) -> Option<&Value> {
+        let in_variants = || self.variants.values().filter_map(Value::as_table).find_map(|variant| variant.get(key));
+        self.top.get(key).or_else(in_variants)
     }
 
     /// The defaults for a value of the variant key under a preset.
@@ -235,7 +275,12 @@ fn chosen(variants: &Table, variant: Option<&str>) -> Table {
 /// those of the studies before, and then also this one's.
 fn study<E: Experiment>(mut defaults: Table, overrides: Table, access: &Access, trials: &mut u128) -> Result<E> {
     let examples = defaults.clone();
-    defaults.extend(overrides);
+    for (key, mut value) in overrides {
+        if let Some(like) = examples.get(&key) {
+            written::settle(&key, &mut value, like).map_err(usage)?;
+        }
+        defaults.insert(key, value);
+    }
     if let Some(instead) = E::INSTEAD {
         instead.settle(&mut defaults);
     }
@@ -250,7 +295,7 @@ fn study<E: Experiment>(mut defaults: Table, overrides: Table, access: &Access, 
     let resolved = serde_json::to_value(&experiment)?;
     // Checks look at each of a list's entries beside the others.
     settings_of(&resolved).try_for_each(|(name, setting)| short(name, setting.as_array().map_or(0, Vec::len)))?;
-    experiment.check().map_err(usage)?;
+    experiment.check().map_err(|what| usage(singular(&what)))?;
     for (name, setting) in settings_of(&resolved) {
         // JSON has no word for infinity: a record would say null, and be none.
         if setting.is_null() || setting.as_array().is_some_and(|entries| entries.iter().any(Json::is_null)) {
@@ -277,12 +322,6 @@ fn short(name: &str, entries: usize) -> Result<()> {
         return Ok(());
     }
     Err(usage(format!("{name} has {entries} entries; it may have at most {MOST_ENTRIES}")))
-}
-
-/// A value as TOML would read it, or the bare text.
-fn parse_value(text: &str) -> Value {
-    let table: Option<Table> = (!text.contains('\n')).then(|| format!("value = {text}").parse().ok()).flatten();
-    table.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 /// serde's message without the names of Rust's types.

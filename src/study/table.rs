@@ -2,7 +2,7 @@
 
 use super::experiment::{Done, Experiment};
 use super::findings::{Cell, cell};
-use super::measurements::Measurements;
+use super::measurements::{Measurements, is_count};
 use anyhow::Result;
 
 /// Rows of finished trials, and columns so far.
@@ -60,7 +60,13 @@ impl<'a, E: Experiment> Table<'a, E> {
 
     /// With scalars, each by heading and name.
     pub fn scalars(self, named: &[(&str, &str)]) -> Self {
-        named.iter().fold(self, |table, (heading, name)| table.number(heading, |record| record.scalar(name)))
+        named.iter().fold(self, |table, (heading, name)| {
+            if is_count(name) {
+                table.count(heading, name)
+            } else {
+                table.number(heading, |record| record.scalar(name))
+            }
+        })
     }
 
     /// With scalars of the trained network, each by heading and name: see [`Measurements::after_training`].

@@ -3,7 +3,9 @@
 
 use super::claim::{Claimed, SEEDS, Stated};
 use super::experiment::Experiment;
+use super::number::singular;
 use super::seeds::caption;
+use crate::model::Architecture;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,7 +22,7 @@ pub struct Texts {
     file: File,
     settings: Value,
     /// What stands for `{data}`, for `{one}` of its classes, for its `{items}` (images or samples) and `{things}` (digits,
-    /// or its title), its `{classes}`, the `{chance_error}` of guessing, and for `{over_seeds}`: what a caption says of
+    /// or its title), its `{classes}`, for the kind of the network, `{a_network}`, the `{chance_error}` of guessing, and for `{over_seeds}`: what a caption says of
     /// curves that are means over seeds.
     known: BTreeMap<&'static str, String>,
 }
@@ -109,6 +111,9 @@ impl Texts {
             known.insert("classes", in_words(target.outputs()));
             known.insert("chance_error", (1.0 - target.chance()).to_string());
         }
+        if let Some(model) = settings["model"].as_str().and_then(|text| text.parse::<Architecture>().ok()) {
+            known.insert("a_network", model.kind().to_owned());
+        }
         known.insert("over_seeds", caption(settings["repeats"].as_u64().unwrap_or(1), SEEDS));
         Ok(Self { file, settings, known })
     }
@@ -133,7 +138,7 @@ impl Texts {
             }
             rest = after;
         }
-        Ok(text + rest)
+        Ok(singular(&(text + rest)))
     }
 
     /// Name, title and caption of the figure `[figure.<key>]`.

@@ -76,7 +76,8 @@ pub fn check_range(alphas: usize, most: u64, [min, max]: [f64; 2]) -> Result<(),
         check::factor(name, alpha)?;
         check::factor(&format!("1 - {name}"), 1.0 - alpha)?;
     }
-    if even(alphas, [min, max]).windows(2).any(|pair| pair[0] >= pair[1]) {
+    // As networks see them: in float32.
+    if even(alphas, [min, max]).windows(2).any(|pair| pair[0] as f32 >= pair[1] as f32) {
         return Err(format!("{shown}: too near each other for {alphas} α that differ"));
     }
     Ok(())

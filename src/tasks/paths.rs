@@ -50,8 +50,11 @@ pub fn path(saved: &SavedWeights, layout: &Layout, snapshots: &[u64], last: u64)
     Ok((epochs, rows))
 }
 
-/// What is analysed, by its name in records: the first layer's weights, and all of θ.
-pub const PARTS: [&str; 2] = ["fc1", "full"];
+/// What is analysed, by its name in records: the first layer's weights, under the name of that layer, and all of θ.
+pub fn parts(layout: &Layout) -> Result<[String; 2]> {
+    let (first, _) = layout.layers().into_iter().next().context("a model without weights")?;
+    Ok([first, "full".to_owned()])
+}
 
 /// That so many snapshots fit into memory: those of all trainings, and one file as it is read, of so many `each` with
 /// the initial and the final weights.
@@ -62,7 +65,7 @@ pub fn check_memory(network: &Network, snapshots: u64, each: u64) -> Result<(), 
     check::memory(&what, 4 * parameters * held, "raise snapshot_every, or lower trainings")
 }
 
-/// The first two components of the θ of the snapshots `rows`, for each of [`PARTS`]: series
+/// The first two components of the θ of the snapshots `rows`, for each of [`parts`]: series
 /// `<part>_component_1` and `_2`, one number a row, and scalars `<part>_explained_variance_1` and `_2`, shares from 0
 /// to 1.
 pub fn principal_components(layout: &Layout, rows: &[Weights]) -> Result<Measurements> {
@@ -71,7 +74,7 @@ pub fn principal_components(layout: &Layout, rows: &[Weights]) -> Result<Measure
     let of_first: Vec<Tensor> =
         rows.iter().map(|row| row.f_narrow(0, first.offset, first.len())).collect::<Result<_, _>>()?;
     let mut measured = Measurements::new(layout.parameters(), [], []);
-    for (part, rows) in PARTS.into_iter().zip([&of_first, &rows]) {
+    for (part, rows) in parts(layout)?.into_iter().zip([&of_first, &rows]) {
         let Pca { scores, explained_variance_ratio } = pca(rows, 2)?;
         for (component, (scores, share)) in (1..).zip(scores.into_iter().zip(explained_variance_ratio)) {
             measured.scalars.insert(format!("{part}_explained_variance_{component}"), share);
@@ -207,6 +210,20 @@ mod tests {
         assert_eq!(epochs(7, 3), [1, 4, 7]);
         assert_eq!(epochs(3, 1), [1, 2, 3]);
         assert_eq!(epochs(3, u64::MAX), [1]);
+    }
+
+    #[test]
+    fn the_first_layer_has_its_own_name() {
+        let network =
+            |model: &str| Network::parse(model, &DataSpec::of(Built::Synthetic, [50, 1]).signature()).unwrap();
+        assert_eq!(parts(&network("784-4-10").layout()).unwrap(), ["fc1", "full"]);
+        let layout = network("conv2-conv3-10").layout();
+        assert_eq!(parts(&layout).unwrap(), ["conv1", "full"]);
+        let rows: Vec<Weights> =
+            (0..3).map(|seed| layout.initial(seed, "pca", Kind::Float, Device::Cpu).into()).collect();
+        let found = principal_components(&layout, &rows).unwrap();
+        assert!(found.series("conv1_component_1").is_ok() && found.series("fc1_component_1").is_err());
+        assert!(parts(&Layout::default()).is_err());
     }
 
     #[test]

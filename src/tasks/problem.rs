@@ -94,6 +94,7 @@ impl OnDomain {
             check::within(name, size as u64, 2..=MOST_POINTS)?;
         }
         for (_, size) in sizes {
+            let mut last = f64::NAN;
             // In pieces: all points of all studies are looked at before the first trial.
             for start in (0..size).step_by(PIECE) {
                 let piece = start..size.min(start + PIECE);
@@ -104,6 +105,15 @@ impl OnDomain {
                 if let Some((x, y)) = xs.iter().zip(&ys).find(|(x, y)| !fits(**x, **y)) {
                     return Err(format!("function '{}' is too large for float32 at x = {x}: {y}", self.function));
                 }
+                if let Some((one, other)) =
+                    [last].iter().chain(&xs).zip(&xs).find(|(x, next)| **x as f32 == **next as f32)
+                {
+                    return Err(format!(
+                        "domain {low}:{high} has {size} points, and float32, in which networks compute, cannot tell x = \
+                         {one} from {other}: choose a wider domain nearer 0, or fewer points"
+                    ));
+                }
+                last = xs.last().copied().unwrap_or(last);
             }
         }
         Ok(())

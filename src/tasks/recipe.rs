@@ -72,6 +72,12 @@ impl Recipe {
         format!("{} {:e}", self.optimizer.name(), self.learning_rate)
     }
 
+    /// Whether its steps are the other's: they are taken in float32.
+    pub fn trains_as(&self, other: &Self) -> bool {
+        let learning_rate = other.learning_rate;
+        self.learning_rate as f32 == learning_rate as f32 && Self { learning_rate, ..self.clone() } == *other
+    }
+
     /// The network it trains, where the study's is `model`.
     pub fn network<'a>(&'a self, model: &'a Architecture) -> &'a Architecture {
         self.model.as_ref().unwrap_or(model)

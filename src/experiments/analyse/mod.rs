@@ -160,7 +160,7 @@ impl Experiment for Analyse {
             "A .safetensors file, or several: a solution each (or further .pt2 of one layout) [default: the program's own]",
         )
         .several(),
-        Flag::new("which", "NAME", "which", "Which weights of a file that hw1 saved: final, initial, snapshot.N"),
+        Flag::new("which", "NAME", "which", "Which weights of a file that hw1 saved: final, initial, snapshot.N").offering(|| vec!["final", "initial"]),
         Flag::new("name", "NAME", "name", "The folder is analyse-NAME [default: the file's stem]"),
         Flag::new(
             "measure",
@@ -169,22 +169,27 @@ impl Experiment for Analyse {
             "Of accuracy, gradient, spectrum, sensitivity, line, path, slices, surface, sharpness, with commas between \
              [default: the first four, as they apply]",
         )
-        .parsed(list),
+        .parsed(list)
+        .offering(|| {
+            let of_one = ["accuracy", "gradient", "spectrum", "sensitivity"];
+            [&of_one[..], &["line", "path", "slices", "surface", "sharpness"]].concat()
+        }),
         Flag::new(
             "loss",
             "LOSS",
             "loss",
             "cross-entropy, bce or mse [default: cross-entropy of classes, mse of values]",
-        ),
-        Flag::new("split", "SPLIT", "split", "train or test: what gradient and spectrum are over"),
+        )
+        .offering(|| vec!["cross-entropy", "bce", "mse"]),
+        Flag::new("split", "SPLIT", "split", "train or test: what gradient and spectrum are over").offering(|| vec!["train", "test"]),
         Flag::new("samples", "N", "samples", "So many of the split's samples, each class by its share [default: all]")
             .parsed(Flag::whole),
-        Flag::new("precision", "KIND", "precision", "float32 or float64"),
-        Flag::new("batch-norm", "BY", "batch_norm", "running or batch: the statistics that BatchNorm normalises by"),
-        Flag::new("matrix", "MATRIX", "matrix", "hessian, or ggn: the generalised Gauss-Newton matrix"),
+        Flag::new("precision", "KIND", "precision", "float32 or float64").offering(|| vec!["float32", "float64"]),
+        Flag::new("batch-norm", "BY", "batch_norm", "running or batch: the statistics that BatchNorm normalises by").offering(|| vec!["running", "batch"]),
+        Flag::new("matrix", "MATRIX", "matrix", "hessian, or ggn: the generalised Gauss-Newton matrix").offering(|| vec!["hessian", "ggn"]),
         Flag::new("by-layer", "", "by_layer", "Also the spectrum of each layer's own block").parsed(Flag::switch),
-        Flag::new("directions", "KIND", "directions", "Of slices and surfaces: random, or hessian for its leading eigenvectors"),
-        Flag::new("normalise", "BY", "normalise", "filter, layer or none: what of a random direction is as long as the weights"),
+        Flag::new("directions", "KIND", "directions", "Of slices and surfaces: random, or hessian for its leading eigenvectors").offering(|| vec!["random", "hessian"]),
+        Flag::new("normalise", "BY", "normalise", "filter, layer or none: what of a random direction is as long as the weights").offering(|| vec!["filter", "layer", "none"]),
         Flag::new("grid", "N", "grid", "Lines of a surface each way, half of them where the loss bends").parsed(Flag::whole),
     ];
 
