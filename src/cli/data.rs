@@ -31,6 +31,9 @@ enum DataCommand {
         /// Where to fetch from instead of the usual places; may be repeated
         #[arg(long = "mirror", value_name = "URL")]
         mirrors: Vec<String>,
+        /// Rename files in the folder that have the set's names and are not the set's; without this they are refused
+        #[arg(long)]
+        set_aside: bool,
     },
     /// Check all files
     Verify(Named),
@@ -97,11 +100,16 @@ impl Named {
 pub fn run(Data { command }: Data) -> Result<()> {
     match command {
         DataCommand::List(folder) => list(&folder),
-        DataCommand::Fetch { set: named, mirrors } => {
+        DataCommand::Fetch { set: named, mirrors, set_aside } => {
             let set = named.set()?;
             let mirrors = if mirrors.is_empty() { set.mirrors() } else { mirrors };
             let folder = set.fetch_folder(named.folder.data_dir.as_deref())?;
             let signals = Signals::install()?;
+            if set_aside {
+                for [from, to] in set.set_aside(&folder)? {
+                    say(&format!("hw1: {} is now {}", from.display(), to.display()));
+                }
+            }
             let fetched =
                 with_download_bar(ProgressMode::auto(), |bar| set.fetch(&folder, &mirrors, signals.flag(), bar));
             match fetched {
