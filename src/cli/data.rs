@@ -1,5 +1,6 @@
 //! `hw1 data`: the sets that have a name, fetched, checked or found; and any set shown.
 
+use crate::cli::print_path;
 use crate::data::{Access, Data as Loaded, DataOptions, DataSpec, SETS, Set};
 use crate::error::{Exit, Interrupted, say, usage};
 use crate::output::data_sheet;
@@ -117,11 +118,11 @@ pub fn run(Data { command }: Data) -> Result<()> {
                     say("hw1: interrupted; what was fetched is kept, the same command goes on from there");
                     Err(Exit(signals.exit_code()).into())
                 }
-                fetched => fetched.and_then(|()| print(&format!("{}\n", folder.display()))),
+                fetched => fetched.and_then(|()| print_path(&folder)),
             }
         }
         DataCommand::Verify(named) => verify(&named),
-        DataCommand::Path(named) => print(&format!("{}\n", named.found()?.1.display())),
+        DataCommand::Path(named) => print_path(&named.found()?.1),
         DataCommand::Show { data, folder, sets, out } => show(&data, folder, &sets, out),
     }
 }
@@ -184,7 +185,7 @@ fn show(data: &str, folder: Folder, sets: &[String], out: Option<PathBuf>) -> Re
     print(&data_sheet::text(&spec, &loaded, terminal::width())?)?;
     let path = out.unwrap_or_else(|| data_sheet::file_name(&spec).into());
     if data_sheet::draw(&loaded, &path)? {
-        print(&format!("{}\n", path.display()))?;
+        print_path(&path)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::cli::{registry::study_in, run_dir};
 use crate::data::Access;
 use crate::error::{Exit, Interrupted, one_line, say};
+use crate::output::check;
 use crate::runner::{Signals, verify};
 use crate::study::settings::DEFAULT_PRESET;
 use crate::terminal::{counted, print};
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Check a run directory: records, weights, checkpoints
+/// Check a run directory: records, weights, checkpoints, output
 #[derive(Args)]
 pub struct Verify {
     /// Run directory [default: runs/<preset>]
@@ -65,6 +66,7 @@ pub fn run(arguments: &Verify) -> Result<()> {
                     summary.push_str(&format!(", {} files set aside earlier", found.set_aside));
                 }
                 lines.extend(found.problems.into_iter().map(|line| format!("trials/{line}")));
+                lines.extend(check::problems(&dir));
                 print(&format!("{summary}: {}\n", if lines.is_empty() { "ok" } else { "not as it should be" }))?;
             }
         }
@@ -75,7 +77,10 @@ pub fn run(arguments: &Verify) -> Result<()> {
     }
     if problems > 0 {
         let them = counted(problems, "problem", "problems");
-        bail!("{them} in {}; the command that made it sets aside what is damaged", run_dir.root().display());
+        bail!(
+            "{them} in {}; the command that made it sets aside records that are damaged, and mends all else",
+            run_dir.root().display()
+        );
     }
     Ok(())
 }

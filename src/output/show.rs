@@ -1,8 +1,8 @@
 //! `hw1 show`: the studies of a run directory, how far each is, of what and when; as text and as JSON.
 
-use crate::output::study_folder::StudyFolder;
+use crate::output::{provenance::timestamp, study_folder::StudyFolder, typed::typed};
 use crate::store::Stored;
-use crate::terminal::{counted, paragraph, plain, shell_word, table};
+use crate::terminal::{counted, paragraph, plain, table};
 use anyhow::Result;
 use serde::Serialize;
 use std::{collections::BTreeSet, path::Path, time::Duration};
@@ -104,8 +104,8 @@ impl Listed {
                     (done, total, preset) = (unfinished.done, Some(unfinished.total), Some(unfinished.preset));
                     let config = folder.path.join("settings.toml");
                     let mut words = ["hw1", unfinished.experiment, "--config"].join(" ");
-                    for word in [&config.to_string_lossy(), "--out", &run_dir.to_string_lossy()] {
-                        words.push_str(&format!(" {}", shell_word(word)));
+                    for word in [config.as_os_str(), "--out".as_ref(), run_dir.as_os_str()] {
+                        words.push_str(&format!(" {}", typed(word)));
                     }
                     if unfinished.device_kind != "cpu" {
                         words.push_str(&format!(" --device {}", unfinished.device_kind));
@@ -115,7 +115,7 @@ impl Listed {
                 Err(error) => problems.push(format!("how many trials it has cannot be told: {error:#}")),
             }
         }
-        let of_record = || folder.last_record.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+        let of_record = || folder.last_record.and_then(timestamp);
         let text = |field: &Option<String>| field.as_deref().map(plain);
         let seeds: BTreeSet<u64> = metrics.into_iter().flat_map(|of| &of.trials).map(|trial| trial.seed).collect();
         Self {
