@@ -37,7 +37,8 @@ fn outputs_that_are_cut_off_or_changed_are_found_and_mended() {
         assert_eq!(told[*name], hw1::files::sha256(bytes).as_str());
     }
     let flipped = |bytes: &[u8]| [&bytes[..9], &[bytes[9] ^ 1], &bytes[10..]].concat();
-    let damages: [(&dyn Fn(&[u8]) -> Option<Vec<u8>>, &[&str]); 4] = [
+    type Damage<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
+    let damages: [(Damage, &[&str]); 4] = [
         (&|_| Some(Vec::new()), &[]),
         (&|bytes| Some(bytes[..bytes.len() / 2].to_vec()), &["--force"]),
         (&|bytes| Some(flipped(bytes)), &[]),
