@@ -65,6 +65,8 @@ pub fn one_line(error: &anyhow::Error) -> String {
         // libtorch's errors carry a C++ backtrace from their second line on.
         let text = if cause.is::<tch::TchError>() { text.lines().next().unwrap_or_default() } else { &text };
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Names of files may hold what controls a terminal.
+        let text = text.replace(char::is_control, "\u{fffd}");
         // Some errors already print what caused them.
         if line.is_empty() {
             line = text;
@@ -82,8 +84,8 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line_whatever_is_in_it() {
-        let error = usage("function \"sin(\nx\": unexpected end").context("settings");
-        assert_eq!(one_line(&error), "settings: function \"sin( x\": unexpected end");
+        let error = usage("function \"sin(\nx\": unexpected end\x1b[31m").context("settings");
+        assert_eq!(one_line(&error), "settings: function \"sin( x\": unexpected end\u{fffd}[31m");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::cli::registry::{REGISTRY, Studies};
 use crate::cli::run::{Common, made, run_or_list};
-use crate::cli::{report::write_page, run_dir};
+use crate::cli::{print_path, report::write_page, run_dir};
 use crate::data::{DataOptions, DataSpec};
 use crate::error::{Exit, Usage, one_line, say, usage};
 use crate::output::page::Format;
@@ -69,7 +69,8 @@ pub fn run(all: &All) -> Result<()> {
         say(&format!("hw1: {}", path.display()));
         return Ok(());
     }
-    print(&format!("\n{}\n", path.display()))
+    print("\n")?;
+    print_path(&path)
 }
 
 impl All {

@@ -1,5 +1,6 @@
 //! `hw1 data`: the sets that have a name, fetched, checked or found; and any set shown.
 
+use crate::cli::print_path;
 use crate::data::{Access, Data as Loaded, DataOptions, DataSpec, SETS, Set};
 use crate::error::{Exit, Interrupted, say, usage};
 use crate::output::data_sheet;
@@ -31,6 +32,9 @@ enum DataCommand {
         /// Where to fetch from instead of the usual places; may be repeated
         #[arg(long = "mirror", value_name = "URL")]
         mirrors: Vec<String>,
+        /// Rename files in the folder that have the set's names and are not the set's; without this they are refused
+        #[arg(long)]
+        set_aside: bool,
     },
     /// Check all files
     Verify(Named),
@@ -97,11 +101,16 @@ impl Named {
 pub fn run(Data { command }: Data) -> Result<()> {
     match command {
         DataCommand::List(folder) => list(&folder),
-        DataCommand::Fetch { set: named, mirrors } => {
+        DataCommand::Fetch { set: named, mirrors, set_aside } => {
             let set = named.set()?;
             let mirrors = if mirrors.is_empty() { set.mirrors() } else { mirrors };
             let folder = set.fetch_folder(named.folder.data_dir.as_deref())?;
             let signals = Signals::install()?;
+            if set_aside {
+                for [from, to] in set.set_aside(&folder)? {
+                    say(&format!("hw1: {} is now {}", from.display(), to.display()));
+                }
+            }
             let fetched =
                 with_download_bar(ProgressMode::auto(), |bar| set.fetch(&folder, &mirrors, signals.flag(), bar));
             match fetched {
@@ -109,11 +118,11 @@ pub fn run(Data { command }: Data) -> Result<()> {
                     say("hw1: interrupted; what was fetched is kept, the same command goes on from there");
                     Err(Exit(signals.exit_code()).into())
                 }
-                fetched => fetched.and_then(|()| print(&format!("{}\n", folder.display()))),
+                fetched => fetched.and_then(|()| print_path(&folder)),
             }
         }
         DataCommand::Verify(named) => verify(&named),
-        DataCommand::Path(named) => print(&format!("{}\n", named.found()?.1.display())),
+        DataCommand::Path(named) => print_path(&named.found()?.1),
         DataCommand::Show { data, folder, sets, out } => show(&data, folder, &sets, out),
     }
 }
@@ -176,7 +185,7 @@ fn show(data: &str, folder: Folder, sets: &[String], out: Option<PathBuf>) -> Re
     print(&data_sheet::text(&spec, &loaded, terminal::width())?)?;
     let path = out.unwrap_or_else(|| data_sheet::file_name(&spec).into());
     if data_sheet::draw(&loaded, &path)? {
-        print(&format!("{}\n", path.display()))?;
+        print_path(&path)?;
     }
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! `hw1 report`: all studies of a run directory on one page, which `hw1 all` writes at its end, too.
 
-use crate::cli::{registry::REGISTRY, run_dir};
+use crate::cli::{print_path, registry::REGISTRY, run_dir};
 use crate::output::page::{self, Format, Reference};
 use crate::store::RunDir;
 use crate::study::settings::{DEFAULT_PRESET, Layers};
-use crate::terminal::print;
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -29,7 +28,7 @@ pub struct Report {
 pub fn run(Report { out, preset, against, format }: Report) -> Result<()> {
     let format = if format == "markdown" { Format::Markdown } else { Format::Html };
     let path = write_page(&run_dir(out.as_deref(), &preset), against.map(RunDir::new).as_ref(), format)?;
-    print(&format!("{}\n", path.display()))
+    print_path(&path)
 }
 
 /// Writes the page of a run directory; returns its path.

@@ -4,6 +4,7 @@ use crate::cli::registry::{logged_data_dir, study_in};
 use crate::cli::run_dir;
 use crate::data::Access;
 use crate::error::{Exit, Interrupted, one_line, say};
+use crate::output::check;
 use crate::runner::{Signals, verify};
 use crate::study::settings::DEFAULT_PRESET;
 use crate::terminal::{counted, print};
@@ -11,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Check a run directory: records, weights, checkpoints
+/// Check a run directory: records, weights, checkpoints, output
 #[derive(Args)]
 pub struct Verify {
     /// Run directory [default: runs/<preset>]
@@ -67,6 +68,7 @@ pub fn run(arguments: &Verify) -> Result<()> {
                     summary.push_str(&format!(", {} set aside earlier", counted(found.set_aside, "file", "files")));
                 }
                 lines.extend(found.problems.into_iter().map(|line| format!("trials/{line}")));
+                lines.extend(check::problems(&dir));
                 print(&format!("{summary}: {}\n", if lines.is_empty() { "ok" } else { "not as it should be" }))?;
             }
         }
@@ -77,7 +79,10 @@ pub fn run(arguments: &Verify) -> Result<()> {
     }
     if problems > 0 {
         let them = counted(problems, "problem", "problems");
-        bail!("{them} in {}; the command that made it sets aside what is damaged", run_dir.root().display());
+        bail!(
+            "{them} in {}; the command that made it sets aside records that are damaged, and mends all else",
+            run_dir.root().display()
+        );
     }
     Ok(())
 }

@@ -189,7 +189,7 @@ fn unreadable(error: &io::Error) -> String {
 fn refusal(file: &IdxFile, path: &Path, what: String) -> anyhow::Error {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     anyhow!(
-        "{} cannot be taken for MNIST's {}: {what}; replace it with `hw1 data fetch --data-dir {}`, \
+        "{} cannot be taken for MNIST's {}: {what}; fetch it anew with `hw1 data fetch --set-aside --data-dir {}`, \
          or name another folder with --data-dir",
         path.display(),
         file.name,

@@ -194,6 +194,19 @@ impl Set {
         }
     }
 
+    /// Gives files of its names in a folder that are none of its other names: see [`fetch::set_aside`].
+    ///
+    /// # Errors
+    /// Those of that.
+    pub fn set_aside(&self, folder: &Path) -> Result<Vec<[PathBuf; 2]>> {
+        match &self.comes {
+            Comes::Drawn(..) => Ok(Vec::new()),
+            Comes::Mnist => fetch::set_aside(&mnist::FILES, folder),
+            Comes::Files(Download { sent: SentFiles::Idx(files), .. }) => fetch::set_aside(&files[..], folder),
+            Comes::Files(Download { sent: SentFiles::Archive(archive), .. }) => fetch::set_aside(&archive[..], folder),
+        }
+    }
+
     /// Looks at all of its files in a folder, through to the end whatever it finds.
     pub fn verify(&self, folder: &Path) -> Vec<FileCheck> {
         fn of<S: Sent>(files: &[S], folder: &Path) -> Vec<FileCheck> {

@@ -3,13 +3,13 @@
 
 use super::idx::{self, FileCheck, IdxFile, accept, locate, verify_file};
 use crate::files::sha256;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use flate2::read::GzDecoder;
 use md5::{Digest as _, Md5};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is asked of a mirror in one go.
 pub trait Sent: Sync {
@@ -92,6 +92,12 @@ pub struct Archive {
     pub files: &'static [(&'static str, usize)],
 }
 
+/// What to do about a file that is none of a set's: sets are called by their titles, in small letters.
+fn way_out(of: &str) -> String {
+    let name = of.to_lowercase();
+    format!("fetch it anew with `hw1 data fetch {name} --set-aside`, or name another folder with --data-dir")
+}
+
 /// Longer than any of the files whose length is open.
 const LONGEST: u64 = 1 << 20;
 
@@ -139,7 +145,8 @@ impl Sent for Gzipped {
             let path = path.as_ref().with_context(|| format!("{} has no {}", folder.display(), self.file.name))?;
             let bytes = read(path, self.limit())?;
             let told = |what: String| {
-                anyhow::anyhow!("{} cannot be taken for {}'s {}: {what}", path.display(), self.of, self.file.name)
+                let (path, way_out) = (path.display(), way_out(self.of));
+                anyhow!("{path} cannot be taken for {}'s {}: {what}; {way_out}", self.of, self.file.name)
             };
             let raw = idx::unpack(&self.file, &bytes[..]).map_err(told)?;
             idx::check(&self.file, &raw).map_err(told)?;
@@ -187,10 +194,11 @@ impl Sent for Archive {
             let look = || -> Result<()> {
                 let bytes = read(&path, if *length > 0 { *length } else { LONGEST as usize })?;
                 if *length > 0 && bytes.len() != *length {
-                    bail!("{} has {} bytes, not {length}", path.display(), bytes.len());
+                    let (path, way_out) = (path.display(), way_out(self.of));
+                    bail!("{path} has {} bytes, not {length}; {way_out}", bytes.len());
                 }
                 check_pin(folder, self.of, name, &sha256(&bytes))
-                    .map_err(|what| anyhow::anyhow!("{}: {what}", path.display()))
+                    .map_err(|what| anyhow!("{}: {what}; {}", path.display(), way_out(self.of)))
             };
             let problem = look().err().map(|error| format!("{error:#}"));
             FileCheck { name, path: path.is_file().then_some(path.clone()), problem }
@@ -237,6 +245,15 @@ type Pins = BTreeMap<String, BTreeMap<String, String>>;
 fn pins(folder: &Path) -> Pins {
     let bytes = read(&folder.join(PINS), LONGEST as usize).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// What stands where the pins are kept and is no file of pins.
+pub(super) fn not_pins(folder: &Path) -> Option<PathBuf> {
+    let path = folder.join(PINS);
+    path.symlink_metadata().ok()?;
+    let read = read(&path, LONGEST as usize).ok();
+    let is_pins = read.is_some_and(|bytes| serde_json::from_slice::<Pins>(&bytes).is_ok());
+    (!is_pins).then_some(path)
 }
 
 /// That a file of this SHA-256 is the one that was fetched for a set, where one was, and none that was for another.
@@ -345,9 +362,10 @@ mod tests {
         assert!(problems()[1].as_ref().unwrap().contains("it changed since it was fetched"));
         fs::write(folder.path().join("one.bin"), [1, 2]).unwrap();
         assert!(problems()[1].as_ref().unwrap().contains("has 2 bytes, not 3"));
-        // What is no file of pins pins nothing, and is replaced.
+        // What is no file of pins pins nothing; before a fetch it is refused.
         for odd in ["{", "[]", "{\"SET\": 3}", "{\"SET\": {\"one.bin\": 3}}"] {
             fs::write(folder.path().join(PINS), odd).unwrap();
+            assert_eq!(not_pins(folder.path()), Some(folder.path().join(PINS)), "{odd}");
             put("one.bin", &[1, 2, 3]);
             assert_eq!(problems(), [None, None], "{odd}");
         }

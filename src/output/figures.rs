@@ -1,9 +1,10 @@
-//! The figures of a study as files: an SVG and a PNG each, drawn only where they changed.
+//! The figures of a study as files: an SVG and a PNG each, drawn only where they changed or are not what they were.
 
 use crate::files::sha256;
 use crate::plot::{Figure, rasterize};
 use crate::store::StudyDir;
 use anyhow::Result;
+use std::collections::BTreeMap;
 
 /// The last line of an SVG says what it was made of and what stands above it.
 fn last_line(sources: &str, svg: &str) -> String {
@@ -15,32 +16,56 @@ fn is_of(standing: &str, sources: &str) -> bool {
     standing.rfind("<!-- ").is_some_and(|at| standing[at..] == last_line(sources, &standing[..at]))
 }
 
-/// Writes each figure as SVG and PNG; one that has not changed is left as it stands.
-pub(super) fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
+/// Whether this is an SVG to its end, as far as can be told of one of any version.
+pub(super) fn is_whole_svg(text: &str) -> bool {
+    text.contains("</svg>")
+}
+
+/// Whether this is a PNG from its first chunk to its last.
+pub(super) fn is_whole_png(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x89PNG\r\n\x1a\n") && bytes.ends_with(b"IEND\xae\x42\x60\x82")
+}
+
+/// SHA-256 by file.
+pub(super) type Digests = BTreeMap<String, String>;
+
+/// Writes each figure as SVG and PNG; one that has not changed, and whose PNG is the `known` one, is left as it stands.
+/// Returns the digests of all of them.
+pub(super) fn draw(figures: &[Figure], dir: &StudyDir, known: &Digests) -> Result<Digests> {
     std::thread::scope(|scope| {
-        let draw_one = |figure: &Figure| -> Result<()> {
+        let draw_one = |figure: &Figure| -> Result<Digests> {
             let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
             let drawing = figure.drawing()?;
             let sources = sha256(drawing.sources().as_bytes());
-            let png_path = dir.root().join(&png_name);
+            let digests = |svg: &str, png: String| {
+                let svg = sha256(svg.as_bytes());
+                Digests::from([(svg_name.clone(), svg), (png_name.clone(), png)])
+            };
             let standing = std::fs::read_to_string(dir.root().join(&svg_name));
-            if standing.is_ok_and(|standing| is_of(&standing, &sources)) && png_path.exists() {
-                return Ok(());
+            if let Ok(svg) = standing.as_ref().map_err(drop)
+                && is_of(svg, &sources)
+                && let Ok(png) = std::fs::read(dir.root().join(&png_name))
+                && known.get(&png_name) == Some(&sha256(&png))
+            {
+                return Ok(digests(svg, sha256(&png)));
             }
             let svg = drawing.publish()?;
-            // The PNG first: an SVG that stands says that its PNG does too.
-            dir.write(&png_name, &rasterize(&svg)?)?;
-            dir.write(&svg_name, format!("{svg}{}", last_line(&sources, &svg)).as_bytes())
+            let png = rasterize(&svg)?;
+            let svg = format!("{svg}{}", last_line(&sources, &svg));
+            dir.write(&png_name, &png)?;
+            dir.write(&svg_name, svg.as_bytes())?;
+            Ok(digests(&svg, sha256(&png)))
         };
         // Without further threads the figures are drawn by this one.
         let start =
             |figure| std::thread::Builder::new().spawn_scoped(scope, move || draw_one(figure)).map_err(|_| figure);
         let drawing: Vec<_> = figures.iter().map(start).collect();
-        drawing.into_iter().try_for_each(|thread| match thread.map(|thread| thread.join()) {
+        let drawn = drawing.into_iter().map(|thread| match thread.map(|thread| thread.join()) {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => anyhow::bail!("drawing a figure failed"),
             Err(figure) => draw_one(figure),
-        })
+        });
+        drawn.collect::<Result<Vec<_>>>().map(|drawn| drawn.into_iter().flatten().collect())
     })
 }
 

@@ -37,6 +37,9 @@ pub struct Metrics {
     pub summary: Map<String, Value>,
     pub figures: Option<Vec<Figure>>,
     pub claims: Vec<Claim>,
+    /// SHA-256 of the other files that were written, by their paths from the study's folder.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
 }
 
 /// A trial that failed, and why.

@@ -2,6 +2,7 @@
 //! output. Reads records only, so it never retrains.
 
 mod arrays;
+pub mod check;
 pub mod claims;
 pub mod compare;
 mod csv;
@@ -13,8 +14,10 @@ pub mod page;
 pub mod provenance;
 pub mod show;
 pub mod study_folder;
+mod typed;
 
 use crate::error::Interrupted;
+use crate::files::sha256;
 use crate::output::metrics::{Claim, Failure, Figure, Metrics, SCHEMA, Table, Trial};
 use crate::output::provenance::Call;
 use crate::runner::{self, Job, Signals};
@@ -22,7 +25,7 @@ use crate::study::number::{singular, whole_or_significant};
 use crate::study::{Findings, seeds};
 use crate::terminal;
 use anyhow::{Result, anyhow, ensure};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// Writes all that `job`'s records show; returns the contents of metrics.json.
 ///
@@ -65,7 +68,7 @@ pub fn write(job: &Job, call: &Call, signals: &Signals) -> Result<Metrics> {
     }
     let finished = job.planned.iter().filter_map(|planned| Some((planned, job.finished.get(&planned.fingerprint)?)));
     let trials = finished.map(|(planned, record)| Ok(Trial::new(planned, study.measurements(record)?)));
-    let metrics = Metrics {
+    let mut metrics = Metrics {
         schema: SCHEMA,
         experiment: study.experiment().to_owned(),
         folder: study.folder(),
@@ -78,20 +81,25 @@ pub fn write(job: &Job, call: &Call, signals: &Signals) -> Result<Metrics> {
         summary,
         figures: Some(figures.iter().map(Figure::from).collect()),
         claims: claims.into_iter().map(Claim::from).collect(),
+        files: BTreeMap::new(),
     };
-    let mut bytes = serde_json::to_vec(&metrics)?;
-    bytes.push(b'\n');
-    job.dir.write("metrics.json", &bytes)?;
-    job.dir.write("metrics.csv", &csv::encode(&metrics)?)?;
+    let mut written = vec![("metrics.csv".to_owned(), csv::encode(&metrics)?)];
     for group in &arrays {
-        job.dir.write(&format!("{}.npz", group.name), &arrays::npz(group)?)?;
-        if let Some(text) = arrays::csv(group)? {
-            job.dir.write(&format!("{}.csv", group.name), &text)?;
-        }
+        written.push((format!("{}.npz", group.name), arrays::npz(group)?));
+        written.extend(arrays::csv(group)?.map(|text| (format!("{}.csv", group.name), text)));
     }
     // Figures take longest.
     ensure!(!signals.stopped(), Interrupted);
-    figures::draw(&figures, &job.dir)?;
+    let before = Metrics::read(&job.dir.metrics()).ok().flatten().map(|metrics| metrics.files).unwrap_or_default();
+    metrics.files = figures::draw(&figures, &job.dir, &before)?;
+    for (name, bytes) in written {
+        job.dir.write(&name, &bytes)?;
+        metrics.files.insert(name, sha256(&bytes));
+    }
+    // Last: it says what the others are.
+    let mut bytes = serde_json::to_vec(&metrics)?;
+    bytes.push(b'\n');
+    job.dir.write("metrics.json", &bytes)?;
     Ok(metrics)
 }
 
@@ -118,7 +126,7 @@ pub fn table(metrics: &Metrics, figures: &Path) -> String {
     for Claim { verdict, statement, detail, .. } in &metrics.claims {
         text.push_str(&format!("{}\n", format!("Claim {verdict}: {statement} {detail}").trim_end()));
     }
-    text + &format!("Figures: {}\n", figures.display())
+    text + &format!("Figures: {}\n", terminal::plain(&figures.to_string_lossy()))
 }
 
 /// Whole numbers whole, others with four significant digits.

@@ -13,7 +13,7 @@ pub struct Call {
     /// Trials at a time.
     pub(super) workers: usize,
     preset: String,
-    start: String,
+    start: Option<String>,
     begin: Instant,
 }
 
@@ -21,7 +21,7 @@ impl Call {
     /// Of this process, starting now, on a device that it has opened.
     pub fn now(device: DeviceChoice, workers: usize, preset: &str) -> Self {
         let (backend, preset) = (Backend::of(device), preset.to_owned());
-        Self { device, backend, workers, preset, start: timestamp(), begin: Instant::now() }
+        Self { device, backend, workers, preset, start: timestamp(SystemTime::now()), begin: Instant::now() }
     }
 
     /// Of a study that is done now; `data` is `None` where points are computed.
@@ -44,13 +44,32 @@ impl Call {
             preset: Some(self.preset.clone()),
             command: Some(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()),
             data,
-            start: Some(self.start.clone()),
-            end: Some(timestamp()),
+            start: self.start.clone(),
+            end: timestamp(SystemTime::now()),
             seconds: Some(self.begin.elapsed().as_secs_f64()),
         })
     }
 }
 
-fn timestamp() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+/// "2026-01-01T00:00:00Z"; `None` of a year that has not four digits, or is before 1970: humantime panics there.
+pub(super) fn timestamp(time: SystemTime) -> Option<String> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+    (seconds < YEAR_10000).then(|| humantime::format_rfc3339_seconds(time).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_time_of_any_year_is_told_or_passed_over() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        assert_eq!(timestamp(epoch).as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(timestamp(epoch - Duration::from_nanos(1)), None);
+        let last = epoch + Duration::from_secs(253_402_300_799);
+        assert_eq!(timestamp(last).as_deref(), Some("9999-12-31T23:59:59Z"));
+        assert_eq!(timestamp(last + Duration::from_secs(1)), None);
+    }
 }

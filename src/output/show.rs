@@ -1,9 +1,9 @@
 //! `hw1 show`: the studies of a run directory, how far each is, of what and when; as text and as JSON.
 
-use crate::output::study_folder::StudyFolder;
+use crate::output::{provenance::timestamp, study_folder::StudyFolder, typed::typed};
 use crate::store::progress::Whole;
 use crate::store::{RunDir, Stored};
-use crate::terminal::{counted, paragraph, plain, shell_word, table};
+use crate::terminal::{counted, paragraph, plain, table};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -133,7 +133,7 @@ impl Listed {
                 Err(error) => problems.push(format!("how many trials it has cannot be told: {error:#}")),
             }
         }
-        let of_record = || folder.last_record.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+        let of_record = || folder.last_record.and_then(timestamp);
         let text = |field: &Option<String>| field.as_deref().map(plain);
         let seeds: BTreeSet<u64> = metrics.into_iter().flat_map(|of| &of.trials).map(|trial| trial.seed).collect();
         Self {
@@ -194,23 +194,11 @@ impl Listed {
     }
 }
 
-/// A path as a shell and hw1 take it: none is taken for a flag or for standard input, and bytes that a terminal would not
-/// show are spelled out.
+/// A path as a shell and hw1 take it: none is taken for a flag or for standard input.
 fn path_word(path: &Path) -> String {
     let is_flag = path.as_os_str().as_encoded_bytes().starts_with(b"-");
     let path = if is_flag { &Path::new(".").join(path) } else { path };
-    match path.to_str() {
-        Some(text) if plain(text) == text => shell_word(text),
-        _ => {
-            let byte = |byte: &u8| match byte {
-                b'\\' | b'\'' => format!("\\{}", char::from(*byte)),
-                b' '..=b'~' => char::from(*byte).to_string(),
-                // Three digits: none behind them is taken for one.
-                _ => format!("\\{byte:03o}"),
-            };
-            format!("$'{}'", path.as_os_str().as_encoded_bytes().iter().map(byte).collect::<String>())
-        }
-    }
+    typed(path.as_os_str())
 }
 
 /// "0 to 9, 20" of sorted numbers.

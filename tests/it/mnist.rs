@@ -27,7 +27,10 @@ fn a_missing_or_unreadable_file_is_named() {
 fn parse_error(file: &IdxFile, bytes: &[u8]) -> String {
     let error = parse(file, Path::new("folder/x.gz"), bytes).unwrap_err().to_string();
     assert!(error.starts_with("folder/x.gz cannot be taken for MNIST's tiny-"), "{error}");
-    assert!(error.ends_with("`hw1 data fetch --data-dir folder`, or name another folder with --data-dir"), "{error}");
+    assert!(
+        error.ends_with("`hw1 data fetch --set-aside --data-dir folder`, or name another folder with --data-dir"),
+        "{error}"
+    );
     assert!(!error.contains('\n'));
     error
 }

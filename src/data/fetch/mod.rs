@@ -3,12 +3,19 @@
 //! client.rs.
 
 mod client;
+mod foreign;
+mod part;
+mod proxy;
+mod tls;
 
 use super::sent::{self, Sent};
-use crate::error::Interrupted;
+use crate::error::{Interrupted, one_line};
 use crate::files;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use client::{Client, HangUp, Message, TIMEOUTS, Timeouts, download};
+pub use foreign::set_aside;
+
+use client::{Client, HangUp, Message, NoRest, TIMEOUTS, Timeouts, download};
+use part::Part;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +37,7 @@ pub enum Event<'a> {
     Started { file: &'a str, url: &'a str },
     /// `total` is `None` where the mirror does not say.
     Received { file: &'a str, bytes: u64, total: Option<u64> },
-    /// A mirror failed; the next one is tried.
+    /// A mirror failed; the next one is tried, or this one is asked for the rest, as the reason says.
     Failed { file: &'a str, reason: &'a str },
     /// The file is in place; `pinned` where no digest of it is published, so that later it is held against what was
     /// seen now.
@@ -47,12 +54,14 @@ pub fn mirrors(usual: &[&str]) -> Vec<String> {
 
 /// Downloads those of a data set's files that `into` does not hold, as plain files: of MNIST 11 MB to fetch and 55 MB
 /// on disk, since unpacking would cost every later run more than reading. A file appears whole and with the right digest, or
-/// not at all; one of its name with other contents is replaced. Waits where another process fetches into the folder,
-/// and leaves all to it. HTTPS, except from this very machine; the proxy is taken from the environment
-/// (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+/// not at all; what stands under its name with other contents is somebody's own, and is refused: see [`set_aside`].
+/// Waits where another process fetches into the folder, and leaves all to it. What came of a file before its download broke off is kept,
+/// and the rest is asked for. HTTPS, except from this very machine; the proxy and what else is trusted are taken from the
+/// environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`; `SSL_CERT_FILE`, `SSL_CERT_DIR`).
 ///
 /// # Errors
-/// Where the folder cannot be written or no mirror gives a file, with what each of them said;
+/// Where a foreign file is in the way, the folder cannot be written or no mirror gives a file, with what each of them
+/// said;
 /// [`Interrupted`] once `stop` is set.
 pub fn fetch<S: Sent>(
     files: &[S],
@@ -91,13 +100,15 @@ impl Fetch<'_> {
         if lock.is_some() {
             let _ = files::remove_leftovers(into);
         }
+        foreign::refuse(files, into)?;
         for file in files {
             if is_valid(file) {
                 (self.progress)(Event::Present { file: file.name() });
                 continue;
             }
-            let received = self.ask_mirrors(file)?;
+            let received = self.ask_mirrors(file, into)?;
             self.check_stop()?;
+            foreign::refuse_others_than(&received, into)?;
             let write = |name: &str, bytes: &[u8]| {
                 let path = into.join(name);
                 files::write_atomically(&path, bytes)
@@ -110,6 +121,7 @@ impl Fetch<'_> {
                     write(name, &bytes)?;
                 }
             }
+            Part::remove(into, file.name());
             (self.progress)(Event::Finished { file: file.name(), pinned: !file.is_known() });
         }
         Ok(())
@@ -143,17 +155,16 @@ impl Fetch<'_> {
     }
 
     /// The plain files in what the first mirror sends that has it, checked.
-    fn ask_mirrors(&mut self, file: &dyn Sent) -> Result<Vec<(String, Vec<u8>)>> {
+    fn ask_mirrors(&mut self, file: &dyn Sent, into: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         let mut reasons = Vec::new();
         for mirror in self.mirrors {
             let url = format!("{}/{}", mirror.trim_end_matches('/'), file.address());
             (self.progress)(Event::Started { file: file.name(), url: &url });
-            match self.ask(file, &url) {
+            match self.ask(file, &url, into) {
                 Ok(files) => return Ok(files),
                 Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) => {
-                    // One line, whatever a library or a server had to say.
-                    let reason = format!("{url}: {error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+                    let reason = format!("{url}: {}", one_line(&error));
                     (self.progress)(Event::Failed { file: file.name(), reason: &reason });
                     reasons.push(reason);
                 }
@@ -170,54 +181,123 @@ impl Fetch<'_> {
         )
     }
 
-    fn ask(&mut self, file: &dyn Sent, url: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    /// Asks one mirror until it has sent all, as long as it sends more each time.
+    fn ask(&mut self, file: &dyn Sent, url: &str, into: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut part = Part::open(into, file.name(), url, file.limit());
+        let mut left = MAX_RESUMED;
+        loop {
+            let came = self.receive(file, url, &mut part);
+            match came.end {
+                Err(error) if error.is::<Interrupted>() => return Err(error),
+                // What was there is none of it, or was all of it and is not the file.
+                Err(error) if error.is::<NoRest>() && !part.bytes.is_empty() => part.clear(),
+                Err(error) if came.is_worth_more && left > 0 => {
+                    left -= 1;
+                    part.is_resumed = true;
+                    let (error, bytes) = (one_line(&error), part.bytes.len());
+                    let reason = format!("{url}: {error}; {bytes} bytes are here, and the rest is asked for");
+                    (self.progress)(Event::Failed { file: file.name(), reason: &reason });
+                }
+                Err(error) => return Err(error),
+                Ok(()) => match file.files(&part.bytes) {
+                    Ok(files) => return Ok(files),
+                    // Two halves of different files.
+                    Err(_) if part.is_resumed => part.clear(),
+                    Err(what) => {
+                        let is_page = is_page(&part.bytes);
+                        part.clear();
+                        ensure!(
+                            !is_page,
+                            "what was sent is a page of HTML, not {}'s: a proxy, or a page to log in to the network, may \
+                             have answered",
+                            file.of()
+                        );
+                        bail!("what was sent is not {}'s: {what}", file.of());
+                    }
+                },
+            }
+        }
+    }
+
+    /// Receives what a part lacks.
+    fn receive(&mut self, file: &dyn Sent, url: &str, part: &mut Part) -> Came {
+        let mut came = Came { end: Ok(()), is_worth_more: false };
+        came.end = self.receive_into(file, url, part, &mut came.is_worth_more);
+        came
+    }
+
+    fn receive_into(&mut self, file: &dyn Sent, url: &str, part: &mut Part, is_worth_more: &mut bool) -> Result<()> {
         let limit = file.limit();
         let oversized = || anyhow!("more than {limit} bytes were sent");
         // The network blocks, so it has a thread of its own: here the stop flag is looked at, whatever the server
         // does. The thread is not joined: it ends by itself, within the time a name or a connection may take.
-        let client = Client::new(self.timeouts);
+        let client = Client::new(self.timeouts)?;
         let _hang_up = HangUp(client.clone());
         let (sender, receiver) = sync_channel(16);
+        let from = part.bytes.len() as u64;
         let work = {
             let url = url.to_owned();
             move || {
-                let end = download(&client, &url, &sender);
+                let end = download(&client, &url, from, &sender);
                 let _ = sender.send(Message::End(end));
             }
         };
         thread::Builder::new().spawn(work).context("cannot start a thread (see `ulimit -u` and `ulimit -v`)")?;
 
-        let mut received = Vec::new();
-        let mut total = None;
+        let (mut total, mut goes_on) = (None, true);
         loop {
             self.check_stop()?;
             match receiver.recv_timeout(POLL) {
-                Ok(Message::Size(size)) => {
+                Ok(Message::Begins { at, total: size }) => {
+                    if at != from {
+                        // It sends all or nothing: asking it for a rest gives no more than this.
+                        part.clear();
+                        goes_on = false;
+                    }
                     ensure!(size.is_none_or(|size| size <= limit as u64), oversized());
                     total = size;
                 }
                 Ok(Message::Chunk(chunk)) => {
-                    ensure!(received.len() + chunk.len() <= limit, oversized());
-                    received.extend_from_slice(&chunk);
-                    (self.progress)(Event::Received { file: file.name(), bytes: received.len() as u64, total });
+                    if part.bytes.len() + chunk.len() > limit {
+                        part.clear();
+                        *is_worth_more = false;
+                        return Err(oversized());
+                    }
+                    part.push(&chunk);
+                    *is_worth_more = goes_on;
+                    let bytes = part.bytes.len() as u64;
+                    (self.progress)(Event::Received { file: file.name(), bytes, total });
                 }
-                Ok(Message::End(end)) => {
-                    end?;
-                    break;
-                }
+                Ok(Message::End(end)) => return end,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => bail!("the download broke off"),
             }
         }
-        file.files(&received).map_err(|what| anyhow!("what was sent is not {}'s: {what}", file.of()))
     }
+}
+
+/// How one request ended.
+struct Came {
+    end: Result<()>,
+    /// Whether it brought something, so that the next may bring the rest.
+    is_worth_more: bool,
+}
+
+/// How often a mirror is asked for the rest of a file.
+const MAX_RESUMED: u32 = 5;
+
+fn is_page(bytes: &[u8]) -> bool {
+    let start = bytes.trim_ascii_start();
+    let begins = |with: &[u8]| start.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    begins(b"<!doctype html") || begins(b"<html")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::mnist::FILES;
-    use std::io::Write as _;
+    use crate::data::mnist::{FILES, IdxFile, Items};
+    use crate::files::sha256;
+    use std::io::{BufRead as _, BufReader, Write as _};
     use std::net::TcpListener;
 
     /// What else a server can do is in tests/it/fetch.rs: it needs no other time limits.
@@ -237,5 +317,35 @@ mod tests {
             let error = fetch.files(&FILES, folder.path()).unwrap_err().to_string();
             assert!(error.contains("timeout"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_stalls_near_its_end_is_asked_for_the_rest() {
+        let raw = [&[0, 0, 8, 1, 0, 0, 0, 100][..], &[3; 100]].concat();
+        let file = IdxFile { name: "labels", items: Items::Labels, count: 100, sha256: sha256(&raw).leak() };
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mirrors, stop) = ([format!("http://{}/", listener.local_addr().unwrap())], AtomicBool::new(false));
+        let asked = thread::spawn(move || {
+            let ask = |answer: &[&[u8]]| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let request = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+                let request: Vec<String> = request.take_while(|line| !line.is_empty()).collect();
+                answer.iter().for_each(|piece| stream.write_all(piece).unwrap());
+                (stream, request.join("\n").to_lowercase())
+            };
+            // It stays open, and nothing more comes.
+            let (_silent, first) = ask(&[b"HTTP/1.1 200 OK\r\nContent-Length: 108\r\n\r\n", &raw[..107]]);
+            let rest = b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 107-107/108\r\nContent-Length: 1\r\n\r\n";
+            let (_, second) = ask(&[rest, &raw[107..]]);
+            [first, second]
+        });
+        let mut said = Vec::new();
+        let timeouts = Timeouts { idle: Duration::from_millis(300), ..TIMEOUTS };
+        let progress = &mut |event: Event| said.push(format!("{event:?}"));
+        Fetch { mirrors: &mirrors, timeouts, stop: &stop, progress }.files(&[file], folder.path()).unwrap();
+        assert!(said.iter().any(|said| said.contains("timeout") && said.contains("107 bytes are here")), "{said:?}");
+        let [first, second] = asked.join().unwrap();
+        assert!(!first.contains("range:") && second.contains("range: bytes=107-"), "{first} {second}");
     }
 }

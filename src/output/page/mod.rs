@@ -6,9 +6,10 @@ mod html;
 pub mod markdown;
 mod words;
 
-use crate::error::one_line;
+use crate::error::{one_line, say};
 use crate::output::compare::{Answer, PairedClaim, paired_claims};
-use crate::output::metrics::{Claim, Figure, Metrics, Provenance, Table, Trial};
+use crate::output::figures::{is_whole_png, is_whole_svg};
+use crate::output::metrics::{Claim, Figure, Metrics, Table, Trial};
 use crate::output::study_folder::{StudyFolder, read_run_dir};
 use crate::store::{RunDir, StudyDir};
 use crate::study::{claim::Verdict, number::whole_or_significant, settings::DEFAULT_PRESET};
@@ -40,11 +41,11 @@ pub struct Reference {
 ///
 /// # Errors
 /// Where there is no study in it or in `against`, or the page cannot be written. A study that cannot be
-/// read is a line on the page.
+/// read is a line on the page, and on standard error.
 pub fn write(run_dir: &RunDir, against: Option<&RunDir>, references: &[Reference], format: Format) -> Result<PathBuf> {
     let mut page = Page::read(run_dir, references, format)?;
     let beside = || {
-        let is_canonical = |study: &Study| study.preset() == CANONICAL_PRESET;
+        let is_canonical = |study: &Study| study.preset() == Some(CANONICAL_PRESET);
         let report = RunDir::new(run_dir.root().parent()?.join(DEFAULT_PRESET));
         let other = report.root() != run_dir.root() && report.studies().is_ok_and(|studies| !studies.is_empty());
         (other && page.studies.iter().any(is_canonical)).then_some(report)
@@ -52,6 +53,9 @@ pub fn write(run_dir: &RunDir, against: Option<&RunDir>, references: &[Reference
     let found = if against.is_some() { None } else { beside() };
     if let Some(other) = against.or(found.as_ref()) {
         page.against = Some(Against::read(run_dir, other, references)?);
+    }
+    for (folder, why) in &page.broken {
+        say(&format!("hw1: {folder} is without results on the page: {why}"));
     }
     match format {
         Format::Html => run_dir.write("report.html", Html { page: &page }.render()?.as_bytes()),
@@ -102,9 +106,9 @@ struct Drawn {
     /// Of all on the page, from 1.
     number: usize,
     figure: Figure,
-    /// For the HTML page. None where the file is missing.
+    /// For the HTML page. None where the file is missing or cut off.
     svg: Option<Image>,
-    /// For Markdown: the path from the run directory. None where there is no such file.
+    /// For Markdown: the path from the run directory. None where there is no such file, or not all of it.
     png: Option<String>,
 }
 
@@ -113,7 +117,7 @@ impl Page {
         let (mut read, mut broken) = (Vec::new(), Vec::new());
         let standing = if run_dir.root().exists() { run_dir.studies()? } else { Vec::new() };
         for (folder, dir) in standing {
-            match read_whole(&dir) {
+            match read_metrics(&dir) {
                 Ok(metrics) => read.push((folder, metrics)),
                 Err(error) => broken.push((folder, one_line(&error))),
             }
@@ -286,13 +290,14 @@ fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
         warn(&capitalised(&said), folders(&|study| substitute(study).as_ref() == Some(&said)));
     }
     warn("Partial, as some trials failed", folders(&|study| !study.metrics.failures.is_empty()));
-    let presets: BTreeSet<&str> = studies.iter().map(Study::preset).collect();
+    let presets: BTreeSet<&str> = studies.iter().filter_map(Study::preset).collect();
     for preset in presets.into_iter().filter(|preset| *preset != DEFAULT_PRESET) {
-        let of = folders(&|study| study.preset() == preset);
+        let of = folders(&|study| study.preset() == Some(preset));
         warn(&format!("Preset {preset}, not the report's settings"), of);
     }
     // Of another preset that has been said.
-    let is_changed = |study: &Study| study.preset() == DEFAULT_PRESET && !study.changed().is_empty();
+    let is_changed =
+        |study: &Study| study.preset().is_none_or(|preset| preset == DEFAULT_PRESET) && !study.changed().is_empty();
     warn("Some settings are not the report's", folders(&is_changed));
     warn("Not among the report's studies", folders(&|study| study.is_other));
     let folders: Vec<&str> = broken.iter().map(|(folder, _)| folder.as_str()).collect();
@@ -301,8 +306,8 @@ fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
 }
 
 impl Study {
-    fn preset(&self) -> &str {
-        self.metrics.provenance.preset.as_deref().unwrap_or_default()
+    fn preset(&self) -> Option<&str> {
+        self.metrics.provenance.preset.as_deref()
     }
 
     /// Names of the settings that make it another study than the report's.
@@ -377,32 +382,12 @@ impl Table {
     }
 }
 
-/// The metrics of a study, where all that the page shows is there.
-fn read_whole(dir: &StudyDir) -> Result<Metrics> {
+/// The metrics of a study. What they do not say of where they come from, the page does not either.
+fn read_metrics(dir: &StudyDir) -> Result<Metrics> {
     const OTHER: &str =
         "metrics.json is not what this version of hw1 writes; the study's command, again, writes it anew";
     let metrics = Metrics::read(&dir.metrics()).context(OTHER)?;
-    let metrics = metrics.context("there is no metrics.json: its run did not end, and the same command goes on")?;
-    let Provenance { version, commit, device, preset, end, jobs, seconds, command, data, .. } = &metrics.provenance;
-    let shown = [
-        ("version", version.is_some()),
-        ("commit", commit.is_some()),
-        ("device", device.is_some()),
-        ("preset", preset.is_some()),
-        ("end", end.is_some()),
-        ("jobs", jobs.is_some()),
-        ("seconds", seconds.is_some()),
-        ("command", command.is_some()),
-        ("synthetic", data.as_ref().is_none_or(|data| data.synthetic.is_some())),
-        ("asked", metrics.asked.is_some()),
-        ("table", metrics.table.is_some()),
-        ("figures", metrics.figures.is_some()),
-        ("evidence", metrics.claims.iter().all(|claim| !claim.evidence.is_null())),
-    ];
-    if let Some((field, _)) = shown.iter().find(|(_, is_there)| !is_there) {
-        bail!("{OTHER}: it lacks '{field}'");
-    }
-    Ok(metrics)
+    metrics.context("there is no metrics.json: its run did not end, and the same command goes on")
 }
 
 impl Drawn {
@@ -416,12 +401,13 @@ impl Drawn {
         match format {
             Format::Html => {
                 let text = std::fs::read_to_string(dir.figures().join(format!("{name}.svg")));
-                drawn.svg = text.ok().and_then(|text| Image::of(&text));
+                drawn.svg = text.ok().filter(|text| is_whole_svg(text)).and_then(|text| Image::of(&text));
             }
-            Format::Markdown if dir.figures().join(format!("{name}.png")).is_file() => {
-                drawn.png = Some(markdown::link(folder, name));
+            Format::Markdown => {
+                let path = dir.figures().join(format!("{name}.png"));
+                let is_there = path.is_file() && std::fs::read(path).is_ok_and(|bytes| is_whole_png(&bytes));
+                drawn.png = is_there.then(|| markdown::link(folder, name));
             }
-            Format::Markdown => {}
         }
         drawn
     }

@@ -2,8 +2,9 @@
 
 use crate::backend::Said;
 use crate::output::metrics::{Claim, Provenance};
+use crate::output::typed::typed;
 use crate::study::number::significant;
-use crate::terminal::{counted, shell_word};
+use crate::terminal::counted;
 use serde_json::Value;
 
 /// Members of a list on one line; longer ones have a line each.
@@ -108,9 +109,10 @@ impl Provenance {
     /// The command as it would be typed, on one line.
     pub(super) fn command(&self) -> String {
         let mut words = self.command.iter().flatten();
-        let program = words.next().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned());
-        let words = program.into_iter().chain(words.map(|word| shell_word(word)));
-        words.collect::<Vec<_>>().join(" ").replace(char::is_control, " ")
+        let program = words.next().map(|path| typed(path.rsplit('/').next().unwrap_or_default().as_ref()));
+        let words = program.into_iter().chain(words.map(|word| typed(word.as_ref())));
+        let command = words.collect::<Vec<_>>().join(" ");
+        if command.is_empty() { "the command is not told".into() } else { command }
     }
 
     /// "Intel Xeon, 512-bit vectors, MKL native, …": as far as it is said.
@@ -131,16 +133,18 @@ impl Provenance {
 
     /// "hw1 0.1.0 (1a2b3c4d), libtorch 2.11.0, cpu (Intel Xeon, …), 2 at a time, preset report".
     pub(super) fn made_by(&self) -> String {
-        let libtorch = self.backend.libtorch.as_deref().unwrap_or("unknown");
-        let [version, commit, device, preset] =
-            [&self.version, &self.commit, &self.device, &self.preset].map(|text| text.as_deref().unwrap_or_default());
-        let (by, jobs) = (self.computed_by(), self.jobs.unwrap_or_default());
+        let [version, commit, device, preset, libtorch] =
+            [&self.version, &self.commit, &self.device, &self.preset, &self.backend.libtorch]
+                .map(|text| text.as_deref().unwrap_or(UNKNOWN));
+        let (by, jobs) = (self.computed_by(), self.jobs.map_or(UNKNOWN.into(), |jobs| jobs.to_string()));
         format!("hw1 {version} ({commit}), libtorch {libtorch}, {device} ({by}), {jobs} at a time, preset {preset}")
     }
 
     /// "The last call ended 2026-01-01T00:00:00Z and took 3 s".
     pub(super) fn ended(&self) -> String {
-        format!("The last call ended {} and took {}", self.end.as_deref().unwrap_or_default(), self.took())
+        let end = self.end.as_deref().unwrap_or("at an unknown time");
+        let took = self.seconds.map_or_else(|| "an unknown time".into(), took);
+        format!("The last call ended {end} and took {took}")
     }
 
     /// "2 trials were computed before by cpu …, kernels libtorch, …"; empty where all are of this backend.
@@ -157,14 +161,17 @@ impl Provenance {
         });
         told.collect::<Vec<_>>().join("; ")
     }
+}
 
-    fn took(&self) -> String {
-        let seconds = self.seconds.unwrap_or_default().round().max(0.0) as u64;
-        match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-            (0, 0, 0) => "less than a second".to_owned(),
-            (0, 0, seconds) => format!("{seconds} s"),
-            (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-            (hours, minutes, _) => format!("{hours} h {minutes} min"),
-        }
+/// What stands in the place of what metrics.json does not say.
+const UNKNOWN: &str = "unknown";
+
+fn took(seconds: f64) -> String {
+    let seconds = seconds.round().max(0.0) as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0) => "less than a second".to_owned(),
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
