@@ -239,6 +239,14 @@ pub fn run_or_list(
     let call = Call::now(options.choice, options.workers, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
     let ran = runner::lock(run_dir, signals, &options).and_then(|lock| {
+        if let Some(why) = lock.missing() {
+            let folder = run_dir.root().display();
+            say(&format!(
+                "hw1: warning: the file system of {folder} has no locks ({why}): goes on without, and leaves alone what a \
+                 killed process may have left; run one hw1 at a time there, as two would do the same work twice"
+            ));
+        }
+        jobs.iter().try_for_each(|job| lock.remove_leftovers(&job.dir))?;
         runner::run(&mut jobs, signals, &options)?;
         Ok(lock)
     });
