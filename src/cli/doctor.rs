@@ -6,7 +6,7 @@ use crate::backend::device::{
     mkl_choice,
 };
 use crate::backend::{Backend, cuda};
-use crate::cli::{answer, look::Look};
+use crate::cli::{answer, look::Look, memory};
 use crate::data::{self, Memory, mnist};
 use crate::error::one_line;
 use crate::files::{Abilities, free_space, try_folder};
@@ -279,8 +279,6 @@ fn files(Abilities { locks, syncs, links }: &Abilities) -> (State, String) {
     (state, words.join("; "))
 }
 
-/// Decimal gigabytes, or megabytes.
 fn size(bytes: u64) -> String {
-    let megabytes = bytes as f64 / 1e6;
-    if megabytes < 1000.0 { format!("{megabytes:.0} MB") } else { format!("{:.1} GB", megabytes / 1000.0) }
+    memory::size(bytes.into())
 }

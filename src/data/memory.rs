@@ -1,6 +1,7 @@
 //! How much memory there is, and how much is free: of the machine, and of the control groups (cgroups, version 1 and 2)
 //! that this process is in, as containers, SLURM and systemd give them.
 
+use super::Dataset;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,12 @@ pub(super) fn most() -> u64 {
 /// Bytes that the machine has, or that this process's groups may take; a usual number where the system does not say.
 pub fn all() -> u64 {
     memory().map_or(USUAL, |memory| memory.total)
+}
+
+/// Bytes of a data set in memory: of numbers in float32, of many images as bytes.
+pub fn of_set(set: &dyn Dataset) -> u128 {
+    let numbers = set.sizes().iter().sum::<usize>() as u128 * set.signature().numbers().unsigned_abs() as u128;
+    if 4 * numbers > share().into() { numbers } else { 4 * numbers }
 }
 
 /// What there is of memory.

@@ -58,6 +58,49 @@ fn as_many_jobs_as_a_container_has_cores_and_as_much_memory() {
     }
 }
 
+#[test]
+fn what_a_container_has_no_memory_for_is_refused_with_the_number_and_the_way_out() {
+    let dir = Dir::new();
+    let large = ["pca-weights", "--set", "dataset=synthetic", "--set", "snapshot_every=1", "--epochs", "600"];
+    let large = [&large[..], &["--trainings", "8", "--out", "runs"]].concat();
+    for root in shares(&dir) {
+        let machine = [("SHIM_ROOT", &*root), ("SHIM_CPUS", "64")];
+        let run = |more: &[&str]| {
+            let arguments = [&large[..], more].concat();
+            Some(Ran::new(shim::command(&dir, &machine, &arguments)?.output().unwrap()))
+        };
+        let Some(ran) = run(&[]) else { return };
+        ran.fails(1, &["4800 snapshots", "2.0 GB are free", "80 %", "raise snapshot_every", "with --memory 2."]);
+        assert!(!dir.path().join("runs").exists());
+        run(&["--memory", "0.5"]).unwrap().fails(1, &["--memory allows 500 MB", "raise snapshot_every"]);
+        let told = run(&["--dry-run"]).unwrap().stdout();
+        assert!(told.contains("They hold at most 2.") && told.contains("They would be refused"), "{told}");
+        let told = run(&["--dry-run", "--memory", "4"]).unwrap().stdout();
+        assert!(told.contains("They hold at most 2.") && !told.contains("refused"), "{told}");
+        let told = run(&["--dry-run", "--set", "snapshot_every=10"]).unwrap().stdout();
+        assert!(!told.contains("refused"), "{told}");
+    }
+    let ran = dir.run(&["simulate", "--memory", "much"]);
+    assert!(ran.code() == 2 && ran.stderr().contains("gigabytes"), "{}", ran.stderr());
+    let ran = dir.succeed(&["simulate", "--preset", "smoke", "--fn", "sin-sq", "--epochs", "1"]);
+    assert!(ran.stderr().starts_with("hw1: at most 2"), "{}", ran.stderr());
+    // What is done needs none.
+    let done = ["simulate", "--preset", "smoke", "--fn", "sin-sq", "--epochs", "1", "--quiet", "--memory", "0.001"];
+    assert_eq!(dir.succeed(&done).stderr(), "");
+    dir.run(&[&done[..], &["--force"]].concat()).fails(1, &["--memory allows 1 MB"]);
+}
+
+#[test]
+fn figures_are_drawn_by_no_more_threads_than_there_are_jobs() {
+    let dir = Dir::new();
+    let study = ["simulate", "--preset", "smoke", "--fn", "sin-sq", "--epochs", "1", "--quiet", "--jobs", "1"];
+    // The one that waits for signals, and the one of the trials.
+    let Some(mut command) = shim::command(&dir, &[("SHIM_THREADS", "2")], &study) else { return };
+    let ran = Ran::new(command.output().unwrap());
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    assert!(dir.files("runs/smoke/simulate-sin-sq/figures").len() > 2 * 2);
+}
+
 /// A user whom the system does not know, without a home, a folder for temporary files or anything in the environment; the
 /// root cannot be written but for one folder.
 #[cfg(target_os = "linux")]

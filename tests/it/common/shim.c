@@ -3,6 +3,7 @@
 //   SHIM_FLOCK, SHIM_LINK, SHIM_SYNC_FOLDER   the errno of flock, of hard links, of fsync of folders
 //   SHIM_READ_ONLY                            nothing changes below this absolute path
 //   SHIM_CPUS                                 so many processors
+//   SHIM_THREADS                              more threads at a time than so many end the process
 //   SHIM_ROOT                                 /proc/self/cgroup, /proc/meminfo and /sys/fs/cgroup are below this folder
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -89,4 +90,33 @@ int sched_getaffinity(pid_t pid, size_t size, cpu_set_t* set) {
     CPU_ZERO_S(size, set);
     for (int cpu = 0; cpu < atoi(cpus); cpu++) CPU_SET_S(cpu, size, set);
     return 0;
+}
+
+// No more than SHIM_THREADS threads at a time, beside the first.
+#include <pthread.h>
+
+struct started {
+    void* (*work)(void*);
+    void* given;
+};
+static int threads;
+
+static void* counted(void* pointer) {
+    struct started started = *(struct started*)pointer;
+    free(pointer);
+    void* result = started.work(started.given);
+    __sync_fetch_and_sub(&threads, 1);
+    return result;
+}
+
+int pthread_create(pthread_t* restrict thread, const pthread_attr_t* restrict attributes, void* (*work)(void*),
+                   void* restrict given) {
+    const char* most = getenv("SHIM_THREADS");
+    if (__sync_add_and_fetch(&threads, 1) > (most ? atoi(most) : 1 << 20)) {
+        fprintf(stderr, "too many threads\n");
+        abort();
+    }
+    struct started* started = malloc(sizeof *started);
+    *started = (struct started){work, given};
+    return REAL(pthread_create)(thread, attributes, counted, started);
 }
