@@ -2,8 +2,10 @@
 
 use crate::files::sha256;
 use crate::plot::{Figure, rasterize};
+use crate::runner;
 use crate::store::StudyDir;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The last line of an SVG says what it was made of and what stands above it.
 fn last_line(sources: &str, svg: &str) -> String {
@@ -17,31 +19,27 @@ fn is_of(standing: &str, sources: &str) -> bool {
 
 /// Writes each figure as SVG and PNG; one that has not changed is left as it stands.
 pub(super) fn draw(figures: &[Figure], dir: &StudyDir) -> Result<()> {
-    std::thread::scope(|scope| {
-        let draw_one = |figure: &Figure| -> Result<()> {
-            let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
-            let drawing = figure.drawing()?;
-            let sources = sha256(drawing.sources().as_bytes());
-            let png_path = dir.root().join(&png_name);
-            let standing = std::fs::read_to_string(dir.root().join(&svg_name));
-            if standing.is_ok_and(|standing| is_of(&standing, &sources)) && png_path.exists() {
-                return Ok(());
-            }
-            let svg = drawing.publish()?;
-            // The PNG first: an SVG that stands says that its PNG does too.
-            dir.write(&png_name, &rasterize(&svg)?)?;
-            dir.write(&svg_name, format!("{svg}{}", last_line(&sources, &svg)).as_bytes())
-        };
-        // Without further threads the figures are drawn by this one.
-        let start =
-            |figure| std::thread::Builder::new().spawn_scoped(scope, move || draw_one(figure)).map_err(|_| figure);
-        let drawing: Vec<_> = figures.iter().map(start).collect();
-        drawing.into_iter().try_for_each(|thread| match thread.map(|thread| thread.join()) {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => anyhow::bail!("drawing a figure failed"),
-            Err(figure) => draw_one(figure),
-        })
-    })
+    let draw_one = |figure: &Figure| -> Result<()> {
+        let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
+        let drawing = figure.drawing()?;
+        let sources = sha256(drawing.sources().as_bytes());
+        let png_path = dir.root().join(&png_name);
+        let standing = std::fs::read_to_string(dir.root().join(&svg_name));
+        if standing.is_ok_and(|standing| is_of(&standing, &sources)) && png_path.exists() {
+            return Ok(());
+        }
+        let svg = drawing.publish()?;
+        // The PNG first: an SVG that stands says that its PNG does too.
+        dir.write(&png_name, &rasterize(&svg)?)?;
+        dir.write(&svg_name, format!("{svg}{}", last_line(&sources, &svg)).as_bytes())
+    };
+    let mut drawn: Vec<(&Figure, Result<()>)> = figures.iter().map(|figure| (figure, Ok(()))).collect();
+    // By this thread, and by the cores that the run has and that draw nothing else: each picture takes memory.
+    runner::side_by_side(&mut drawn, 1, |(figure, result)| {
+        let caught = catch_unwind(AssertUnwindSafe(|| draw_one(figure)));
+        *result = caught.unwrap_or_else(|_| Err(anyhow!("drawing {} failed", figure.name)));
+    });
+    drawn.into_iter().try_for_each(|(_, result)| result)
 }
 
 #[cfg(test)]
