@@ -13,7 +13,7 @@ const EIO: &str = "5";
 /// Also ENOLCK, EOPNOTSUPP and EINVAL.
 const NO_LOCKS: [&str; 4] = [ENOSYS, "37", "95", "22"];
 
-fn study<'a>(out: &'a str) -> Vec<&'a str> {
+fn study(out: &str) -> Vec<&str> {
     [&STUDY[..], &["--out", out]].concat()
 }
 
