@@ -1,16 +1,17 @@
-//! Writing files whole (a file appears complete under its name or not at all), and their digests.
-//! A leaf that knows neither run directories nor data sets.
+//! Writing files whole (a file appears complete under its name or not at all), their locks, and their digests: on any
+//! file system, whatever it cannot do. A leaf that knows neither run directories nor data sets.
 
 use sha2::{Digest as _, Sha256};
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
 /// Files on their way to their names begin so; left over only where a process was killed.
 const TEMPORARY: &str = ".hw1-";
 
-/// Writes beside `path`, syncs, renames: whoever looks sees the old file or the whole new one.
+/// Writes beside `path`, syncs, renames: whoever looks sees the old file or the whole new one. Needs no links and no
+/// locks; what the file system cannot sync it syncs by itself, or a power cut may take it.
 ///
 /// # Errors
 /// Where it cannot be written; what stood there before still stands then.
@@ -34,9 +35,46 @@ pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> 
     }
     let mut file = builder.tempfile_in(folder)?;
     write(&mut file)?;
-    file.as_file().sync_all()?;
+    unless_unsupported(file.as_file().sync_all())?;
     file.persist(path)?;
+    unless_unsupported(sync_folder(folder))
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Passes over what the file system does not have, as it says: some of FUSE, SMB and NFS sync no folders.
+fn unless_unsupported(result: io::Result<()>) -> io::Result<()> {
+    const UNSUPPORTED: [i32; 4] = [libc::ENOSYS, libc::EOPNOTSUPP, libc::ENOTSUP, libc::EINVAL];
+    match result {
+        Err(error) if error.raw_os_error().is_some_and(|code| UNSUPPORTED.contains(&code)) => Ok(()),
+        result => result,
+    }
+}
+
+/// What came of asking for a lock.
+pub enum Locked {
+    /// Held until this file is closed; the system does so when the process ends.
+    Held(File),
+    /// Another process holds it.
+    Busy,
+    /// The file system has no locks (Lustre without its option, old NFS, FUSE, sandboxes), and why.
+    Missing(io::Error),
+}
+
+/// Takes the lock of a file, which is made where there is none; does not wait for it.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn try_lock(path: &Path) -> io::Result<Locked> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    Ok(match file.try_lock() {
+        Ok(()) => Locked::Held(file),
+        Err(TryLockError::WouldBlock) => Locked::Busy,
+        // ENOSYS, ENOLCK, EOPNOTSUPP, EINVAL: whatever it is, there will be none.
+        Err(TryLockError::Error(error)) => Locked::Missing(error),
+    })
 }
 
 /// A file without a name, gone with this value, or with the process.
@@ -81,15 +119,30 @@ impl Scratch {
     }
 }
 
-/// Whether files can be written and locked in a folder; leaves nothing there.
+/// What can be done in a folder beside writing, each with why not.
+pub struct Abilities {
+    pub locks: io::Result<()>,
+    /// Of files and of folders: what is written outlasts a power cut.
+    pub syncs: io::Result<()>,
+    /// Hard links. Nothing here needs them.
+    pub links: io::Result<()>,
+}
+
+/// Writes a file in a folder, and tries what else there is; leaves nothing there.
 ///
 /// # Errors
-/// Why not.
-pub fn try_folder(folder: &Path) -> io::Result<()> {
+/// Why it cannot be written.
+pub fn try_folder(folder: &Path) -> io::Result<Abilities> {
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     file.write_all(b"hw1")?;
-    file.as_file().sync_all()?;
-    file.as_file().try_lock().map_err(io::Error::from)
+    let mut link = file.path().as_os_str().to_owned();
+    link.push("-link");
+    let links = fs::hard_link(file.path(), &link);
+    if links.is_ok() {
+        fs::remove_file(&link)?;
+    }
+    let syncs = file.as_file().sync_all().and_then(|()| sync_folder(folder));
+    Ok(Abilities { locks: file.as_file().try_lock().map_err(io::Error::from), syncs, links })
 }
 
 /// Bytes that this process may still write to a folder's disk; `None` where the system does not say.
@@ -141,6 +194,20 @@ mod tests {
         fs::create_dir(&taken).unwrap();
         assert!(write_atomically(&taken, b"x").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_a_file_system_does_not_have_is_passed_over_and_what_fails_is_not() {
+        for code in [libc::ENOSYS, libc::EOPNOTSUPP, libc::EINVAL] {
+            assert!(unless_unsupported(Err(io::Error::from_raw_os_error(code))).is_ok(), "{code}");
+        }
+        for code in [libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::EROFS] {
+            assert!(unless_unsupported(Err(io::Error::from_raw_os_error(code))).is_err(), "{code}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let Abilities { locks, syncs, links } = try_folder(folder.path()).unwrap();
+        assert!(locks.is_ok() && syncs.is_ok() && links.is_ok());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

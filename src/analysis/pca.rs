@@ -16,7 +16,7 @@ pub struct Pca {
 }
 
 /// Columns of the rows that are centred at a time: the memory beyond the rows' own.
-const BLOCK: i64 = 16_384;
+pub const BLOCK: i64 = 16_384;
 
 /// The first `components` principal components of `rows`, tensors of equal length and any floating kind, centred:
 /// those of scikit-learn's `PCA` up to sign. A component beyond what the rows span has scores of 0.
@@ -31,17 +31,46 @@ pub fn pca(rows: &[Tensor], components: usize) -> Result<Pca> {
     ensure!(!rows.is_empty(), "no rows to analyse");
     let (m, length) = (rows.len() as i64, rows[0].numel() as i64);
     ensure!(rows.iter().all(|row| row.numel() as i64 == length), "rows of different length");
-    let mut gram = Tensor::zeros([m, m], (Kind::Double, Device::Cpu));
+    let mut gram = Gram::new(m)?;
     for (start, columns) in blocks(length, BLOCK) {
-        let block: Vec<Tensor> = rows
-            .iter()
-            .map(|row| row.f_view(-1)?.f_narrow(0, start, columns)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double))
-            .collect::<Result<_, _>>()?;
-        let block = Tensor::f_stack(&block, 0)?;
-        let centred = block.f_sub(&block.f_mean_dim(0, true, Kind::Double)?)?;
-        gram = gram.f_addmm(&centred, &centred.f_tr()?)?;
+        let block = Tensor::f_zeros([m, columns], (Kind::Double, Device::Cpu))?;
+        for (at, row) in (0..).zip(rows) {
+            block.f_select(0, at)?.f_copy_(&row.f_view(-1)?.f_narrow(0, start, columns)?)?;
+        }
+        gram.add(block)?;
     }
-    of_gram(&gram, components)
+    gram.pca(components)
+}
+
+/// The products of centred rows, gathered block by block of their columns: nothing of a block is kept.
+pub struct Gram(Tensor);
+
+impl Gram {
+    pub fn new(rows: i64) -> Result<Self> {
+        Ok(Self(Tensor::f_zeros([rows, rows], (Kind::Double, Device::Cpu))?))
+    }
+
+    /// Adds those of some columns, [rows, columns] in float64, which are centred in place.
+    pub fn add(&mut self, block: Tensor) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
+        let mean = block.f_mean_dim(0, true, Kind::Double)?;
+        let mut centred = block;
+        let _ = centred.f_sub_(&mean)?;
+        let _ = self.0.f_addmm_(&centred, &centred.f_tr()?)?;
+        Ok(())
+    }
+
+    pub fn copy(&self) -> Self {
+        Self(self.0.copy())
+    }
+
+    /// The first components, as of [`pca`].
+    ///
+    /// # Errors
+    /// Where the rows are not finite.
+    pub fn pca(&self, components: usize) -> Result<Pca> {
+        of_gram(&self.0, components)
+    }
 }
 
 /// The same of rows that are read one by one, at most `at_once` of them in memory: each is read once where all may be,

@@ -6,10 +6,11 @@ use crate::backend::device::{
     mkl_choice,
 };
 use crate::backend::{Backend, cuda};
-use crate::cli::{answer, look::Look};
-use crate::data::mnist;
+use crate::cli::{answer, look::Look, memory};
+use crate::data::{self, Memory, mnist};
 use crate::error::one_line;
-use crate::files::{free_space, try_folder};
+use crate::files::{Abilities, free_space, try_folder};
+use crate::store::RunDir;
 use crate::terminal::{paragraph, plain};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -20,6 +21,9 @@ use std::{fs, num::NonZeroUsize};
 /// Check this machine: libtorch, processor, CUDA, MNIST, where runs go
 #[derive(Args)]
 pub struct Doctor {
+    /// Folder whose file system to check, as --out
+    #[arg(value_name = "DIR", conflicts_with_all = ["out", "preset"])]
+    dir: Option<PathBuf>,
     #[command(flatten)]
     look: Look,
     /// MNIST's folder [default: HW1_DATA_DIR, else the cache]
@@ -27,8 +31,9 @@ pub struct Doctor {
     data_dir: Option<PathBuf>,
 }
 
-pub fn run(Doctor { look, data_dir }: &Doctor) -> Result<()> {
-    let checks = examine(look.run_dir().root(), data_dir.as_deref());
+pub fn run(Doctor { dir, look, data_dir }: &Doctor) -> Result<()> {
+    let run_dir = dir.clone().map_or_else(|| look.run_dir(), RunDir::new);
+    let checks = examine(run_dir.root(), data_dir.as_deref());
     answer(look.json, &checks, |width| text(&checks, width))?;
     let problems = checks.iter().filter(|check| check.state == State::Problem).count();
     if problems > 0 {
@@ -71,7 +76,8 @@ fn examine(run_dir: &Path, data_dir: Option<&Path>) -> Vec<Check> {
     // First, as it must come before the first tensor.
     let cuda = cuda();
     let check = |name, (state, text): (State, String)| Check { name, state, text };
-    vec![
+    let (runs, files) = runs(run_dir);
+    let mut checks = vec![
         check("hw1", (State::Ok, format!("{}, commit {}", env!("CARGO_PKG_VERSION"), env!("HW1_COMMIT")))),
         check("system", (State::Ok, system())),
         check("libtorch", libtorch()),
@@ -79,8 +85,10 @@ fn examine(run_dir: &Path, data_dir: Option<&Path>) -> Vec<Check> {
         check("memory", memory()),
         check("CUDA", cuda),
         check("MNIST", mnist(data_dir).unwrap_or_else(|error| (State::Problem, one_line(&error)))),
-        check("runs", runs(run_dir)),
-    ]
+        check("runs", runs),
+    ];
+    checks.extend(files.map(|files| check("files", files)));
+    checks
 }
 
 /// A line a check, or more where it is wider than `width`.
@@ -143,23 +151,12 @@ fn processor() -> (State, String) {
 fn memory() -> (State, String) {
     /// Less than this and a study on MNIST may not fit.
     const LITTLE: u64 = 1_000_000_000;
-    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let field = |name: &str| -> Option<u64> {
-        let line = info.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':').trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
-    };
-    let (Some(total), Some(mut available)) = (field("MemTotal"), field("MemAvailable")) else {
+    let Some(Memory { free, total, is_limited }) = data::memory() else {
         return (State::Ok, "the system does not say".into());
     };
-    // A container may have less than its machine.
-    let of_group =
-        |name: &str| -> Option<u64> { fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok() };
-    let mut text = format!("{} free of {}", size(available), size(total));
-    if let Some(limit) = of_group("memory.max").filter(|&limit| limit < total) {
-        available = available.min(limit.saturating_sub(of_group("memory.current").unwrap_or(0)));
-        text = format!("{} free of {}, the limit of this container", size(available), size(limit));
-    }
-    if available < LITTLE {
+    let limit = if is_limited { ", the limit of this container or job" } else { "" };
+    let text = format!("{} free of {}{limit}", size(free), size(total));
+    if free < LITTLE {
         return (State::Warning, format!("{text}; run fewer trials at a time with --jobs"));
     }
     (State::Ok, text)
@@ -203,7 +200,11 @@ fn cuda_reason(error: &anyhow::Error) -> String {
 fn mnist(data_dir: Option<&Path>) -> Result<(State, String)> {
     let Some(folder) = mnist::find(data_dir)? else {
         let text = "not on this machine: the first study that needs it fetches it (11 MB) into";
-        let into = mnist::fetch_folder(data_dir)?;
+        // Studies on points and synthetic digits need none.
+        let into = match mnist::fetch_folder(data_dir) {
+            Ok(into) => into,
+            Err(error) => return Ok((State::Warning, format!("not on this machine: {}", one_line(&error)))),
+        };
         return Ok((State::Warning, format!("{text} {}; `hw1 data fetch` does so now", into.display())));
     };
     let checks = mnist::verify(&folder);
@@ -214,36 +215,70 @@ fn mnist(data_dir: Option<&Path>) -> Result<(State, String)> {
     })
 }
 
-/// Whether the run directory can be made and written.
-fn runs(run_dir: &Path) -> (State, String) {
+/// Whether the run directory can be made and written; where it can, what else its file system does.
+fn runs(run_dir: &Path) -> ((State, String), Option<(State, String)>) {
     /// Less than this and a preset's figures and weights may not fit.
     const LITTLE: u64 = 500_000_000;
+    let problem = |text: String| ((State::Problem, text), None);
     let Ok(path) = std::path::absolute(run_dir) else {
-        return (State::Problem, "the working directory is gone; change to another".into());
+        return problem("the working directory is gone; change to another".into());
     };
     let shown = path.display();
     let Some(folder) = path.ancestors().find(|folder| folder.exists()) else {
-        return (State::Problem, format!("{shown} has no folder above it; choose another with --out"));
+        return problem(format!("{shown} has no folder above it; choose another with --out"));
     };
     let how = if folder == path { "is there" } else { "would be made" };
     if !folder.is_dir() {
-        return (State::Problem, format!("{} is no folder; choose another with --out", folder.display()));
+        return problem(format!("{} is no folder; choose another with --out", folder.display()));
     }
-    if let Err(error) = try_folder(folder) {
-        let text = format!("cannot write into {} ({error}); choose another run directory with --out", folder.display());
-        return (State::Problem, text);
-    }
-    match free_space(folder) {
+    let abilities = match try_folder(folder) {
+        Ok(abilities) => abilities,
+        Err(error) => {
+            let looks = "what is there can be shown, compared, verified and, by `hw1 report --to FILE`, reported on";
+            let looks = if folder == path { format!("; {looks}") } else { String::new() };
+            let (folder, kind) = (folder.display(), error.kind());
+            return problem(format!(
+                "cannot write into {folder} ({kind}); choose another run directory with --out{looks}"
+            ));
+        }
+    };
+    let space = match free_space(folder) {
         Some(free) if free < LITTLE => {
             (State::Warning, format!("{shown} {how}, but only {} are free on its disk", size(free)))
         }
         Some(free) => (State::Ok, format!("{shown} {how} and can be written; {} free on its disk", size(free))),
         None => (State::Ok, format!("{shown} {how} and can be written")),
-    }
+    };
+    (space, Some(files(&abilities)))
 }
 
-/// Decimal gigabytes, or megabytes.
+/// What a file system can do beside writing, and what it costs where it cannot.
+fn files(Abilities { locks, syncs, links }: &Abilities) -> (State, String) {
+    let (mut state, mut words) = (State::Ok, Vec::new());
+    match locks {
+        Ok(()) => words.push("locks".to_owned()),
+        Err(error) => {
+            state = State::Warning;
+            words.push(format!(
+                "no locks ({error}): run one hw1 at a time there, as two would do the same work twice, and what a killed \
+                 one leaves is not cleared away"
+            ));
+        }
+    }
+    match syncs {
+        Ok(()) => words.push("fsync of files and folders".to_owned()),
+        Err(error) => {
+            state = State::Warning;
+            words.push(format!("no fsync of files or folders ({error}): a power cut may take the last files"));
+        }
+    }
+    match links {
+        Ok(()) => words.push("hard links".to_owned()),
+        Err(error) => words.push(format!("no hard links ({error}), which hw1 does without")),
+    }
+    (state, words.join("; "))
+}
+
 fn size(bytes: u64) -> String {
-    let megabytes = bytes as f64 / 1e6;
-    if megabytes < 1000.0 { format!("{megabytes:.0} MB") } else { format!("{:.1} GB", megabytes / 1000.0) }
+    memory::size(bytes.into())
 }

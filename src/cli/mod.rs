@@ -8,6 +8,7 @@ mod command;
 mod data;
 mod doctor;
 mod look;
+mod memory;
 mod registry;
 mod report;
 mod run;

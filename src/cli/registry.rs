@@ -160,6 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn every_study_says_what_it_holds_in_memory() {
+        for preset in ["report", "canonical", "smoke"] {
+            let layers = || Layers { preset: Some(preset.into()), ..Layers::default() };
+            for study in
+                REGISTRY.iter().filter(|entry| entry.in_all).flat_map(|entry| (entry.studies)(&layers()).unwrap())
+            {
+                let held = study.memory().unwrap();
+                assert!(held.iter().any(|held| held.trials > 0), "{}", study.folder());
+                // The presets fit a small machine.
+                assert!(held.iter().all(|held| (1..1 << 30).contains(&held.bytes)), "{}: {held:?}", study.folder());
+            }
+        }
+    }
+
+    #[test]
     fn a_raised_shared_version_changes_every_studys_fingerprints() {
         let before = first_trials();
         RAISED.set(Some(1));

@@ -1,6 +1,7 @@
 //! A study by its subcommand: flags to layers of settings, studies to a run, and what is told of it.
 
 use crate::backend::{cpu, cuda, device::DeviceChoice};
+use crate::cli::memory::{Allowed, Need};
 use crate::cli::registry::{Entry, log_data_dir, read_settings};
 use crate::cli::run_dir;
 use crate::data::Access;
@@ -49,6 +50,9 @@ pub struct Common {
     /// Trials at a time [default: all cores on CPU, 16 or, of studies on points, 128 on CUDA]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
+    /// Memory that the run may take, in gigabytes [default: 80 % of what is free]
+    #[arg(long, value_name = "GB")]
+    pub memory: Option<Allowed>,
     /// Run finished trials again
     #[arg(long)]
     pub force: bool,
@@ -236,9 +240,24 @@ pub fn run_or_list(
             options.choice
         ));
     }
+    let need = Need::of(studies, options.workers, common.memory)?;
+    if need.is_too_much() && is_any_due(studies, run_dir, common, preset)? {
+        need.check()?;
+    }
+    if options.progress != ProgressMode::Silent {
+        say(&format!("hw1: {}", need.told()));
+    }
     let call = Call::now(options.choice, options.workers, preset);
     let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
     let ran = runner::lock(run_dir, signals, &options).and_then(|lock| {
+        if let Some(why) = lock.missing() {
+            let folder = run_dir.root().display();
+            say(&format!(
+                "hw1: warning: the file system of {folder} has no locks ({why}): goes on without, and leaves alone what a \
+                 killed process may have left; run one hw1 at a time there, as two would do the same work twice"
+            ));
+        }
+        jobs.iter().try_for_each(|job| lock.remove_leftovers(&job.dir))?;
         for job in jobs.iter().filter(|job| job.study.data().is_some()) {
             log_data_dir(&job.dir, common.data_dir.as_deref())?;
         }
@@ -289,6 +308,16 @@ pub fn run_or_list(
     Ok(())
 }
 
+/// Whether anything is left to do. Reads all records, and so is asked only where it matters.
+fn is_any_due(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<bool> {
+    for study in studies {
+        if !Job::new(study.as_ref(), run_dir, preset).due(common.device.kind(), common.force)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// `--dry-run`: the trials, whether each is done, and about how long the others will take.
 fn list(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<()> {
     let (mut text, mut trials, mut seconds, mut unknown) = (String::new(), 0, 0.0, Vec::new());
@@ -336,5 +365,10 @@ fn list(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &
     if !unknown.is_empty() {
         text.push_str(&format!("; no trial has finished yet, to judge by, of {}", unknown.join(", ")));
     }
-    print(&(text + ".\n"))
+    let need = Need::of(studies, workers, common.memory)?;
+    text.push_str(&format!(".\nThey hold {}.\n", need.told()));
+    if let Err(error) = need.check() {
+        text.push_str(&format!("They would be refused: {error}.\n"));
+    }
+    print(&text)
 }

@@ -25,7 +25,7 @@ mod spec;
 mod stored;
 mod subset;
 
-pub use memory::all as total_memory;
+pub use memory::{Memory, all as total_memory, memory, of_set as memory_of_set};
 pub use named::{Built, Set};
 pub use options::DataOptions;
 pub use samples::{Samples, Scaling, blocks, order};

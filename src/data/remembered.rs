@@ -7,7 +7,7 @@ use super::decoded::{About, Arrays, Decoded, Learned};
 use super::folders::caches;
 use super::raw::Numbers;
 use super::stored::{Stored, shaped};
-use crate::files::{remove_leftovers, sha256, write_atomically, write_atomically_with};
+use crate::files::{Locked, remove_leftovers, sha256, try_lock, write_atomically, write_atomically_with};
 use anyhow::{Context as _, Result};
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
@@ -92,8 +92,14 @@ impl Place {
     /// Keeps what was read; its arrays too where that was `slow`.
     pub(super) fn remember(&self, stamp: &Stamp, Decoded { about, arrays }: &Decoded, slow: bool) -> Result<()> {
         fs::create_dir_all(&self.0)?;
-        // Of a process that was killed.
-        remove_leftovers(&self.0)?;
+        let lock = try_lock(&self.0.join(".lock"))?;
+        match &lock {
+            // Of a process that was killed; without a lock it may be of one that runs.
+            Locked::Held(_) => remove_leftovers(&self.0)?,
+            Locked::Missing(_) => {}
+            // Another process is about to remember the same.
+            Locked::Busy => return Ok(()),
+        }
         let kept = if slow { Some(self.keep(arrays)?) } else { None };
         let known = Known { stamp: stamp.clone(), about: about.clone(), arrays: kept };
         // The arrays first: what is known says that they are there.

@@ -11,8 +11,8 @@ use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::seeds::means_over_epochs;
 use crate::study::{
-    Cell, Context, DATASET_FLAG, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Instead, Measurements,
-    POINTS, POINTS_FLAG, Records, Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, curves, points,
+    Cell, Context, DATASET_FLAG, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Held, Instead,
+    Measurements, POINTS, POINTS_FLAG, Records, Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, curves, points,
 };
 use crate::tasks::beside::DigitsSettings;
 use crate::tasks::function::{FullBatch, FunctionTraining, ending};
@@ -101,6 +101,12 @@ impl Experiment for GradNorm {
             Some(set) => Some(Arc::new(set.clone())),
             None => self.problem.data(),
         }
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        let function = self.fit.of(&self.problem, &self.model, self.seeds.seed).memory(self.problem.train_size());
+        let digits = self.digits.beside.set.as_ref().map(|_| self.digits.memory()).transpose()?;
+        Ok([Some(function), digits].into_iter().flatten().map(|held| held.by(self.seeds.repeats)).collect())
     }
 
     fn label(&self, trial: &Trial) -> String {

@@ -16,13 +16,14 @@ use crate::study::curves::{self, Look};
 use crate::study::table::FINAL;
 use crate::study::trust::{self, Doubts};
 use crate::study::{
-    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, MODEL_FLAG, Measurements, Records,
-    Seeds, Size, Table, Trial as TrialTrait, With, cell, check, landscape, points,
+    Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Fingerprint, Flag, Held, MODEL_FLAG, Measurements,
+    Records, Seeds, Size, Table, Trial as TrialTrait, With, cell, check, landscape, points,
 };
 use crate::tasks::Source;
 use crate::tasks::around::{Around, Measure, Measures};
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch, objective, parameters, splits};
 use crate::tasks::line::{self, Alphas, CLOSE, FEWEST_ALPHAS, Line};
+use crate::tasks::sharpness::memory_of_gradient;
 use crate::tasks::slices::Slices;
 use crate::train::OptimizerName;
 use anyhow::Result;
@@ -145,6 +146,16 @@ impl Experiment for Interpolate {
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {
         Some(Arc::new(self.spec.clone()))
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        let network = self.model.network(&self.spec.signature())?;
+        let of = |batch_size| self.training(batch_size, self.seeds.seed).memory(&self.spec);
+        let mut kinds: Vec<Held> = self.batch_sizes.into_iter().map(of).collect::<Result<_, _>>()?;
+        // What is looked at around both solutions of a seed.
+        let around = [Some(memory_of_gradient(&network)), self.around.spectrum.memory(&network)];
+        kinds.extend(around.into_iter().flatten().map(|held| held.by(2 * u128::from(self.seeds.repeats))));
+        Ok(kinds)
     }
 
     fn label(&self, trial: &Trial) -> String {

@@ -16,9 +16,9 @@ use crate::study::claim::Claim;
 use crate::study::number::some_of;
 use crate::study::points::discs_and_crosses;
 use crate::study::{
-    Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Instead, Measurements, POINTS,
-    POINTS_FLAG, Records, Seeds, Size, Stated, TRAININGS_FLAG, Told, Trial as TrialTrait, WIDTHS_FLAG, With, check,
-    median, spectra,
+    Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Held, Instead, Measurements,
+    POINTS, POINTS_FLAG, Records, Seeds, Size, Stated, TRAININGS_FLAG, Told, Trial as TrialTrait, WIDTHS_FLAG, With,
+    check, median, spectra,
 };
 use crate::tasks::Source;
 use crate::tasks::critical_point::{CriticalPoint, Curvature, FLATNESS, Lanczos, Method, RESIDUAL};
@@ -135,7 +135,15 @@ impl Experiment for MinRatio {
             return Err(format!("tolerance is {}; it must be at least 0 and below 1", self.tolerance));
         }
         self.problem.check()?;
-        self.hessian.check_memory(&self.model, &self.problem)
+        self.hessian.memory(&self.model, &self.problem).iter().try_for_each(Held::check)
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        // Warm trainings run one after the other.
+        let at_once: u64 =
+            if self.warm { self.seeds.repeats } else { self.seeds.repeats.saturating_mul(self.trainings) };
+        let held = self.hessian.memory(&self.model, &self.problem).into_iter();
+        Ok(held.max_by_key(|held| held.bytes).map(|held| held.by(at_once)).into_iter().collect())
     }
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {

@@ -9,8 +9,8 @@ use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::number::shortened_apart;
 use crate::study::table::FINAL;
 use crate::study::{
-    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODELS_FLAG, Measurements, Record as RecordTrait, Records,
-    Seeds, Size, Table, curves,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODELS_FLAG, Measurements, Record as RecordTrait,
+    Records, Seeds, Size, Table, curves,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch, parameters};
 use crate::tasks::confusion::Confusion;
@@ -67,6 +67,10 @@ impl Experiment for MnistCnn {
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {
         Some(Arc::new(self.spec.clone()))
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        self.models.iter().map(|named| self.fit.of(&named.model, self.seeds.seed).memory(&self.spec)).collect()
     }
 
     fn label(&self, trial: &ClassifierTraining) -> String {

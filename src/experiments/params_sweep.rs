@@ -14,8 +14,8 @@ use crate::study::seeds::{means_at_points, means_over_epochs};
 use crate::study::sizes::{self, OverSizes};
 use crate::study::table::FINAL;
 use crate::study::{
-    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODELS_FLAG, Measurements, Records, Seeds, Size, Table,
-    Trial as TrialTrait, check, curves, points,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODELS_FLAG, Measurements, Records, Seeds, Size,
+    Table, Trial as TrialTrait, check, curves, points,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch, parameters};
 use anyhow::Result;
@@ -103,6 +103,10 @@ impl Experiment for ParamsSweep {
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {
         Some(Arc::new(self.spec.clone()))
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        self.models.iter().map(|named| self.fit.of(&named.model, self.seeds.seed).memory(&self.spec)).collect()
     }
 
     fn label(&self, trial: &Trial) -> String {

@@ -13,12 +13,12 @@ use crate::study::number::percent;
 use crate::study::surface::{PathOnSurface, Paths, beside_the_plane};
 use crate::study::table::FINAL;
 use crate::study::{
-    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODEL_FLAG, Measurements, Records, Seeds, Size,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODEL_FLAG, Measurements, Records, Seeds, Size,
     TRAININGS_FLAG, Table, Trial as TrialTrait, With, check, curves, seeds,
 };
 use crate::tasks::Source;
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch, network, objective, parameters};
-use crate::tasks::paths::{self, Frame};
+use crate::tasks::paths::{self, Frame, Rows};
 use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -69,7 +69,7 @@ impl PcaWeights {
         }
         // Each is named in the trials that look at it.
         check::product(&[("repeats", self.seeds.repeats.into()), ("snapshots of each", snapshots.into())], MOST_NAMED)?;
-        paths::check_memory(&self.model.network(&self.spec.signature())?, snapshots, each)
+        paths::memory(&self.model.network(&self.spec.signature())?, snapshots, each).iter().try_for_each(Held::check)
     }
 
     fn check_surface(&self) -> Result<(), String> {
@@ -218,6 +218,18 @@ impl Experiment for PcaWeights {
         Some(Arc::new(self.spec.clone()))
     }
 
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        let network = self.model.network(&self.spec.signature())?;
+        let each = self.fit.epochs.div_ceil(self.snapshot_every);
+        let trainings = u128::from(self.seeds.repeats) * u128::from(self.trainings);
+        let training = self.fit.of(&self.model, self.seeds.seed).memory(&self.spec)?;
+        let kinds = paths::memory(&network, self.trainings.saturating_mul(each), each);
+        let [saved, analysis, plane] = kinds;
+        let saved = Held { bytes: saved.bytes + training.bytes, ..saved }.by(trainings);
+        let plane = plane.by(if self.grid == 0 { 0 } else { trainings });
+        Ok(vec![training, saved, analysis.by(self.seeds.repeats), plane])
+    }
+
     fn label(&self, trial: &Trial) -> String {
         let number = self.number(trial.seed());
         match trial {
@@ -251,12 +263,16 @@ impl Experiment for PcaWeights {
         match trial {
             Trial::Training { training, snapshot_every } => paths::train(training, *snapshot_every, cx),
             Trial::Pca { model, trainings, snapshots, .. } => {
-                let (layout, mut rows) = (network(model, cx.data()?)?.layout(), Vec::new());
+                let layout = network(model, cx.data()?)?.layout();
+                let mut rows = Rows::new(trainings.len() * snapshots.len(), &layout, cx.scratch())?;
                 for training in trainings {
-                    rows.extend(paths::read(&training.read(cx)?, &layout, snapshots)?);
+                    let saved = training.read(cx)?;
+                    snapshots
+                        .iter()
+                        .try_for_each(|epoch| rows.push(&paths::snapshot(&saved, &layout, *epoch)?.theta))?;
                     cx.check_stop()?;
                 }
-                paths::principal_components(&layout, &rows)
+                paths::principal_components(&layout, &rows, cx)
             }
             Trial::Plane { model, training, snapshots, epochs, samples, .. } => {
                 let saved = training.read(cx)?;

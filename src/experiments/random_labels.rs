@@ -11,8 +11,8 @@ use crate::study::number::some_of;
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
 use crate::study::{
-    Case, Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODEL_FLAG, Measurements, Records, Seeds,
-    Size, Table, Trial as TrialTrait, cell, check, curves, points,
+    Case, Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODEL_FLAG, Measurements, Records,
+    Seeds, Size, Table, Trial as TrialTrait, cell, check, curves, points,
 };
 use crate::tasks::classifier::{ClassifierTraining, MiniBatch};
 use anyhow::Result;
@@ -105,6 +105,10 @@ impl Experiment for RandomLabels {
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {
         Some(Arc::new(self.spec.clone()))
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        Ok(vec![self.fit.of(&self.model, self.seeds.seed).memory(&self.spec)?])
     }
 
     fn label(&self, trial: &Trial) -> String {

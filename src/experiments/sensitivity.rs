@@ -13,12 +13,13 @@ use crate::study::claim::{Claim, SEEDS, Unit};
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
 use crate::study::{
-    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, MODEL_FLAG, Measurements, Records, Seeds, Size, Table,
-    With, check, curves, points,
+    Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODEL_FLAG, Measurements, Records, Seeds, Size,
+    Table, With, check, curves, points,
 };
 use crate::tasks::classifier::parameters;
 use crate::tasks::recipe::Recipe;
 use crate::tasks::sensitivity::{FINAL_INPUT_GRADIENT, FINAL_JACOBIAN, INPUT_GRADIENT, JACOBIAN, MeasuredTraining};
+use crate::tasks::sharpness::memory_of_gradient;
 use crate::train::OptimizerName;
 use anyhow::Result;
 use serde::Serialize;
@@ -103,6 +104,16 @@ impl Experiment for Sensitivity {
 
     fn data(&self) -> Option<Arc<dyn Dataset>> {
         Some(Arc::new(self.spec.clone()))
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        // What the outputs derive to by each input is the largest beside a batch.
+        let network = self.model.network(&self.spec.signature())?;
+        let of = |recipe| {
+            let held = self.trial(recipe, self.seeds.seed).training.memory(&self.spec)?;
+            Ok(Held { bytes: held.bytes + memory_of_gradient(&network).bytes, ..held })
+        };
+        self.trainings.iter().map(of).collect()
     }
 
     /// By the batch size, where that says which.

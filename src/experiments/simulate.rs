@@ -9,7 +9,7 @@ use crate::settings;
 use crate::study::claim::{Claim, SEEDS};
 use crate::study::seeds::means_over_epochs;
 use crate::study::{
-    Cell, Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Instead, Measurements, POINTS,
+    Cell, Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Held, Instead, Measurements, POINTS,
     POINTS_FLAG, Records, Reported, Seeds, Size, Table, cell, curves,
 };
 use crate::tasks::function::{FullBatch, FunctionTraining, ending};
@@ -73,6 +73,11 @@ impl Experiment for Simulate {
 
     fn folder(&self) -> String {
         format!("simulate-{}", self.problem.slug())
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        let of = |named: &Named<Mlp>| self.fit.of(&self.problem, &named.model, self.seeds.seed);
+        Ok(self.models.iter().map(|named| of(named).memory(self.problem.train_size())).collect())
     }
 
     fn label(&self, trial: &FunctionTraining) -> String {

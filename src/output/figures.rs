@@ -2,9 +2,11 @@
 
 use crate::files::sha256;
 use crate::plot::{Figure, rasterize};
+use crate::runner;
 use crate::store::StudyDir;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The last line of an SVG says what it was made of and what stands above it.
 fn last_line(sources: &str, svg: &str) -> String {
@@ -32,41 +34,37 @@ pub(super) type Digests = BTreeMap<String, String>;
 /// Writes each figure as SVG and PNG; one that has not changed, and whose PNG is the `known` one, is left as it stands.
 /// Returns the digests of all of them.
 pub(super) fn draw(figures: &[Figure], dir: &StudyDir, known: &Digests) -> Result<Digests> {
-    std::thread::scope(|scope| {
-        let draw_one = |figure: &Figure| -> Result<Digests> {
-            let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
-            let drawing = figure.drawing()?;
-            let sources = sha256(drawing.sources().as_bytes());
-            let digests = |svg: &str, png: String| {
-                let svg = sha256(svg.as_bytes());
-                Digests::from([(svg_name.clone(), svg), (png_name.clone(), png)])
-            };
-            let standing = std::fs::read_to_string(dir.root().join(&svg_name));
-            if let Ok(svg) = standing.as_ref().map_err(drop)
-                && is_of(svg, &sources)
-                && let Ok(png) = std::fs::read(dir.root().join(&png_name))
-                && known.get(&png_name) == Some(&sha256(&png))
-            {
-                return Ok(digests(svg, sha256(&png)));
-            }
-            let svg = drawing.publish()?;
-            let png = rasterize(&svg)?;
-            let svg = format!("{svg}{}", last_line(&sources, &svg));
-            dir.write(&png_name, &png)?;
-            dir.write(&svg_name, svg.as_bytes())?;
-            Ok(digests(&svg, sha256(&png)))
+    let draw_one = |figure: &Figure| -> Result<Digests> {
+        let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
+        let drawing = figure.drawing()?;
+        let sources = sha256(drawing.sources().as_bytes());
+        let digests = |svg: &str, png: String| {
+            let svg = sha256(svg.as_bytes());
+            Digests::from([(svg_name.clone(), svg), (png_name.clone(), png)])
         };
-        // Without further threads the figures are drawn by this one.
-        let start =
-            |figure| std::thread::Builder::new().spawn_scoped(scope, move || draw_one(figure)).map_err(|_| figure);
-        let drawing: Vec<_> = figures.iter().map(start).collect();
-        let drawn = drawing.into_iter().map(|thread| match thread.map(|thread| thread.join()) {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => anyhow::bail!("drawing a figure failed"),
-            Err(figure) => draw_one(figure),
-        });
-        drawn.collect::<Result<Vec<_>>>().map(|drawn| drawn.into_iter().flatten().collect())
-    })
+        let standing = std::fs::read_to_string(dir.root().join(&svg_name));
+        if let Ok(svg) = standing.as_ref().map_err(drop)
+            && is_of(svg, &sources)
+            && let Ok(png) = std::fs::read(dir.root().join(&png_name))
+            && known.get(&png_name) == Some(&sha256(&png))
+        {
+            return Ok(digests(svg, sha256(&png)));
+        }
+        let svg = drawing.publish()?;
+        let png = rasterize(&svg)?;
+        let svg = format!("{svg}{}", last_line(&sources, &svg));
+        dir.write(&png_name, &png)?;
+        dir.write(&svg_name, svg.as_bytes())?;
+        Ok(digests(&svg, sha256(&png)))
+    };
+    let mut drawn: Vec<_> = figures.iter().map(|figure| (figure, Ok(Digests::new()))).collect();
+    // By this thread, and by the cores that the run has and that draw nothing else: each picture takes memory.
+    runner::side_by_side(&mut drawn, 1, |(figure, result)| {
+        let caught = catch_unwind(AssertUnwindSafe(|| draw_one(figure)));
+        *result = caught.unwrap_or_else(|_| Err(anyhow!("drawing {} failed", figure.name)));
+    });
+    let digests: Vec<Digests> = drawn.into_iter().map(|(_, result)| result).collect::<Result<_>>()?;
+    Ok(digests.into_iter().flatten().collect())
 }
 
 #[cfg(test)]

@@ -233,8 +233,8 @@ mod tests {
             ("-x", "./-x"),
             ("-", "./-"),
             ("it's", r"'it'\''s'"),
-            ("a\nb'\u{1b}1", r"$'a\012b\'\0331'"),
-            ("\u{202e}", r"$'\342\200\256'"),
+            ("a\nb'\u{1b}1", r"$'a\nb\'\x1b1'"),
+            ("\u{202e}", r"$'\xe2\x80\xae'"),
         ] {
             assert_eq!(path_word(Path::new(path)), word);
         }

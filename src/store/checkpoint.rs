@@ -115,13 +115,20 @@ const WEIGHTS: &str = "weights.";
 /// # Errors
 /// Where a tensor is of a kind that has no place in a file.
 pub fn encode(origin: &str, state: &State, weights: &Tensors) -> Result<Vec<u8>> {
-    let mut all = Tensors::new();
-    let mut add = |group: &str, name: &str, tensor| all.insert(format!("{group}{name}"), tensor);
-    state.tensors.iter().for_each(|(name, tensor)| drop(add(STATE, name, tensor.clone())));
-    state.counters.iter().for_each(|(name, count)| drop(add(COUNTER, name, NamedTensor::of_count(*count))));
-    state.series.iter().for_each(|(name, numbers)| drop(add(SERIES, name, NamedTensor::of_numbers(numbers))));
-    weights.iter().for_each(|(name, tensor)| drop(add(WEIGHTS, name, tensor.clone())));
-    let payload = weights::encode(&all, Some(origin))?;
+    let counters = state.counters.iter().map(|(name, count)| (name, NamedTensor::of_count(*count)));
+    let counters: BTreeMap<&String, NamedTensor> = counters.collect();
+    let series = state.series.iter().map(|(name, numbers)| (name, NamedTensor::of_numbers(numbers)));
+    let series: BTreeMap<&String, NamedTensor> = series.collect();
+    // By reference: the weights of many epochs are large.
+    let mut all: BTreeMap<String, &NamedTensor> = BTreeMap::new();
+    let mut add = |group: &str, name: &str, tensor| {
+        all.insert(format!("{group}{name}"), tensor);
+    };
+    state.tensors.iter().for_each(|(name, tensor)| add(STATE, name, tensor));
+    counters.iter().for_each(|(name, count)| add(COUNTER, name, count));
+    series.iter().for_each(|(name, numbers)| add(SERIES, name, numbers));
+    weights.iter().for_each(|(name, tensor)| add(WEIGHTS, name, tensor));
+    let payload = weights::encode_each(all.iter().map(|(name, tensor)| (name, *tensor)), Some(origin))?;
     Ok([MAGIC.as_bytes(), sha256(&payload).as_bytes(), b"\n", &payload].concat())
 }
 

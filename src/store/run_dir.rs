@@ -82,14 +82,14 @@ impl StudyDir {
         self.trials().join(format!("{trial}.{extension}"))
     }
 
-    /// Makes the folders, and takes away what a killed process left unfinished. For the holder
-    /// of the run directory's lock.
+    /// All its folders.
+    pub(super) fn folders(&self) -> [PathBuf; 3] {
+        [self.root.clone(), self.trials(), self.figures()]
+    }
+
+    /// Makes the folders.
     pub fn prepare(&self) -> Result<()> {
-        for folder in [self.root.clone(), self.trials(), self.figures()] {
-            create_folder(&folder)?;
-            files::remove_leftovers(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        }
-        Ok(())
+        self.folders().iter().try_for_each(|folder| create_folder(folder))
     }
 
     /// Gives files other names, all with one number, so that nothing is lost when others take their places; the new

@@ -118,6 +118,14 @@ impl NamedTensor {
 /// # Errors
 /// Where a tensor is of a kind that has no place here.
 pub fn encode(tensors: &Tensors, note: Option<&str>) -> Result<Vec<u8>> {
+    encode_each(tensors, note)
+}
+
+/// The same of tensors that stand in several places.
+pub(super) fn encode_each<'a>(
+    tensors: impl IntoIterator<Item = (&'a String, &'a NamedTensor)>,
+    note: Option<&str>,
+) -> Result<Vec<u8>> {
     let mut views = Vec::new();
     for (name, tensor) in tensors {
         let Some((_, dtype)) = KINDS.iter().find(|(kind, _)| *kind == tensor.kind) else {

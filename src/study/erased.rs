@@ -5,6 +5,7 @@ use super::context::Context;
 use super::experiment::{Done, Experiment, Record as _, Records, Size, Trial as _, shared_version, version};
 use super::findings::Findings;
 use super::measurements::Measurements;
+use super::memory::Held;
 use crate::data::Dataset;
 use crate::store::fingerprint::Fingerprint;
 use anyhow::{Context as _, Result, bail};
@@ -53,6 +54,8 @@ pub trait Study: Send + Sync {
     fn settings(&self) -> Result<(String, Value)>;
     /// See [`Experiment::size`].
     fn size(&self) -> Size;
+    /// See [`Experiment::memory`].
+    fn memory(&self) -> Result<Vec<Held>>;
     /// All trials due or done, in declared order; those that need records still missing come
     /// with a later call. `before` is what an earlier call named, if any: where each trial follows from the one
     /// before, naming all from the first on at each call would take for ever.
@@ -99,6 +102,10 @@ impl<E: Experiment> Study for E {
 
     fn size(&self) -> Size {
         Experiment::size(self)
+    }
+
+    fn memory(&self) -> Result<Vec<Held>> {
+        Experiment::memory(self).map_err(anyhow::Error::msg)
     }
 
     fn plan(&self, before: &[Planned], finished: &Finished, device_kind: &str) -> Result<Vec<Planned>> {

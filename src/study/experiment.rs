@@ -7,6 +7,7 @@ use super::flags::Flag;
 use super::group::Settings;
 use super::instead::Instead;
 use super::measurements::Measurements;
+use super::memory::Held;
 use crate::data::Dataset;
 use crate::store::fingerprint::Fingerprint;
 use anyhow::Result;
@@ -85,6 +86,12 @@ pub trait Experiment: Settings + Serialize + Send + Sync + 'static {
     /// How many trials it is, at most, with those that only records will name: by the settings alone, so that
     /// too many are refused before one of them is named. Asked of settings that passed [`Self::check`].
     fn size(&self) -> Size;
+
+    /// The most that its trials hold in memory, by kind; a kind that is left out holds less. By the settings alone, so
+    /// that what no memory has room for is refused beforehand.
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        Ok(Vec::new())
+    }
 
     /// All trials, done or not, as far as the records so far let them be named, in the order of
     /// tables and figures. Asked again with each new record; a later answer may add trials, never

@@ -18,6 +18,7 @@ mod instead;
 pub mod landscape;
 mod measurements;
 pub mod median;
+pub mod memory;
 pub mod number;
 pub mod points;
 pub mod seeds;
@@ -46,6 +47,7 @@ pub use flags::{
 pub use group::{DATA, DATASET, Settings, Wrong, open, open_with, spell_out, take};
 pub use instead::{Instead, POINTS};
 pub use measurements::{Measurements, flag, numbers};
+pub use memory::Held;
 pub use seeds::Seeds;
 pub use table::Table;
 pub use text::{Reported, Texts, With};

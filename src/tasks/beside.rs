@@ -1,12 +1,13 @@
 //! What is learned in mini-batches beside a function, digits or any other set of classes, and how: the settings of
 //! [`MiniBatchNorms`].
 
+use super::classifier::memory_of_theta;
 use super::gradient_norms::MiniBatchNorms;
 use crate::data::{Access, Built, DataOptions, DataSpec, Dataset as _};
-use crate::model::Architecture;
+use crate::model::{Architecture, Model as _};
 use crate::objective::GRADIENT_BLOCK;
 use crate::settings;
-use crate::study::{DATA, DATASET, Settings, Wrong, check, open, spell_out, take};
+use crate::study::{DATA, DATASET, Held, Settings, Wrong, check, open, spell_out, take};
 use crate::train::OptimizerName;
 use serde::{Serialize, Serializer};
 use toml::Table;
@@ -93,20 +94,31 @@ impl DigitsSettings {
         let named = |error| format!("digits_{error}");
         check::training(self.digits_epochs, self.digits_learning_rate).map_err(named)?;
         check::at_least_1(&[("digits_batch_size", self.digits_batch_size.into())])?;
-        // The whole set's gradient is taken in blocks.
-        let [train_size, test_size] = self.beside.sizes;
-        let samples = u64::from(self.digits_batch_size).min(train_size as u64).max(GRADIENT_BLOCK as u64);
         // Settings of what is not learned are held to what they would be on digits.
-        let set = self.beside.set.clone().unwrap_or_else(|| DataSpec::of(Built::Synthetic, [train_size, test_size]));
+        let set = self.set();
         let signature = set.signature();
         if signature.target.classes().is_none() {
             let (title, found) = (set.title(), signature.target.what());
             return Err(format!("{title} has {found}, and mini-batches are learned of classes here, one an input"));
         }
-        let network = self.digits_model.network(&signature).map_err(named)?;
-        let what = format!("digits_model '{}' with a batch of {samples}", self.digits_model);
-        check::memory(&what, network.memory_of_batch(samples), "lower digits_batch_size")?;
+        self.digits_model.network(&signature).map_err(named)?;
+        self.memory()?.check()?;
         check::at_least_1(&[("digits_every", self.digits_every)])?;
         set.check().map_err(named)
+    }
+
+    /// The set that is learned, or that settings of none are held to.
+    fn set(&self) -> DataSpec {
+        self.beside.set.clone().unwrap_or_else(|| DataSpec::of(Built::Synthetic, self.beside.sizes))
+    }
+
+    /// What its training holds.
+    pub fn memory(&self) -> Result<Held, String> {
+        // The whole set's gradient is taken in blocks.
+        let samples = u64::from(self.digits_batch_size).min(self.beside.sizes[0] as u64).max(GRADIENT_BLOCK as u64);
+        let network = self.digits_model.network(&self.set().signature())?;
+        let what = format!("digits_model '{}' with a batch of {samples}", self.digits_model);
+        let bytes = memory_of_theta(&network.layout()) + network.memory_of_batch(samples);
+        Ok(Held::new(what, bytes, "lower digits_batch_size"))
     }
 }

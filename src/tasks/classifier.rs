@@ -5,7 +5,7 @@ use crate::model::{Architecture, Layout, Model as _, Network, Weights};
 use crate::objective::{Evaluation, Objective, Splits, over};
 use crate::settings;
 use crate::store::checkpoint::Series as Numbers;
-use crate::study::{Context, Measurements, Trial, check, flag};
+use crate::study::{Context, Held, Measurements, Trial, check, flag};
 use crate::train::{MiniBatches, OptimizerName, train_in_batches};
 use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,18 @@ pub fn train_size(data: Option<&dyn Dataset>) -> f64 {
     data.map_or(0.0, |set| set.sizes()[0] as f64)
 }
 
+/// Samples that are evaluated at a time, at most.
+const EVALUATED: u64 = 128;
+
+/// What stands beside a batch: θ, its gradient, Adam's two moments and what a step makes of them, the initial and the
+/// final weights that are saved, the last state of the training, and a checkpoint as it is written.
+const COPIES: u128 = 20;
+
+/// The bytes of [`COPIES`], in float32.
+pub fn memory_of_theta(layout: &Layout) -> u128 {
+    COPIES * 4 * layout.parameters().unsigned_abs() as u128
+}
+
 impl Trial for ClassifierTraining {
     fn seed(&self) -> u64 {
         self.seed
@@ -130,17 +142,23 @@ impl ClassifierTraining {
     /// Whether its settings make sense on this data set.
     pub fn check(&self, data: &dyn Dataset) -> Result<(), String> {
         check::training(self.fit.epochs, self.fit.learning_rate)?;
-        let (model, batch_size) = (&self.model, self.fit.batch_size);
-        check::at_least_1(&[("batch_size", batch_size.into())])?;
+        check::at_least_1(&[("batch_size", self.fit.batch_size.into())])?;
         if data.signature().target.classes().is_none() {
             let (title, found) = (data.title(), data.signature().target.what());
             let wanted = "labels that are whole numbers or words, one an input, or the argmax of one-hot rows";
             return Err(format!("{title} has {found} to be learned, and this study learns classes: {wanted}"));
         }
+        self.memory(data)?.check()
+    }
+
+    /// What it holds: θ with all that goes with it, and a batch.
+    pub fn memory(&self, data: &dyn Dataset) -> Result<Held, String> {
+        let (model, batch_size) = (&self.model, self.fit.batch_size);
         let network = model.network(&data.signature())?;
-        let samples = u64::from(batch_size).min(data.sizes()[0] as u64);
+        let samples = u64::from(batch_size).max(EVALUATED).min(data.sizes()[0] as u64);
         let what = format!("model '{model}' with a batch_size of {batch_size}");
-        check::memory(&what, network.memory_of_batch(samples), "lower batch_size")
+        let bytes = memory_of_theta(&network.layout()) + network.memory_of_batch(samples);
+        Ok(Held::new(what, bytes, "lower batch_size, or take a smaller model"))
     }
 
     /// See [`key`].

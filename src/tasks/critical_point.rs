@@ -10,7 +10,7 @@ use crate::model::Mlp;
 use crate::objective::{Objective, norm};
 use crate::rng::{Purpose, Rng};
 use crate::settings;
-use crate::study::{Context, Measurements, check, flag};
+use crate::study::{Context, Held, Measurements, check, flag};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -218,22 +218,26 @@ impl Curvature {
         check::within("probes", self.probes, 1..=MOST_PROBES)
     }
 
-    /// That what is held at a time fits into memory: the graph of a Hessian over the points that are learned from, and
-    /// the vectors of Lanczos.
-    pub fn check_memory(self, model: &Mlp, problem: &Problem) -> Result<(), String> {
+    /// What is held at a time: the graph of a Hessian over the points that are learned from, or the vectors of Lanczos.
+    pub fn memory(self, model: &Mlp, problem: &Problem) -> Vec<Held> {
         let points = problem.train_size();
         let widths = model.widths().iter().sum::<i64>().unsigned_abs() as u128;
         let what = format!("the Hessian of model '{model}' over {points} points");
         let bytes = 8 * NUMBERS_A_UNIT * widths * points as u128;
-        check::memory(&what, bytes, &format!("{}, or take a narrower model", problem.smaller()))?;
-        let Some(lanczos) = self.lanczos() else { return Ok(()) };
+        let graph = Held::new(what, bytes, format!("{}, or take a narrower model", problem.smaller()));
         let parameters = model.layout().parameters().unsigned_abs() as u128;
+        let Some(lanczos) = self.lanczos() else {
+            // The matrix, its eigenvectors, and what is computed on the way.
+            let what = format!("the whole Hessian of model '{model}'");
+            let whole = Held::new(what, 8 * 5 * parameters * parameters, "use --curvature lanczos");
+            return vec![graph, whole];
+        };
         let (steps, eigenvalues) = (lanczos.steps as usize, 2 * lanczos.eigenvalues as usize);
         let what = format!("{steps} lanczos_steps and {eigenvalues} eigenvectors of model '{model}'");
         let of = |basis| curvature::memory(parameters, basis, eigenvalues, kept());
         let trace = curvature::trace_memory(parameters, lanczos.probes as usize, kept());
         let bytes = of((steps, 1)).max(of((DENSITY_STEPS, BASES))).max(trace);
-        check::memory(&what, bytes, "lower lanczos_steps or lanczos_eigenvalues")
+        vec![graph, Held::new(what, bytes, "lower lanczos_steps or lanczos_eigenvalues")]
     }
 
     /// `None` where the whole Hessian is asked for.

@@ -1,6 +1,7 @@
 //! A network learns a function of one variable, or measured points: its training on all points at once, and its
 //! evaluation.
 
+use super::classifier::memory_of_theta;
 use super::problem::{Learned, Problem};
 use crate::data::functions::evenly_spaced;
 use crate::data::points::Standardised;
@@ -8,7 +9,7 @@ use crate::data::{Dataset, Samples};
 use crate::model::{Mlp, Weights};
 use crate::objective::{MeanSquaredError, Objective};
 use crate::settings;
-use crate::study::{Context, Measurements, Trial, check, flag};
+use crate::study::{Context, Held, Measurements, Trial, check, flag};
 use crate::train::{Convergence, Ending, OptimizerName, Stopping, Trained, Watched, train};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ impl Trial for FunctionTraining {
     }
 }
 
+/// Of a unit at a point: its value, the derivative by it, and what libtorch makes of them on the way.
+const NUMBERS_A_UNIT: u128 = 6;
+
 impl FunctionTraining {
     /// Whether its settings make sense, but for the points', which are the same for many trainings.
     pub fn check(&self) -> Result<(), String> {
@@ -61,6 +65,17 @@ impl FunctionTraining {
         check::training(self.fit.epochs, self.fit.learning_rate)?;
         check::stopping("convergence", self.fit.convergence)?;
         check::at_least_1(&[("patience", self.fit.patience)])
+    }
+
+    /// What it holds: θ with all that goes with it, and what each unit gives at each of so many points.
+    pub fn memory(&self, points: usize) -> Held {
+        let units = self.model.widths().iter().sum::<i64>().unsigned_abs() as u128;
+        let bytes = memory_of_theta(&self.model.layout()) + 4 * NUMBERS_A_UNIT * units * points as u128;
+        Held::new(
+            format!("model '{}' over {points} points", self.model),
+            bytes,
+            "take a narrower model, or fewer points",
+        )
     }
 
     /// The objective over the points that are learned from, at the initial θ.

@@ -2,14 +2,18 @@
 //! several trainings together (Lorch 2016), the plane of one path, and the loss surface over that (Li et al. 2018).
 
 use super::classifier::ClassifierTraining;
-use crate::analysis::pca::{Pca, pca};
+use crate::analysis::pca::{BLOCK, Gram, Pca};
 use crate::analysis::surface::PathPlane;
+use crate::data::blocks;
+use crate::files::Scratch;
 use crate::model::{Layout, Model as _, Network, Weights};
 use crate::objective::{Objective, Scalar, read_all};
-use crate::study::{Context, Measurements, SavedWeights, check};
-use anyhow::{Context as _, Result};
+use crate::store::weights::NamedTensor;
+use crate::study::{Context, Held, Measurements, SavedWeights};
+use anyhow::{Context as _, Result, ensure};
 use std::ops::{ControlFlow, Range};
-use tch::Tensor;
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
 
 /// The epochs after which weights are kept, counted from 1: the first, and every so many from there.
 pub fn epochs(epochs: u64, every: u64) -> impl Iterator<Item = u64> {
@@ -32,9 +36,9 @@ pub fn train(training: &ClassifierTraining, every: u64, cx: &mut Context) -> Res
     Ok(trained?.1)
 }
 
-/// The weights after each of these epochs.
-pub fn read(saved: &SavedWeights, layout: &Layout, epochs: &[u64]) -> Result<Vec<Weights>> {
-    epochs.iter().map(|epoch| saved.weights(&prefix(*epoch), layout)).collect()
+/// The weights after this epoch.
+pub fn snapshot(saved: &SavedWeights, layout: &Layout, epoch: u64) -> Result<Weights> {
+    saved.weights(&prefix(epoch), layout)
 }
 
 /// A training's path: epochs, and the weights after each. It begins with the initial weights, after epoch 0, and ends with
@@ -42,7 +46,9 @@ pub fn read(saved: &SavedWeights, layout: &Layout, epochs: &[u64]) -> Result<Vec
 pub fn path(saved: &SavedWeights, layout: &Layout, snapshots: &[u64], last: u64) -> Result<(Vec<u64>, Vec<Weights>)> {
     let mut epochs = [&[0], snapshots].concat();
     let mut rows = vec![saved.weights("initial", layout)?];
-    rows.extend(read(saved, layout, snapshots)?);
+    for epoch in snapshots {
+        rows.push(snapshot(saved, layout, *epoch)?);
+    }
     if epochs.last() != Some(&last) {
         epochs.push(last);
         rows.push(saved.weights("final", layout)?);
@@ -56,26 +62,119 @@ pub fn parts(layout: &Layout) -> Result<[String; 2]> {
     Ok([first, "full".to_owned()])
 }
 
-/// That so many snapshots fit into memory: those of all trainings, and one file as it is read, of so many `each` with
-/// the initial and the final weights.
-pub fn check_memory(network: &Network, snapshots: u64, each: u64) -> Result<(), String> {
+/// What is held of so many snapshots of all trainings, so many `each`, beside what a training itself takes: by a training
+/// until it has saved its own, by the analysis of all, and by the plane of one path.
+pub fn memory(network: &Network, snapshots: u64, each: u64) -> [Held; 3] {
     let parameters = network.layout().parameters().unsigned_abs() as u128;
-    let held = u128::from(snapshots) + 2 * (u128::from(each) + 2);
-    let what = format!("{snapshots} snapshots of the {parameters} parameters of model '{network}'");
-    check::memory(&what, 4 * parameters * held, "raise snapshot_every, or lower trainings")
+    let (all, of_one) = (u128::from(snapshots), u128::from(each) + 2);
+    let what = |count: u64| format!("{count} snapshots of the {parameters} parameters of model '{network}'");
+    // A file of one training, as bytes and as tensors.
+    let file = 2 * 4 * parameters * of_one;
+    // The Gram matrix, its eigenvectors and what they are computed by; before, a block of columns in float64.
+    let square = 8 * all * all;
+    let columns = 2 * 8 * all * parameters.min(BLOCK.unsigned_abs().into());
+    let analysis = (4 * all * parameters).min(ROWS_IN_MEMORY) + file.max(2 * square + columns).max(6 * square);
+    let lower = "raise snapshot_every, or lower trainings";
+    [
+        Held::new(what(each), file, "raise snapshot_every"),
+        Held::new(what(snapshots), analysis, lower),
+        // Its rows, and each of them in float64 for a while.
+        Held::new(
+            what(each),
+            file + 4 * parameters * of_one + columns / all.max(1) * of_one + 8 * 8 * parameters,
+            lower,
+        ),
+    ]
+}
+
+/// Rows that take more than this are in a file, and only a block of their columns in memory; in bytes.
+const ROWS_IN_MEMORY: u128 = 256 << 20;
+
+/// Rows of θ, each written once and read in blocks of columns.
+pub struct Rows {
+    length: i64,
+    count: i64,
+    kept: Vec<Tensor>,
+    file: Option<Scratch>,
+}
+
+impl Rows {
+    /// For so many rows of these weights; what has no place in memory goes to the disk of the folder.
+    ///
+    /// # Errors
+    /// Where no file can be made there.
+    pub fn new(count: usize, layout: &Layout, folder: &Path) -> Result<Self> {
+        let length = layout.parameters();
+        let is_large = 4 * count as u128 * u128::from(length.unsigned_abs()) > ROWS_IN_MEMORY;
+        let file = is_large.then(|| Scratch::new(folder)).transpose();
+        let file = file.with_context(|| format!("{count} snapshots need a file in {}", folder.display()))?;
+        Ok(Self { length, count: 0, kept: Vec::new(), file })
+    }
+
+    /// Adds a row in float32.
+    ///
+    /// # Errors
+    /// Where it has another length, or the disk no place for it.
+    pub fn push(&mut self, row: &Tensor) -> Result<()> {
+        ensure!(row.numel() as i64 == self.length && row.kind() == Kind::Float, "rows of different length or kind");
+        match &mut self.file {
+            None => self.kept.push(row.shallow_clone()),
+            Some(file) => {
+                let bytes = NamedTensor::copy_of(row)?.bytes;
+                let gigabytes = file.written() as f64 / 1e9;
+                let full = || format!("no snapshot of {} bytes could be written after {gigabytes:.1} GB", bytes.len());
+                file.append(&bytes).with_context(|| full() + ": make room there, or raise snapshot_every")?;
+            }
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Columns of all rows, [rows, columns] in float64 on the CPU.
+    fn columns(&self, start: i64, columns: i64) -> Result<Tensor> {
+        let block = Tensor::f_zeros([self.count, columns], (Kind::Double, Device::Cpu))?;
+        let mut bytes = vec![0; 4 * columns.unsigned_abs() as usize];
+        for at in 0..self.count {
+            let row = match &self.file {
+                None => self.kept[at as usize].f_view(-1)?.f_narrow(0, start, columns)?,
+                Some(file) => {
+                    file.read_at(4 * (at * self.length + start).unsigned_abs(), &mut bytes)?;
+                    let numbers = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+                    Tensor::f_from_slice(&numbers.collect::<Vec<f32>>())?
+                }
+            };
+            block.f_select(0, at)?.f_copy_(&row)?;
+        }
+        Ok(block)
+    }
 }
 
 /// The first two components of the θ of the snapshots `rows`, for each of [`parts`]: series
 /// `<part>_component_1` and `_2`, one number a row, and scalars `<part>_explained_variance_1` and `_2`, shares from 0
 /// to 1.
-pub fn principal_components(layout: &Layout, rows: &[Weights]) -> Result<Measurements> {
+pub fn principal_components(layout: &Layout, rows: &Rows, cx: &Context) -> Result<Measurements> {
+    let _no_grad = tch::no_grad_guard();
     let first = layout.slots.first().context("a model without weights")?;
-    let rows: Vec<Tensor> = rows.iter().map(|row| row.theta.shallow_clone()).collect();
-    let of_first: Vec<Tensor> =
-        rows.iter().map(|row| row.f_narrow(0, first.offset, first.len())).collect::<Result<_, _>>()?;
+    ensure!(first.offset == 0, "the first layer's weights are not the first of θ");
+    // The first layer's columns are the first of all: both parts share the products of those.
+    let (mut of_first, mut whole) = (None, Gram::new(rows.count)?);
+    for (start, columns) in blocks(layout.parameters(), BLOCK) {
+        cx.check_stop()?;
+        cx.note(format!("products of {} snapshots: column {start} of {}", rows.count, layout.parameters()));
+        let end = first.len();
+        if (start..start + columns).contains(&end) {
+            let mut gram = whole.copy();
+            if end > start {
+                gram.add(rows.columns(start, end - start)?)?;
+            }
+            of_first = Some(gram);
+        }
+        whole.add(rows.columns(start, columns)?)?;
+    }
     let mut measured = Measurements::new(layout.parameters(), [], []);
-    for (part, rows) in parts(layout)?.into_iter().zip([&of_first, &rows]) {
-        let Pca { scores, explained_variance_ratio } = pca(rows, 2)?;
+    let of_first = of_first.unwrap_or_else(|| whole.copy());
+    for (part, gram) in parts(layout)?.into_iter().zip([of_first, whole]) {
+        let Pca { scores, explained_variance_ratio } = gram.pca(2)?;
         for (component, (scores, share)) in (1..).zip(scores.into_iter().zip(explained_variance_ratio)) {
             measured.scalars.insert(format!("{part}_explained_variance_{component}"), share);
             measured.series.insert(format!("{part}_component_{component}"), scores);
@@ -219,11 +318,22 @@ mod tests {
         assert_eq!(parts(&network("784-4-10").layout()).unwrap(), ["fc1", "full"]);
         let layout = network("conv2-conv3-10").layout();
         assert_eq!(parts(&layout).unwrap(), ["conv1", "full"]);
-        let rows: Vec<Weights> =
-            (0..3).map(|seed| layout.initial(seed, "pca", Kind::Float, Device::Cpu).into()).collect();
-        let found = principal_components(&layout, &rows).unwrap();
+        let mut rows = Rows::new(3, &layout, Path::new(".")).unwrap();
+        (0..3).for_each(|seed| rows.push(&layout.initial(seed, "pca", Kind::Float, Device::Cpu)).unwrap());
+        let found = with_context(|cx| principal_components(&layout, &rows, &cx)).unwrap();
         assert!(found.series("conv1_component_1").is_ok() && found.series("fc1_component_1").is_err());
         assert!(parts(&Layout::default()).is_err());
+    }
+
+    #[test]
+    fn what_an_analysis_holds_does_not_grow_with_the_parameters_of_many_snapshots() {
+        let of = |model: &str, snapshots| {
+            let signature = DataSpec::of(Built::Synthetic, [50, 1]).signature();
+            memory(&Network::parse(model, &signature).unwrap(), snapshots, 600)[1].bytes
+        };
+        // All rows, and thrice in float64 a block of their columns, were 4.7 GB.
+        assert!(of("784-128-10", 4800) < 2_400_000_000, "{}", of("784-128-10", 4800));
+        assert!(of("784-256-10", 4800) < of("784-128-10", 4800) * 5 / 4 && of("784-128-10", 10) < of("784-128-10", 40));
     }
 
     #[test]
@@ -231,14 +341,21 @@ mod tests {
         let layout = "784-3-10".parse::<crate::model::Mlp>().unwrap().layout();
         let start = layout.initial(0, "pca", Kind::Float, Device::Cpu);
         // Rows that differ in the last biases alone: the first layer does not move.
-        let rows: Vec<Weights> = (0..3)
-            .map(|row| {
+        let of = |file: Option<Scratch>| {
+            let mut rows = Rows { file, ..Rows::new(3, &layout, Path::new(".")).unwrap() };
+            for row in 0..3 {
                 let moved = start.copy();
                 let _ = moved.narrow(0, layout.parameters() - 1, 1).fill_(f64::from(row));
-                moved.into()
-            })
-            .collect();
-        let found = principal_components(&layout, &rows).unwrap();
+                rows.push(&moved).unwrap();
+            }
+            assert!(rows.push(&Tensor::zeros([3], (Kind::Float, Device::Cpu))).is_err());
+            with_context(|cx| principal_components(&layout, &rows, &cx)).unwrap()
+        };
+        let found = of(None);
+        // Rows in a file give the same bits.
+        let folder = tempfile::tempdir().unwrap();
+        let json = |found: &Measurements| serde_json::to_string(found).unwrap();
+        assert_eq!(json(&of(Some(Scratch::new(folder.path()).unwrap()))), json(&found));
         assert_eq!(found.parameters, layout.parameters());
         assert!((found.scalar("full_explained_variance_1").unwrap() - 1.0).abs() < 1e-9);
         let scores = found.series("full_component_1").unwrap();

@@ -1,11 +1,12 @@
 //! How far the loss can rise in small boxes around a solution: its ε-box sharpness (Keskar et al. 2017), sought by
 //! projected sign ascent over all of some samples.
 
+use super::classifier::memory_of_theta;
 use crate::analysis::sharpness::sharpness;
-use crate::model::Network;
+use crate::model::{Model as _, Network};
 use crate::objective::{GRADIENT_BLOCK, Objective};
 use crate::settings;
-use crate::study::{Context, Measurements, check};
+use crate::study::{Context, Held, Measurements, check};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -26,12 +27,18 @@ settings! {
 const MOST_STARTS: u64 = 10_000;
 const MOST_STEPS: u64 = 100_000;
 
+/// What a gradient over many samples holds, [`GRADIENT_BLOCK`] at a time.
+pub fn memory_of_gradient(network: &Network) -> Held {
+    let what = format!("the gradient of model '{network}' over {GRADIENT_BLOCK} samples");
+    let bytes = memory_of_theta(&network.layout()) + network.memory_of_batch(GRADIENT_BLOCK.unsigned_abs());
+    Held::new(what, bytes, "take a smaller model")
+}
+
 impl Boxes {
     pub fn check(&self, network: &Network) -> Result<(), String> {
         check::sizes("epsilons", &self.epsilons)?;
         if !self.epsilons.is_empty() {
-            let what = format!("the gradient of model '{network}' over {GRADIENT_BLOCK} samples");
-            check::memory(&what, network.memory_of_batch(GRADIENT_BLOCK.unsigned_abs()), "take a smaller model")?;
+            memory_of_gradient(network).check()?;
         }
         check::within("sharpness_starts", self.sharpness_starts, 1..=MOST_STARTS)?;
         check::within("sharpness_steps", self.sharpness_steps, 1..=MOST_STEPS)

@@ -8,7 +8,7 @@ use crate::model::{Model as _, Network};
 use crate::objective::Objective;
 use crate::rng::{Purpose, Rng};
 use crate::settings;
-use crate::study::{Context, Measurements, check, flag};
+use crate::study::{Context, Held, Measurements, check, flag};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -40,11 +40,20 @@ impl Eigenvalues {
         check::within("density_steps", density_steps as u64, 1..=MOST_STEPS)?;
         let density = [("density_probes", density_probes as u128), ("density_steps", density_steps as u128)];
         check::product(&density, MOST_NUMBERS)?;
+        self.memory(network).map_or(Ok(()), |held| held.check())
+    }
+
+    /// What the spectrum holds, where there is to be one.
+    pub fn memory(&self, network: &Network) -> Option<Held> {
+        let &Self { eigenvalues, density_probes, density_steps } = self;
+        if eigenvalues == 0 {
+            return None;
+        }
         let parameters = network.layout().parameters().unsigned_abs() as u128;
         let what = format!("{eigenvalues} eigenvalues and {density_steps} density_steps of model '{network}'");
         let of = |basis| memory(parameters, basis, eigenvalues, kept());
         let needed = of((most_products(eigenvalues), 1)).max(of((density_steps, density_probes.min(ROWS))));
-        check::memory(&what, needed, "lower eigenvalues or density_steps")
+        Some(Held::new(what, needed, "lower eigenvalues or density_steps"))
     }
 
     /// The spectrum, where there is to be one.

@@ -385,7 +385,7 @@ fn doctor(dir: &Dir, arguments: &[&str], name: &str) -> (i32, String, String) {
 fn the_doctor_finds_a_sound_machine_sound_and_leaves_nothing() {
     let dir = Dir::new();
     let text = at_width(&dir, "80", &["doctor"]);
-    for name in ["hw1", "system", "libtorch", "processor", "memory", "CUDA", "MNIST", "runs"] {
+    for name in ["hw1", "system", "libtorch", "processor", "memory", "CUDA", "MNIST", "runs", "files"] {
         assert!(text.lines().any(|line| line.split_whitespace().nth(1) == Some(name)), "{name} in {text}");
     }
     assert!(text.contains("runs/report would be made"), "{text}");

@@ -1,7 +1,7 @@
 //! Whether what is asked around and between solutions makes sense, and whether there are such solutions.
 
 use super::{Analyse, Directions, MOST_PROBES, MOST_STEPS, MeasureName};
-use crate::study::{Experiment as _, check};
+use crate::study::{Experiment as _, Held, check};
 use crate::tasks::analyse::memory;
 use crate::tasks::line;
 
@@ -58,19 +58,34 @@ impl Analyse {
                 ));
             }
         }
+        Ok(())
+    }
+
+    /// What its trials hold at most, by what is measured.
+    pub(super) fn held(&self) -> Vec<Held> {
+        let asks = |name| self.measure.0.contains(&name);
+        let parameters = self.layout().parameters();
+        let vector = 8 * parameters.unsigned_abs() as u128;
+        // θ, its gradient, and the model as it was read.
+        let mut held = vec![Held::new(format!("a model of {parameters} parameters"), 6 * vector, "lower --jobs")];
+        if self.measures().contains(&MeasureName::Spectrum) {
+            let what = format!("{0} largest and {0} smallest eigenvalues of {parameters} parameters", self.eigenvalues);
+            let smaller = "lower --set eigenvalues (0: trace and density alone), or leave spectrum out of --measure";
+            let bytes = memory(parameters, (self.trace_probes, self.eigenvalues), self.precision);
+            held.push(Held::new(what, bytes, smaller));
+        }
         if asks(MeasureName::Slices) {
-            let (count, parameters) = (self.slice_directions, self.layout().parameters());
-            let bytes = 2 * u128::from(count) * parameters.unsigned_abs() as u128 * 8;
+            let count = self.slice_directions;
             let what = format!("{count} directions of {parameters} parameters");
-            check::memory(&what, bytes, "lower --set slice_directions")?;
+            held.push(Held::new(what, 2 * u128::from(count) * vector, "lower --set slice_directions"));
         }
         if self.directions == Directions::Hessian && (asks(MeasureName::Slices) || asks(MeasureName::Surface)) {
             let count = if asks(MeasureName::Slices) { self.slice_directions as usize } else { 2 };
-            let parameters = self.layout().parameters();
             let what = format!("{count} leading eigenvectors of {parameters} parameters");
-            check::memory(&what, memory(parameters, (0, count), self.precision), "choose --directions random")?;
+            let bytes = memory(parameters, (0, count), self.precision);
+            held.push(Held::new(what, bytes, "choose --directions random"));
         }
-        Ok(())
+        held
     }
 
     fn check_solutions(&self) -> Result<(), String> {

@@ -15,9 +15,9 @@ use crate::analysis::surface::Normalise;
 use crate::data::{Dataset, Signature, Target};
 use crate::model::Layout;
 use crate::settings;
-use crate::study::{Context, DATASET_FLAG, Experiment, Findings, Flag, Records, Seeds, Size, check};
+use crate::study::{Context, DATASET_FLAG, Experiment, Findings, Flag, Held, Records, Seeds, Size, check};
 use crate::tasks::analyse::{
-    Along, Analysed, Analysis, LossName, MatrixName, Measure, Over, Precision, Probes, Region, Split, memory,
+    Along, Analysed, Analysis, LossName, MatrixName, Measure, Over, Precision, Probes, Region, Split,
 };
 use crate::tasks::line;
 use crate::tasks::subject::{Content, Solution, Subject};
@@ -214,12 +214,7 @@ impl Experiment for Analyse {
             return Err("split is test, and the data has one split only: leave --split away".into());
         }
         self.check_landscape()?;
-        if self.measures().contains(&MeasureName::Spectrum) {
-            let parameters = self.layout().parameters();
-            let what = format!("{0} largest and {0} smallest eigenvalues of {parameters} parameters", self.eigenvalues);
-            let smaller = "lower --set eigenvalues (0: trace and density alone), or leave spectrum out of --measure";
-            check::memory(&what, memory(parameters, (self.trace_probes, self.eigenvalues), self.precision), smaller)?;
-        }
+        self.held().iter().try_for_each(Held::check)?;
         if let (Some(why), true) = (self.insensitive(), self.measure.0.contains(&MeasureName::Sensitivity)) {
             return Err(format!("sensitivity is {why}: leave it out of --measure"));
         }
@@ -272,6 +267,10 @@ impl Experiment for Analyse {
         let letters: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let words: Vec<&str> = letters.split('-').filter(|word| !word.is_empty()).collect();
         format!("{}-{}", Self::NAME, if words.is_empty() { "model".to_owned() } else { words.join("-") })
+    }
+
+    fn memory(&self) -> Result<Vec<Held>, String> {
+        Ok(self.held())
     }
 
     fn label(&self, trial: &Analysis) -> String {

@@ -19,7 +19,7 @@ use askama::Template as _;
 use html::{Html, Image};
 use markdown::MarkdownText;
 use serde_json::{Map, Value};
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
 use words::{capitalised, plain};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +35,13 @@ pub struct Reference {
     pub settings: Value,
 }
 
-/// Writes the page of `run_dir` into it and returns its path; `references` give the order. Where `against`
-/// names another run directory, or this one is of preset `canonical` and a folder `report` stands beside
-/// it, a table holds the claims of both against each other. The same run directories give the same bytes.
+/// The page of `run_dir`; `references` give the order. Where `against` names another run directory, or this one is of
+/// preset `canonical` and a folder `report` stands beside it, a table holds the claims of both against each other. The
+/// same run directories give the same bytes.
 ///
 /// # Errors
-/// Where there is no study in it or in `against`, or the page cannot be written. A study that cannot be
-/// read is a line on the page, and on standard error.
-pub fn write(run_dir: &RunDir, against: Option<&RunDir>, references: &[Reference], format: Format) -> Result<PathBuf> {
+/// Where there is no study in it or in `against`. A study that cannot be read is a line on the page, and on standard error.
+pub fn render(run_dir: &RunDir, against: Option<&RunDir>, references: &[Reference], format: Format) -> Result<String> {
     let mut page = Page::read(run_dir, references, format)?;
     let beside = || {
         let is_canonical = |study: &Study| study.preset() == Some(CANONICAL_PRESET);
@@ -58,8 +57,8 @@ pub fn write(run_dir: &RunDir, against: Option<&RunDir>, references: &[Reference
         say(&format!("hw1: {folder} is without results on the page: {why}"));
     }
     match format {
-        Format::Html => run_dir.write("report.html", Html { page: &page }.render()?.as_bytes()),
-        Format::Markdown => run_dir.write("report.md", MarkdownText { page: &page }.render()?.as_bytes()),
+        Format::Html => Ok(Html { page: &page }.render()?),
+        Format::Markdown => Ok(MarkdownText { page: &page }.render()?),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod memory;
 pub mod sets;
+pub mod shim;
 pub mod tiny;
 
 use serde_json::Value;
