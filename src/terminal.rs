@@ -20,9 +20,16 @@ pub fn reader_is_gone() -> bool {
 /// # Errors
 /// Where it cannot be written, on a full disk, say.
 pub fn print(text: &str) -> Result<()> {
+    print_bytes(legible(text, std::io::stdout().is_terminal()).as_bytes())
+}
+
+/// The same of what need not be text, such as a path.
+///
+/// # Errors
+/// As of [`print`].
+pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let text = legible(text, stdout.is_terminal());
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {
             READER_IS_GONE.store(true, Ordering::Relaxed);
             Ok(())

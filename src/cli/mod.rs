@@ -18,10 +18,10 @@ pub use command::{command, main, main_of_study};
 pub use registry::{Maker, Studies, experiments};
 
 use crate::store::RunDir;
-use crate::terminal::{self, plain, print};
-use anyhow::{Context as _, Result};
+use crate::terminal::{self, plain, print, print_bytes};
+use anyhow::Result;
 use serde::Serialize;
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 /// The run directory that `--out` names, else that of the preset.
@@ -32,16 +32,10 @@ fn run_dir(out: Option<&Path>, preset: &str) -> RunDir {
 /// A path on a line of its own: to a program byte by byte, so that it finds the file whatever it is called; to a person
 /// without what would control the terminal.
 fn print_path(path: &Path) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    if stdout.is_terminal() {
-        drop(stdout);
+    if std::io::stdout().is_terminal() {
         return print(&format!("{}\n", plain(&path.to_string_lossy())));
     }
-    let line = [path.as_os_str().as_encoded_bytes(), b"\n"].concat();
-    match stdout.write_all(&line).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to standard output"),
-        _ => Ok(()),
-    }
+    print_bytes(&[path.as_os_str().as_encoded_bytes(), b"\n"].concat())
 }
 
 /// As JSON or as text, as asked.

@@ -140,7 +140,7 @@ impl Worker<'_> {
     /// Adds a line on a trial to its study's log: an event, with what it was and what computed it.
     fn log(&self, dir: &StudyDir, planned: &Planned, mut event: Value) -> Result<()> {
         let common = json!({
-            "time": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            "time": humantime::format_rfc3339_millis(SystemTime::now().max(SystemTime::UNIX_EPOCH)).to_string(),
             "label": planned.label, "seed": planned.seed, "fingerprint": planned.fingerprint,
             "device": self.options.choice, "jobs": self.options.workers,
             "version": env!("CARGO_PKG_VERSION"), "commit": env!("HW1_COMMIT"),

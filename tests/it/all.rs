@@ -39,8 +39,10 @@ fn every_study_runs_in_one_pool() {
     let again = run(&dir, &["all", "--preset", "smoke", "--dry-run"]);
     assert!(again.stdout().ends_with("Nothing is left to do.\n"), "{}", again.stdout());
     let forced = run(&dir, &["all", "--preset", "smoke", "--dry-run", "--force", "--only", "simulate,grad-norm"]);
-    let last = forced.stdout().lines().last().unwrap().to_owned();
-    assert!(last.starts_with("35 trials to run, about ") && last.contains(" at a time"), "{last}");
+    let text = forced.stdout();
+    let told = text.lines().find(|line| line.starts_with("35 trials to run, about "));
+    assert!(told.is_some_and(|line| line.contains(" at a time")), "{text}");
+    assert!(text.lines().last().unwrap().starts_with("They hold at most "), "{text}");
 }
 
 #[test]
@@ -53,7 +55,8 @@ fn studies_are_chosen_and_set_by_name() {
     };
     let only = trials(&["--only", "grad-norm", "--repeats", "2"]);
     assert_eq!(only.lines().filter(|line| line.starts_with("grad-norm  ")).count(), 2, "{only}");
-    assert_eq!(only.lines().count(), 3);
+    // Beside them how long they take, and what they hold.
+    assert_eq!(only.lines().count(), 4);
     let rest = trials(&["--skip", "grad-norm,simulate", "--set", "min-ratio.trainings=7"]);
     assert_eq!(rest.lines().filter(|line| line.starts_with("min-ratio  ")).count(), 7, "{rest}");
     assert!(!rest.contains("grad-norm") && !rest.contains("simulate"));

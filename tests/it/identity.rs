@@ -85,8 +85,8 @@ impl Finished {
     }
 }
 
-const SAME: &str = "1 records, 1 run again with the same bytes: ok";
-const PASSED_OVER: &str = "1 records, 0 run again with the same bytes, 1 cannot be compared here: ok";
+const SAME: &str = "1 record, 1 run again with the same bytes: ok";
+const PASSED_OVER: &str = "1 record, 0 run again with the same bytes, 1 cannot be compared here: ok";
 
 #[test]
 fn each_switch_makes_another_backend_wherever_one_stands() {

@@ -11,7 +11,7 @@ fn every_kind_of_damage_is_found() {
     dir.succeed(&RUN);
     let ran = dir.succeed(&["verify", "--out", "runs", "--recompute", "2"]);
     assert_eq!(ran.stdout().lines().count(), 3, "{}", ran.stdout());
-    assert!(ran.stdout().contains("random-labels: 1 records, 1 run again with the same bytes: ok"), "{}", ran.stdout());
+    assert!(ran.stdout().contains("random-labels: 1 record, 1 run again with the same bytes: ok"), "{}", ran.stdout());
 
     let record = dir.only_record("runs/random-labels");
     let weights = record.with_extension("safetensors");
@@ -77,7 +77,7 @@ fn what_another_machine_computed_is_not_compared() {
     let text = fs::read_to_string(&record).unwrap();
     fs::write(&record, text.replace("\"libtorch\":\"", "\"libtorch\":\"0.")).unwrap();
     let ran = dir.succeed(&["verify", "--out", "runs", "--recompute", "1"]);
-    assert!(ran.stdout().contains("random-labels: 1 records, 0 run again"), "{}", ran.stdout());
+    assert!(ran.stdout().contains("random-labels: 1 record, 0 run again"), "{}", ran.stdout());
     assert!(ran.stderr().contains("its libtorch was"), "{}", ran.stderr());
 }
 
