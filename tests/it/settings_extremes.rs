@@ -360,7 +360,7 @@ fn refusals_say_what_would_be_valid() {
         (
             "pca-weights",
             &["model='784-12000-10'", "epochs=1600", "snapshot_every=1"],
-            &["4800 snapshots of the 9540010 parameters", "GB of memory", "raise snapshot_every"],
+            &["1600 snapshots of the 9540010 parameters", "GB of memory", "raise snapshot_every"],
         ),
         (
             "pca-weights",

@@ -50,7 +50,8 @@ fn numbers_are_taken_as_they_were_meant() {
     let dir = Dir::new();
     let listed = |arguments: &[&str]| {
         let ran = dir.succeed(&[&["simulate", "--preset", "smoke", "--dry-run"], arguments].concat());
-        ran.stdout()
+        // Without what is free at the moment.
+        ran.stdout().lines().filter(|line| !line.starts_with("They hold ")).collect::<Vec<_>>().join("\n")
     };
     for (written, toml) in [
         (&["--set", "learning_rate=.001"][..], &["--set", "learning_rate=0.001"][..]),

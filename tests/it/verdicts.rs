@@ -2,6 +2,7 @@
 //! diverged or a trial that failed never takes its study with it.
 
 use crate::common::Dir;
+use hw1::terminal::counted;
 use serde_json::Value;
 
 fn metrics(dir: &Dir, arguments: &[&str]) -> Value {
@@ -56,7 +57,8 @@ fn a_training_that_diverges_is_named_and_takes_nothing_with_it() {
         let diverged = trials.iter().filter(|trial| trial["scalars"]["diverged"] == 1).count();
         assert!(diverged > 0, "{study:?}");
         let notes = metrics["table"]["notes"].to_string();
-        assert!(notes.contains(&format!("{diverged} of {diverged} trainings diverged")), "{study:?}: {notes}");
+        let told = format!("{diverged} of {} diverged", counted(diverged, "training", "trainings"));
+        assert!(notes.contains(&told), "{study:?}: {notes}");
         for claim in claims(&metrics) {
             assert_ne!(claim["verdict"], "supported", "{study:?}: {claim}");
             assert!(claim["evidence"]["rule"].as_str().unwrap().starts_with("unit: "), "{claim}");
@@ -90,7 +92,8 @@ fn the_others_are_still_analysed() {
     let names: Vec<&Value> = metrics["figures"].as_array().unwrap().iter().map(|figure| &figure["name"]).collect();
     assert!(names.contains(&&"paths".into()), "{names:?}");
     let paths = metrics["figures"].as_array().unwrap().iter().find(|figure| figure["name"] == "paths").unwrap();
-    assert!(paths["title"].as_str().unwrap().contains(&format!("Weights of {} trainings", 6 - diverged)));
+    let weights = format!("Weights of {}", counted(6 - diverged, "training", "trainings"));
+    assert!(paths["title"].as_str().unwrap().contains(&weights));
 }
 
 /// Points that are not finite are not just missing: caption and table count them.

@@ -11,6 +11,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
+/// hw1 keeps ignoring what it was started to ignore; tests may run under nohup, or in the background of a script.
+#[cfg(unix)]
+fn heeds_signals(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    // SAFETY: between fork and exec, where only such calls are made.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
+}
+
 /// A working folder that goes away with its test.
 pub struct Dir(TempDir);
 
@@ -27,6 +42,8 @@ impl Dir {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hw1"));
         command.args(arguments).current_dir(self.path()).env_remove("RUST_BACKTRACE");
+        #[cfg(unix)]
+        heeds_signals(&mut command);
         command
     }
 
