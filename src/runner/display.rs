@@ -175,9 +175,9 @@ impl Display {
         self.slots[slot] = Some(Running { name, job, cost, progress, begin, bar, has_told: false });
     }
 
-    /// Tells of a trial's end; whether it began from a checkpoint.
-    pub fn ended(&mut self, slot: usize, seconds: f64, end: &End) -> bool {
-        let Some(running) = self.slots[slot].take() else { return false };
+    /// Tells of a trial's end; whether it began from a checkpoint, and what share of its epochs it had.
+    pub fn ended(&mut self, slot: usize, seconds: f64, end: &End) -> (bool, f64) {
+        let Some(running) = self.slots[slot].take() else { return (false, 1.0) };
         let name = running.name;
         let text = match end {
             End::Done(_) => format!("{name}: done in {seconds:.1} s"),
@@ -189,7 +189,7 @@ impl Display {
             bar.finish_and_clear();
         }
         self.line(&text);
-        running.progress.resumed() > 0
+        (running.progress.resumed() > 0, running.progress.share().filter(|share| *share > 0.0).unwrap_or(1.0))
     }
 
     /// The trials that run.

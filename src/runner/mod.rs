@@ -223,10 +223,10 @@ fn attend(
             Event::Ended { slot, job: index, planned, seconds, end } => {
                 let job = &mut jobs[index];
                 job.running -= 1;
-                let was_resumed = display.ended(slot, seconds, &end);
+                let (was_resumed, share) = display.ended(slot, seconds, &end);
                 match end {
                     End::Done(record) => {
-                        told.tally.done(index, planned.cost, seconds, was_resumed);
+                        told.tally.done(index, planned.cost, (seconds, share), was_resumed);
                         job.finished.insert(planned.fingerprint, record);
                     }
                     End::Failed(reason) => job.failures.push((planned.name(), reason)),

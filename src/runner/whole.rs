@@ -4,20 +4,29 @@ use crate::runner::schedule::Job;
 use crate::store::progress::{Now, Whole};
 use anyhow::Result;
 
-/// What finished trials cost and took.
+/// What trials cost and took. Costs are of all epochs that a trial may have; many end before the last of them, and their
+/// work is that share of their cost.
 #[derive(Clone, Copy, Debug, Default)]
 struct Measured {
     cost: f64,
+    work: f64,
     seconds: f64,
 }
 
 impl Measured {
+    /// Seconds by cost: how long others of the same study will take, if they end as these did.
     fn pace(self) -> Option<f64> {
         (self.cost > 0.0 && self.seconds > 0.0).then(|| self.seconds / self.cost)
     }
 
-    fn add(&mut self, cost: f64, seconds: f64) {
+    /// Seconds by work: how long those of another study take.
+    fn speed(self) -> Option<f64> {
+        (self.work > 0.0 && self.seconds > 0.0).then(|| self.seconds / self.work)
+    }
+
+    fn add(&mut self, cost: f64, share: f64, seconds: f64) {
         self.cost += cost;
+        self.work += cost * share;
         self.seconds += seconds;
     }
 }
@@ -47,19 +56,19 @@ impl Tally {
             let took = job.dir.durations()?;
             for planned in &job.planned {
                 if let Some(seconds) = took.get(&planned.fingerprint) {
-                    measured.add(planned.cost, *seconds);
+                    measured.add(planned.cost, 1.0, *seconds);
                 }
             }
         }
         Ok(Self { measured, resumed: 0, workers })
     }
 
-    /// A trial was done; one from a checkpoint on says nothing of its cost.
-    pub fn done(&mut self, job: usize, cost: f64, seconds: f64, was_resumed: bool) {
+    /// A trial was done, after this share of what it might have been; one from a checkpoint on says nothing of its cost.
+    pub fn done(&mut self, job: usize, cost: f64, (seconds, share): (f64, f64), was_resumed: bool) {
         if was_resumed {
             self.resumed += 1;
         } else {
-            self.measured[job].add(cost, seconds);
+            self.measured[job].add(cost, share, seconds);
         }
     }
 
@@ -87,12 +96,12 @@ fn seconds_left(measured: &[Measured], waiting: &[f64], running: &[Costing], wor
     let mut by_study = measured.to_vec();
     for Costing { job, cost, now } in running {
         if let Some(share) = now.share.filter(|share| *share >= ENOUGH && measured[*job].pace().is_none()) {
-            by_study[*job].add(cost * share, now.seconds);
+            by_study[*job].add(cost * share, 1.0, now.seconds);
         }
     }
     let mut of_all = Measured::default();
-    by_study.iter().for_each(|study| of_all.add(study.cost, study.seconds));
-    let pace = |study: usize| by_study[study].pace().or(of_all.pace());
+    by_study.iter().for_each(|study| of_all.add(study.work, 1.0, study.seconds));
+    let pace = |study: usize| by_study[study].pace().or(of_all.speed());
 
     let (mut total, mut longest) = (0.0, 0.0f64);
     for Costing { job, cost, now } in running {
@@ -123,7 +132,8 @@ mod tests {
 
     #[test]
     fn the_time_left_is_by_costs_and_by_what_was_measured() {
-        let (none, two) = (Measured::default(), Measured { cost: 10.0, seconds: 20.0 });
+        let (none, two) = (Measured::default(), Measured { cost: 10.0, work: 10.0, seconds: 20.0 });
+        let early = Measured { cost: 10.0, work: 1.0, seconds: 2.0 };
         for (measured, waiting, running, workers, expected) in [
             // Nothing to judge by, and nothing to do.
             (vec![none], vec![5.0], vec![], 1, None),
@@ -134,6 +144,8 @@ mod tests {
             (vec![two], vec![30.0], vec![], 2, Some(30.0)),
             // By another study's, where it has none.
             (vec![two, none], vec![0.0, 4.0], vec![], 1, Some(8.0)),
+            // Those that ended early: others of their study will, and another study's has no part in that.
+            (vec![early, none], vec![5.0, 4.0], vec![], 1, Some(1.0 + 8.0)),
             // A trial that runs, by its share; too small a one says nothing.
             (vec![none], vec![0.0], vec![runs(0, 8.0, 3.0, Some(0.25))], 1, Some(9.0)),
             (vec![none], vec![0.0], vec![runs(0, 8.0, 3.0, Some(0.01))], 1, None),
