@@ -147,7 +147,7 @@ impl Listed {
             data: provenance.and_then(|provenance| provenance.data.as_ref()).map(|data| plain(&data.name)),
             start: provenance.and_then(|provenance| text(&provenance.start)),
             end: provenance.and_then(|provenance| text(&provenance.end)).or_else(of_record),
-            seconds: folder.own_seconds,
+            seconds: folder.own_seconds(),
             problems,
             command,
         }

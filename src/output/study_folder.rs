@@ -22,8 +22,6 @@ pub struct StudyFolder {
     pub records: usize,
     /// When the last record came.
     pub last_record: Option<SystemTime>,
-    /// Seconds in which at least one of its trials ran, by its log: of those that metrics.json has, or of all.
-    pub own_seconds: Option<f64>,
 }
 
 impl StudyFolder {
@@ -33,6 +31,18 @@ impl StudyFolder {
             Stored::Valid(metrics) => Some(metrics),
             _ => None,
         }
+    }
+
+    /// Seconds in which at least one of its trials ran, by its log: of those that metrics.json has, or of all. Reads the log.
+    pub fn own_seconds(&self) -> Option<f64> {
+        let mut times = StudyDir::at(self.path.clone()).times().ok()?;
+        if let Some(metrics) = self.metrics() {
+            let own: BTreeSet<&str> = metrics.trials.iter().map(|trial| trial.fingerprint.as_str()).collect();
+            times.retain(|(fingerprint, _)| own.contains(fingerprint.to_string().as_str()));
+        }
+        let mut spans: Vec<[f64; 2]> = times.into_iter().map(|(_, span)| span).collect();
+        spans.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        (!spans.is_empty()).then(|| covered(&spans))
     }
 
     /// Whether the last call came to its end, as far as the settings that it left say.
@@ -128,19 +138,7 @@ fn study_folder(path: PathBuf) -> StudyFolder {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let settings = read_settings(&path.join("settings.toml"));
-    let own_seconds = own_seconds(&path, &metrics_file);
-    StudyFolder { name, path, metrics_file, settings, records, last_record, own_seconds }
-}
-
-fn own_seconds(path: &Path, metrics: &Stored<Box<Metrics>>) -> Option<f64> {
-    let mut times = StudyDir::at(path.to_owned()).times().ok()?;
-    if let Stored::Valid(metrics) = metrics {
-        let own: BTreeSet<&str> = metrics.trials.iter().map(|trial| trial.fingerprint.as_str()).collect();
-        times.retain(|(fingerprint, _)| own.contains(fingerprint.to_string().as_str()));
-    }
-    let mut spans: Vec<[f64; 2]> = times.into_iter().map(|(_, span)| span).collect();
-    spans.sort_by(|a, b| a[0].total_cmp(&b[0]));
-    (!spans.is_empty()).then(|| covered(&spans))
+    StudyFolder { name, path, metrics_file, settings, records, last_record }
 }
 
 /// How much of the time spans cover that are sorted by their beginning, each from one to the other.

@@ -178,13 +178,9 @@ fn measure(workload: &'static Workload, data: Option<&Data>, (bench, device): (&
         let hand_over = if bench.schedule.is_some() { hand_over() } else { Duration::ZERO };
         let round = |_| -> Result<(f64, f64, f64)> {
             meeting.wait()?;
-            let (rate, _) = window(&mut limit, |_| 0.0)?;
+            let (rate, _) = window(&mut limit, None)?;
             meeting.wait()?;
-            let saved = |schedule: &Schedule| {
-                let saving = schedule.saving(bench.schedule.unwrap_or(1), hand_over);
-                saving.as_secs_f64() * 1e3
-            };
-            let (time, saving) = window(&mut unit, saved)?;
+            let (time, saving) = window(&mut unit, bench.schedule.map(|cores| (cores, hand_over)))?;
             Ok((time, time - saving, flops_of_limit(device) / rate / 1e6))
         };
         (0..ROUNDS).map(round).collect()
@@ -222,17 +218,20 @@ fn measure(workload: &'static Workload, data: Option<&Data>, (bench, device): (&
     })
 }
 
-/// Milliseconds of one of the units that `work` does a call, and how many of them its schedule saves.
-fn window(work: &mut dyn FnMut() -> Result<usize>, saved: impl Fn(&Schedule) -> f64) -> Result<(f64, f64)> {
-    let (mut passed, mut units, mut saving) = (Duration::ZERO, 0, 0.0);
+/// Milliseconds of one of the units that `work` does a call, and how many of them its schedule saves on so many cores, each
+/// at so much a call. Where none is asked for its pieces are not timed.
+fn window(work: &mut dyn FnMut() -> Result<usize>, asked: Option<(usize, Duration)>) -> Result<(f64, f64)> {
+    let (mut passed, mut saving, mut units) = (Duration::ZERO, Duration::ZERO, 0);
     while passed < WINDOW {
         let begin = Instant::now();
-        let (done, schedule) = schedule::record(&mut *work);
+        let (done, schedule) =
+            if asked.is_some() { schedule::record(&mut *work) } else { (work(), Schedule::default()) };
         units += done?;
         passed += begin.elapsed();
-        saving += saved(&schedule);
+        saving += asked.map_or(Duration::ZERO, |(cores, hand_over)| schedule.saving(cores, hand_over));
     }
-    Ok((passed.as_secs_f64() * 1e3 / units as f64, saving / units as f64))
+    let each = |time: Duration| time.as_secs_f64() * 1e3 / units as f64;
+    Ok((each(passed), each(saving)))
 }
 
 /// What it costs to bring another core to pieces of work: the median of calls that have nothing else to do.
