@@ -1,4 +1,5 @@
-//! The figures of a study as files: an SVG and a PNG each, drawn only where they changed or are not what they were.
+//! The figures of a study as files: an SVG and a PNG each, drawn only where they changed or are not what they were, and
+//! what they show as JSON.
 
 use crate::files::sha256;
 use crate::plot::{Figure, rasterize};
@@ -31,16 +32,22 @@ pub(super) fn is_whole_png(bytes: &[u8]) -> bool {
 /// SHA-256 by file.
 pub(super) type Digests = BTreeMap<String, String>;
 
-/// Writes each figure as SVG and PNG; one that has not changed, and whose PNG is the `known` one, is left as it stands.
+/// Writes each figure as SVG, PNG and JSON; one that has not changed, and whose PNG is the `known` one, is left as it stands.
 /// Returns the digests of all of them.
 pub(super) fn draw(figures: &[Figure], dir: &StudyDir, known: &Digests) -> Result<Digests> {
     let draw_one = |figure: &Figure| -> Result<Digests> {
         let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
+        let json_name = format!("figures/{}.json", figure.name);
+        let json = figure.to_json()?;
+        let json_digest = sha256(&json);
+        if std::fs::read(dir.root().join(&json_name)).ok().as_ref() != Some(&json) {
+            dir.write(&json_name, &json)?;
+        }
         let drawing = figure.drawing()?;
         let sources = sha256(drawing.sources().as_bytes());
         let digests = |svg: &str, png: String| {
             let svg = sha256(svg.as_bytes());
-            Digests::from([(svg_name.clone(), svg), (png_name.clone(), png)])
+            Digests::from([(json_name.clone(), json_digest.clone()), (svg_name.clone(), svg), (png_name.clone(), png)])
         };
         let standing = std::fs::read_to_string(dir.root().join(&svg_name));
         if let Ok(svg) = standing.as_ref().map_err(drop)

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plotters::style::RGBColor;
+use serde::{Deserialize, Serialize};
 
+use super::data;
 use super::scale::{Range, round_values};
 use super::style::shade;
 
@@ -13,14 +15,18 @@ const MOST_LEVELS: usize = 14;
 
 /// A function on a grid, shown by lines of equal value with paler areas between them, from pale (below the
 /// first level) to dark blue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contours {
     /// Where the columns of the grid are, and its rows; both rise.
+    #[serde(deserialize_with = "data::numbers")]
     pub x: Vec<f64>,
+    #[serde(deserialize_with = "data::numbers")]
     pub y: Vec<f64>,
     /// The values, row by row; a cell with a corner that is not finite has no lines.
+    #[serde(deserialize_with = "data::numbers")]
     pub z: Vec<f64>,
     /// The values that have lines, and what is written on these (empty for nothing).
+    #[serde(deserialize_with = "data::labelled")]
     pub levels: Vec<(f64, String)>,
 }
 

@@ -2,8 +2,9 @@
 //! and what cannot be drawn. Knows slices of numbers, neither tensors nor files, nor how it is drawn.
 
 use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
 
-use super::{contour::Contours, scale::Scale};
+use super::{contour::Contours, data, scale::Scale};
 
 /// Most panels in one figure; more could not be read, and would not fit in memory as a PNG.
 pub const MAX_PANELS: usize = 64;
@@ -19,7 +20,7 @@ pub const MAX_NODES: usize = 100_000;
 pub const MAX_LEVELS: usize = 40;
 
 /// One published picture: a grid of panels under a common title.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// File stem under which the caller saves the picture; not drawn.
     pub name: String,
@@ -35,16 +36,18 @@ pub struct Figure {
 
 /// One part of a figure.
 #[must_use]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Panel {
     /// Heading of the panel. Alone in its figure, it shows only where the figure has no title.
     pub title: String,
     /// What is under the heading.
+    #[serde(flatten)]
     pub content: Content,
 }
 
 /// What a panel shows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Content {
     /// Curves and points on axes.
     Plot(Plot),
@@ -57,7 +60,7 @@ pub enum Content {
 }
 
 /// One pair of axes with its curves, and a second vertical axis where there is one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plot {
     /// Horizontal axis.
     pub x: Axis,
@@ -66,15 +69,18 @@ pub struct Plot {
     /// In drawing order: the last one lies on top.
     pub series: Vec<Series>,
     /// A vertical axis on the right and the series that it measures, above the others.
+    #[serde(default)]
     pub right: Option<(Axis, Vec<Series>)>,
     /// Values of x that vertical lines mark, behind the curves, with labels (empty for none).
+    #[serde(default, deserialize_with = "data::labelled")]
     pub rules: Vec<(f64, String)>,
     /// Level lines of a function of x and y, on the left axis, behind the curves.
+    #[serde(default)]
     pub contours: Option<Contours>,
 }
 
 /// A count in each cell, such as a confusion matrix; the colour may say something else.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeatMap {
     /// What the columns are, and the rows.
     pub x: String,
@@ -87,12 +93,13 @@ pub struct HeatMap {
     pub counts: Vec<u64>,
     /// What colours them, from white (zero, or the lowest if negative) to dark blue (the highest); a cell whose
     /// shade is not finite is grey, such as a diagonal that would drown the rest.
+    #[serde(deserialize_with = "data::numbers")]
     pub shades: Vec<f64>,
 }
 
 /// A function on a grid as a shaded surface in a box, seen from a corner and above. Its colour is its height, straight
 /// between the points of the grid; lines on it lead along these points.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Surface {
     /// Along the front on the left, and on the right.
     pub x: Axis,
@@ -100,19 +107,24 @@ pub struct Surface {
     /// Upwards.
     pub z: Axis,
     /// Where the columns of the grid are, and its rows; both rise, and need not be even.
+    #[serde(deserialize_with = "data::numbers")]
     pub at_x: Vec<f64>,
+    #[serde(deserialize_with = "data::numbers")]
     pub at_y: Vec<f64>,
     /// The heights, row by row; a cell with a corner that the axes cannot show is left out. Of more than 25,000 cells,
     /// only every second row and column is drawn, or fewer.
+    #[serde(deserialize_with = "data::numbers")]
     pub values: Vec<f64>,
     /// A path on the surface or above it, `(x, y, z)`, drawn on top with discs that grow to the last; often empty.
+    #[serde(default, deserialize_with = "data::triples")]
     pub path: Vec<(f64, f64, f64)>,
     /// One marked point, such as the network itself.
+    #[serde(default, deserialize_with = "data::triple")]
     pub point: Option<(f64, f64, f64)>,
 }
 
 /// Images of one size and one sort, in a grid. One too large for its place is drawn smaller.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Images {
     /// Pixels per row and rows of each image.
     pub size: (usize, usize),
@@ -121,6 +133,7 @@ pub struct Images {
     /// Images per row (at least one is assumed).
     pub columns: usize,
     /// Caption (its line breaks are kept, up to three lines) and pixels row by row.
+    #[serde(with = "data::bytes")]
     pub images: Vec<(String, Vec<u8>)>,
 }
 
@@ -139,7 +152,8 @@ impl Images {
 }
 
 /// The bytes of a pixel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pixels {
     /// One, from 0 for paper to 255 for ink as in MNIST.
     Ink,
@@ -158,7 +172,7 @@ impl Pixels {
 }
 
 /// An axis; its range always follows the data.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Axis {
     /// Quantity, with its unit where it has one.
     pub label: String,
@@ -168,7 +182,7 @@ pub struct Axis {
 
 /// One curve or cloud of points.
 #[must_use]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// Text in the legend; empty for none.
     pub label: String,
@@ -178,13 +192,22 @@ pub struct Series {
     pub mark: Mark,
     /// `(x, y)` in data units. A point that its axes cannot show (NaN, infinite, not positive on a log axis) interrupts
     /// the line. A band alternates between its lower and its upper edge, bars between their left and their right edge.
+    #[serde(deserialize_with = "data::pairs")]
     pub points: Vec<(f64, f64)>,
     /// Points that are not among these since they are not finite.
+    #[serde(default)]
     pub left_out: usize,
+    /// Which of several that are alike it is, such as "seed 3"; not drawn.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// What a mean is of, one curve a seed; not drawn, but the page shows them where it is asked to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Series>,
 }
 
 /// Colour of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Color {
     /// Entry of the colour-blind-safe palette (Okabe and Ito, 2008), which repeats after six.
     Cycle(usize),
@@ -193,7 +216,8 @@ pub enum Color {
 }
 
 /// What is drawn at and between the points of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mark {
     /// A solid line.
     Line,
@@ -235,23 +259,33 @@ impl Axis {
 }
 
 impl Series {
+    const EMPTY: Self = Self {
+        label: String::new(),
+        color: Color::Ink,
+        mark: Mark::Line,
+        points: Vec::new(),
+        left_out: 0,
+        name: String::new(),
+        members: Vec::new(),
+    };
+
     /// A solid line in the given colour.
     pub fn new(label: impl Into<String>, color: Color, points: Vec<(f64, f64)>) -> Self {
-        Self { label: label.into(), color, mark: Mark::Line, points, left_out: 0 }
+        Self { label: label.into(), color, mark: Mark::Line, points, ..Self::EMPTY }
     }
 
     /// A pale band from `(x, lower, upper)`. A lower edge that the axis cannot show, such as mean − interval on a log
     /// axis, runs off the bottom. The legend shows it together with a line of the same label and colour.
     pub fn band(label: impl Into<String>, color: Color, edges: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
         let points = edges.into_iter().flat_map(|(x, lower, upper)| [(x, lower), (x, upper)]);
-        Self { label: label.into(), color, mark: Mark::Band, points: points.collect(), left_out: 0 }
+        Self { label: label.into(), color, mark: Mark::Band, points: points.collect(), ..Self::EMPTY }
     }
 
     /// Bars from bins `(low edge, high edge, count)`. They stand on zero, or on the bottom of a log axis; an edge that
     /// the axis cannot show is at the axis's end. An empty bin has no bar.
     pub fn histogram(label: impl Into<String>, color: Color, bins: impl IntoIterator<Item = (f64, f64, f64)>) -> Self {
         let points = bins.into_iter().flat_map(|(low, high, count)| [(low, count), (high, count)]);
-        Self { label: label.into(), color, mark: Mark::Bars, points: points.collect(), left_out: 0 }
+        Self { label: label.into(), color, mark: Mark::Bars, points: points.collect(), ..Self::EMPTY }
     }
 
     /// A line over epochs, one value each; the first is epoch `first`.
@@ -269,6 +303,18 @@ impl Series {
     /// Points that cannot be shown since they are not finite, left out already or not.
     pub fn not_finite(&self) -> usize {
         self.left_out + self.points.iter().filter(|(x, y)| !(x.is_finite() && y.is_finite())).count()
+    }
+
+    /// The same series by the name of one of several that are alike.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The same series, a mean of these.
+    pub fn of(mut self, members: Vec<Self>) -> Self {
+        self.members = members;
+        self
     }
 
     /// The same series with another mark.

@@ -2,10 +2,11 @@
 //! turned into paths) and as PNG at 200 dpi. The only user of plotters; knows slices of numbers, neither tensors nor files.
 //!
 //! From what to how: `figure` and `contour` what a caller describes; `layout` (with `scale`, `legend`, `labels`,
-//! `images`, `scene` and `surface`) where it stands; `draw` on a `canvas`, in a `style`; `publish` what becomes of it.
+//! `images`, `scene` and `surface`) where it stands; `draw` on a `canvas`, in a `style`; `publish` what becomes of it; `data` a figure as JSON.
 
 mod canvas;
 mod contour;
+mod data;
 mod draw;
 mod figure;
 mod geometry;

@@ -1,11 +1,14 @@
 //! How values map to positions along an axis: ranges and ticks. Ticks stand at 1, 2 and 5 times powers of ten, as is
 //! usual. Knows neither panels nor what is drawn.
 
+use serde::{Deserialize, Serialize};
+
 use super::style::TICK_LABEL;
 use super::text::{clean, shortened_apart};
 
 /// How values map to positions along an axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// Equal steps for equal differences.
     Linear,
@@ -53,7 +56,7 @@ pub(super) struct Ticks {
 
 impl Scale {
     /// The scale's own coordinate of a value; `None` where the axis cannot show it.
-    pub(super) fn transform(self, v: f64) -> Option<f64> {
+    pub fn transform(self, v: f64) -> Option<f64> {
         // Beyond 1e300, the differences that layout needs would overflow.
         let t = match self {
             Self::Linear => v,

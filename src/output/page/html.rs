@@ -6,11 +6,24 @@
 
 use super::{Answer, Page};
 use askama::Template;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest as _, Sha256};
 
 #[derive(Template)]
 #[template(path = "page.html")]
 pub(super) struct Html<'a> {
     pub page: &'a Page,
+}
+
+impl Html<'_> {
+    /// What runs in the page: the modules of `page/`, joined when this is built.
+    const SCRIPT: &'static str = include_str!(concat!(env!("OUT_DIR"), "/page.js"));
+    const EXPLORE_STYLE: &'static str = include_str!("../../../page/explore.css");
+
+    /// By which the page's policy knows its script, and no other.
+    fn script_hash() -> String {
+        format!("sha256-{}", STANDARD.encode(Sha256::digest(Self::SCRIPT)))
+    }
 }
 
 /// An SVG to go into the page.

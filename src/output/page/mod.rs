@@ -2,8 +2,10 @@
 //! figures as any other program would, and knows no experiment. Here is what both formats show, for the templates
 //! `templates/page.html` and `templates/page.md`; askama escapes all that goes in.
 
+mod explore;
 mod html;
 pub mod markdown;
+mod thin;
 mod words;
 
 use crate::error::{one_line, say};
@@ -11,6 +13,7 @@ use crate::output::compare::{Answer, PairedClaim, paired_claims};
 use crate::output::figures::{is_whole_png, is_whole_svg};
 use crate::output::metrics::{Claim, Figure, Metrics, Table, Trial};
 use crate::output::study_folder::{StudyFolder, read_run_dir};
+use crate::plot;
 use crate::store::{RunDir, StudyDir};
 use crate::study::{claim::Verdict, number::whole_or_significant, settings::DEFAULT_PRESET};
 use crate::terminal::{counted, is_number};
@@ -107,6 +110,8 @@ struct Drawn {
     figure: Figure,
     /// For the HTML page. None where the file is missing or cut off.
     svg: Option<Image>,
+    /// What it shows, for the page's script. None where an older version drew it.
+    data: Option<String>,
     /// For Markdown: the path from the run directory. None where there is no such file, or not all of it.
     png: Option<String>,
 }
@@ -391,7 +396,7 @@ fn read_metrics(dir: &StudyDir) -> Result<Metrics> {
 
 impl Drawn {
     fn read(number: usize, figure: Figure, folder: &str, dir: &StudyDir, format: Format) -> Self {
-        let mut drawn = Self { number, svg: None, png: None, figure };
+        let mut drawn = Self { number, svg: None, data: None, png: None, figure };
         let name = &drawn.figure.name;
         // A name, not a path to elsewhere.
         if name.starts_with('.') || name.contains(['/', '\\']) {
@@ -401,6 +406,9 @@ impl Drawn {
             Format::Html => {
                 let text = std::fs::read_to_string(dir.figures().join(format!("{name}.svg")));
                 drawn.svg = text.ok().filter(|text| is_whole_svg(text)).and_then(|text| Image::of(&text));
+                let data = std::fs::read(dir.figures().join(format!("{name}.json")));
+                // What cannot be read is a figure that does not answer, and is seen all the same.
+                drawn.data = data.ok().and_then(|json| explore::block(&plot::Figure::from_json(&json).ok()?).ok());
             }
             Format::Markdown => {
                 let path = dir.figures().join(format!("{name}.png"));
