@@ -33,7 +33,9 @@ pub fn problems(dir: &StudyDir) -> Vec<String> {
         };
         (!is_whole).then(|| line(&name, if bytes.is_empty() { "it is empty" } else { "it is not what was written" }))
     };
-    told.chain(untold).filter_map(problem).collect()
+    let is_changed = fs::read(dir.metrics()).is_ok_and(|bytes| Metrics::is_as_written(&bytes) == Some(false));
+    let changed = is_changed.then(|| line("metrics.json", "it is not what was written"));
+    changed.into_iter().chain(told.chain(untold).filter_map(problem)).collect()
 }
 
 fn line(name: &str, why: &str) -> String {

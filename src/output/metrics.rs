@@ -4,6 +4,7 @@
 
 use crate::backend::Said;
 use crate::data::Normalisation;
+use crate::files::sha256;
 use crate::plot;
 use crate::study::claim::{self, Verdict};
 use crate::study::{Measurements, Planned, numbers};
@@ -198,7 +199,26 @@ impl From<claim::Claim> for Claim {
     }
 }
 
+/// What stands before the digest at the end of metrics.json.
+const DIGEST: &[u8] = b",\"sha256\":\"";
+
 impl Metrics {
+    /// metrics.json: a line whose last field is the SHA-256 of the line without that field.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec(self)?;
+        let digest = sha256(&bytes);
+        bytes.pop();
+        bytes.extend([DIGEST, digest.as_bytes(), b"\"}\n"].concat());
+        Ok(bytes)
+    }
+
+    /// Whether these bytes are [`Metrics::to_json`]'s; `None` where they have no digest, as an older version wrote them.
+    pub fn is_as_written(bytes: &[u8]) -> Option<bool> {
+        let at = bytes.windows(DIGEST.len()).rposition(|window| window == DIGEST)?;
+        let digest = sha256(&[&bytes[..at], b"}"].concat());
+        Some(bytes[at..] == [DIGEST, digest.as_bytes(), b"\"}\n"].concat())
+    }
+
     /// What stands in a metrics.json; `None` where there is no such file.
     ///
     /// # Errors

@@ -97,9 +97,7 @@ pub fn write(job: &Job, call: &Call, signals: &Signals) -> Result<Metrics> {
         metrics.files.insert(name, sha256(&bytes));
     }
     // Last: it says what the others are.
-    let mut bytes = serde_json::to_vec(&metrics)?;
-    bytes.push(b'\n');
-    job.dir.write("metrics.json", &bytes)?;
+    job.dir.write("metrics.json", &metrics.to_json()?)?;
     Ok(metrics)
 }
 

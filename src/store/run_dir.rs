@@ -126,8 +126,16 @@ impl StudyDir {
 }
 
 pub(super) fn create_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path)
-        .with_context(|| format!("cannot create the folder {}; choose another with --out", path.display()))
+    // "File exists" would be all that is said of a link to nowhere.
+    let leads_nowhere = |part: &&Path| part.is_symlink() && !part.exists();
+    fs::create_dir_all(path).with_context(|| match path.ancestors().find(leads_nowhere) {
+        Some(link) => {
+            let to = fs::read_link(link).unwrap_or_default();
+            let (link, to) = (link.display(), to.display());
+            format!("{link} is a link to {to}, which is not there: make that folder, or choose another with --out")
+        }
+        None => format!("cannot create the folder {}; choose another with --out", path.display()),
+    })
 }
 
 /// Names in a folder, sorted; not those that begin with a dot.

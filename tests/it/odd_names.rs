@@ -93,3 +93,14 @@ fn names_that_no_file_system_takes_give_one_line() {
     run(&dir, &["show"], folders(45).as_ref()).fails(1, &["cannot read the run directory"]);
     run(&dir, &["report"], folders(45).as_ref()).fails(1, &["no study in"]);
 }
+
+#[test]
+#[cfg(unix)]
+fn a_link_to_nowhere_is_named() {
+    let dir = Dir::new();
+    std::os::unix::fs::symlink("gone/away", dir.path().join("link")).unwrap();
+    for out in ["link", "link/deeper"] {
+        run(&dir, &STUDY, OsStr::new(out))
+            .fails(1, &["link is a link to gone/away, which is not there: make that folder"]);
+    }
+}

@@ -17,12 +17,32 @@ fn ran() -> (Dir, String) {
     (dir, study)
 }
 
-/// metrics.json of that study, changed.
+/// metrics.json of that study, changed, as an older version might have written it: without a digest of itself.
 fn change(dir: &Dir, study: &str, to: impl FnOnce(&mut Value)) {
     let path = format!("runs/{study}/metrics.json");
     let mut metrics = dir.json(&path);
+    metrics.as_object_mut().unwrap().remove("sha256");
     to(&mut metrics);
     fs::write(dir.path().join(&path), metrics.to_string()).unwrap();
+}
+
+#[test]
+fn a_number_that_was_changed_in_metrics_json_is_found_and_mended() {
+    let (dir, study) = ran();
+    let path = dir.path().join(format!("runs/{study}/metrics.json"));
+    let whole = fs::read_to_string(&path).unwrap();
+    dir.succeed(&["verify", "--out", "runs"]);
+    for (from, to) in [("\"seed\":0", "\"seed\":1"), ("\"sha256\":\"", "\"sha256\":\"0"), ("\"}\n", "\"}")] {
+        let at = whole.rfind(from).unwrap_or_else(|| panic!("{from} in {whole}"));
+        fs::write(&path, format!("{}{to}{}", &whole[..at], &whole[at + from.len()..])).unwrap();
+        let verified = dir.run(&["verify", "--out", "runs"]);
+        verified.fails(1, &["1 problem in runs"]);
+        assert!(verified.stdout().contains("metrics.json: it is not what was written"), "{}", verified.stdout());
+        dir.succeed(&RUN);
+        dir.succeed(&["verify", "--out", "runs"]);
+    }
+    change(&dir, &study, |_| {});
+    dir.succeed(&["verify", "--out", "runs"]);
 }
 
 #[test]
