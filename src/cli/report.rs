@@ -3,7 +3,7 @@
 use crate::cli::{print_path, registry::REGISTRY, run_dir};
 use crate::error::{Unwritable, usage};
 use crate::files::write_atomically;
-use crate::output::page::{self, Format, Reference};
+use crate::output::page::{self, Format, Reference, Rendered};
 use crate::store::RunDir;
 use crate::study::settings::{DEFAULT_PRESET, Layers};
 use crate::terminal::print;
@@ -20,7 +20,7 @@ pub struct Report {
     /// Preset whose run directory it is, where --out names none
     #[arg(long, value_name = "NAME", default_value = DEFAULT_PRESET)]
     preset: String,
-    /// Run directory whose verdicts stand beside [default: of preset canonical, its neighbour report]
+    /// Run directory whose verdicts, settings and figures stand beside [default: of preset canonical, its neighbour report]
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
     /// html: report.html, one file that needs no other; markdown: report.md, beside its figures
@@ -44,7 +44,7 @@ pub fn run(Report { out, preset, against, format, to }: Report) -> Result<()> {
     if format == Format::Markdown {
         return Err(usage("--to is for html, one file that needs no other: report.md has its figures beside it"));
     }
-    let page = page_of(&run_dir, against.as_ref(), format)?;
+    let page = page_of(&run_dir, against.as_ref(), format)?.text;
     if to == Path::new("-") {
         return print(&page);
     }
@@ -58,10 +58,10 @@ pub fn run(Report { out, preset, against, format, to }: Report) -> Result<()> {
 /// Writes the page of a run directory into it; returns its path.
 pub fn write_page(run_dir: &RunDir, against: Option<&RunDir>, format: Format) -> Result<PathBuf> {
     let name = if format == Format::Markdown { "report.md" } else { "report.html" };
-    run_dir.write(name, page_of(run_dir, against, format)?.as_bytes())
+    page_of(run_dir, against, format)?.write(run_dir, name)
 }
 
-fn page_of(run_dir: &RunDir, against: Option<&RunDir>, format: Format) -> Result<String> {
+fn page_of(run_dir: &RunDir, against: Option<&RunDir>, format: Format) -> Result<Rendered> {
     let mut references = Vec::new();
     for entry in REGISTRY.iter().filter(|entry| entry.in_all) {
         for study in (entry.studies)(&Layers::default())? {

@@ -95,10 +95,15 @@ struct Compared {
 
 /// A value that differs; null where there is none.
 #[derive(PartialEq, Serialize)]
-struct Difference {
-    name: String,
-    a: Value,
-    b: Value,
+pub struct Difference {
+    pub name: String,
+    pub a: Value,
+    pub b: Value,
+}
+
+/// The settings of a study that two runs have otherwise.
+pub fn setting_differences(a: &Metrics, b: &Metrics) -> Vec<Difference> {
+    pairs(&a.settings, &b.settings)
 }
 
 /// A scalar of the trials of one label, over their seeds.

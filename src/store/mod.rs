@@ -17,7 +17,7 @@ pub mod weights;
 pub use fingerprint::{Fingerprint, Identity};
 pub use lock::Lock;
 pub use record::{Checked, Encoded};
-pub use run_dir::{RunDir, StudyDir};
+pub use run_dir::{BESIDE, RunDir, StudyDir};
 
 /// What stands in the place of a file.
 pub enum Stored<T> {

@@ -8,6 +8,9 @@ use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use std::{fs, io::ErrorKind};
 
+/// The folder of the figures of two runs.
+pub const BESIDE: &str = "against";
+
 /// `--out`: one folder of it for each study.
 pub struct RunDir {
     root: PathBuf,
@@ -24,6 +27,13 @@ impl RunDir {
 
     pub fn study(&self, folder: &str) -> StudyDir {
         StudyDir::at(self.root.join(folder))
+    }
+
+    /// Makes the folder of a study's figures beside another run's.
+    pub fn beside(&self, folder: &str) -> Result<StudyDir> {
+        let dir = StudyDir::at(self.root.join(BESIDE).join(folder));
+        create_folder(&dir.figures())?;
+        Ok(dir)
     }
 
     /// Writes a file of the directory whole, and returns its path.

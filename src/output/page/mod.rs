@@ -2,6 +2,8 @@
 //! figures as any other program would, and knows no experiment. Here is what both formats show, for the templates
 //! `templates/page.html` and `templates/page.md`; askama escapes all that goes in.
 
+mod against;
+mod beside;
 mod explore;
 mod html;
 pub mod markdown;
@@ -9,20 +11,21 @@ mod thin;
 mod words;
 
 use crate::error::{one_line, say};
-use crate::output::compare::{Answer, PairedClaim, paired_claims};
-use crate::output::figures::{is_whole_png, is_whole_svg};
+use crate::output::compare::Answer;
+use crate::output::figures::{self, is_whole_png, is_whole_svg};
 use crate::output::metrics::{Claim, Figure, Metrics, Table, Trial};
-use crate::output::study_folder::{StudyFolder, read_run_dir};
 use crate::plot;
 use crate::store::{RunDir, StudyDir};
 use crate::study::{claim::Verdict, number::whole_or_significant, settings::DEFAULT_PRESET};
 use crate::terminal::{counted, is_number};
+use against::Against;
 use anyhow::{Context as _, Result, bail};
 use askama::Template as _;
 use html::{Html, Image};
 use markdown::MarkdownText;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use words::{capitalised, plain};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +43,16 @@ pub struct Reference {
 
 /// The page of `run_dir`; `references` give the order. Where `against` names another run directory, or this one is of
 /// preset `canonical` and a folder `report` stands beside it, a table holds the claims of both against each other. The
-/// same run directories give the same bytes.
+/// same run directories give the same bytes. Beside the page there are the figures of both runs, each by its study.
 ///
 /// # Errors
 /// Where there is no study in it or in `against`. A study that cannot be read is a line on the page, and on standard error.
-pub fn render(run_dir: &RunDir, against: Option<&RunDir>, references: &[Reference], format: Format) -> Result<String> {
+pub fn render(
+    run_dir: &RunDir,
+    against: Option<&RunDir>,
+    references: &[Reference],
+    format: Format,
+) -> Result<Rendered> {
     let mut page = Page::read(run_dir, references, format)?;
     let beside = || {
         let is_canonical = |study: &Study| study.preset() == Some(CANONICAL_PRESET);
@@ -54,14 +62,37 @@ pub fn render(run_dir: &RunDir, against: Option<&RunDir>, references: &[Referenc
     };
     let found = if against.is_some() { None } else { beside() };
     if let Some(other) = against.or(found.as_ref()) {
-        page.against = Some(Against::read(run_dir, other, references)?);
+        page.against = Some(Against::read(run_dir, other, references, page.figures() + 1, format)?);
     }
     for (folder, why) in &page.broken {
         say(&format!("hw1: {folder} is without results on the page: {why}"));
     }
-    match format {
-        Format::Html => Ok(Html { page: &page }.render()?),
-        Format::Markdown => Ok(MarkdownText { page: &page }.render()?),
+    let text = match format {
+        Format::Html => Html { page: &page }.render()?,
+        Format::Markdown => MarkdownText { page: &page }.render()?,
+    };
+    Ok(Rendered { text, of_both: page.against.map(|against| against.of_both).unwrap_or_default() })
+}
+
+/// A page, and the figures of two runs that are on it.
+pub struct Rendered {
+    pub text: String,
+    of_both: Vec<(String, plot::Figure)>,
+}
+
+impl Rendered {
+    /// Writes the page into its run directory, and the figures of two runs, as PNG, SVG and JSON, below `against/`.
+    ///
+    /// # Errors
+    /// What cannot be drawn or written.
+    pub fn write(&self, run_dir: &RunDir, name: &str) -> Result<PathBuf> {
+        let studies: BTreeSet<&str> = self.of_both.iter().map(|(study, _)| study.as_str()).collect();
+        for study in studies {
+            let of_study = self.of_both.iter().filter(|(of, _)| of == study).map(|(_, figure)| figure.clone());
+            let dir = run_dir.beside(study)?;
+            figures::draw(&of_study.collect::<Vec<_>>(), &dir, &figures::Digests::new())?;
+        }
+        run_dir.write(name, self.text.as_bytes())
     }
 }
 
@@ -157,6 +188,11 @@ impl Page {
         Ok(Self { warnings: warnings(&studies, &broken), against: None, studies, broken })
     }
 
+    /// How many figures its studies have.
+    fn figures(&self) -> usize {
+        self.studies.iter().map(|study| study.figures.len()).sum()
+    }
+
     /// Where a study is on this page, if it is.
     fn anchor_of(&self, folder: &str) -> Option<&str> {
         self.studies.iter().find(|study| study.folder == folder).map(|study| study.anchor.as_str())
@@ -179,49 +215,6 @@ impl Page {
     fn tally(&self) -> String {
         let claims = self.claims().count();
         format!("{}: {}", counted(claims, "claim", "claims"), verdicts(self.claims().map(|(_, claim)| claim)))
-    }
-}
-
-/// The claims of this run directory held against another's.
-struct Against {
-    /// "preset report", or the folder's name where both are of one preset.
-    there: String,
-    here: String,
-    rows: Vec<PairedClaim>,
-}
-
-impl Against {
-    fn read(run_dir: &RunDir, other: &RunDir, references: &[Reference]) -> Result<Self> {
-        let (there, here) = (read_run_dir(other.root())?, read_run_dir(run_dir.root())?);
-        let name = |run_dir: &RunDir, folders: &[StudyFolder]| {
-            let presets = folders.iter().filter_map(|folder| folder.metrics()?.provenance.preset.as_deref());
-            let presets: Vec<&str> = presets.collect::<BTreeSet<_>>().into_iter().collect();
-            let folder = run_dir.root().file_name().map(|name| name.to_string_lossy().into_owned());
-            (format!("preset {}", presets.join(", ")), folder.unwrap_or_default())
-        };
-        let (names_there, names_here) = (name(other, &there), name(run_dir, &here));
-        let (name_there, name_here) =
-            if names_there.0 == names_here.0 { (names_there.1, names_here.1) } else { (names_there.0, names_here.0) };
-        let mut rows = paired_claims(&there, &here);
-        let experiment = |study: &str| {
-            let folder = here.iter().chain(&there).find(|folder| folder.name == study);
-            folder.and_then(|folder| folder.metrics()).map_or("", |metrics| metrics.experiment.as_str())
-        };
-        // Stable: within a study the claims stay in their order.
-        rows.sort_by_cached_key(|claim| place(references, experiment(&claim.study), &claim.study));
-        Ok(Self { there: name_there, here: name_here, rows })
-    }
-
-    fn count(&self, answer: Answer) -> usize {
-        self.rows.iter().filter(|row| row.answer == answer).count()
-    }
-
-    /// "12 of 16 claims agree, 4 differ; 9 are only here, 1 is only there".
-    fn tally(&self) -> String {
-        let [agree, differ, there, here] =
-            [Answer::Agree, Answer::Differ, Answer::OnlyInA, Answer::OnlyInB].map(|answer| self.count(answer));
-        let both = counted(agree + differ, "claim", "claims");
-        format!("Of {both} made in both, {agree} agree and {differ} differ; {here} only here, {there} only there")
     }
 }
 
@@ -394,6 +387,15 @@ fn read_metrics(dir: &StudyDir) -> Result<Metrics> {
     metrics.context("there is no metrics.json: its run did not end, and the same command goes on")
 }
 
+/// What a figure shows. What cannot be read is a figure that does not answer, and is seen all the same.
+fn read_figure(dir: &StudyDir, name: &str) -> Option<plot::Figure> {
+    if name.starts_with('.') || name.contains(['/', '\\']) {
+        return None;
+    }
+    let json = std::fs::read(dir.figures().join(format!("{name}.json"))).ok()?;
+    plot::Figure::from_json(&json).ok()
+}
+
 impl Drawn {
     fn read(number: usize, figure: Figure, folder: &str, dir: &StudyDir, format: Format) -> Self {
         let mut drawn = Self { number, svg: None, data: None, png: None, figure };
@@ -406,9 +408,7 @@ impl Drawn {
             Format::Html => {
                 let text = std::fs::read_to_string(dir.figures().join(format!("{name}.svg")));
                 drawn.svg = text.ok().filter(|text| is_whole_svg(text)).and_then(|text| Image::of(&text));
-                let data = std::fs::read(dir.figures().join(format!("{name}.json")));
-                // What cannot be read is a figure that does not answer, and is seen all the same.
-                drawn.data = data.ok().and_then(|json| explore::block(&plot::Figure::from_json(&json).ok()?).ok());
+                drawn.data = read_figure(dir, name).and_then(|figure| explore::block(&figure).ok());
             }
             Format::Markdown => {
                 let path = dir.figures().join(format!("{name}.png"));

@@ -1,0 +1,124 @@
+//! A run directory held against another's: the claims of both, the settings that differ, and figures of both.
+
+use super::beside::beside;
+use super::html::Image;
+use super::words::plain;
+use super::{Drawn, Format, Reference, explore, markdown, place, read_figure};
+use crate::output::compare::{Answer, PairedClaim, paired_claims, setting_differences};
+use crate::output::metrics::{Figure, Metrics};
+use crate::output::study_folder::{StudyFolder, read_run_dir};
+use crate::plot;
+use crate::runner;
+use crate::store::{BESIDE, RunDir};
+use crate::terminal::counted;
+use anyhow::Result;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+pub(super) struct Against {
+    /// "preset report", or the folder's name where both are of one preset.
+    pub there: String,
+    pub here: String,
+    pub rows: Vec<PairedClaim>,
+    /// Settings of studies that both have: the study, the name, there and here.
+    pub settings: Vec<[String; 4]>,
+    /// Each with its study.
+    pub figures: Vec<(String, Drawn)>,
+    pub of_both: Vec<(String, plot::Figure)>,
+    /// Studies of both that have no figure of both, as an older version drew one of them.
+    pub without: Vec<String>,
+}
+
+impl Against {
+    /// `number` is that of its first figure.
+    pub fn read(
+        run_dir: &RunDir,
+        other: &RunDir,
+        references: &[Reference],
+        number: usize,
+        format: Format,
+    ) -> Result<Self> {
+        let (there, here) = (read_run_dir(other.root())?, read_run_dir(run_dir.root())?);
+        let name = |run_dir: &RunDir, folders: &[StudyFolder]| {
+            let presets = folders.iter().filter_map(|folder| folder.metrics()?.provenance.preset.as_deref());
+            let presets: Vec<&str> = presets.collect::<BTreeSet<_>>().into_iter().collect();
+            let folder = run_dir.root().file_name().map(|name| name.to_string_lossy().into_owned());
+            (format!("preset {}", presets.join(", ")), folder.unwrap_or_default())
+        };
+        let (names_there, names_here) = (name(other, &there), name(run_dir, &here));
+        let (name_there, name_here) =
+            if names_there.0 == names_here.0 { (names_there.1, names_here.1) } else { (names_there.0, names_here.0) };
+        let mut rows = paired_claims(&there, &here);
+        let experiment = |study: &str| {
+            let folder = here.iter().chain(&there).find(|folder| folder.name == study);
+            folder.and_then(|folder| folder.metrics()).map_or("", |metrics| metrics.experiment.as_str())
+        };
+        let order = |study: &str| place(references, experiment(study), study);
+        // Stable: within a study the claims stay in their order.
+        rows.sort_by_cached_key(|claim| order(&claim.study));
+        let mut shared: Vec<(&str, &Metrics, &Metrics)> = Vec::new();
+        for folder in &here {
+            let same = there.iter().find(|other| other.name == folder.name).and_then(StudyFolder::metrics);
+            shared.extend(same.zip(folder.metrics()).map(|(a, b)| (folder.name.as_str(), a, b)));
+        }
+        shared.sort_by_cached_key(|(study, ..)| order(study));
+        let mut settings = Vec::new();
+        let (mut of_both, mut without) = (Vec::new(), Vec::new());
+        for (study, a, b) in shared {
+            let text = |value: &Value| if value.is_null() { "none".to_owned() } else { plain(value) };
+            settings.extend(
+                setting_differences(a, b)
+                    .into_iter()
+                    .map(|differing| [study.to_owned(), differing.name, text(&differing.a), text(&differing.b)]),
+            );
+            let before = of_both.len();
+            let names: Vec<&str> = b.figures.iter().flatten().map(|figure| figure.name.as_str()).collect();
+            for name in &names {
+                let read = |run_dir: &RunDir| read_figure(&run_dir.study(study), name);
+                if let Some((a, b)) = read(other).zip(read(run_dir)) {
+                    of_both.push((study.to_owned(), beside((&name_there, &a), (&name_here, &b))));
+                }
+            }
+            if of_both.len() == before && !names.is_empty() {
+                without.push(study.to_owned());
+            }
+        }
+        // A picture that is too large is left out, as one that cannot be read.
+        let mut pictures: Vec<_> = of_both.iter().map(|(study, figure)| (study, figure, None)).collect();
+        runner::side_by_side(&mut pictures, 1, |(_, figure, svg)| {
+            *svg = figure.drawing().and_then(|drawing| drawing.publish()).ok();
+        });
+        let drawn = |(number, (study, figure, svg)): (usize, (&String, &plot::Figure, Option<String>))| {
+            let is_html = format == Format::Html;
+            let drawn = Drawn {
+                number,
+                figure: Figure::from(figure),
+                svg: svg.as_deref().filter(|_| is_html).and_then(Image::of),
+                data: is_html.then(|| explore::block(figure).ok()).flatten(),
+                png: svg.is_some().then(|| format!("{BESIDE}/{}", markdown::link(study, &figure.name))),
+            };
+            (study.clone(), drawn)
+        };
+        let figures = (number..).zip(pictures).map(drawn).collect();
+        Ok(Self { there: name_there, here: name_here, rows, settings, figures, of_both, without })
+    }
+
+    fn count(&self, answer: Answer) -> usize {
+        self.rows.iter().filter(|row| row.answer == answer).count()
+    }
+
+    /// Those that have figures of both, in the page's order.
+    pub fn studies(&self) -> Vec<&str> {
+        let mut studies: Vec<&str> = self.figures.iter().map(|(study, _)| study.as_str()).collect();
+        studies.dedup();
+        studies
+    }
+
+    /// "12 of 16 claims agree, 4 differ; 9 are only here, 1 is only there".
+    pub fn tally(&self) -> String {
+        let [agree, differ, there, here] =
+            [Answer::Agree, Answer::Differ, Answer::OnlyInA, Answer::OnlyInB].map(|answer| self.count(answer));
+        let both = counted(agree + differ, "claim", "claims");
+        format!("Of {both} made in both, {agree} agree and {differ} differ; {here} only here, {there} only there")
+    }
+}

@@ -1,0 +1,193 @@
+//! Two runs in one figure: the curves of both on the same axes where few enough can be told apart, else panel beside panel.
+//! Knows figures as data, no study.
+
+use crate::plot::{Color, Content, Figure, Mark, Panel, Plot, Series};
+
+/// The palette's colours, half of which are another run's.
+const HALF: usize = 3;
+
+/// A figure of two runs; each by its name, that of `here` last.
+pub(super) fn beside(there: (&str, &Figure), here: (&str, &Figure)) -> Figure {
+    let plots = |figure: &Figure| -> Option<Vec<Plot>> {
+        let of_panel = |panel: &Panel| match &panel.content {
+            Content::Plot(plot) => Some(plot.clone()),
+            _ => None,
+        };
+        figure.panels.iter().map(of_panel).collect()
+    };
+    let together = plots(there.1).zip(plots(here.1)).and_then(|(a, b)| {
+        (a.len() == b.len()).then_some(())?;
+        let plots = a.iter().zip(&b).map(|(a, b)| together((there.0, a), (here.0, b)));
+        plots.collect::<Option<Vec<Plot>>>()
+    });
+    let Figure { name, title, caption, columns, panels } = here.1;
+    let captions = if caption == &there.1.caption {
+        caption.clone()
+    } else {
+        format!("{}: {} {}: {caption}", there.0, there.1.caption, here.0)
+    };
+    let (columns, panels, how) = match together {
+        Some(plots) => {
+            let titles = panels.iter().map(|panel| panel.title.clone());
+            let panel = |(title, plot)| Panel { title, content: Content::Plot(plot) };
+            (
+                *columns,
+                titles.zip(plots).map(panel).collect(),
+                format!("Dashed or hollow: {}; else {}", there.0, here.0),
+            )
+        }
+        None => (2, paired(there, here), format!("Left: {}; right: {}", there.0, here.0)),
+    };
+    Figure { name: name.clone(), title: title.clone(), caption: format!("{how}. {captions}"), columns, panels }
+}
+
+/// Both runs' curves on one pair of axes; `None` where they measure something else, or could not be told apart.
+fn together((there, a): (&str, &Plot), (here, b): (&str, &Plot)) -> Option<Plot> {
+    let is_plain = |plot: &Plot| {
+        let is_plain = |series: &Series| {
+            let has_room = matches!(series.color, Color::Ink | Color::Cycle(0..HALF));
+            has_room && matches!(series.mark, Mark::Line | Mark::LinePoints | Mark::Points | Mark::Band)
+        };
+        plot.right.is_none() && plot.contours.is_none() && plot.series.iter().all(is_plain)
+    };
+    if (&a.x, &a.y) != (&b.x, &b.y) || !is_plain(a) || !is_plain(b) {
+        return None;
+    }
+    let labelled = |series: &Series, run: &str, is_first: bool| {
+        let mut series = series.clone();
+        series.label = match (series.label.is_empty(), series.mark) {
+            (false, _) => format!("{}, {run}", series.label),
+            // A curve without a name: the run's is what tells it from the other.
+            (true, mark) if is_first && mark != Mark::Band => run.to_owned(),
+            _ => String::new(),
+        };
+        series
+    };
+    // The truth is the same in both.
+    let is_in_both = |series: &Series| {
+        series.color == Color::Ink
+            && b.series.iter().any(|other| other.points == series.points && other.mark == series.mark)
+    };
+    let nameless = |plot: &Plot| plot.series.iter().all(|series| series.label.is_empty());
+    let first_line = |plot: &Plot| plot.series.iter().position(|series| series.mark != Mark::Band);
+    let name_of = |plot: &Plot, at: usize| nameless(plot) && first_line(plot) == Some(at);
+    let of_there = a.series.iter().enumerate().filter(|(_, series)| !is_in_both(series)).map(|(at, series)| {
+        let mut series = labelled(series, there, name_of(a, at));
+        series.mark = match series.mark {
+            Mark::Line | Mark::LinePoints => Mark::Dashed,
+            Mark::Points => Mark::Circles,
+            other => other,
+        };
+        if let Color::Cycle(place) = series.color {
+            series.color = Color::Cycle(place + HALF);
+        }
+        series
+    });
+    let of_here = b.series.iter().enumerate().map(|(at, series)| match is_in_both(series) {
+        true => series.clone(),
+        false => labelled(series, here, name_of(b, at)),
+    });
+    let mut series: Vec<Series> = of_there.chain(of_here).collect();
+    // Bands lie under all lines; stable, so that the rest keeps its order.
+    series.sort_by_key(|series| series.mark != Mark::Band);
+    let mut rules = b.rules.clone();
+    let only_there = a.rules.iter().filter(|rule| !b.rules.contains(rule));
+    rules.extend(only_there.map(|(x, label)| {
+        let label = if label.is_empty() { String::new() } else { format!("{label}, {there}") };
+        (*x, label)
+    }));
+    Some(Plot { x: b.x.clone(), y: b.y.clone(), series, right: None, rules, contours: None })
+}
+
+/// Panel beside panel, as far as both have them; then what only one has.
+fn paired((there, a): (&str, &Figure), (here, b): (&str, &Figure)) -> Vec<Panel> {
+    let titled = |run: &str, panel: &Panel| {
+        let title = if panel.title.is_empty() { run.to_owned() } else { format!("{}, {run}", panel.title) };
+        Panel { title, content: panel.content.clone() }
+    };
+    let shared = a.panels.len().min(b.panels.len());
+    let pairs = a.panels.iter().zip(&b.panels).flat_map(|(a, b)| [titled(there, a), titled(here, b)]);
+    let rest_there = a.panels[shared..].iter().map(|panel| titled(there, panel));
+    let rest_here = b.panels[shared..].iter().map(|panel| titled(here, panel));
+    pairs.chain(rest_there).chain(rest_here).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{Axis, Contours};
+
+    fn line(label: &str, color: Color, height: f64) -> Series {
+        Series::new(label, color, vec![(0.0, height), (1.0, height)])
+    }
+
+    fn figure(panels: Vec<Panel>) -> Figure {
+        let [name, title, caption] = ["name", "title", "Seen."].map(str::to_owned);
+        Figure { name, title, caption, columns: 1, panels }
+    }
+
+    fn panel(series: Vec<Series>) -> Panel {
+        Panel::plot("", Axis::linear("x"), Axis::log("y"), series)
+    }
+
+    fn series(figure: &Figure) -> Vec<(&str, Color, Mark)> {
+        let Content::Plot(plot) = &figure.panels[0].content else { panic!("no plot") };
+        plot.series.iter().map(|series| (series.label.as_str(), series.color, series.mark)).collect()
+    }
+
+    #[test]
+    fn curves_of_both_share_the_axes_and_the_truth_is_drawn_once() {
+        let truth = line("truth", Color::Ink, 3.0);
+        let band = Series::band("", Color::Cycle(0), [(0.0, 1.0, 2.0), (1.0, 1.0, 2.0)]);
+        let of = |height| vec![band.clone(), line("A", Color::Cycle(0), height), truth.clone()];
+        let rules =
+            |labels: &[&str]| labels.iter().zip(1..).map(|(label, x)| (f64::from(x), (*label).to_owned())).collect();
+        let there = figure(vec![panel(of(1.0)).rules(rules(&["same", "fits"]))]);
+        let here = figure(vec![panel(of(2.0)).rules(rules(&["same"]))]);
+        let both = beside(("report", &there), ("canonical", &here));
+        assert_eq!(
+            series(&both),
+            [
+                ("", Color::Cycle(3), Mark::Band),
+                ("", Color::Cycle(0), Mark::Band),
+                ("A, report", Color::Cycle(3), Mark::Dashed),
+                ("A, canonical", Color::Cycle(0), Mark::Line),
+                ("truth", Color::Ink, Mark::Line),
+            ]
+        );
+        let Content::Plot(plot) = &both.panels[0].content else { panic!("no plot") };
+        assert_eq!(plot.rules, [(1.0, "same".to_owned()), (2.0, "fits, report".to_owned())]);
+        assert_eq!(both.caption, "Dashed or hollow: report; else canonical. Seen.");
+    }
+
+    #[test]
+    fn a_curve_without_a_name_has_its_runs() {
+        let of =
+            |height| figure(vec![panel(vec![line("", Color::Cycle(0), height), line("", Color::Cycle(1), height)])]);
+        let both = beside(("a", &of(1.0)), ("b", &of(2.0)));
+        let labels: Vec<&str> = series(&both).iter().map(|series| series.0).collect();
+        assert_eq!(labels, ["a", "", "b", ""]);
+    }
+
+    #[test]
+    fn what_could_not_be_told_apart_stands_beside() {
+        let plain = || panel(vec![line("A", Color::Cycle(0), 1.0)]);
+        let grid = Contours { x: vec![0.0, 1.0], y: vec![0.0, 1.0], z: vec![1.0, 2.0, 3.0, 4.0], levels: vec![] };
+        let other_axis = Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![line("A", Color::Cycle(0), 1.0)]);
+        for other in [
+            panel(vec![line("A", Color::Cycle(0), 1.0).mark(Mark::Dashed)]),
+            panel(vec![line("A", Color::Cycle(3), 1.0)]),
+            plain().contours(grid),
+            plain().right(Axis::linear("right"), vec![]),
+            other_axis,
+        ] {
+            let both = beside(("a", &figure(vec![plain()])), ("b", &figure(vec![other])));
+            let titles: Vec<&str> = both.panels.iter().map(|panel| panel.title.as_str()).collect();
+            assert_eq!((titles, both.columns), (vec!["a", "b"], 2));
+            assert!(both.caption.starts_with("Left: a; right: b. "), "{}", both.caption);
+        }
+        // More panels there.
+        let both = beside(("a", &figure(vec![plain(), plain()])), ("b", &figure(vec![plain()])));
+        assert_eq!(both.panels.iter().map(|panel| panel.title.as_str()).collect::<Vec<_>>(), ["a", "b", "a"]);
+    }
+}
