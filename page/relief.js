@@ -1,0 +1,284 @@
+// A function on a grid as facets in a box of one by one by HEIGHT, seen from anywhere above: projection, the painter's
+// order, light and the nearest node, as src/plot/surface.rs has them. Knows places in the box, neither axes nor a canvas.
+import { heightShade, mixed } from "./shades.js";
+
+/** @typedef {[number, number, number]} Place  along x, y and z, from 0 to 1 in the box */
+
+/**
+ * From where one looks: the viewer's right, up and backwards, in units of the box's width.
+ * @typedef {object} Sight
+ * @property {number} azimuth  in degrees
+ * @property {number} elevation
+ * @property {Place} right
+ * @property {Place} up
+ * @property {Place} back
+ */
+
+/**
+ * @typedef {object} Relief
+ * @property {Float64Array} x  columns of the grid, in the box
+ * @property {Float64Array} y
+ * @property {Float64Array} heights  row by row; NaN where there is no place in the box
+ * @property {Float64Array} normals  three a node
+ * @property {Int32Array} columns  which columns of the whole grid these are
+ * @property {Int32Array} rows
+ * @property {number} lowest
+ * @property {number} highest
+ * @property {boolean} hasLines
+ */
+
+export const HEIGHT = 0.6;
+// Where light comes from: the viewer's upper left.
+const LIGHT_FROM = [-0.5, 0.65, 0.57];
+const LIGHT_LENGTH = Math.hypot(...LIGHT_FROM);
+const FLAT_HEIGHT = 0.5;
+/** @type {[number, number, number]} */
+const UNSHADED = [0xe8, 0xe8, 0xe8];
+// Grids with more rows or columns than this have no lines, which would cover them.
+const MOST_LINES = 100;
+
+/** @param {number} azimuth @param {number} elevation @returns {Sight} */
+export function sightFrom(azimuth, elevation) {
+  const [a, e] = [(azimuth * Math.PI) / 180, (elevation * Math.PI) / 180];
+  const [ca, sa, ce, se] = [Math.cos(a), Math.sin(a), Math.cos(e), Math.sin(e)];
+  return { azimuth, elevation, right: [-sa, ca, 0], up: [-se * ca, -se * sa, ce], back: [ce * ca, ce * sa, se] };
+}
+
+/** @param {Place} a @param {number} x @param {number} y @param {number} z */
+function product(a, x, y, z) {
+  return a[0] * x + a[1] * y + a[2] * z;
+}
+
+/** Where a place is seen, in units of the box's width from the middle of the box, with y downwards. @param {Sight} sight @param {Place} place @returns {[number, number]} */
+export function seenFrom({ right, up }, [u, v, w]) {
+  const z = (w - 0.5) * HEIGHT;
+  return [product(right, u - 0.5, v - 0.5, z), -product(up, u - 0.5, v - 0.5, z)];
+}
+
+/** How near the viewer a place is. @param {Sight} sight @param {Place} place */
+export function nearness({ back }, [u, v, w]) {
+  return product(back, u - 0.5, v - 0.5, (w - 0.5) * HEIGHT);
+}
+
+/** The place of this height that is seen there. @param {Sight} sight @param {number} x @param {number} y @param {number} w @returns {Place} */
+export function placeSeen({ right, up }, x, y, w) {
+  // Two equations in the floor's plane; the determinant is the sine of the elevation.
+  const down = -y - up[2] * (w - 0.5) * HEIGHT;
+  const determinant = right[0] * up[1] - right[1] * up[0];
+  return [0.5 + (x * up[1] - right[1] * down) / determinant, 0.5 + (right[0] * down - x * up[0]) / determinant, w];
+}
+
+/**
+ * Of a grid in the box, every so manieth row and column and the last ones.
+ * @param {ArrayLike<number>} x
+ * @param {ArrayLike<number>} y
+ * @param {ArrayLike<number>} heights
+ * @param {number} every
+ * @returns {Relief}
+ */
+export function reliefOf(x, y, heights, every) {
+  const [columns, rows] = [keptOf(x.length, every), keptOf(y.length, every)];
+  const kept = new Float64Array(columns.length * rows.length);
+  let [lowest, highest] = [Infinity, -Infinity];
+  for (let row = 0; row < rows.length; row++) {
+    for (let column = 0; column < columns.length; column++) {
+      const height = heights[rows[row] * x.length + columns[column]];
+      const found = Number.isFinite(height) && Number.isFinite(x[columns[column]] + y[rows[row]]);
+      kept[row * columns.length + column] = found ? height : NaN;
+      if (found) [lowest, highest] = [Math.min(lowest, height), Math.max(highest, height)];
+    }
+  }
+  const at = (/** @type {ArrayLike<number>} */ all, /** @type {Int32Array} */ which) => Float64Array.from(which, (i) => all[i]);
+  const hasLines = Math.max(columns.length, rows.length) <= MOST_LINES;
+  const bare = { x: at(x, columns), y: at(y, rows), heights: kept, columns, rows, lowest, highest, hasLines };
+  return { ...bare, normals: normalsOf(bare.x, bare.y, kept) };
+}
+
+/** @param {number} count @param {number} every */
+function keptOf(count, every) {
+  const kept = [];
+  for (let i = 0; i < count; i += every) kept.push(i);
+  if (count > 1 && kept[kept.length - 1] !== count - 1) kept.push(count - 1);
+  return Int32Array.from(kept);
+}
+
+/** Upright to the surface at each node. @param {Float64Array} x @param {Float64Array} y @param {Float64Array} heights */
+function normalsOf(x, y, heights) {
+  const width = x.length;
+  const normals = new Float64Array(3 * heights.length);
+  for (let node = 0; node < heights.length; node++) {
+    const [column, row] = [node % width, Math.floor(node / width)];
+    const dx = slopeAt(x, column, heights, node, 1);
+    const dy = slopeAt(y, row, heights, node, width);
+    const length = Math.sqrt(dx * dx + dy * dy + 1);
+    normals.set([-dx / length, -dy / length, 1 / length], 3 * node);
+  }
+  return normals;
+}
+
+/**
+ * From the slopes to the neighbours, the nearer of which counts more.
+ * @param {Float64Array} at
+ * @param {number} i
+ * @param {Float64Array} heights
+ * @param {number} node
+ * @param {number} stride  from this node to the next along the axis
+ */
+function slopeAt(at, i, heights, node, stride) {
+  let [sum, weight] = [0, 0];
+  const [before, after] = [i > 0 ? at[i] - at[i - 1] : 0, i + 1 < at.length ? at[i + 1] - at[i] : 0];
+  const below = (heights[node] - heights[node - stride]) * HEIGHT;
+  const above = (heights[node + stride] - heights[node]) * HEIGHT;
+  const [hasBelow, hasAbove] = [before > 0 && Number.isFinite(below), after > 0 && Number.isFinite(above)];
+  if (hasBelow) [sum, weight] = [(below / before) * (hasAbove ? after : 1), hasAbove ? after : 1];
+  if (hasAbove) [sum, weight] = [sum + (above / after) * (hasBelow ? before : 1), weight + (hasBelow ? before : 1)];
+  return weight > 0 ? sum / weight : 0;
+}
+
+/**
+ * The painter's order: the i-th cell to be drawn, as the node at its low x and low y. None hides one that follows, since
+ * what hides a cell is nearer both ways.
+ * @param {Relief} relief
+ * @param {Sight} sight
+ */
+export function painterOrder({ x, y }, { back }) {
+  const [across, along] = [Math.max(x.length - 1, 0), Math.max(y.length - 1, 0)];
+  const [columnsRise, rowsRise] = [back[0] > 0, back[1] > 0];
+  return {
+    columnsRise,
+    rowsRise,
+    count: across * along,
+    cell(/** @type {number} */ i) {
+      const [column, row] = [i % across, Math.floor(i / across)];
+      return (rowsRise ? row : along - 1 - row) * x.length + (columnsRise ? column : across - 1 - column);
+    },
+  };
+}
+
+/** Whether a cell has a place at each corner. @param {Relief} relief @param {number} node */
+export function isWhole({ x, y, heights }, node) {
+  const width = x.length;
+  const [column, row] = [node % width, Math.floor(node / width)];
+  if (node < 0 || column + 1 >= width || row + 1 >= y.length) return false;
+  const sum = heights[node] + heights[node + 1] + heights[node + width] + heights[node + width + 1];
+  return Number.isFinite(sum);
+}
+
+/** Where each node is seen, two numbers a node; NaN for none. @param {Relief} relief @param {Sight} sight */
+export function nodesSeen({ x, y, heights }, { right, up }) {
+  const seen = new Float64Array(2 * heights.length);
+  for (let node = 0; node < heights.length; node++) {
+    const [u, v, w] = [x[node % x.length] - 0.5, y[Math.floor(node / x.length)] - 0.5, (heights[node] - 0.5) * HEIGHT];
+    seen[2 * node] = u * right[0] + v * right[1] + w * right[2];
+    seen[2 * node + 1] = -(u * up[0] + v * up[1] + w * up[2]);
+  }
+  return seen;
+}
+
+/** Into how many facets a cell is cut along x and y, each to span at most this much of the box. @param {Relief} relief @param {number} node @param {number} span @returns {[number, number]} */
+export function cutsOf({ x, y, heights }, node, span) {
+  if (span === Infinity) return [1, 1];
+  const width = x.length;
+  const [column, row] = [node % width, Math.floor(node / width)];
+  const [a, b, c, d] = [heights[node], heights[node + 1], heights[node + width], heights[node + width + 1]];
+  const across = x[column + 1] - x[column] + Math.max(Math.abs(b - a), Math.abs(d - c));
+  const along = y[row + 1] - y[row] + Math.max(Math.abs(c - a), Math.abs(d - b));
+  return [Math.max(Math.ceil(across / span - 1e-9), 1), Math.max(Math.ceil(along / span - 1e-9), 1)];
+}
+
+/** How many facets there are of whole cells. @param {Relief} relief @param {number} span */
+export function facetsOf(relief, span) {
+  let count = 0;
+  for (let node = 0; node < relief.heights.length; node++) {
+    if (!isWhole(relief, node)) continue;
+    const [across, along] = cutsOf(relief, node, span);
+    count += across * along;
+  }
+  return count;
+}
+
+/** The span of the smallest facets of which there are not more than this, if cells are cut at all. @param {Relief} relief @param {number} most */
+export function spanFor(relief, most) {
+  for (let span = 0.01; span < 4; span *= 1.15) {
+    if (facetsOf(relief, span) <= most) return span;
+  }
+  return Infinity;
+}
+
+/** Light (Lambert, 1760) on a facet with this normal. @param {Sight} sight @param {number} x @param {number} y @param {number} z @param {boolean} fromBelow */
+export function lightOn({ right, up, back }, x, y, z, fromBelow) {
+  const length = Math.sqrt(x * x + y * y + z * z) * LIGHT_LENGTH;
+  const [l, m, n] = LIGHT_FROM;
+  const cosine = (l * product(right, x, y, z) + m * product(up, x, y, z) + n * product(back, x, y, z)) / length;
+  return 0.62 + 0.44 * Math.max(fromBelow ? -cosine : cosine, 0);
+}
+
+/** The colour of a height in the light, softly; paler from below. @param {Relief} relief @param {number} height @param {number} light @param {boolean} fromBelow */
+export function facetColor({ lowest, highest }, height, light, fromBelow) {
+  const plain = heightShade(highest > lowest ? (height - lowest) / (highest - lowest) : FLAT_HEIGHT);
+  const color = fromBelow ? mixed(plain, UNSHADED, 0.2) : plain;
+  return light < 1 ? mixed([0, 0, 0], color, light) : mixed(color, [255, 255, 255], light - 1);
+}
+
+/**
+ * The node nearest to a place of the picture: of the corners of the foremost cell there, unless one still nearer stands
+ * before it at the surface's edge; where there is no cell, of all within reach.
+ * @param {Relief} relief
+ * @param {Sight} sight
+ * @param {Float64Array} seen  of nodesSeen
+ * @param {number} x  in the same units
+ * @param {number} y
+ * @param {number} reach
+ * @returns {number}  −1 for none
+ */
+export function nearestNode(relief, sight, seen, x, y, reach) {
+  const order = painterOrder(relief, sight);
+  const width = relief.x.length;
+  for (let i = order.count - 1; i >= 0; i--) {
+    const node = order.cell(i);
+    if (!isWhole(relief, node) || !covers(seen, [node, node + 1, node + width + 1, node + width], x, y)) continue;
+    const corner = closest(seen, [node, node + 1, node + width, node + width + 1], x, y, Infinity);
+    const behind = nearness(sight, placeOf(relief, corner));
+    const before = closest(seen, relief.heights.keys(), x, y, distanceTo(seen, corner, x, y), (k) => nearness(sight, placeOf(relief, k)) > behind);
+    return before < 0 ? corner : before;
+  }
+  return closest(seen, relief.heights.keys(), x, y, reach);
+}
+
+/** Where a node is in the box. @param {Relief} relief @param {number} node @returns {Place} */
+export function placeOf({ x, y, heights }, node) {
+  return [x[node % x.length], y[Math.floor(node / x.length)], heights[node]];
+}
+
+/** @param {Float64Array} seen @param {number} node @param {number} x @param {number} y */
+function distanceTo(seen, node, x, y) {
+  return Math.hypot(seen[2 * node] - x, seen[2 * node + 1] - y);
+}
+
+/**
+ * @param {Float64Array} seen
+ * @param {Iterable<number>} nodes
+ * @param {number} x
+ * @param {number} y
+ * @param {number} reach
+ * @param {(node: number) => boolean} [suits]
+ */
+function closest(seen, nodes, x, y, reach, suits) {
+  let [found, least] = [-1, reach * reach];
+  for (const node of nodes) {
+    const [dx, dy] = [seen[2 * node] - x, seen[2 * node + 1] - y];
+    const distance = dx * dx + dy * dy;
+    if (distance < least && (!suits || suits(node))) [found, least] = [node, distance];
+  }
+  return found;
+}
+
+/** Whether a place is within the outline of a cell. @param {Float64Array} seen @param {number[]} corners  round @param {number} x @param {number} y */
+function covers(seen, corners, x, y) {
+  let inside = false;
+  for (let i = 0, j = 3; i < 4; j = i++) {
+    const [ax, ay, bx, by] = [seen[2 * corners[i]], seen[2 * corners[i] + 1], seen[2 * corners[j]], seen[2 * corners[j] + 1]];
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
+  }
+  return inside;
+}
