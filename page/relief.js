@@ -236,13 +236,13 @@ export function nearestNode(relief, sight, seen, x, y, reach) {
   const width = relief.x.length;
   for (let i = order.count - 1; i >= 0; i--) {
     const node = order.cell(i);
-    if (!isWhole(relief, node) || !covers(seen, [node, node + 1, node + width + 1, node + width], x, y)) continue;
-    const corner = closest(seen, [node, node + 1, node + width, node + width + 1], x, y, Infinity);
+    if (!isWhole(relief, node) || !cellCovers(seen, [node, node + 1, node + width + 1, node + width], x, y)) continue;
+    const corner = nearestOf(seen, [node, node + 1, node + width, node + width + 1], x, y, Infinity);
     const behind = nearness(sight, placeOf(relief, corner));
-    const before = closest(seen, relief.heights.keys(), x, y, distanceTo(seen, corner, x, y), (k) => nearness(sight, placeOf(relief, k)) > behind);
+    const before = nearestOf(seen, relief.heights.keys(), x, y, distanceTo(seen, corner, x, y), (k) => nearness(sight, placeOf(relief, k)) > behind);
     return before < 0 ? corner : before;
   }
-  return closest(seen, relief.heights.keys(), x, y, reach);
+  return nearestOf(seen, relief.heights.keys(), x, y, reach);
 }
 
 /** Where a node is in the box. @param {Relief} relief @param {number} node @returns {Place} */
@@ -263,7 +263,7 @@ function distanceTo(seen, node, x, y) {
  * @param {number} reach
  * @param {(node: number) => boolean} [suits]
  */
-function closest(seen, nodes, x, y, reach, suits) {
+function nearestOf(seen, nodes, x, y, reach, suits) {
   let [found, least] = [-1, reach * reach];
   for (const node of nodes) {
     const [dx, dy] = [seen[2 * node] - x, seen[2 * node + 1] - y];
@@ -274,7 +274,7 @@ function closest(seen, nodes, x, y, reach, suits) {
 }
 
 /** Whether a place is within the outline of a cell. @param {Float64Array} seen @param {number[]} corners  round @param {number} x @param {number} y */
-function covers(seen, corners, x, y) {
+function cellCovers(seen, corners, x, y) {
   let inside = false;
   for (let i = 0, j = 3; i < 4; j = i++) {
     const [ax, ay, bx, by] = [seen[2 * corners[i]], seen[2 * corners[i] + 1], seen[2 * corners[j]], seen[2 * corners[j] + 1]];

@@ -45,7 +45,7 @@ export function mixed(a, b, share) {
 }
 
 /** Between colours at equal steps. @param {Rgb[]} colors @param {number} t @returns {Rgb} */
-function along(colors, t) {
+function rampAt(colors, t) {
   const last = colors.length - 1;
   const at = (t > 0 ? Math.min(t, 1) : 0) * last;
   const i = Math.min(Math.floor(at), last - 1);
@@ -54,12 +54,12 @@ function along(colors, t) {
 
 /** Of a cell or a level, from 0 to 1. @param {number} t @param {Theme} [theme]  light if there is none @returns {Rgb} */
 export function blueShade(t, theme) {
-  return along(theme?.dark ? [rgbOf(theme.paper), ...DARK_BLUES.slice(1)] : BLUES, t);
+  return rampAt(theme?.dark ? [rgbOf(theme.paper), ...DARK_BLUES.slice(1)] : BLUES, t);
 }
 
 /** Of a surface at this height, from 0 to 1. @param {number} t */
 export function heightShade(t) {
-  return along(HEIGHTS, t);
+  return rampAt(HEIGHTS, t);
 }
 
 /** Which of ink and white is read more easily on this colour. @param {Rgb} rgb */
