@@ -2,8 +2,7 @@
 // grid; and how finely, so that turning stays fluent. Knows no axes.
 /** @import { Relief } from "./relief.js" */
 /** @import { Scene } from "./scene.js" */
-import { cutsOf, facetColor, facetsOf, isWhole, lightOn, nodesSeen, painterOrder, reliefOf, spanFor } from "./relief.js";
-import { cssOf, mixed } from "./shades.js";
+import { cosinesOf, cutsOf, facetsOf, heightColor, isWhole, nodesSeen, painterOrder, reliefOf, spanFor } from "./relief.js";
 
 /**
  * How finely a relief is drawn.
@@ -19,8 +18,9 @@ const FACETS_PER_CELL = 8;
 const PIECE = 0.18;
 // By how much facets overlap their neighbours, so that nothing shows between them: in pixels.
 const OVERLAP = 0.5;
-// Milliseconds a facet takes, before it is known.
-const GUESS = 0.004;
+// Milliseconds a facet takes, before it is known: at first all is slow.
+const GUESS = 0.008;
+const LINE_SHADE = 0.72;
 
 /**
  * All choices for a grid in the box, the finest first: that of the static figure, a facet a cell, then fewer cells.
@@ -63,12 +63,13 @@ export class Pace {
 }
 
 /**
+ * What the cells of a relief are painted from.
  * @typedef {object} Canvas
  * @property {CanvasRenderingContext2D} ctx
  * @property {Relief} relief
- * @property {Scene} scene
  * @property {number} span
- * @property {Float64Array} spots  of the nodes, two numbers each
+ * @property {Float64Array} spots  where the nodes are, two numbers each
+ * @property {Float64Array} cosines  between the light and the surface at each node
  * @property {boolean} columnsRise
  * @property {boolean} rowsRise
  */
@@ -81,114 +82,98 @@ export function* paintRelief(ctx, { relief, span }, scene, isDue) {
     spots[i + 1] = scene.origin[1] + scene.unit * spots[i + 1];
   }
   const { columnsRise, rowsRise, count, cell } = painterOrder(relief, scene.sight);
-  const canvas = { ctx, relief, scene, span, spots, columnsRise, rowsRise };
+  const canvas = { ctx, relief, span, spots, cosines: cosinesOf(relief, scene.sight), columnsRise, rowsRise };
   ctx.lineWidth = 0.45;
   for (let i = 0; i < count; i++) {
     const node = cell(i);
     if (!isWhole(relief, node)) continue;
-    const fromBelow = isFromBelow(spots, node, relief.x.length);
     paintFacets(canvas, node);
-    if (relief.hasLines) paintEdges(canvas, node, fromBelow);
+    if (relief.hasLines) paintEdges(canvas, node);
     if ((i & 31) === 31 && isDue()) yield;
   }
 }
 
-/** @param {Float64Array} spots @param {number} node @param {number} width */
-function isFromBelow(spots, node, width) {
-  const [a, b, c, d] = [2 * node, 2 * (node + 1), 2 * (node + width + 1), 2 * (node + width)];
-  return turning(spots[a], spots[a + 1], spots[b], spots[b + 1], spots[c], spots[c + 1], spots[d], spots[d + 1]) > 0;
-}
-
-/** Which way a facet goes round, as the product of its diagonals. @param {number[]} corners */
-function turning(...[ax, ay, bx, by, cx, cy, dx, dy]) {
-  return (cx - ax) * (dy - by) - (cy - ay) * (dx - bx);
-}
-
-/** Between the corners of a cell. @param {ArrayLike<number>} of @param {number} node @param {number} width @param {number} stride @param {number} offset @param {number} s @param {number} t */
-function acrossCell(of, node, width, stride, offset, s, t) {
-  const [a, b] = [of[stride * node + offset], of[stride * (node + 1) + offset]];
-  const [c, d] = [of[stride * (node + width) + offset], of[stride * (node + width + 1) + offset]];
+/** Between four corners: low x and y, high x, high y, high both. @param {number} a @param {number} b @param {number} c @param {number} d @param {number} s @param {number} t */
+function acrossCell(a, b, c, d, s, t) {
   return (1 - t) * ((1 - s) * a + s * b) + t * ((1 - s) * c + s * d);
 }
 
-/** The colour of the surface within a cell. @param {Canvas} canvas @param {number} node @param {number} s @param {number} t @param {boolean} fromBelow */
-function colorWithin({ relief, scene }, node, s, t, fromBelow) {
-  const width = relief.x.length;
-  const [x, y, z] = [0, 1, 2].map((i) => acrossCell(relief.normals, node, width, 3, i, s, t));
-  return facetColor(relief, acrossCell(relief.heights, node, width, 1, 0, s, t), lightOn(scene.sight, x, y, z, fromBelow), fromBelow);
+/** Of one number a node. @param {Float64Array} of @param {number} node @param {number} width @param {number} s @param {number} t */
+function betweenNodes(of, node, width, s, t) {
+  return acrossCell(of[node], of[node + 1], of[node + width], of[node + width + 1], s, t);
+}
+
+/** One coordinate of a spot. @param {Canvas} canvas @param {number} node @param {number} offset  0 across, 1 down @param {number} s @param {number} t */
+function spotIn({ spots, relief }, node, offset, s, t) {
+  const [low, high] = [2 * node + offset, 2 * (node + relief.x.length) + offset];
+  return acrossCell(spots[low], spots[low + 2], spots[high], spots[high + 2], s, t);
 }
 
 /** The facets of a cell, the farthest first. @param {Canvas} canvas @param {number} node */
 function paintFacets(canvas, node) {
-  const { ctx, relief, span, spots, columnsRise, rowsRise } = canvas;
-  const width = relief.x.length;
+  const { relief, span, columnsRise, rowsRise } = canvas;
   const [across, along] = cutsOf(relief, node, span);
   for (let k = 0; k < along; k++) {
     const j = rowsRise ? k : along - 1 - k;
     for (let l = 0; l < across; l++) {
       const i = columnsRise ? l : across - 1 - l;
-      const [s0, s1, t0, t1] = [i / across, (i + 1) / across, j / along, (j + 1) / along];
-      const corners = [[s0, t0], [s1, t0], [s1, t1], [s0, t1]];
-      const quad = corners.flatMap(([s, t]) => [acrossCell(spots, node, width, 2, 0, s, t), acrossCell(spots, node, width, 2, 1, s, t)]);
-      const turn = turning(...quad);
-      ctx.fillStyle = cssOf(colorWithin(canvas, node, (s0 + s1) / 2, (t0 + t1) / 2, turn > 0));
-      fillGrown(ctx, quad, turn > 0 ? 1 : -1);
+      paintFacet(canvas, node, i / across, (i + 1) / across, j / along, (j + 1) / along);
     }
   }
 }
 
-/** Fills four corners with their sides moved outwards a little; less at sharp corners. @param {CanvasRenderingContext2D} ctx @param {number[]} quad @param {number} turn */
-function fillGrown(ctx, quad, turn) {
+/** Its sides moved outwards a little, less at sharp corners. @param {Canvas} canvas @param {number} node @param {number} s0 @param {number} s1 @param {number} t0 @param {number} t1 */
+function paintFacet(canvas, node, s0, s1, t0, t1) {
+  const { ctx, relief, cosines } = canvas;
+  const [ax, ay] = [spotIn(canvas, node, 0, s0, t0), spotIn(canvas, node, 1, s0, t0)];
+  const [bx, by] = [spotIn(canvas, node, 0, s1, t0), spotIn(canvas, node, 1, s1, t0)];
+  const [cx, cy] = [spotIn(canvas, node, 0, s1, t1), spotIn(canvas, node, 1, s1, t1)];
+  const [dx, dy] = [spotIn(canvas, node, 0, s0, t1), spotIn(canvas, node, 1, s0, t1)];
+  const turn = (cx - ax) * (dy - by) - (cy - ay) * (dx - bx) > 0 ? 1 : -1;
+  const [s, t, width] = [(s0 + s1) / 2, (t0 + t1) / 2, relief.x.length];
+  ctx.fillStyle = heightColor(relief, betweenNodes(relief.heights, node, width, s, t), betweenNodes(cosines, node, width, s, t), turn > 0, 1);
   ctx.beginPath();
-  for (let i = 0; i < 4; i++) {
-    const [x, y] = [quad[2 * i], quad[2 * i + 1]];
-    const [px, py, nx, ny] = [quad[(2 * i + 6) % 8], quad[(2 * i + 7) % 8], quad[(2 * i + 2) % 8], quad[(2 * i + 3) % 8]];
-    const [before, after] = [Math.hypot(x - px, y - py) || 1, Math.hypot(nx - x, ny - y) || 1];
-    // Outwards from the side before and from the one after.
-    const [ax, ay] = [(turn * (y - py)) / before, (turn * (px - x)) / before];
-    const [bx, by] = [(turn * (ny - y)) / after, (turn * (x - nx)) / after];
-    const reach = OVERLAP / Math.max(1 + ax * bx + ay * by, 0.5);
-    ctx.lineTo(x + reach * (ax + bx), y + reach * (ay + by));
-  }
+  traceCorner(ctx, dx, dy, ax, ay, bx, by, turn);
+  traceCorner(ctx, ax, ay, bx, by, cx, cy, turn);
+  traceCorner(ctx, bx, by, cx, cy, dx, dy, turn);
+  traceCorner(ctx, cx, cy, dx, dy, ax, ay, turn);
   ctx.fill();
 }
 
-/** Lines on the edges of a cell: one between two cells belongs to the nearer, which would cover half of it. @param {Canvas} canvas @param {number} node @param {boolean} fromBelow */
-function paintEdges(canvas, node, fromBelow) {
-  const { ctx, relief, columnsRise, rowsRise } = canvas;
+/** From the corner before, over this one, to the next. @param {CanvasRenderingContext2D} ctx @param {number} px @param {number} py @param {number} x @param {number} y @param {number} nx @param {number} ny @param {number} turn */
+function traceCorner(ctx, px, py, x, y, nx, ny, turn) {
+  const before = turn / (Math.sqrt((x - px) ** 2 + (y - py) ** 2) || 1);
+  const after = turn / (Math.sqrt((nx - x) ** 2 + (ny - y) ** 2) || 1);
+  const [ax, ay, bx, by] = [(y - py) * before, (px - x) * before, (ny - y) * after, (x - nx) * after];
+  const reach = OVERLAP / Math.max(1 + ax * bx + ay * by, 0.5);
+  ctx.lineTo(x + reach * (ax + bx), y + reach * (ay + by));
+}
+
+/** Lines on the edges of a cell: one between two cells belongs to the nearer, which would cover half of it. @param {Canvas} canvas @param {number} node */
+function paintEdges(canvas, node) {
+  const { relief, columnsRise, rowsRise } = canvas;
   const width = relief.x.length;
   const [farColumn, farRow] = [columnsRise ? 0 : 1, rowsRise ? 0 : 1];
-  const edges = [[farColumn, 0, farColumn, 1], [0, farRow, 1, farRow]];
-  const column = node % width;
-  const isLast = columnsRise ? column + 2 >= width : column === 0;
-  if (isLast || !isWhole(relief, node + (columnsRise ? 1 : -1))) edges.push([1 - farColumn, 0, 1 - farColumn, 1]);
-  if (!isWhole(relief, node + (rowsRise ? width : -width))) edges.push([0, 1 - farRow, 1, 1 - farRow]);
-  const heights = [0, 1, width, width + 1].map((k) => relief.heights[node + k]);
-  if (Math.max(...heights) - Math.min(...heights) > PIECE) return edges.forEach((edge) => paintPieces(canvas, node, edge, fromBelow));
-  ctx.strokeStyle = cssOf(mixed(colorWithin(canvas, node, 0.5, 0.5, fromBelow), [0, 0, 0], 0.28));
-  ctx.beginPath();
-  edges.forEach((edge) => traceEdge(canvas, node, edge));
-  ctx.stroke();
+  paintEdge(canvas, node, farColumn, 0, farColumn, 1);
+  paintEdge(canvas, node, 0, farRow, 1, farRow);
+  const isLast = columnsRise ? (node % width) + 2 >= width : node % width === 0;
+  if (isLast || !isWhole(relief, node + (columnsRise ? 1 : -1))) paintEdge(canvas, node, 1 - farColumn, 0, 1 - farColumn, 1);
+  if (!isWhole(relief, node + (rowsRise ? width : -width))) paintEdge(canvas, node, 0, 1 - farRow, 1, 1 - farRow);
 }
 
-/** @param {Canvas} canvas @param {number} node @param {number[]} edge */
-function traceEdge({ ctx, relief, spots }, node, [s0, t0, s1, t1]) {
-  const at = (/** @type {number} */ offset, /** @type {number} */ s, /** @type {number} */ t) => acrossCell(spots, node, relief.x.length, 2, offset, s, t);
-  ctx.moveTo(at(0, s0, t0), at(1, s0, t0));
-  ctx.lineTo(at(0, s1, t1), at(1, s1, t1));
-}
-
-/** A steep line, in pieces of the colours along it. @param {Canvas} canvas @param {number} node @param {number[]} edge @param {boolean} fromBelow */
-function paintPieces(canvas, node, [s0, t0, s1, t1], fromBelow) {
-  const { ctx, relief } = canvas;
-  const height = (/** @type {number} */ s, /** @type {number} */ t) => acrossCell(relief.heights, node, relief.x.length, 1, 0, s, t);
-  const pieces = Math.max(Math.ceil(Math.abs(height(s1, t1) - height(s0, t0)) / PIECE), 1);
-  const on = (/** @type {number} */ k) => [s0 + ((s1 - s0) * k) / pieces, t0 + ((t1 - t0) * k) / pieces];
+/** A steep line is in pieces of the colours along it. @param {Canvas} canvas @param {number} node @param {number} s0 @param {number} t0 @param {number} s1 @param {number} t1 */
+function paintEdge(canvas, node, s0, t0, s1, t1) {
+  const { ctx, relief, cosines } = canvas;
+  const width = relief.x.length;
+  const rise = betweenNodes(relief.heights, node, width, s1, t1) - betweenNodes(relief.heights, node, width, s0, t0);
+  const pieces = Math.max(Math.ceil(Math.abs(rise) / PIECE), 1);
   for (let k = 0; k < pieces; k++) {
-    const [s, t] = on(k + 0.5);
-    ctx.strokeStyle = cssOf(mixed(colorWithin(canvas, node, s, t, fromBelow), [0, 0, 0], 0.28));
+    const [from, to, at] = [k / pieces, (k + 1) / pieces, (k + 0.5) / pieces];
+    const [s, t] = [s0 + (s1 - s0) * at, t0 + (t1 - t0) * at];
+    ctx.strokeStyle = heightColor(relief, betweenNodes(relief.heights, node, width, s, t), betweenNodes(cosines, node, width, s, t), false, LINE_SHADE);
     ctx.beginPath();
-    traceEdge(canvas, node, [...on(k), ...on(k + 1)]);
+    ctx.moveTo(spotIn(canvas, node, 0, s0 + (s1 - s0) * from, t0 + (t1 - t0) * from), spotIn(canvas, node, 1, s0 + (s1 - s0) * from, t0 + (t1 - t0) * from));
+    ctx.lineTo(spotIn(canvas, node, 0, s0 + (s1 - s0) * to, t0 + (t1 - t0) * to), spotIn(canvas, node, 1, s0 + (s1 - s0) * to, t0 + (t1 - t0) * to));
     ctx.stroke();
   }
 }

@@ -12,6 +12,7 @@ import { linesWithin, shortenedTo, writeLines } from "./texts.js";
 
 const MAP_ASPECT = 0.86;
 const MAP_TOP = 8;
+const LIT_FONT = `bold ${TICK_FONT}`;
 const MAP_RIGHT = 10;
 const MAP_GAP = 5;
 const MAP_LINE = 15.5;
@@ -39,7 +40,7 @@ export function withoutSameEnd(a, b) {
 export function percentOf(part, whole) {
   if (!(whole > 0)) return "";
   const share = (100 * part) / whole;
-  return `${share >= 10 || share === 0 ? formatted(Math.round(10 * share) / 10) : formatted(share, 2)} %`;
+  return `${share >= 10 ? share.toFixed(1).replace(".0", "") : formatted(share, 2)} %`;
 }
 
 /** @implements {View} */
@@ -61,6 +62,10 @@ class MapView {
     this.shown = { x: 0, y: 0, columns: this.columns, rows: this.rows };
     /** @type {{ column: number, row: number } | null} */
     this.current = null;
+    /** @type {number[] | null} the widest name of a row and of a column */
+    this.widest = null;
+    /** @type {{ theme: string, canvas: HTMLCanvasElement } | null} */
+    this.sheet = null;
     /** @type {CellPlot} */
     this.plot = { x0: 0, y0: 0, x1: 1, y1: 1, upright: false, longest: 0 };
   }
@@ -81,7 +86,7 @@ class MapView {
     ctx.beginPath();
     ctx.rect(x0 - 1, y0 - 1, x1 - x0 + 2, y1 - y0 + 2);
     ctx.clip();
-    this.drawCells(ctx, theme, snapped);
+    this.drawCells(ctx, theme);
     this.drawGrid(ctx, theme, snapped, size >= SMALLEST_COUNT);
     if (size >= SMALLEST_COUNT) this.drawCounts(ctx, theme, size);
     this.drawCurrent(ctx, theme);
@@ -92,11 +97,13 @@ class MapView {
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height @returns {CellPlot} */
   layOut(ctx, width, height) {
-    ctx.font = TICK_FONT;
-    const widest = (/** @type {string[]} */ names) => Math.min(Math.max(...names.map((name) => ctx.measureText(name).width), 0), LONGEST_NAME * width);
-    const x0 = Math.ceil(MAP_LINE + 2 * MAP_GAP + widest(this.map.rows) + MAP_GAP);
+    // As wide as when they are lit.
+    ctx.font = LIT_FONT;
+    const widest = (/** @type {string[]} */ names) => names.reduce((most, name) => Math.max(most, ctx.measureText(name).width), 0);
+    this.widest ??= [widest(this.map.rows), widest(this.map.columns)];
+    const [left, longest] = this.widest.map((of) => Math.min(of, LONGEST_NAME * width));
+    const x0 = Math.ceil(MAP_LINE + 2 * MAP_GAP + left + MAP_GAP);
     const x1 = width - MAP_RIGHT;
-    const longest = widest(this.map.columns);
     const pitch = (x1 - x0) / this.shown.columns;
     const upright = longest > pitch * Math.max(Math.ceil(NAMES_ACROSS / pitch), 1) - 6;
     const y1 = height - (2 * MAP_GAP + MAP_LINE + MAP_GAP + (upright ? longest : 12));
@@ -133,13 +140,29 @@ class MapView {
     return mixed(rgbOf(theme.paper), rgbOf(theme.ink), theme.dark ? 0.16 : 0.1);
   }
 
-  /** @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {(v: number) => number} snapped */
-  drawCells(ctx, theme, snapped) {
-    this.eachSeen((column, row) => {
-      const [x, y] = [snapped(this.xAt(column)), snapped(this.yAt(row))];
-      ctx.fillStyle = cssOf(this.shadeAt(column, row, theme));
-      ctx.fillRect(x, y, snapped(this.xAt(column + 1)) - x, snapped(this.yAt(row + 1)) - y);
-    });
+  /** All cells at once, since there may be ten thousand. @param {CanvasRenderingContext2D} ctx @param {Theme} theme */
+  drawCells(ctx, theme) {
+    const { x, y, columns, rows } = this.shown;
+    const { x0, y0, x1, y1 } = this.plot;
+    if (!this.columns || !this.rows) return;
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(this.sheetIn(theme), x, y, columns, rows, x0, y0, x1 - x0, y1 - y0);
+  }
+
+  /** A pixel a cell. @param {Theme} theme */
+  sheetIn(theme) {
+    const key = [theme.dark, theme.paper, theme.ink].join();
+    if (this.sheet?.theme === key) return this.sheet.canvas;
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [this.columns, this.rows];
+    const ctx = canvas.getContext("2d");
+    const cells = ctx?.createImageData(this.columns, this.rows);
+    for (let i = 0; cells && i < this.columns * this.rows; i++) {
+      cells.data.set([...this.shadeAt(i % this.columns, Math.floor(i / this.columns), theme), 255], 4 * i);
+    }
+    if (cells) ctx?.putImageData(cells, 0, 0);
+    this.sheet = { theme: key, canvas };
+    return canvas;
   }
 
   /** Lines between cells; on small ones only around all. @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {(v: number) => number} snapped @param {boolean} isLarge */
@@ -246,7 +269,7 @@ class MapView {
 
   /** @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {boolean} isCurrent */
   styleName(ctx, theme, isCurrent) {
-    ctx.font = isCurrent ? `bold ${TICK_FONT}` : TICK_FONT;
+    ctx.font = isCurrent ? LIT_FONT : TICK_FONT;
     ctx.fillStyle = isCurrent ? theme.ink : theme.soft;
   }
 

@@ -8,13 +8,14 @@ import { Pace } from "./facets.js";
 const FRAME_MS = 22;
 const SLICE_MS = 10;
 const REST_MS = 170;
+// What one surface tells of the machine holds for all.
+const PACE = new Pace();
 
 export class SurfaceLayer {
   /** @param {ReturnType<typeof finenessesOf>} finenesses @param {() => void} again  to be shown once more */
   constructor(finenesses, again) {
     this.finenesses = finenesses;
     this.again = again;
-    this.pace = new Pace();
     this.key = "";
     /** @type {HTMLCanvasElement | null} */
     this.canvas = null;
@@ -25,6 +26,8 @@ export class SurfaceLayer {
 
   /** Shows the picture of this key. @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height @param {string} key @param {Paint} paint */
   show(ctx, width, height, key, paint) {
+    // What is saved is drawn once, and finely.
+    if (!ctx.canvas.isConnected) return void [...paint(ctx, 0, () => false)];
     const { a, b } = ctx.getTransform();
     const scale = Math.min(Math.max(Math.hypot(a, b), 0.5), 4);
     const whole = [key, width, height, scale].join();
@@ -36,14 +39,14 @@ export class SurfaceLayer {
   paintNow(width, height, scale, key, paint) {
     clearTimeout(this.timer);
     this.key = key;
-    this.fineness = this.pace.fitting(this.finenesses, FRAME_MS);
+    this.fineness = PACE.fitting(this.finenesses, FRAME_MS);
     const canvas = this.sized(this.canvas, width, height, scale);
     const ctx = contextOf(canvas, scale);
     const start = performance.now();
     for (const _ of paint(ctx, this.fineness, () => false));
     // What is only noted down is drawn now, so that its time counts.
     ctx.getImageData(0, 0, 1, 1);
-    this.pace.took(this.finenesses.at(this.fineness).count, performance.now() - start);
+    PACE.took(this.finenesses.at(this.fineness).count, performance.now() - start);
     this.canvas = canvas;
     if (this.fineness > 0) this.timer = later(() => this.refine(width, height, scale, paint), REST_MS);
   }

@@ -1,6 +1,6 @@
 // A function on a grid as facets in a box of one by one by HEIGHT, seen from anywhere above: projection, the painter's
 // order, light and the nearest node, as src/plot/surface.rs has them. Knows places in the box, neither axes nor a canvas.
-import { heightShade, mixed } from "./shades.js";
+import { heightShade } from "./shades.js";
 
 /** @typedef {[number, number, number]} Place  along x, y and z, from 0 to 1 in the box */
 
@@ -32,8 +32,9 @@ export const HEIGHT = 0.6;
 const LIGHT_FROM = [-0.5, 0.65, 0.57];
 const LIGHT_LENGTH = Math.hypot(...LIGHT_FROM);
 const FLAT_HEIGHT = 0.5;
-/** @type {[number, number, number]} */
-const UNSHADED = [0xe8, 0xe8, 0xe8];
+// Of each of 257 heights, three numbers.
+const VIRIDIS = Float64Array.from({ length: 3 * 257 }, (_, i) => heightShade(Math.floor(i / 3) / 256)[i % 3]);
+const UNSHADED = 0xe8;
 // Grids with more rows or columns than this have no lines, which would cover them.
 const MOST_LINES = 100;
 
@@ -111,7 +112,9 @@ function normalsOf(x, y, heights) {
     const dx = slopeAt(x, column, heights, node, 1);
     const dy = slopeAt(y, row, heights, node, width);
     const length = Math.sqrt(dx * dx + dy * dy + 1);
-    normals.set([-dx / length, -dy / length, 1 / length], 3 * node);
+    normals[3 * node] = -dx / length;
+    normals[3 * node + 1] = -dy / length;
+    normals[3 * node + 2] = 1 / length;
   }
   return normals;
 }
@@ -191,7 +194,7 @@ export function facetsOf(relief, span) {
   let count = 0;
   for (let node = 0; node < relief.heights.length; node++) {
     if (!isWhole(relief, node)) continue;
-    const [across, along] = cutsOf(relief, node, span);
+    const [across, along] = span === Infinity ? [1, 1] : cutsOf(relief, node, span);
     count += across * along;
   }
   return count;
@@ -199,25 +202,33 @@ export function facetsOf(relief, span) {
 
 /** The span of the smallest facets of which there are not more than this, if cells are cut at all. @param {Relief} relief @param {number} most */
 export function spanFor(relief, most) {
-  for (let span = 0.01; span < 4; span *= 1.15) {
-    if (facetsOf(relief, span) <= most) return span;
+  if (facetsOf(relief, Infinity) >= most) return Infinity;
+  let [small, large] = [0.01, 4];
+  for (let i = 0; i < 12 && large / small > 1.05; i++) {
+    const span = Math.sqrt(small * large);
+    if (facetsOf(relief, span) <= most) large = span;
+    else small = span;
   }
-  return Infinity;
+  return large;
 }
 
-/** Light (Lambert, 1760) on a facet with this normal. @param {Sight} sight @param {number} x @param {number} y @param {number} z @param {boolean} fromBelow */
-export function lightOn({ right, up, back }, x, y, z, fromBelow) {
-  const length = Math.sqrt(x * x + y * y + z * z) * LIGHT_LENGTH;
+/** Between the light (Lambert, 1760) and the surface at each node. @param {Relief} relief @param {Sight} sight */
+export function cosinesOf({ normals }, { right, up, back }) {
   const [l, m, n] = LIGHT_FROM;
-  const cosine = (l * product(right, x, y, z) + m * product(up, x, y, z) + n * product(back, x, y, z)) / length;
-  return 0.62 + 0.44 * Math.max(fromBelow ? -cosine : cosine, 0);
+  const [lx, ly, lz] = [0, 1, 2].map((i) => (l * right[i] + m * up[i] + n * back[i]) / LIGHT_LENGTH);
+  const cosines = new Float64Array(normals.length / 3);
+  for (let i = 0; i < cosines.length; i++) cosines[i] = lx * normals[3 * i] + ly * normals[3 * i + 1] + lz * normals[3 * i + 2];
+  return cosines;
 }
 
-/** The colour of a height in the light, softly; paler from below. @param {Relief} relief @param {number} height @param {number} light @param {boolean} fromBelow */
-export function facetColor({ lowest, highest }, height, light, fromBelow) {
-  const plain = heightShade(highest > lowest ? (height - lowest) / (highest - lowest) : FLAT_HEIGHT);
-  const color = fromBelow ? mixed(plain, UNSHADED, 0.2) : plain;
-  return light < 1 ? mixed([0, 0, 0], color, light) : mixed(color, [255, 255, 255], light - 1);
+/** The colour of a height in the light, softly; paler from below. @param {Relief} relief @param {number} height @param {number} cosine @param {boolean} fromBelow @param {number} shade  1 for all of it, 0 for black */
+export function heightColor({ lowest, highest }, height, cosine, fromBelow, shade) {
+  const light = 0.62 + 0.44 * Math.max(fromBelow ? -cosine : cosine, 0);
+  const i = 3 * Math.round(256 * (highest > lowest ? Math.min(Math.max((height - lowest) / (highest - lowest), 0), 1) : FLAT_HEIGHT));
+  const [dark, white] = [shade * Math.min(light, 1), shade * 255 * Math.max(light - 1, 0)];
+  const [pale, keep] = fromBelow ? [0.2 * UNSHADED * dark, 0.8 * dark] : [0, dark * Math.min(2 - light, 1)];
+  const [r, g, b] = [VIRIDIS[i] * keep + pale + white, VIRIDIS[i + 1] * keep + pale + white, VIRIDIS[i + 2] * keep + pale + white];
+  return `rgb(${(r + 0.5) | 0},${(g + 0.5) | 0},${(b + 0.5) | 0})`;
 }
 
 /**

@@ -189,24 +189,25 @@ function writtenAround(ctx, scene, box, ticks) {
   return written;
 }
 
-/** The name of x or y beside the middle of its axis, as near as what is written there lets it. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Box} box @param {number} axis @param {Written[]} written */
+/** The name of x or y beside the middle of its axis, as near as what is written there lets it, in as few lines as find room. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Box} box @param {number} axis @param {Written[]} written */
 function nameBeside(ctx, scene, { axes }, axis, written) {
-  const lines = linesWithin(ctx, axes[axis].label, 0.42 * scene.width, 2);
-  if (lines.length === 0) return;
-  const [rx, ry] = [Math.max(...lines.map((line) => ctx.measureText(line).width)) / 2, 0.45 * BOX_NAME_LINE * lines.length];
   const [a, b] = scene.edges[axis].map((end) => spotOf(scene, end));
   const middle = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
   const [ax, ay] = directionOf(a, b);
   // Away from the box, whichever way the axis runs.
   const side = (middle[0] - scene.origin[0]) * -ay + (middle[1] - scene.origin[1]) * ax > 0 ? 1 : -1;
-  const inside = (/** @type {number} */ v, /** @type {number} */ r, /** @type {number} */ end) => Math.min(Math.max(v, r + 2), Math.max(end - r - 2, r + 2));
-  const beside = (/** @type {number} */ far) => areaAround(inside(middle[0] - side * far * ay, rx, scene.width), inside(middle[1] + side * far * ax, ry, scene.height), rx, ry);
-  for (let far = 0; far < 120; far++) {
-    const area = beside(far);
-    const wide = grownBy(area, BOX_GAP);
-    if (lineReaches(wide, a, b) || written.some((other) => overlapping(other.area, wide))) continue;
-    written.push({ area, lines, isName: true, upwards: false });
-    return;
+  for (const [share, most] of [[0.42, 2], [0.3, 2], [0.2, 3], [0.15, 5]]) {
+    const lines = linesWithin(ctx, axes[axis].label, share * scene.width, most);
+    if (lines.length === 0) return;
+    const [rx, ry] = [Math.max(...lines.map((line) => ctx.measureText(line).width)) / 2, 0.45 * BOX_NAME_LINE * lines.length];
+    for (let far = 0; far < 100; far++) {
+      const area = areaAround(middle[0] - side * far * ay, middle[1] + side * far * ax, rx, ry);
+      const wide = grownBy(area, BOX_GAP);
+      if (lineReaches(wide, a, b) || written.some((other) => overlapping(other.area, wide))) continue;
+      if (area.x0 < 1 || area.x1 > scene.width - 1 || area.y1 > scene.height - 1) break;
+      written.push({ area, lines, isName: true, upwards: false });
+      return;
+    }
   }
 }
 

@@ -68,26 +68,36 @@ function markShape(mark) {
   return mark === "bars" || mark === "band" ? null : "disc";
 }
 
-/** The lowest and the highest finite number. @param {Iterable<number> | ArrayLike<number>} values @returns {[number, number]} */
+/** The lowest and the highest finite number. @param {ArrayLike<number>} values @returns {[number, number]} */
 function finiteExtent(values) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const v of Array.isArray(values) ? values : Array.from(values)) {
-    if (Number.isFinite(v)) [low, high] = [Math.min(low, v), Math.max(high, v)];
+  let low = Infinity;
+  let high = -Infinity;
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) continue;
+    low = Math.min(low, values[i]);
+    high = Math.max(high, values[i]);
   }
   return [low, high];
+}
+
+/** @param {ArrayLike<number>} values @param {(v: number) => number} of */
+function eachOf(values, of) {
+  const out = new Float64Array(values.length);
+  for (let i = 0; i < out.length; i++) out[i] = of(values[i]);
+  return out;
 }
 
 /** @param {[Axis, Axis, Axis]} axes @param {ArrayLike<number>} x @param {ArrayLike<number>} y @param {ArrayLike<number>} z @param {Marked[]} marks @returns {Solid} */
 function inBox(axes, x, y, z, marks) {
   const points = marks.map((mark) => mark.points.map((at) => axes.map((axis, i) => transformed(axis, at[i]))));
   const shown = points.flat().filter((at) => at.every(Number.isFinite));
-  const grid = [x, y, z].map((values, i) => Float64Array.from(values, (v) => transformed(axes[i], v)));
+  const grid = [x, y, z].map((values, i) => eachOf(values, (v) => transformed(axes[i], v)));
   const ranges = /** @type {Box["ranges"]} */ (grid.map((values, i) => boxRange(axes[i], finiteExtent([...finiteExtent(values), ...finiteExtent(shown.map((at) => at[i]))]), i === 2 ? BOX_PADDING : 0)));
   const share = (/** @type {number} */ t, /** @type {number} */ i) => (t - ranges[i].lo) / (ranges[i].hi - ranges[i].lo);
   marks.forEach((mark, k) => {
     mark.places = points[k].map((at) => (at.every(Number.isFinite) ? /** @type {Place} */ (at.map(share)) : null));
   });
-  const [u, v, w] = grid.map((values, i) => values.map((t) => share(t, i)));
+  const [u, v, w] = grid.map((values, i) => eachOf(values, (t) => share(t, i)));
   return { box: { axes, ranges }, x, y, z, finenesses: finenessesOf(u, v, w), marks };
 }
 

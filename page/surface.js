@@ -23,19 +23,19 @@ const DEGREES_A_STEP = 5;
 const SURFACE_ASPECT = 0.75;
 const SURFACE_KEYS = "Arrow keys turn it, with shift they read the grid; plus and minus zoom, Escape goes back.";
 
-/** @param {Surface} surface @param {Read} read @param {() => void} [redraw]  asked for when it rests after a turn; without it, it draws itself @returns {View} */
+/** @param {Surface} surface @param {Read} read @param {() => void} redraw  asked for when it rests after a turn @returns {View} */
 export function surfaceView(surface, read, redraw) {
   return new SolidView(solidOf(surface, read), redraw);
 }
 
-/** The level lines of a plot as the surface they are of, with its paths on it. @param {Plot} plot @param {Read} read @param {() => void} [redraw] @param {string} [label]  what its heights are @returns {View} */
+/** The level lines of a plot as the surface they are of, with its paths on it. @param {Plot} plot @param {Read} read @param {() => void} redraw @param {string} [label]  what its heights are @returns {View} */
 export function surfaceOf(plot, read, redraw, label = "value") {
   return new SolidView(solidOfPlot(plot, read, label), redraw);
 }
 
 /** @implements {View} */
 class SolidView {
-  /** @param {Solid} solid @param {(() => void)} [redraw] */
+  /** @param {Solid} solid @param {() => void} redraw */
   constructor(solid, redraw) {
     this.solid = solid;
     /** @type {Stand} */
@@ -48,12 +48,9 @@ class SolidView {
     this.path = solid.marks.findIndex((mark) => isPathLike(mark) && mark.points.length > 1);
     // Up to which point the path is drawn.
     this.until = this.path < 0 ? 0 : solid.marks[this.path].points.length - 1;
-    /** @type {{ from: Spot, stand: Stand } | null} */
-    this.dragged = null;
     /** @type {{ sight: string, spots: Float64Array } | null} */
     this.nodes = null;
-    this.layer = new SurfaceLayer(solid.finenesses, redraw ?? (() => this.drawSelf()));
-    this.drawSelf = () => {};
+    this.layer = new SurfaceLayer(solid.finenesses, redraw);
   }
 
   /** The grid as it is read: of more cells than are drawn, only these. @returns {Relief} */
@@ -64,13 +61,6 @@ class SolidView {
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height @param {Theme} theme */
   draw(ctx, width, height, theme) {
     [this.width, this.height] = [width, height];
-    const transform = ctx.getTransform();
-    this.drawSelf = () => {
-      ctx.setTransform(transform);
-      ctx.fillStyle = theme.paper;
-      ctx.fillRect(0, 0, width, height);
-      this.draw(ctx, width, height, theme);
-    };
     const scene = this.scene();
     const { azimuth, elevation, zoom, moved } = this.stand;
     const key = [azimuth, elevation, zoom, ...moved, theme.ink, theme.paper, theme.soft].join();
@@ -118,7 +108,6 @@ class SolidView {
 
   /** @param {number} px @param {number} py @returns {Reading | null} */
   at(px, py) {
-    this.dragged = null;
     const scene = this.scene();
     this.current = this.markAt(scene, px, py) ?? this.nodeAt(scene, px, py);
     return this.reading();
@@ -179,9 +168,8 @@ class SolidView {
 
   /** Turns by steps; with `far` it reads the grid instead. @param {number} dx @param {number} dy @param {boolean} far @returns {Reading | null} */
   step(dx, dy, far) {
-    this.dragged = null;
     if (far) return this.stepOnGrid(dx, dy);
-    if (Number.isFinite(dx) && Number.isFinite(dy)) this.turn(this.stand, -dx * DEGREES_A_STEP, dy * DEGREES_A_STEP);
+    if (Number.isFinite(dx) && Number.isFinite(dy)) this.turn(-dx * DEGREES_A_STEP, dy * DEGREES_A_STEP);
     else this.stand = { ...this.stand, ...FIRST_STAND };
     const { azimuth, elevation } = this.stand;
     /** @type {[string, string][]} */
@@ -221,7 +209,7 @@ class SolidView {
   }
 
   leave() {
-    [this.current, this.dragged] = [null, null];
+    this.current = null;
   }
 
   /** @param {number} px @param {number} py @param {number} factor */
@@ -235,26 +223,24 @@ class SolidView {
     this.stand = { ...this.stand, zoom, moved };
   }
 
-  /** Turns, or moves with `far`. Told of one drag in pieces, or each time from where it began. @param {Spot} from @param {Spot} to @param {boolean} far */
+  /** Turns, or moves with `far`. @param {Spot} from @param {Spot} to @param {boolean} far */
   drag(from, to, far) {
-    const isSame = this.dragged && this.dragged.from[0] === from[0] && this.dragged.from[1] === from[1];
-    if (!this.dragged || !isSame) this.dragged = { from: [...from], stand: this.stand };
     const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
-    const { stand } = this.dragged;
-    if (!far) return this.turn(stand, -dx * DEGREES_A_PIXEL, dy * DEGREES_A_PIXEL);
-    const unit = unitOf(stand, this.width, this.height);
-    this.stand = { ...stand, moved: [stand.moved[0] + dx / unit, stand.moved[1] + dy / unit] };
+    if (!far) return this.turn(-dx * DEGREES_A_PIXEL, dy * DEGREES_A_PIXEL);
+    const unit = unitOf(this.stand, this.width, this.height);
+    const [mx, my] = this.stand.moved;
+    this.stand = { ...this.stand, moved: [mx + dx / unit, my + dy / unit] };
   }
 
-  /** @param {Stand} stand @param {number} azimuth @param {number} elevation */
-  turn(stand, azimuth, elevation) {
+  /** @param {number} azimuth  in degrees @param {number} elevation */
+  turn(azimuth, elevation) {
+    const { stand } = this;
     // Within half a turn either way.
     const turned = ((((stand.azimuth + azimuth + 180) % 360) + 360) % 360) - 180;
     this.stand = { ...stand, azimuth: turned, elevation: heldWithin(stand.elevation + elevation, ELEVATION_ENDS) };
   }
 
   reset() {
-    this.dragged = null;
     this.stand = { ...FIRST_STAND, zoom: 1, moved: [0, 0] };
   }
 

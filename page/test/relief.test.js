@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as relief from "../relief.js";
 
-const { facetColor, facetsOf, isWhole, lightOn, nearestNode, nearness, nodesSeen, painterOrder, placeSeen, reliefOf, seenFrom, sightFrom, spanFor } = relief;
+const { cosinesOf, facetsOf, heightColor, isWhole, nearestNode, nearness, nodesSeen, painterOrder, placeSeen, reliefOf, seenFrom, sightFrom, spanFor } = relief;
 const close = (a, b, by = 1e-9) => assert.ok(Math.abs(a - b) < by, `${a} ${b}`);
 const evenly = (n) => Array.from({ length: n }, (_, i) => i / (n - 1));
 const of = (n, f, every = 1) => reliefOf(evenly(n), evenly(n), evenly(n).flatMap((y) => evenly(n).map((x) => f(x, y))), every);
@@ -100,12 +100,13 @@ test("facets are as small as their number lets them, and large grids thinned wit
 
 test("light falls from the viewer's upper left", () => {
   const sight = sightFrom(-60, 35);
-  const bright = (dx) => {
-    const { normals } = of(2, (x) => 0.5 + dx * (x - 0.5));
-    return lightOn(sight, normals[0], normals[1], normals[2], false);
-  };
+  const bright = (dx) => cosinesOf(of(2, (x) => 0.5 + dx * (x - 0.5)), sight)[0];
   assert.ok(bright(0.5) > bright(0) && bright(0) > bright(-0.5));
   const flat = of(3, () => 0.5);
   assert.deepEqual(flat.normals.slice(0, 3), Float64Array.of(-0, -0, 1));
-  assert.deepEqual(facetColor(flat, 0.5, 1, false), facetColor(flat, 0.9, 1, false), "one height, one colour");
+  assert.equal(heightColor(flat, 0.5, 0.5, false, 1), heightColor(flat, 0.9, 0.5, false, 1), "one height, one colour");
+  const slope = of(2, (x) => x);
+  const [full, dark, below] = [heightColor(slope, 0, 0.8636, false, 1), heightColor(slope, 0, -1, false, 1), heightColor(slope, 0, 0.8636, true, 1)];
+  assert.deepEqual([full, dark], ["rgb(68,1,84)", "rgb(42,1,52)"], "viridis in full light, and in none");
+  assert.notEqual(dark, below);
 });
