@@ -2,7 +2,7 @@
 // grid; and how finely, so that turning stays fluent. Knows no axes.
 /** @import { Relief } from "./relief.js" */
 /** @import { Scene } from "./scene.js" */
-import { cosinesOf, cutsOf, facetsOf, heightColor, isWhole, nodesSeen, painterOrder, reliefOf, spanFor } from "./relief.js";
+import { MOST_LINES, cosinesOf, cutsOf, facetsOf, heightColor, isWhole, nodesSeen, painterOrder, reliefOf, spanFor } from "./relief.js";
 
 /**
  * How finely a relief is drawn.
@@ -18,13 +18,15 @@ const FACETS_PER_CELL = 8;
 const PIECE = 0.18;
 // By how much facets overlap their neighbours, so that nothing shows between them: in pixels.
 const OVERLAP = 0.5;
-// Milliseconds a facet takes, before it is known: at first all is slow.
+// Of each choice, how many rows and columns are one.
+const EVERY = [1, 1, 2, 3, 4, 6, 9];
+// Milliseconds a piece takes, before it is known: at first all is slow.
 const GUESS = 0.008;
 const LINE_SHADE = 0.72;
 
 /**
  * All choices for a grid in the box, the finest first: that of the static figure, a facet a cell, then fewer cells.
- * Made when first asked for.
+ * Made when first asked for; `pieces` says about how much there is to draw, without making it.
  * @param {ArrayLike<number>} x
  * @param {ArrayLike<number>} y
  * @param {ArrayLike<number>} heights
@@ -34,30 +36,37 @@ export function finenessesOf(x, y, heights) {
   /** @type {(Fineness | undefined)[]} */
   const made = [];
   const make = (/** @type {number} */ i) => {
-    const relief = i === 1 ? at(0).relief : reliefOf(x, y, heights, base * [1, 1, 2, 3, 4, 6, 9][i]);
+    const relief = i === 1 ? at(0).relief : reliefOf(x, y, heights, base * EVERY[i]);
     const cells = facetsOf(relief, Infinity);
     const span = i === 0 ? spanFor(relief, Math.min(Math.max(FACETS_PER_CELL * cells, 2000), Math.max(6000, cells))) : Infinity;
     return { relief, span, count: facetsOf(relief, span) };
   };
   /** @param {number} i @returns {Fineness} */
   const at = (i) => (made[i] ??= make(i));
-  return { at, last: 6 };
+  const pieces = (/** @type {number} */ i) => {
+    const { relief, count } = at(i === 0 ? 0 : 1);
+    const every = EVERY[i];
+    // A cell has two lines, which take as long as a facet.
+    const lines = Math.max(relief.x.length, relief.y.length) <= every * MOST_LINES ? at(1).count : 0;
+    return (count + lines) / (every * every);
+  };
+  return { at, pieces, last: EVERY.length - 1 };
 }
 
-/** Keeps how long facets take, and says which fineness fits a time. */
+/** Keeps how long a piece takes, and says which fineness fits a time. */
 export class Pace {
   constructor() {
     this.each = GUESS;
   }
 
-  /** @param {number} count @param {number} ms */
-  took(count, ms) {
-    if (count > 100) this.each = 0.5 * this.each + 0.5 * Math.min(Math.max(ms / count, 2e-4), 0.1);
+  /** @param {number} pieces @param {number} ms */
+  took(pieces, ms) {
+    if (pieces > 100) this.each = 0.5 * this.each + 0.5 * Math.min(Math.max(ms / pieces, 2e-4), 0.1);
   }
 
   /** @param {ReturnType<typeof finenessesOf>} finenesses @param {number} ms */
   fitting(finenesses, ms) {
-    for (let i = 0; i < finenesses.last; i++) if (finenesses.at(i).count * this.each <= ms) return i;
+    for (let i = 0; i < finenesses.last; i++) if (finenesses.pieces(i) * this.each <= ms) return i;
     return finenesses.last;
   }
 }

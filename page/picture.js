@@ -5,7 +5,7 @@ import { Pace } from "./facets.js";
 
 /** @typedef {(ctx: CanvasRenderingContext2D, fineness: number, isDue: () => boolean) => Generator<void>} Paint */
 
-const FRAME_MS = 22;
+const FRAME_MS = 18;
 const SLICE_MS = 10;
 const REST_MS = 170;
 // What one surface tells of the machine holds for all.
@@ -46,7 +46,7 @@ export class SurfaceLayer {
     for (const _ of paint(ctx, this.fineness, () => false));
     // What is only noted down is drawn now, so that its time counts.
     ctx.getImageData(0, 0, 1, 1);
-    PACE.took(this.finenesses.at(this.fineness).count, performance.now() - start);
+    PACE.took(this.finenesses.pieces(this.fineness), performance.now() - start);
     this.canvas = canvas;
     if (this.fineness > 0) this.timer = later(() => this.refine(width, height, scale, paint), REST_MS);
   }

@@ -36,7 +36,7 @@ const FLAT_HEIGHT = 0.5;
 const VIRIDIS = Float64Array.from({ length: 3 * 257 }, (_, i) => heightShade(Math.floor(i / 3) / 256)[i % 3]);
 const UNSHADED = 0xe8;
 // Grids with more rows or columns than this have no lines, which would cover them.
-const MOST_LINES = 100;
+export const MOST_LINES = 100;
 
 /** @param {number} azimuth @param {number} elevation @returns {Sight} */
 export function sightFrom(azimuth, elevation) {
