@@ -49,6 +49,8 @@ const BOX_TICK = 3.4;
 const BOX_GAP = 4.5;
 const BOX_TICK_SIZE = 12;
 const BOX_NAME_LINE = 15.5;
+// How a name may stand: its width by the canvas's, its lines, and where along its axis; the first that has room.
+const NAME_PLACES = [[0.42, 2, 0.5], [0.42, 2, 0.35], [0.42, 2, 0.65], [0.3, 2, 0.5], [0.3, 2, 0.35], [0.3, 2, 0.65], [0.2, 3, 0.5], [0.2, 3, 0.3], [0.2, 3, 0.7], [0.15, 5, 0.5]];
 
 /** @param {Stand} stand @param {number} width @param {number} height */
 export function unitOf({ elevation }, width, height) {
@@ -192,16 +194,16 @@ function writtenAround(ctx, scene, box, ticks) {
 /** The name of x or y beside the middle of its axis, as near as what is written there lets it, in as few lines as find room. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Box} box @param {number} axis @param {Written[]} written */
 function nameBeside(ctx, scene, { axes }, axis, written) {
   const [a, b] = scene.edges[axis].map((end) => spotOf(scene, end));
-  const middle = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
   const [ax, ay] = directionOf(a, b);
   // Away from the box, whichever way the axis runs.
-  const side = (middle[0] - scene.origin[0]) * -ay + (middle[1] - scene.origin[1]) * ax > 0 ? 1 : -1;
-  for (const [share, most] of [[0.42, 2], [0.3, 2], [0.2, 3], [0.15, 5]]) {
+  const side = ((a[0] + b[0]) / 2 - scene.origin[0]) * -ay + ((a[1] + b[1]) / 2 - scene.origin[1]) * ax > 0 ? 1 : -1;
+  for (const [share, most, along] of NAME_PLACES) {
     const lines = linesWithin(ctx, axes[axis].label, share * scene.width, most);
     if (lines.length === 0) return;
+    if (lines.some((line) => line.endsWith("…")) && share > 0.2) continue;
     const [rx, ry] = [Math.max(...lines.map((line) => ctx.measureText(line).width)) / 2, 0.45 * BOX_NAME_LINE * lines.length];
     for (let far = 0; far < 100; far++) {
-      const area = areaAround(middle[0] - side * far * ay, middle[1] + side * far * ax, rx, ry);
+      const area = areaAround(a[0] + along * (b[0] - a[0]) - side * far * ay, a[1] + along * (b[1] - a[1]) + side * far * ax, rx, ry);
       const wide = grownBy(area, BOX_GAP);
       if (lineReaches(wide, a, b) || written.some((other) => overlapping(other.area, wide))) continue;
       if (area.x0 < 1 || area.x1 > scene.width - 1 || area.y1 > scene.height - 1) break;

@@ -45,9 +45,9 @@ class SolidView {
     this.height = this.width * SURFACE_ASPECT;
     /** @type {Current | null} */
     this.current = null;
-    this.path = solid.marks.findIndex((mark) => isPathLike(mark) && mark.points.length > 1);
-    // Up to which point the path is drawn.
-    this.until = this.path < 0 ? 0 : solid.marks[this.path].points.length - 1;
+    // Up to which point paths are drawn.
+    this.last = Math.max(0, ...solid.marks.filter(isPathLike).map((mark) => mark.points.length - 1));
+    this.until = this.last;
     /** @type {{ sight: string, spots: Float64Array } | null} */
     this.nodes = null;
     this.layer = new SurfaceLayer(solid.finenesses, redraw);
@@ -83,7 +83,7 @@ class SolidView {
   /** @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Theme} theme */
   drawRead(ctx, scene, theme) {
     const { solid, current, until } = this;
-    drawMarks(ctx, scene, solid.marks, this.path, until, theme);
+    drawMarks(ctx, scene, solid.marks, until, theme);
     if (current && current.mark >= 0) {
       const mark = solid.marks[current.mark];
       drawPointAt(ctx, scene, mark.places[current.index], theme);
@@ -118,8 +118,8 @@ class SolidView {
     let least = 9;
     /** @type {Current | null} */
     let found = null;
-    this.solid.marks.forEach(({ places }, mark) => places.forEach((place, index) => {
-      if (!place || (mark === this.path && index > this.until)) return;
+    this.solid.marks.forEach((of, mark) => of.places.forEach((place, index) => {
+      if (!place || (isPathLike(of) && index > this.until)) return;
       const [x, y] = spotOf(scene, place);
       const distance = Math.hypot(x - px, y - py);
       if (distance <= least) [least, found] = [distance, { mark, index }];
@@ -270,14 +270,15 @@ class SolidView {
 
   /** @returns {Control[]} */
   controls() {
-    const mark = this.solid.marks[this.path];
-    if (!mark) return [];
-    const say = (/** @type {number} */ i) => this.said(nameOfPoint(mark, i), mark.points[i], 0, 0).text;
+    const { marks } = this.solid;
+    const path = marks.findIndex((mark) => isPathLike(mark) && mark.points.length === this.last + 1);
+    if (path < 0 || this.last === 0) return [];
+    const say = (/** @type {number} */ i) => this.said(nameOfPoint(marks[path], i), marks[path].points[i], 0, 0).text;
     const set = (/** @type {number} */ i) => {
-      this.until = heldWithin(Math.round(i), [0, mark.points.length - 1]);
-      this.current = { mark: this.path, index: this.until };
+      this.until = heldWithin(Math.round(i), [0, this.last]);
+      this.current = { mark: path, index: this.until };
     };
-    return [{ kind: "slider", label: mark.label, min: 0, max: mark.points.length - 1, get: () => this.until, set, say }];
+    return [{ kind: "slider", label: marks[path].label, min: 0, max: this.last, get: () => this.until, set, say }];
   }
 }
 

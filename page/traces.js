@@ -13,13 +13,13 @@ const MARK_HALO = 0.6;
 const MARK_RADII = [1.4, 2.9];
 const MARK_DISC = 2.4;
 
-/** @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Marked[]} marks @param {number} path  which is drawn only up to a point, the rest faintly @param {number} until @param {Theme} theme */
-export function drawMarks(ctx, scene, marks, path, until, theme) {
-  marks.forEach((mark, i) => {
+/** @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Marked[]} marks @param {number} until  the point up to which paths are drawn, the rest faintly @param {Theme} theme */
+export function drawMarks(ctx, scene, marks, until, theme) {
+  marks.forEach((mark) => {
     const spots = mark.places.map((place) => place && spotOf(scene, place));
     const color = colorIn(theme, mark.color);
     if (mark.shape !== "path" && mark.shape !== "open_path") return spots.forEach((spot) => spot && drawShape(ctx, mark.shape, spot, MARK_DISC, color));
-    const end = i === path ? until : spots.length - 1;
+    const end = Math.min(until, spots.length - 1);
     ctx.globalAlpha = 0.35;
     if (end < spots.length - 1) drawGrowing(ctx, spots, end, spots.length - 1, mark.shape, color);
     ctx.globalAlpha = 1;
