@@ -56,7 +56,9 @@ export function contoursOf(contours, read) {
   return {
     grid,
     get lines() {
-      return (lines ??= levels.flatMap(({ value, label }, level) => levelLines(grid, value).map((points) => ({ value, label, level, points }))));
+      return (lines ??= levels.flatMap(({ value, label }, level) => {
+        return levelLines(grid, value).map((points) => ({ value, label, level, points }));
+      }));
     },
     get areas() {
       return (areas ??= levels.map(({ value }, level) => ({ value, level, rings: levelRings(grid, value) })));
@@ -77,7 +79,11 @@ function levelColors(level, count, theme) {
   return [cssOf(blueShade(0.4 + 0.6 * share, theme)), cssOf(blueShade(0.05 + 0.45 * share, theme))];
 }
 
-/** In which cell a value is, among rising ones, and where between its ends; null outside. @param {ArrayLike<number>} rising @param {number} v */
+/**
+ * In which cell a value is, among rising ones, and where between its ends; null outside.
+ * @param {ArrayLike<number>} rising
+ * @param {number} v
+ */
 export function cellOf(rising, v) {
   let high = rising.length - 1;
   let low = 0;
@@ -96,10 +102,20 @@ export function valueBetween(grid, x, y) {
   if (!column || !row) return NaN;
   const node = row.i * grid.x.length + column.i;
   const over = node + grid.x.length;
-  const mean = (/** @type {number} */ a, /** @type {number} */ b, /** @type {number} */ t) => (t === 0 ? a : t === 1 ? b : (1 - t) * a + t * b);
-  const [low, high] = [mean(grid.z[node], grid.z[node + 1], column.t), mean(grid.z[over], grid.z[over + 1], column.t)];
-  const value = mean(low, high, row.t);
+  const low = weighted(grid.z[node], grid.z[node + 1], column.t);
+  const value = weighted(low, weighted(grid.z[over], grid.z[over + 1], column.t), row.t);
   return Number.isFinite(value) ? value : NaN;
+}
+
+/**
+ * Between two values; at its ends the other one may be NaN.
+ * @param {number} a
+ * @param {number} b
+ * @param {number} t
+ */
+function weighted(a, b, t) {
+  if (t === 0) return a;
+  return t === 1 ? b : (1 - t) * a + t * b;
 }
 
 /** The lines along which the function has this value. @param {Grid} grid @param {number} value @returns {At[][]} */
@@ -108,13 +124,22 @@ export function levelLines(grid, value) {
   return chains.map((chain) => chain.map((edge) => crossingOf(grid, edge, value)));
 }
 
-/** The outlines of where the function is at least this, with that on their left. @param {Grid} grid @param {number} value @returns {At[][]} */
+/**
+ * The outlines of where the function is at least this, with that on their left.
+ * @param {Grid} grid
+ * @param {number} value
+ * @returns {At[][]}
+ */
 export function levelRings(grid, value) {
   const closed = bordered(grid);
   return chained(segmentsAt(closed, value)).map((chain) => chain.map((edge) => crossingOf(closed, edge, value)));
 }
 
-/** With a border of low values on top of the outermost nodes, which closes all lines. @param {Grid} grid @returns {Grid} */
+/**
+ * With a border of low values on top of the outermost nodes, which closes all lines.
+ * @param {Grid} grid
+ * @returns {Grid}
+ */
 function bordered({ x, y, z }) {
   const low = -Number.MAX_VALUE;
   const doubled = (/** @type {ArrayLike<number>} */ at) => Float64Array.from([at[0], ...Array.from(at), at[at.length - 1]]);
@@ -197,7 +222,13 @@ function chained(segments) {
   return chains;
 }
 
-/** Where a line crosses an edge of the grid. Halves keep differences of the largest numbers finite. @param {Grid} grid @param {number} edge @param {number} level @returns {At} */
+/**
+ * Where a line crosses an edge of the grid. Halves keep differences of the largest numbers finite.
+ * @param {Grid} grid
+ * @param {number} edge
+ * @param {number} level
+ * @returns {At}
+ */
 function crossingOf({ x, y, z }, edge, level) {
   const width = x.length;
   const a = edge >> 1;

@@ -38,7 +38,8 @@ export function finenessesOf(x, y, heights) {
   const make = (/** @type {number} */ i) => {
     const relief = i === 1 ? at(0).relief : reliefOf(x, y, heights, base * EVERY[i]);
     const cells = facetsOf(relief, Infinity);
-    const span = i === 0 ? spanFor(relief, Math.min(Math.max(FACETS_PER_CELL * cells, 2000), Math.max(6000, cells))) : Infinity;
+    const most = Math.min(Math.max(FACETS_PER_CELL * cells, 2000), Math.max(6000, cells));
+    const span = i === 0 ? spanFor(relief, most) : Infinity;
     return { relief, span, count: facetsOf(relief, span) };
   };
   /** @param {number} i @returns {Fineness} */
@@ -83,7 +84,13 @@ export class Pace {
  * @property {boolean} rowsRise
  */
 
-/** Draws it in pieces: rests wherever `isDue` says so. @param {CanvasRenderingContext2D} ctx @param {Fineness} fineness @param {Scene} scene @param {() => boolean} isDue */
+/**
+ * Draws it in pieces: rests wherever `isDue` says so.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Fineness} fineness
+ * @param {Scene} scene
+ * @param {() => boolean} isDue
+ */
 export function* paintRelief(ctx, { relief, span }, scene, isDue) {
   const spots = nodesSeen(relief, scene.sight);
   for (let i = 0; i < spots.length; i += 2) {
@@ -102,17 +109,39 @@ export function* paintRelief(ctx, { relief, span }, scene, isDue) {
   }
 }
 
-/** Between four corners: low x and y, high x, high y, high both. @param {number} a @param {number} b @param {number} c @param {number} d @param {number} s @param {number} t */
+/**
+ * Between four corners: low x and y, high x, high y, high both.
+ * @param {number} a
+ * @param {number} b
+ * @param {number} c
+ * @param {number} d
+ * @param {number} s
+ * @param {number} t
+ */
 function acrossCell(a, b, c, d, s, t) {
   return (1 - t) * ((1 - s) * a + s * b) + t * ((1 - s) * c + s * d);
 }
 
-/** Of one number a node. @param {Float64Array} of @param {number} node @param {number} width @param {number} s @param {number} t */
+/**
+ * Of one number a node.
+ * @param {Float64Array} of
+ * @param {number} node
+ * @param {number} width
+ * @param {number} s
+ * @param {number} t
+ */
 function betweenNodes(of, node, width, s, t) {
   return acrossCell(of[node], of[node + 1], of[node + width], of[node + width + 1], s, t);
 }
 
-/** One coordinate of a spot. @param {Canvas} canvas @param {number} node @param {number} offset  0 across, 1 down @param {number} s @param {number} t */
+/**
+ * One coordinate of a spot.
+ * @param {Canvas} canvas
+ * @param {number} node
+ * @param {number} offset  0 across, 1 down
+ * @param {number} s
+ * @param {number} t
+ */
 function spotIn({ spots, relief }, node, offset, s, t) {
   const [low, high] = [2 * node + offset, 2 * (node + relief.x.length) + offset];
   return acrossCell(spots[low], spots[low + 2], spots[high], spots[high + 2], s, t);
@@ -131,7 +160,15 @@ function paintFacets(canvas, node) {
   }
 }
 
-/** Its sides moved outwards a little, less at sharp corners. @param {Canvas} canvas @param {number} node @param {number} s0 @param {number} s1 @param {number} t0 @param {number} t1 */
+/**
+ * Its sides moved outwards a little, less at sharp corners.
+ * @param {Canvas} canvas
+ * @param {number} node
+ * @param {number} s0
+ * @param {number} s1
+ * @param {number} t0
+ * @param {number} t1
+ */
 function paintFacet(canvas, node, s0, s1, t0, t1) {
   const { ctx, relief, cosines } = canvas;
   const [ax, ay] = [spotIn(canvas, node, 0, s0, t0), spotIn(canvas, node, 1, s0, t0)];
@@ -140,7 +177,8 @@ function paintFacet(canvas, node, s0, s1, t0, t1) {
   const [dx, dy] = [spotIn(canvas, node, 0, s0, t1), spotIn(canvas, node, 1, s0, t1)];
   const turn = (cx - ax) * (dy - by) - (cy - ay) * (dx - bx) > 0 ? 1 : -1;
   const [s, t, width] = [(s0 + s1) / 2, (t0 + t1) / 2, relief.x.length];
-  ctx.fillStyle = heightColor(relief, betweenNodes(relief.heights, node, width, s, t), betweenNodes(cosines, node, width, s, t), turn > 0, 1);
+  const height = betweenNodes(relief.heights, node, width, s, t);
+  ctx.fillStyle = heightColor(relief, height, betweenNodes(cosines, node, width, s, t), turn > 0, 1);
   ctx.beginPath();
   traceCorner(ctx, dx, dy, ax, ay, bx, by, turn);
   traceCorner(ctx, ax, ay, bx, by, cx, cy, turn);
@@ -149,7 +187,17 @@ function paintFacet(canvas, node, s0, s1, t0, t1) {
   ctx.fill();
 }
 
-/** From the corner before, over this one, to the next. @param {CanvasRenderingContext2D} ctx @param {number} px @param {number} py @param {number} x @param {number} y @param {number} nx @param {number} ny @param {number} turn */
+/**
+ * From the corner before, over this one, to the next.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {number} px
+ * @param {number} py
+ * @param {number} x
+ * @param {number} y
+ * @param {number} nx
+ * @param {number} ny
+ * @param {number} turn
+ */
 function traceCorner(ctx, px, py, x, y, nx, ny, turn) {
   const before = turn / (Math.sqrt((x - px) ** 2 + (y - py) ** 2) || 1);
   const after = turn / (Math.sqrt((nx - x) ** 2 + (ny - y) ** 2) || 1);
@@ -158,7 +206,11 @@ function traceCorner(ctx, px, py, x, y, nx, ny, turn) {
   ctx.lineTo(x + reach * (ax + bx), y + reach * (ay + by));
 }
 
-/** Lines on the edges of a cell: one between two cells belongs to the nearer, which would cover half of it. @param {Canvas} canvas @param {number} node */
+/**
+ * Lines on the edges of a cell: one between two cells belongs to the nearer, which would cover half of it.
+ * @param {Canvas} canvas
+ * @param {number} node
+ */
 function paintEdges(canvas, node) {
   const { relief, columnsRise, rowsRise } = canvas;
   const width = relief.x.length;
@@ -170,19 +222,29 @@ function paintEdges(canvas, node) {
   if (!isWhole(relief, node + (rowsRise ? width : -width))) paintEdge(canvas, node, 0, 1 - farRow, 1, 1 - farRow);
 }
 
-/** A steep line is in pieces of the colours along it. @param {Canvas} canvas @param {number} node @param {number} s0 @param {number} t0 @param {number} s1 @param {number} t1 */
+/**
+ * A steep line is in pieces of the colours along it.
+ * @param {Canvas} canvas
+ * @param {number} node
+ * @param {number} s0
+ * @param {number} t0
+ * @param {number} s1
+ * @param {number} t1
+ */
 function paintEdge(canvas, node, s0, t0, s1, t1) {
   const { ctx, relief, cosines } = canvas;
   const width = relief.x.length;
   const rise = betweenNodes(relief.heights, node, width, s1, t1) - betweenNodes(relief.heights, node, width, s0, t0);
   const pieces = Math.max(Math.ceil(Math.abs(rise) / PIECE), 1);
   for (let k = 0; k < pieces; k++) {
-    const [from, to, at] = [k / pieces, (k + 1) / pieces, (k + 0.5) / pieces];
-    const [s, t] = [s0 + (s1 - s0) * at, t0 + (t1 - t0) * at];
-    ctx.strokeStyle = heightColor(relief, betweenNodes(relief.heights, node, width, s, t), betweenNodes(cosines, node, width, s, t), false, LINE_SHADE);
+    const [ds, dt] = [(s1 - s0) / pieces, (t1 - t0) / pieces];
+    const [sa, ta, sb, tb] = [s0 + k * ds, t0 + k * dt, s0 + (k + 1) * ds, t0 + (k + 1) * dt];
+    const [s, t] = [(sa + sb) / 2, (ta + tb) / 2];
+    const height = betweenNodes(relief.heights, node, width, s, t);
+    ctx.strokeStyle = heightColor(relief, height, betweenNodes(cosines, node, width, s, t), false, LINE_SHADE);
     ctx.beginPath();
-    ctx.moveTo(spotIn(canvas, node, 0, s0 + (s1 - s0) * from, t0 + (t1 - t0) * from), spotIn(canvas, node, 1, s0 + (s1 - s0) * from, t0 + (t1 - t0) * from));
-    ctx.lineTo(spotIn(canvas, node, 0, s0 + (s1 - s0) * to, t0 + (t1 - t0) * to), spotIn(canvas, node, 1, s0 + (s1 - s0) * to, t0 + (t1 - t0) * to));
+    ctx.moveTo(spotIn(canvas, node, 0, sa, ta), spotIn(canvas, node, 1, sa, ta));
+    ctx.lineTo(spotIn(canvas, node, 0, sb, tb), spotIn(canvas, node, 1, sb, tb));
     ctx.stroke();
   }
 }

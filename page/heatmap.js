@@ -1,14 +1,21 @@
 // The View of a heat map: coloured cells with names along two sides, as src/plot/draw.rs has them; hover, tap or arrows
 // name a cell and light its row and column. Knows no experiment.
 /** @import { Control, HeatMap, Read, Reading, Theme, View } from "./types.js" */
+import { heldWithin } from "./bounds.js";
 import { formatted, grouped } from "./scale.js";
 import { FONT, NAME_FONT, TICK_FONT } from "./theme.js";
 import { blueShade, cssOf, inkOn, mixed, rgbOf } from "./shades.js";
 import { linesWithin, shortenedTo, writeLines } from "./texts.js";
 
-/** Which part of the map is shown: its first column and row, and how many, not whole numbers. @typedef {{ x: number, y: number, columns: number, rows: number }} Window */
+/**
+ * Which part of the map is shown: its first column and row, and how many, not whole numbers.
+ * @typedef {{ x: number, y: number, columns: number, rows: number }} Window
+ */
 
-/** Where the cells are on the canvas, and how the columns' names are written. @typedef {{ x0: number, y0: number, x1: number, y1: number, upright: boolean, longest: number }} CellPlot */
+/**
+ * Where the cells are on the canvas, and how the columns' names are written.
+ * @typedef {{ x0: number, y0: number, x1: number, y1: number, upright: boolean, longest: number }} CellPlot
+ */
 
 const MAP_ASPECT = 0.86;
 const MAP_TOP = 8;
@@ -29,7 +36,12 @@ export function heatMapView(map, read) {
   return new MapView(map, read(map.counts), read(map.shades));
 }
 
-/** What two names do not end in alike: of "true digit" and "predicted digit", "true" and "predicted". @param {string} a @param {string} b @returns {[string, string]} */
+/**
+ * What two names do not end in alike: of "true digit" and "predicted digit", "true" and "predicted".
+ * @param {string} a
+ * @param {string} b
+ * @returns {[string, string]}
+ */
 export function withoutSameEnd(a, b) {
   const [left, right] = [a.split(" "), b.split(" ")];
   while (left.length > 1 && right.length > 1 && left[left.length - 1] === right[right.length - 1]) [left.pop(), right.pop()];
@@ -57,7 +69,8 @@ class MapView {
     this.low = Math.min(0, ...finite);
     this.high = Math.max(0, ...finite);
     this.totals = map.rows.map((_, row) => map.columns.reduce((sum, _, column) => sum + this.countAt(column, row), 0));
-    this.longestText = Array.from(counts, (count) => grouped(String(count))).reduce((a, b) => (b.length > a.length ? b : a), "");
+    const texts = Array.from(counts, (count) => grouped(String(count)));
+    this.longestText = texts.reduce((a, b) => (b.length > a.length ? b : a), "");
     /** @type {Window} */
     this.shown = { x: 0, y: 0, columns: this.columns, rows: this.rows };
     /** @type {{ column: number, row: number } | null} */
@@ -123,8 +136,8 @@ class MapView {
   /** The columns and rows that are seen, the last ones not counted. */
   seen() {
     const { x, y, columns, rows } = this.shown;
-    const ends = (/** @type {number} */ from, /** @type {number} */ count, /** @type {number} */ of) => [Math.max(Math.floor(from + 1e-9), 0), Math.min(Math.ceil(from + count - 1e-9), of)];
-    return [...ends(x, columns, this.columns), ...ends(y, rows, this.rows)];
+    const end = (/** @type {number} */ v, /** @type {number} */ all) => heldWithin(Math.ceil(v - 1e-9), 0, all);
+    return [Math.floor(x + 1e-9), end(x + columns, this.columns), Math.floor(y + 1e-9), end(y + rows, this.rows)];
   }
 
   /** @param {(column: number, row: number) => void} visit */
@@ -165,14 +178,21 @@ class MapView {
     return canvas;
   }
 
-  /** Lines between cells; on small ones only around all. @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {(v: number) => number} snapped @param {boolean} isLarge */
+  /**
+   * Lines between cells; on small ones only around all.
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {Theme} theme
+   * @param {(v: number) => number} snapped
+   * @param {boolean} isLarge
+   */
   drawGrid(ctx, theme, snapped, isLarge) {
     const { x0, y0, x1, y1 } = this.plot;
     ctx.fillStyle = cssOf(mixed(rgbOf(theme.paper), rgbOf(theme.ink), 0.22));
     const [c0, c1, r0, r1] = this.seen();
     const line = 0.75;
-    for (let column = c0; column <= c1; column += isLarge ? 1 : Math.max(c1 - c0, 1)) ctx.fillRect(snapped(this.xAt(column)) - line / 2, y0, line, y1 - y0);
-    for (let row = r0; row <= r1; row += isLarge ? 1 : Math.max(r1 - r0, 1)) ctx.fillRect(x0, snapped(this.yAt(row)) - line / 2, x1 - x0, line);
+    const [across, down] = isLarge ? [1, 1] : [Math.max(c1 - c0, 1), Math.max(r1 - r0, 1)];
+    for (let i = c0; i <= c1; i += across) ctx.fillRect(snapped(this.xAt(i)) - line / 2, y0, line, y1 - y0);
+    for (let i = r0; i <= r1; i += down) ctx.fillRect(x0, snapped(this.yAt(i)) - line / 2, x1 - x0, line);
   }
 
   /** @param {CanvasRenderingContext2D} ctx */
@@ -208,10 +228,10 @@ class MapView {
       for (const [top, bottom] of [[plot.y0, y0], [y1, plot.y1]]) ctx.fillRect(left, top, right - left, bottom - top);
     }
     ctx.globalAlpha = 1;
-    for (const [style, width, grown] of /** @type {[string, number, number][]} */ ([[theme.paper, 3.5, 1], [theme.ink, 1.75, 0]])) {
-      [ctx.strokeStyle, ctx.lineWidth] = [style, width];
-      ctx.strokeRect(x0 - grown, y0 - grown, x1 - x0 + 2 * grown, y1 - y0 + 2 * grown);
-    }
+    [ctx.strokeStyle, ctx.lineWidth] = [theme.paper, 3.5];
+    ctx.strokeRect(x0 - 1, y0 - 1, x1 - x0 + 2, y1 - y0 + 2);
+    [ctx.strokeStyle, ctx.lineWidth] = [theme.ink, 1.75];
+    ctx.strokeRect(x0, y0, x1 - x0, y1 - y0);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {number} width @param {number} height */
@@ -261,7 +281,12 @@ class MapView {
     }
   }
 
-  /** Where not all have room, the current one has a name, and those far enough from it. @param {number} i @param {number} stride @param {number} [current] */
+  /**
+   * Where not all have room, the current one has a name, and those far enough from it.
+   * @param {number} i
+   * @param {number} stride
+   * @param {number} [current]
+   */
   isNamed(i, stride, current) {
     if (i === current || stride === 1) return true;
     return i % stride === 0 && (current === undefined || Math.abs(i - current) >= stride);
@@ -273,13 +298,19 @@ class MapView {
     ctx.fillStyle = isCurrent ? theme.ink : theme.soft;
   }
 
-  /** The lowest and the highest value with the shades between, left below. @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {number} height */
+  /**
+   * The lowest and the highest value with the shades between, left below.
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {Theme} theme
+   * @param {number} height
+   */
   drawKey(ctx, theme, height) {
     ctx.font = TICK_FONT;
     const [low, high] = [this.low, this.high].map((v) => formatted(v));
     const [side, y, left] = [9, height - MAP_GAP - MAP_LINE / 2, ctx.measureText(low).width + 6];
     const end = left + 9 * side + 4 + ctx.measureText(high).width;
-    if (!(this.high > this.low) || end > (this.plot.x0 + this.plot.x1 - ctx.measureText(this.map.x).width) / 2 - 8) return;
+    const free = (this.plot.x0 + this.plot.x1 - ctx.measureText(this.map.x).width) / 2 - 8;
+    if (!(this.high > this.low) || end > free) return;
     for (let i = 0; i < 9; i++) {
       ctx.fillStyle = cssOf(blueShade(i / 8, theme));
       ctx.fillRect(left + i * side, y - side / 2, side + 0.5, side);
@@ -297,8 +328,8 @@ class MapView {
     const { x0, x1, y0, y1 } = this.plot;
     const column = Math.floor(this.shown.x + ((px - x0) / (x1 - x0)) * this.shown.columns);
     const row = Math.floor(this.shown.y + ((py - y0) / (y1 - y0)) * this.shown.rows);
-    const isIn = px >= x0 && px <= x1 && py >= y0 && py <= y1 && column >= 0 && row >= 0 && column < this.columns && row < this.rows;
-    this.current = isIn ? { column, row } : null;
+    const isIn = px >= x0 && px <= x1 && py >= y0 && py <= y1;
+    this.current = isIn && column < this.columns && row < this.rows ? { column, row } : null;
     return this.reading();
   }
 
@@ -307,7 +338,8 @@ class MapView {
     if (!this.current) return null;
     const { column, row } = this.current;
     const { map } = this;
-    const [count, share] = [grouped(String(this.countAt(column, row))), percentOf(this.countAt(column, row), this.totals[row])];
+    const count = grouped(String(this.countAt(column, row)));
+    const share = percentOf(this.countAt(column, row), this.totals[row]);
     const [down, across] = withoutSameEnd(map.y, map.x);
     const text = `${down} ${map.rows[row]}, ${across} ${map.columns[column]}: ${count}${share && `, ${share} of its row`}`;
     /** @type {[string, string][]} */
@@ -318,12 +350,14 @@ class MapView {
 
   /** @param {number} dx @param {number} dy  down the rows @param {boolean} far @returns {Reading | null} */
   step(dx, dy, far) {
-    const inside = (/** @type {number} */ v, /** @type {number} */ count) => Math.min(Math.max(v, 0), count - 1);
     const by = far ? 10 : 1;
     if (this.columns === 0 || this.rows === 0) return null;
     const from = this.current ?? { column: Math.floor(this.shown.x), row: Math.floor(this.shown.y) };
     const [x, y] = this.current ? [dx * by, dy * by] : [0, 0];
-    this.current = { column: inside(from.column + (x || 0), this.columns), row: inside(from.row + (y || 0), this.rows) };
+    this.current = {
+      column: heldWithin(from.column + (x || 0), 0, this.columns - 1),
+      row: heldWithin(from.row + (y || 0), 0, this.rows - 1),
+    };
     this.intoView(this.current);
     return this.reading();
   }
@@ -331,8 +365,7 @@ class MapView {
   /** @param {{ column: number, row: number }} cell */
   intoView({ column, row }) {
     const { x, y, columns, rows } = this.shown;
-    const moved = (/** @type {number} */ from, /** @type {number} */ count, /** @type {number} */ at) => Math.max(Math.min(from, at), at + 1 - count);
-    this.shown = { columns, rows, x: moved(x, columns, column), y: moved(y, rows, row) };
+    this.shown = { columns, rows, x: heldWithin(x, column + 1 - columns, column), y: heldWithin(y, row + 1 - rows, row) };
   }
 
   leave() {
@@ -343,10 +376,10 @@ class MapView {
   zoom(px, py, factor) {
     const { x0, x1, y0, y1 } = this.plot;
     const { x, y, columns, rows } = this.shown;
-    const share = (/** @type {number} */ v, /** @type {number} */ a, /** @type {number} */ b) => Math.min(Math.max((v - a) / (b - a), 0), 1);
-    const size = (/** @type {number} */ shown, /** @type {number} */ all) => Math.min(Math.max(shown / factor, Math.min(FEWEST_CELLS, all)), all);
-    const [wide, high] = [size(columns, this.columns), size(rows, this.rows)];
-    this.move(x + (columns - wide) * share(px, x0, x1), y + (rows - high) * share(py, y0, y1), wide, high);
+    const wide = heldWithin(columns / factor, Math.min(FEWEST_CELLS, this.columns), this.columns);
+    const high = heldWithin(rows / factor, Math.min(FEWEST_CELLS, this.rows), this.rows);
+    const [across, down] = [heldWithin((px - x0) / (x1 - x0), 0, 1), heldWithin((py - y0) / (y1 - y0), 0, 1)];
+    this.move(x + (columns - wide) * across, y + (rows - high) * down, wide, high);
   }
 
   /** Moves what is shown. @param {[number, number]} from @param {[number, number]} to */
@@ -358,8 +391,7 @@ class MapView {
 
   /** @param {number} x @param {number} y @param {number} columns @param {number} rows */
   move(x, y, columns, rows) {
-    const inside = (/** @type {number} */ v, /** @type {number} */ most) => Math.min(Math.max(v, 0), Math.max(most, 0));
-    this.shown = { x: inside(x, this.columns - columns), y: inside(y, this.rows - rows), columns, rows };
+    this.shown = { x: heldWithin(x, 0, this.columns - columns), y: heldWithin(y, 0, this.rows - rows), columns, rows };
   }
 
   reset() {
@@ -369,7 +401,8 @@ class MapView {
   /** @returns {string[][]} */
   table() {
     const { map } = this;
-    return [[`${map.y} \\ ${map.x}`, ...map.columns], ...map.rows.map((name, row) => [name, ...map.columns.map((_, column) => String(this.countAt(column, row)))])];
+    const counts = (/** @type {number} */ row) => map.columns.map((_, column) => String(this.countAt(column, row)));
+    return [[`${map.y} \\ ${map.x}`, ...map.columns], ...map.rows.map((name, row) => [name, ...counts(row)])];
   }
 
   summary() {
@@ -377,8 +410,9 @@ class MapView {
     const most = Array.from(counts).reduce((best, count, i) => (count > counts[best] ? i : best), 0);
     const [down, across] = withoutSameEnd(map.y, map.x);
     const [row, column] = [map.rows[Math.floor(most / this.columns)], map.columns[most % this.columns]];
-    const highest = counts.length > 0 ? ` The highest count is ${grouped(String(counts[most]))}, at ${down} ${row}, ${across} ${column}.` : "";
-    return `Table of counts: ${map.y} down, ${map.x} across, ${this.rows} by ${this.columns} cells.${highest} Arrow keys name the cells.`;
+    const of = `Table of counts: ${map.y} down, ${map.x} across, ${this.rows} by ${this.columns} cells.`;
+    const highest = `The highest count is ${grouped(String(counts[most]))}, at ${down} ${row}, ${across} ${column}.`;
+    return [of, counts.length > 0 ? highest : "", "Arrow keys name the cells."].filter(Boolean).join(" ");
   }
 
   /** @returns {Control[]} */

@@ -1,11 +1,15 @@
 // The View of small images with captions, in a grid as src/plot/images.rs has them; hover, tap or arrows read a caption
 // in full and enlarge its image. Does not know what they show.
 /** @import { Control, Images, Read, Reading, Theme, View } from "./types.js" */
+import { heldWithin } from "./bounds.js";
 import { FONT } from "./theme.js";
 import { rgbOf } from "./shades.js";
 import { linesWithin, writeLines } from "./texts.js";
 
-/** Where the images are on the canvas. @typedef {{ pitchX: number, pitchY: number, wide: number, high: number, captionHeight: number, top: number, lines: string[][] }} ImagePlaces */
+/**
+ * Where the images are on the canvas.
+ * @typedef {{ pitchX: number, pitchY: number, wide: number, high: number, captionHeight: number, top: number, lines: string[][] }} ImagePlaces
+ */
 
 const CAPTION_FONT = `11.5px ${FONT}`;
 const CAPTION_LINE = 14;
@@ -21,7 +25,14 @@ export function imagesView(images, read) {
   return new ImagesView(images, read(images.bytes));
 }
 
-/** Of one pixel as its bytes say it, in these colours. @param {Images} images @param {ArrayLike<number>} bytes @param {number} pixel @param {Theme} theme @returns {[number, number, number]} */
+/**
+ * Of one pixel as its bytes say it, in these colours.
+ * @param {Images} images
+ * @param {ArrayLike<number>} bytes
+ * @param {number} pixel
+ * @param {Theme} theme
+ * @returns {[number, number, number]}
+ */
 export function pixelColor({ pixels }, bytes, pixel, theme) {
   if (pixels === "rgb") return [bytes[3 * pixel], bytes[3 * pixel + 1], bytes[3 * pixel + 2]];
   // Ink on paper: black on white, and the other way round in the dark.
@@ -39,7 +50,7 @@ class ImagesView {
     const channels = images.pixels === "rgb" ? 3 : 1;
     const held = Math.floor(bytes.length / Math.max(images.width * images.height * channels, 1));
     this.count = Math.min(images.captions.length, held);
-    this.columns = Math.min(Math.max(images.columns, 1), Math.max(this.count, 1));
+    this.columns = heldWithin(images.columns, 1, this.count);
     this.rows = Math.max(Math.ceil(this.count / this.columns), 1);
     this.aspect = this.usualAspect();
     /** @type {number | null} */
@@ -91,7 +102,10 @@ class ImagesView {
     const { images } = this;
     const pitchX = width / this.columns;
     ctx.font = CAPTION_FONT;
-    const lines = images.captions.slice(0, this.count).map((caption) => caption.split("\n").slice(0, 3).flatMap((line) => linesWithin(ctx, line, pitchX - IMAGE_GAP, 2)).slice(0, 3));
+    const lines = images.captions.slice(0, this.count).map((caption) => {
+      const broken = caption.split("\n").slice(0, 3).flatMap((line) => linesWithin(ctx, line, pitchX - IMAGE_GAP, 2));
+      return broken.slice(0, 3);
+    });
     const captionHeight = Math.max(0, ...lines.map((of) => of.length)) * CAPTION_LINE;
     const around = captionHeight + 2 * IMAGE_GAP;
     const across = Math.min(pitchX - IMAGE_GAP, LONGEST_SIDE);
@@ -108,7 +122,8 @@ class ImagesView {
   /** @param {ImagePlaces} places @param {number} i @returns {[number, number]} */
   cornerOf(places, i) {
     const [column, row] = [i % this.columns, Math.floor(i / this.columns)];
-    return [Math.round((column + 0.5) * places.pitchX - places.wide / 2), Math.round(places.top + row * places.pitchY + places.captionHeight + IMAGE_GAP)];
+    const top = places.top + row * places.pitchY + places.captionHeight + IMAGE_GAP;
+    return [Math.round((column + 0.5) * places.pitchX - places.wide / 2), Math.round(top)];
   }
 
   /** All images beside each other, each pixel once. @param {Theme} theme */
@@ -129,16 +144,33 @@ class ImagesView {
     return canvas;
   }
 
-  /** @param {CanvasRenderingContext2D} ctx @param {HTMLCanvasElement} sheet @param {number} i @param {number} x @param {number} y @param {number} wide @param {number} high */
+  /**
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {HTMLCanvasElement} sheet
+   * @param {number} i
+   * @param {number} x
+   * @param {number} y
+   * @param {number} wide
+   * @param {number} high
+   */
   drawImage(ctx, sheet, i, x, y, wide, high) {
     const { width, height } = this.images;
     // Enlarged, pixels stay squares; made smaller, they are averaged.
     ctx.imageSmoothingEnabled = wide * (ctx.getTransform().a || 1) < width;
     ctx.imageSmoothingQuality = "high";
-    ctx.drawImage(sheet, (i % this.columns) * width, Math.floor(i / this.columns) * height, width, height, x, y, wide, high);
+    const [left, top] = [(i % this.columns) * width, Math.floor(i / this.columns) * height];
+    ctx.drawImage(sheet, left, top, width, height, x, y, wide, high);
   }
 
-  /** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {number} wide @param {number} high @param {string} color @param {number} line */
+  /**
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {number} x
+   * @param {number} y
+   * @param {number} wide
+   * @param {number} high
+   * @param {string} color
+   * @param {number} line
+   */
   frame(ctx, x, y, wide, high, color, line) {
     [ctx.strokeStyle, ctx.lineWidth] = [color, line];
     ctx.strokeRect(x - line / 2, y - line / 2, wide + line, high + line);
@@ -148,11 +180,20 @@ class ImagesView {
   enlargedSize(width, height) {
     const { places, images } = this;
     const longest = Math.max(images.width, images.height);
-    const side = Math.max(Math.min(Math.max((ENLARGED * Math.max(places?.wide ?? 0, places?.high ?? 0)), ENLARGED_SIDE), width - 12, height - 12), 16);
+    const wanted = Math.max(ENLARGED * Math.max(places?.wide ?? 0, places?.high ?? 0), ENLARGED_SIDE);
+    const side = heldWithin(wanted, 16, Math.min(width, height) - 12);
     return [(side * images.width) / longest, (side * images.height) / longest];
   }
 
-  /** Over its place, within the canvas. @param {CanvasRenderingContext2D} ctx @param {HTMLCanvasElement} sheet @param {number} i @param {number} width @param {number} height @param {Theme} theme */
+  /**
+   * Over its place, within the canvas.
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {HTMLCanvasElement} sheet
+   * @param {number} i
+   * @param {number} width
+   * @param {number} height
+   * @param {Theme} theme
+   */
   drawEnlarged(ctx, sheet, i, width, height, theme) {
     const [x, y, wide, high] = this.enlargedPlace(i, width, height);
     ctx.fillStyle = theme.paper;
@@ -167,8 +208,9 @@ class ImagesView {
     const [wide, high] = this.enlargedSize(width, height);
     if (!places) return [0, 0, wide, high];
     const [x, y] = this.cornerOf(places, i);
-    const inside = (/** @type {number} */ v, /** @type {number} */ size, /** @type {number} */ all) => Math.round(Math.min(Math.max(v, 6), Math.max(all - size - 6, 6)));
-    return [inside(x + (places.wide - wide) / 2, wide, width), inside(y + (places.high - high) / 2, high, height), wide, high];
+    const left = heldWithin(x + (places.wide - wide) / 2, 6, width - wide - 6);
+    const top = heldWithin(y + (places.high - high) / 2, 6, height - high - 6);
+    return [Math.round(left), Math.round(top), wide, high];
   }
 
   /** @param {number} px @param {number} py @returns {Reading | null} */
@@ -205,7 +247,7 @@ class ImagesView {
     const next = this.current === null ? 0 : this.current + by * (far ? 10 : 1);
     // Down from the last but one row, there may be no image below.
     if (Math.abs(dy) === 1 && !far && this.current !== null && (next < 0 || next >= this.count)) return this.reading();
-    this.current = Math.min(Math.max(next, 0), this.count - 1);
+    this.current = heldWithin(next, 0, this.count - 1);
     return this.reading();
   }
 

@@ -24,7 +24,14 @@ export class SurfaceLayer {
     this.fineness = 0;
   }
 
-  /** Shows the picture of this key. @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height @param {string} key @param {Paint} paint */
+  /**
+   * Shows the picture of this key.
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {number} width
+   * @param {number} height
+   * @param {string} key
+   * @param {Paint} paint
+   */
   show(ctx, width, height, key, paint) {
     // What is saved is drawn once, and finely.
     if (!ctx.canvas.isConnected) return void [...paint(ctx, 0, () => false)];
@@ -51,7 +58,13 @@ export class SurfaceLayer {
     if (this.fineness > 0) this.timer = later(() => this.refine(width, height, scale, paint), REST_MS);
   }
 
-  /** All of it, in slices, beside what is shown. @param {number} width @param {number} height @param {number} scale @param {Paint} paint */
+  /**
+   * All of it, in slices, beside what is shown.
+   * @param {number} width
+   * @param {number} height
+   * @param {number} scale
+   * @param {Paint} paint
+   */
   refine(width, height, scale, paint) {
     const canvas = this.sized(null, width, height, scale);
     let end = performance.now() + SLICE_MS;

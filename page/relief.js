@@ -50,7 +50,12 @@ function product(a, x, y, z) {
   return a[0] * x + a[1] * y + a[2] * z;
 }
 
-/** Where a place is seen, in units of the box's width from the middle of the box, with y downwards. @param {Sight} sight @param {Place} place @returns {[number, number]} */
+/**
+ * Where a place is seen, in units of the box's width from the middle of the box, with y downwards.
+ * @param {Sight} sight
+ * @param {Place} place
+ * @returns {[number, number]}
+ */
 export function seenFrom({ right, up }, [u, v, w]) {
   const z = (w - 0.5) * HEIGHT;
   return [product(right, u - 0.5, v - 0.5, z), -product(up, u - 0.5, v - 0.5, z)];
@@ -61,7 +66,14 @@ export function nearness({ back }, [u, v, w]) {
   return product(back, u - 0.5, v - 0.5, (w - 0.5) * HEIGHT);
 }
 
-/** The place of this height that is seen there. @param {Sight} sight @param {number} x @param {number} y @param {number} w @returns {Place} */
+/**
+ * The place of this height that is seen there.
+ * @param {Sight} sight
+ * @param {number} x
+ * @param {number} y
+ * @param {number} w
+ * @returns {Place}
+ */
 export function placeSeen({ right, up }, x, y, w) {
   // Two equations in the floor's plane; the determinant is the sine of the elevation.
   const down = -y - up[2] * (w - 0.5) * HEIGHT;
@@ -70,7 +82,7 @@ export function placeSeen({ right, up }, x, y, w) {
 }
 
 /**
- * Of a grid in the box, every so manieth row and column and the last ones.
+ * Of a grid in the box, only every n-th row and column, and the last ones.
  * @param {ArrayLike<number>} x
  * @param {ArrayLike<number>} y
  * @param {ArrayLike<number>} heights
@@ -103,7 +115,12 @@ function keptOf(count, every) {
   return Int32Array.from(kept);
 }
 
-/** Upright to the surface at each node. @param {Float64Array} x @param {Float64Array} y @param {Float64Array} heights */
+/**
+ * Upright to the surface at each node.
+ * @param {Float64Array} x
+ * @param {Float64Array} y
+ * @param {Float64Array} heights
+ */
 function normalsOf(x, y, heights) {
   const width = x.length;
   const normals = new Float64Array(3 * heights.length);
@@ -178,7 +195,13 @@ export function nodesSeen({ x, y, heights }, { right, up }) {
   return seen;
 }
 
-/** Into how many facets a cell is cut along x and y, each to span at most this much of the box. @param {Relief} relief @param {number} node @param {number} span @returns {[number, number]} */
+/**
+ * Into how many facets a cell is cut along x and y, each to span at most this much of the box.
+ * @param {Relief} relief
+ * @param {number} node
+ * @param {number} span
+ * @returns {[number, number]}
+ */
 export function cutsOf({ x, y, heights }, node, span) {
   if (span === Infinity) return [1, 1];
   const width = x.length;
@@ -200,7 +223,11 @@ export function facetsOf(relief, span) {
   return count;
 }
 
-/** The span of the smallest facets of which there are not more than this, if cells are cut at all. @param {Relief} relief @param {number} most */
+/**
+ * The span of the smallest facets of which there are not more than this, if cells are cut at all.
+ * @param {Relief} relief
+ * @param {number} most
+ */
 export function spanFor(relief, most) {
   if (facetsOf(relief, Infinity) >= most) return Infinity;
   let [small, large] = [0.01, 4];
@@ -221,14 +248,23 @@ export function cosinesOf({ normals }, { right, up, back }) {
   return cosines;
 }
 
-/** The colour of a height in the light, softly; paler from below. @param {Relief} relief @param {number} height @param {number} cosine @param {boolean} fromBelow @param {number} shade  1 for all of it, 0 for black */
+/**
+ * The colour of a height in the light, softly; paler from below.
+ * @param {Relief} relief
+ * @param {number} height
+ * @param {number} cosine
+ * @param {boolean} fromBelow
+ * @param {number} shade  1 for all of it, 0 for black
+ */
 export function heightColor({ lowest, highest }, height, cosine, fromBelow, shade) {
   const light = 0.62 + 0.44 * Math.max(fromBelow ? -cosine : cosine, 0);
-  const i = 3 * Math.round(256 * (highest > lowest ? Math.min(Math.max((height - lowest) / (highest - lowest), 0), 1) : FLAT_HEIGHT));
+  const share = highest > lowest ? Math.min(Math.max((height - lowest) / (highest - lowest), 0), 1) : FLAT_HEIGHT;
+  const i = 3 * Math.round(256 * share);
   const [dark, white] = [shade * Math.min(light, 1), shade * 255 * Math.max(light - 1, 0)];
   const [pale, keep] = fromBelow ? [0.2 * UNSHADED * dark, 0.8 * dark] : [0, dark * Math.min(2 - light, 1)];
-  const [r, g, b] = [VIRIDIS[i] * keep + pale + white, VIRIDIS[i + 1] * keep + pale + white, VIRIDIS[i + 2] * keep + pale + white];
-  return `rgb(${(r + 0.5) | 0},${(g + 0.5) | 0},${(b + 0.5) | 0})`;
+  const more = pale + white + 0.5;
+  const [r, g, b] = [VIRIDIS[i] * keep + more, VIRIDIS[i + 1] * keep + more, VIRIDIS[i + 2] * keep + more];
+  return `rgb(${r | 0},${g | 0},${b | 0})`;
 }
 
 /**
@@ -250,7 +286,8 @@ export function nearestNode(relief, sight, seen, x, y, reach) {
     if (!isWhole(relief, node) || !cellCovers(seen, [node, node + 1, node + width + 1, node + width], x, y)) continue;
     const corner = nearestOf(seen, [node, node + 1, node + width, node + width + 1], x, y, Infinity);
     const behind = nearness(sight, placeOf(relief, corner));
-    const before = nearestOf(seen, relief.heights.keys(), x, y, distanceTo(seen, corner, x, y), (k) => nearness(sight, placeOf(relief, k)) > behind);
+    const stands = (/** @type {number} */ k) => nearness(sight, placeOf(relief, k)) > behind;
+    const before = nearestOf(seen, relief.heights.keys(), x, y, distanceTo(seen, corner, x, y), stands);
     return before < 0 ? corner : before;
   }
   return nearestOf(seen, relief.heights.keys(), x, y, reach);
@@ -284,7 +321,13 @@ function nearestOf(seen, nodes, x, y, reach, suits) {
   return found;
 }
 
-/** Whether a place is within the outline of a cell. @param {Float64Array} seen @param {number[]} corners  round @param {number} x @param {number} y */
+/**
+ * Whether a place is within the outline of a cell.
+ * @param {Float64Array} seen
+ * @param {number[]} corners  round
+ * @param {number} x
+ * @param {number} y
+ */
 function cellCovers(seen, corners, x, y) {
   let inside = false;
   for (let i = 0, j = 3; i < 4; j = i++) {

@@ -50,14 +50,15 @@ const BOX_GAP = 4.5;
 const BOX_TICK_SIZE = 12;
 const BOX_NAME_LINE = 15.5;
 // How a name may stand: its width by the canvas's, its lines, and where along its axis; the first that has room.
-const NAME_PLACES = [[0.42, 2, 0.5], [0.42, 2, 0.35], [0.42, 2, 0.65], [0.3, 2, 0.5], [0.3, 2, 0.35], [0.3, 2, 0.65], [0.2, 3, 0.5], [0.2, 3, 0.3], [0.2, 3, 0.7], [0.15, 5, 0.5]];
+const NAME_PLACES = [[0.42, 2], [0.3, 2], [0.2, 3]].flatMap((size) => [0.5, 0.35, 0.65].map((along) => [...size, along]));
 
 /** @param {Stand} stand @param {number} width @param {number} height */
 export function unitOf({ elevation }, width, height) {
   // Wide enough for any azimuth: turned, the box keeps its size.
   const e = (elevation * Math.PI) / 180;
   const high = Math.SQRT2 * Math.sin(e) + HEIGHT * Math.cos(e);
-  return Math.max(Math.min((width - BOX_ROOM.left - BOX_ROOM.right) / Math.SQRT2, (height - BOX_ROOM.top - BOX_ROOM.bottom) / high), 20);
+  const [across, down] = [width - BOX_ROOM.left - BOX_ROOM.right, height - BOX_ROOM.top - BOX_ROOM.bottom];
+  return Math.max(Math.min(across / Math.SQRT2, down / high), 20);
 }
 
 /** @param {Stand} stand @param {number} width @param {number} height @returns {Scene} */
@@ -93,7 +94,13 @@ export function tracePath(ctx, spots) {
   spots.forEach(([x, y], i) => (i === 0 ? ctx.moveTo(x, y) : ctx.lineTo(x, y)));
 }
 
-/** The ticks of each axis, as dense as their labels allow. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Box} box @returns {Ticks[]} */
+/**
+ * The ticks of each axis, as dense as their labels allow.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Scene} scene
+ * @param {Box} box
+ * @returns {Ticks[]}
+ */
 export function ticksAround(ctx, scene, { axes, ranges }) {
   ctx.font = TICK_FONT;
   const wide = (/** @type {string} */ label) => ctx.measureText(label).width + 0.8 * BOX_TICK_SIZE;
@@ -108,7 +115,13 @@ export function ticksAround(ctx, scene, { axes, ranges }) {
   });
 }
 
-/** Walls behind the surface, with a line for each tick on the floor and up a wall, or on both walls. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Ticks[]} ticks @param {Theme} theme */
+/**
+ * Walls behind the surface, with a line for each tick on the floor and up a wall, or on both walls.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Scene} scene
+ * @param {Ticks[]} ticks
+ * @param {Theme} theme
+ */
 export function drawWalls(ctx, scene, ticks, theme) {
   const [paper, ink] = [rgbOf(theme.paper), rgbOf(theme.ink)];
   ctx.fillStyle = cssOf(mixed(paper, ink, 0.03));
@@ -121,7 +134,11 @@ export function drawWalls(ctx, scene, ticks, theme) {
   ticks.forEach(({ major }, axis) => {
     for (const { at } of major) {
       /** @type {Place[][]} */
-      const lines = [[[at, fy, 0], [at, by, 0], [at, by, 1]], [[fx, at, 0], [bx, at, 0], [bx, at, 1]], [[bx, fy, at], [bx, by, at], [fx, by, at]]];
+      const lines = [
+        [[at, fy, 0], [at, by, 0], [at, by, 1]],
+        [[fx, at, 0], [bx, at, 0], [bx, at, 1]],
+        [[bx, fy, at], [bx, by, at], [fx, by, at]],
+      ];
       tracePath(ctx, lines[axis].map((place) => spotOf(scene, place)));
       ctx.stroke();
     }
@@ -130,7 +147,14 @@ export function drawWalls(ctx, scene, ticks, theme) {
   outlines.forEach((outline) => (tracePath(ctx, outline), ctx.closePath(), ctx.stroke()));
 }
 
-/** Axes in front of the surface, with all that is written. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Box} box @param {Ticks[]} ticks @param {Theme} theme */
+/**
+ * Axes in front of the surface, with all that is written.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Scene} scene
+ * @param {Box} box
+ * @param {Ticks[]} ticks
+ * @param {Theme} theme
+ */
 export function drawBoxAxes(ctx, scene, box, ticks, theme) {
   ctx.strokeStyle = ctx.fillStyle = theme.soft;
   ctx.lineWidth = 1;
@@ -148,7 +172,12 @@ export function drawBoxAxes(ctx, scene, box, ticks, theme) {
   }
 }
 
-/** Outwards from the box, along which an axis has its ticks. @param {Scene} scene @param {number} axis @returns {Spot} */
+/**
+ * Outwards from the box, along which an axis has its ticks.
+ * @param {Scene} scene
+ * @param {number} axis
+ * @returns {Spot}
+ */
 function outwardsOf(scene, axis) {
   if (axis === 2) return [-1, 0];
   const [x, y] = scene.edges[1 - axis];
@@ -182,7 +211,8 @@ function writtenAround(ctx, scene, box, ticks) {
       const [, [x, y]] = boxTick(scene, axis, at, BOX_TICK + BOX_GAP);
       const [rx, ry] = [ctx.measureText(label).width / 2, 0.37 * BOX_TICK_SIZE];
       const area = areaAround(x + dx * rx, y + dy * ry, rx, ry);
-      if (written.every((other) => !overlapping(grownBy(other.area, BOX_GAP / 2), area))) written.push({ area, lines: [label], isName: false, upwards: false });
+      if (written.some((other) => overlapping(grownBy(other.area, BOX_GAP / 2), area))) continue;
+      written.push({ area, lines: [label], isName: false, upwards: false });
     }
   });
   ctx.font = NAME_FONT;
@@ -191,7 +221,14 @@ function writtenAround(ctx, scene, box, ticks) {
   return written;
 }
 
-/** The name of x or y beside the middle of its axis, as near as what is written there lets it, in as few lines as find room. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Box} box @param {number} axis @param {Written[]} written */
+/**
+ * The name of x or y beside the middle of its axis, as near as what is written there lets it, in as few lines as find room.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Scene} scene
+ * @param {Box} box
+ * @param {number} axis
+ * @param {Written[]} written
+ */
 function nameBeside(ctx, scene, { axes }, axis, written) {
   const [a, b] = scene.edges[axis].map((end) => spotOf(scene, end));
   const [ax, ay] = directionOf(a, b);
@@ -200,10 +237,11 @@ function nameBeside(ctx, scene, { axes }, axis, written) {
   for (const [share, most, along] of NAME_PLACES) {
     const lines = linesWithin(ctx, axes[axis].label, share * scene.width, most);
     if (lines.length === 0) return;
-    if (lines.some((line) => line.endsWith("…")) && share > 0.2) continue;
+    if (lines.some((line) => line.endsWith("…")) && share > 0.25) continue;
     const [rx, ry] = [Math.max(...lines.map((line) => ctx.measureText(line).width)) / 2, 0.45 * BOX_NAME_LINE * lines.length];
     for (let far = 0; far < 100; far++) {
-      const area = areaAround(a[0] + along * (b[0] - a[0]) - side * far * ay, a[1] + along * (b[1] - a[1]) + side * far * ax, rx, ry);
+      const [x, y] = [a[0] + along * (b[0] - a[0]), a[1] + along * (b[1] - a[1])];
+      const area = areaAround(x - side * far * ay, y + side * far * ax, rx, ry);
       const wide = grownBy(area, BOX_GAP);
       if (lineReaches(wide, a, b) || written.some((other) => overlapping(other.area, wide))) continue;
       if (area.x0 < 1 || area.x1 > scene.width - 1 || area.y1 > scene.height - 1) break;
@@ -213,16 +251,24 @@ function nameBeside(ctx, scene, { axes }, axis, written) {
   }
 }
 
-/** The name of z, left of what its ticks say. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Box} box @param {Written[]} written */
+/**
+ * The name of z, left of what its ticks say.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Scene} scene
+ * @param {Box} box
+ * @param {Written[]} written
+ */
 function uprightName(ctx, scene, { axes }, written) {
   const [low, high] = scene.edges[2].map((end) => spotOf(scene, end));
   const lines = linesWithin(ctx, axes[2].label, Math.max(low[1] - high[1], 70), 2);
   if (lines.length === 0) return;
   const longest = Math.max(...lines.map((line) => ctx.measureText(line).width));
-  const beside = written.filter(({ area, isName }) => !isName && area.x1 < low[0] && area.y0 > high[1] - 20 && area.y1 < low[1] + 20);
+  const isBeside = (/** @type {Area} */ area) => area.x1 < low[0] && area.y0 > high[1] - 20 && area.y1 < low[1] + 20;
+  const beside = written.filter(({ area, isName }) => !isName && isBeside(area));
   const x1 = Math.min(low[0] - BOX_TICK - BOX_GAP, ...beside.map(({ area }) => area.x0)) - BOX_GAP;
   const depth = 0.45 * BOX_NAME_LINE * lines.length;
-  written.push({ area: areaAround(Math.max(x1 - depth, depth + 1), (low[1] + high[1]) / 2, depth, longest / 2), lines, isName: true, upwards: true });
+  const area = areaAround(Math.max(x1 - depth, depth + 1), (low[1] + high[1]) / 2, depth, longest / 2);
+  written.push({ area, lines, isName: true, upwards: true });
 }
 
 /** @param {number} x @param {number} y @param {number} rx @param {number} ry @returns {Area} */
@@ -242,7 +288,8 @@ function overlapping(a, b) {
 
 /** Whether a line reaches into an area. @param {Area} area @param {Spot} a @param {Spot} b */
 function lineReaches({ x0, y0, x1, y1 }, a, b) {
-  const sides = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]].map(([x, y]) => Math.sign((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])));
+  const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+  const sides = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]].map(([x, y]) => Math.sign(dx * (y - a[1]) - dy * (x - a[0])));
   const box = { x0: Math.min(a[0], b[0]), y0: Math.min(a[1], b[1]), x1: Math.max(a[0], b[0]), y1: Math.max(a[1], b[1]) };
   return overlapping(box, { x0, y0, x1, y1 }) && !sides.every((s) => s === sides[0] && s !== 0);
 }

@@ -33,8 +33,7 @@ const BOX_PADDING = 0.04;
 
 /** @param {Surface} surface @param {Read} read @returns {Solid} */
 export function solidOf(surface, read) {
-  const threes = (/** @type {ArrayLike<number>} */ flat) => Array.from({ length: Math.floor(flat.length / 3) }, (_, i) => /** @type {Place} */ ([flat[3 * i], flat[3 * i + 1], flat[3 * i + 2]]));
-  const [path, point] = [threes(read(surface.path)), threes(read(surface.point))];
+  const [path, point] = [placesIn(read(surface.path)), placesIn(read(surface.point))];
   /** @type {Marked[]} */
   const marks = [];
   if (path.length > 0) marks.push({ label: "path", color: 1, shape: "path", points: path, places: [] });
@@ -42,8 +41,19 @@ export function solidOf(surface, read) {
   return inBox([surface.x, surface.y, surface.z], read(surface.at_x), read(surface.at_y), read(surface.values), marks);
 }
 
-/** Level lines as the surface they are of. @param {Plot} plot @param {Read} read @param {string} label  what its heights are @returns {Solid} */
-export function solidOfPlot(plot, read, label) {
+/** Three numbers each. @param {ArrayLike<number>} flat @returns {Place[]} */
+function placesIn(flat) {
+  return Array.from({ length: Math.floor(flat.length / 3) }, (_, i) => [flat[3 * i], flat[3 * i + 1], flat[3 * i + 2]]);
+}
+
+/**
+ * Level lines as the surface they are of.
+ * @param {Plot} plot
+ * @param {Read} read
+ * @param {string} heights  what they are
+ * @returns {Solid}
+ */
+export function solidOfPlot(plot, read, heights) {
   const { contours } = plot;
   const grid = { x: read(contours?.x), y: read(contours?.y), z: read(contours?.z) };
   const [low, high] = finiteExtent(grid.z);
@@ -55,9 +65,10 @@ export function solidOfPlot(plot, read, label) {
     if (!shape) return [];
     const [x, y] = [read(series.x), read(series.y)];
     const points = Array.from(x, (at, i) => /** @type {Place} */ ([at, y[i], valueBetween(grid, at, y[i])]));
-    return [{ label: [series.label, series.name].filter(Boolean).join(", ") || "points", color: series.color, shape, points, places: [] }];
+    const label = [series.label, series.name].filter(Boolean).join(", ") || "points";
+    return [{ label, color: series.color, shape, points, places: [] }];
   });
-  return inBox([plot.x, plot.y, { label, scale, levels: [] }], grid.x, grid.y, grid.z, marks);
+  return inBox([plot.x, plot.y, { label: heights, scale, levels: [] }], grid.x, grid.y, grid.z, marks);
 }
 
 /** @param {Series["mark"]} mark @returns {Marked["shape"] | null} */
@@ -87,12 +98,22 @@ function eachOf(values, of) {
   return out;
 }
 
-/** @param {[Axis, Axis, Axis]} axes @param {ArrayLike<number>} x @param {ArrayLike<number>} y @param {ArrayLike<number>} z @param {Marked[]} marks @returns {Solid} */
+/**
+ * @param {[Axis, Axis, Axis]} axes
+ * @param {ArrayLike<number>} x
+ * @param {ArrayLike<number>} y
+ * @param {ArrayLike<number>} z
+ * @param {Marked[]} marks
+ * @returns {Solid}
+ */
 function inBox(axes, x, y, z, marks) {
   const points = marks.map((mark) => mark.points.map((at) => axes.map((axis, i) => transformed(axis, at[i]))));
   const shown = points.flat().filter((at) => at.every(Number.isFinite));
   const grid = [x, y, z].map((values, i) => eachOf(values, (v) => transformed(axes[i], v)));
-  const ranges = /** @type {Box["ranges"]} */ (grid.map((values, i) => boxRange(axes[i], finiteExtent([...finiteExtent(values), ...finiteExtent(shown.map((at) => at[i]))]), i === 2 ? BOX_PADDING : 0)));
+  const ranges = /** @type {Box["ranges"]} */ (grid.map((values, i) => {
+    const ends = [...finiteExtent(values), ...finiteExtent(shown.map((at) => at[i]))];
+    return boxRange(axes[i], finiteExtent(ends), i === 2 ? BOX_PADDING : 0);
+  }));
   const share = (/** @type {number} */ t, /** @type {number} */ i) => (t - ranges[i].lo) / (ranges[i].hi - ranges[i].lo);
   marks.forEach((mark, k) => {
     mark.places = points[k].map((at) => (at.every(Number.isFinite) ? /** @type {Place} */ (at.map(share)) : null));

@@ -4,6 +4,7 @@
 /** @import { Relief } from "./relief.js" */
 /** @import { Scene, Spot, Stand } from "./scene.js" */
 /** @import { Marked, Solid } from "./solid.js" */
+import { heldWithin } from "./bounds.js";
 import { formatted } from "./scale.js";
 import { NAME_FONT } from "./theme.js";
 import { nearestNode, nodesSeen, placeOf } from "./relief.js";
@@ -13,22 +14,39 @@ import { SurfaceLayer } from "./picture.js";
 import { solidOf, solidOfPlot } from "./solid.js";
 import { drawMarks, drawNode, drawPointAt } from "./traces.js";
 
-/** What is read: a node of the grid, or a point of what is marked. @typedef {{ mark: number, index: number }} Current  mark −1: the grid */
+/**
+ * What is read: a node of the grid, or a point of what is marked.
+ * @typedef {{ mark: number, index: number }} Current  mark −1: the grid
+ */
 
 const FIRST_STAND = { azimuth: -60, elevation: 35 };
+/** @type {[number, number]} */
 const ELEVATION_ENDS = [5, 85];
+/** @type {[number, number]} */
 const SURFACE_ZOOMS = [0.6, 12];
 const DEGREES_A_PIXEL = 0.5;
 const DEGREES_A_STEP = 5;
 const SURFACE_ASPECT = 0.75;
 const SURFACE_KEYS = "Arrow keys turn it, with shift they read the grid; plus and minus zoom, Escape goes back.";
 
-/** @param {Surface} surface @param {Read} read @param {() => void} redraw  asked for when it rests after a turn @returns {View} */
+/**
+ * @param {Surface} surface
+ * @param {Read} read
+ * @param {() => void} redraw  asked for when it rests after a turn
+ * @returns {View}
+ */
 export function surfaceView(surface, read, redraw) {
   return new SolidView(solidOf(surface, read), redraw);
 }
 
-/** The level lines of a plot as the surface they are of, with its paths on it. @param {Plot} plot @param {Read} read @param {() => void} redraw @param {string} [label]  what its heights are @returns {View} */
+/**
+ * The level lines of a plot as the surface they are of, with its paths on it.
+ * @param {Plot} plot
+ * @param {Read} read
+ * @param {() => void} redraw
+ * @param {string} [label]  what its heights are
+ * @returns {View}
+ */
 export function surfaceOf(plot, read, redraw, label = "value") {
   return new SolidView(solidOfPlot(plot, read, label), redraw);
 }
@@ -113,7 +131,13 @@ class SolidView {
     return this.reading();
   }
 
-  /** The nearest marked point within reach; of several at one place the last, which lies on top. @param {Scene} scene @param {number} px @param {number} py @returns {Current | null} */
+  /**
+   * The nearest marked point within reach; of several at one place the last, which lies on top.
+   * @param {Scene} scene
+   * @param {number} px
+   * @param {number} py
+   * @returns {Current | null}
+   */
   markAt(scene, px, py) {
     let least = 9;
     /** @type {Current | null} */
@@ -166,7 +190,13 @@ class SolidView {
     return this.solid.box.axes.map(({ label }, i) => label || "xyz"[i]);
   }
 
-  /** Turns by steps; with `far` it reads the grid instead. @param {number} dx @param {number} dy @param {boolean} far @returns {Reading | null} */
+  /**
+   * Turns by steps; with `far` it reads the grid instead.
+   * @param {number} dx
+   * @param {number} dy
+   * @param {boolean} far
+   * @returns {Reading | null}
+   */
   step(dx, dy, far) {
     if (far) return this.stepOnGrid(dx, dy);
     if (Number.isFinite(dx) && Number.isFinite(dy)) this.turn(-dx * DEGREES_A_STEP, dy * DEGREES_A_STEP);
@@ -177,7 +207,11 @@ class SolidView {
     return { text: rows.map((row) => row.join(" ")).join(", "), rows, px: 12, py: 12 };
   }
 
-  /** To the next node, in the direction of the grid that looks most like the arrow. @param {number} dx @param {number} dy */
+  /**
+   * To the next node, in the direction of the grid that looks most like the arrow.
+   * @param {number} dx
+   * @param {number} dy
+   */
   stepOnGrid(dx, dy) {
     const { relief } = this;
     if (!this.current || this.current.mark >= 0) {
@@ -195,7 +229,13 @@ class SolidView {
     return this.reading();
   }
 
-  /** The next node that has a value, or the last of these. @param {number} from @param {number} stride @param {boolean} isX @param {boolean} isEnd */
+  /**
+   * The next node that has a value, or the last of these.
+   * @param {number} from
+   * @param {number} stride
+   * @param {boolean} isX
+   * @param {boolean} isEnd
+   */
   nextNode(from, stride, isX, isEnd) {
     const { x, heights } = this.relief;
     let found = from;
@@ -214,13 +254,13 @@ class SolidView {
 
   /** @param {number} px @param {number} py @param {number} factor */
   zoom(px, py, factor) {
-    const zoom = heldWithin(this.stand.zoom * factor, SURFACE_ZOOMS);
+    const zoom = heldWithin(this.stand.zoom * factor, ...SURFACE_ZOOMS);
     const by = zoom / this.stand.zoom;
     const { origin } = this.scene();
     const unit = unitOf(this.stand, this.width, this.height);
     const [mx, my] = this.stand.moved;
-    const moved = /** @type {Spot} */ ([mx + ((px - origin[0]) * (1 - by)) / unit, my + ((py - origin[1]) * (1 - by)) / unit]);
-    this.stand = { ...this.stand, zoom, moved };
+    const [dx, dy] = [((px - origin[0]) * (1 - by)) / unit, ((py - origin[1]) * (1 - by)) / unit];
+    this.stand = { ...this.stand, zoom, moved: [mx + dx, my + dy] };
   }
 
   /** Turns, or moves with `far`. @param {Spot} from @param {Spot} to @param {boolean} far */
@@ -237,7 +277,7 @@ class SolidView {
     const { stand } = this;
     // Within half a turn either way.
     const turned = ((((stand.azimuth + azimuth + 180) % 360) + 360) % 360) - 180;
-    this.stand = { ...stand, azimuth: turned, elevation: heldWithin(stand.elevation + elevation, ELEVATION_ENDS) };
+    this.stand = { ...stand, azimuth: turned, elevation: heldWithin(stand.elevation + elevation, ...ELEVATION_ENDS) };
   }
 
   reset() {
@@ -261,7 +301,8 @@ class SolidView {
     const [low, high] = ends.map(([u, v, w]) => `${formatted(w)} at ${formatted(u)}, ${formatted(v)}`);
     const missing = Array.from(z).filter((v) => !Number.isFinite(v)).length;
     return [
-      `Surface of ${lz} over ${lx} and ${ly}, ${x.length} by ${y.length} points${missing ? `, ${missing} of them not finite` : ""}.`,
+      `Surface of ${lz} over ${lx} and ${ly}, ${x.length} by ${y.length} points.`,
+      missing ? `${missing} of them are not finite.` : "",
       low ? `Lowest ${low}; highest ${high}.` : "",
       ...marks.map((mark) => `${mark.label}: ${mark.points.length === 1 ? "one point" : `${mark.points.length} points`}.`),
       SURFACE_KEYS,
@@ -275,7 +316,7 @@ class SolidView {
     if (path < 0 || this.last === 0) return [];
     const say = (/** @type {number} */ i) => this.said(nameOfPoint(marks[path], i), marks[path].points[i], 0, 0).text;
     const set = (/** @type {number} */ i) => {
-      this.until = heldWithin(Math.round(i), [0, this.last]);
+      this.until = heldWithin(Math.round(i), 0, this.last);
       this.current = { mark: path, index: this.until };
     };
     return [{ kind: "slider", label: marks[path].label, min: 0, max: this.last, get: () => this.until, set, say }];
@@ -290,9 +331,4 @@ function isPathLike({ shape }) {
 /** @param {Marked} mark @param {number} index */
 function nameOfPoint({ label, points }, index) {
   return points.length > 1 ? `${label}, point ${index + 1} of ${points.length}` : label;
-}
-
-/** @param {number} v @param {number[]} ends */
-function heldWithin(v, [low, high]) {
-  return Math.min(Math.max(v, low), high);
 }

@@ -1,6 +1,12 @@
-// Texts of a figure in the room there is: broken into lines, shortened, written upwards. Knows a canvas, no figure.
+// Texts in the room there is on a canvas: broken into lines between words, shortened at their end, written upwards where
+// asked. Knows a canvas and its font, no figure.
 
-/** Shortened in the middle of nothing but at its end, by "…", until it is no wider. @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} width */
+/**
+ * Shortened at its end, by "…", until it is no wider.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string} text
+ * @param {number} width
+ */
 export function shortenedTo(ctx, text, width) {
   if (ctx.measureText(text).width <= width) return text;
   const letters = [...text];
@@ -13,19 +19,34 @@ export function shortenedTo(ctx, text, width) {
   return low > 0 ? letters.slice(0, low).join("").trimEnd() + "…" : "";
 }
 
-/** Broken between words into lines no wider than this; the last of so many is shortened. @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} width @param {number} most */
+/**
+ * Broken between words into lines no wider than this; the last of so many is shortened.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string} text
+ * @param {number} width
+ * @param {number} most
+ */
 export function linesWithin(ctx, text, width, most) {
   /** @type {string[]} */
   const lines = [];
   for (const word of text.split(/\s+/).filter(Boolean)) {
-    const last = lines[lines.length - 1];
-    if (last !== undefined && (lines.length === most || ctx.measureText(`${last} ${word}`).width <= width)) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
+    const last = lines.pop();
+    const both = last === undefined ? word : `${last} ${word}`;
+    if (last === undefined || lines.length + 1 === most || ctx.measureText(both).width <= width) lines.push(both);
+    else lines.push(last, word);
   }
   return lines.map((line) => shortenedTo(ctx, line, width));
 }
 
-/** Centered on a place, read upwards if asked. @param {CanvasRenderingContext2D} ctx @param {string[]} lines @param {number} x @param {number} y @param {number} lineHeight @param {boolean} upwards */
+/**
+ * Centered on a place, read upwards if asked.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string[]} lines
+ * @param {number} x
+ * @param {number} y
+ * @param {number} lineHeight
+ * @param {boolean} upwards
+ */
 export function writeLines(ctx, lines, x, y, lineHeight, upwards) {
   ctx.save();
   ctx.translate(x, y);

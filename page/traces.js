@@ -13,12 +13,20 @@ const MARK_HALO = 0.6;
 const MARK_RADII = [1.4, 2.9];
 const MARK_DISC = 2.4;
 
-/** @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Marked[]} marks @param {number} until  the point up to which paths are drawn, the rest faintly @param {Theme} theme */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Scene} scene
+ * @param {Marked[]} marks
+ * @param {number} until  the point up to which paths are drawn, the rest faintly
+ * @param {Theme} theme
+ */
 export function drawMarks(ctx, scene, marks, until, theme) {
   marks.forEach((mark) => {
     const spots = mark.places.map((place) => place && spotOf(scene, place));
     const color = colorIn(theme, mark.color);
-    if (mark.shape !== "path" && mark.shape !== "open_path") return spots.forEach((spot) => spot && drawShape(ctx, mark.shape, spot, MARK_DISC, color));
+    if (mark.shape !== "path" && mark.shape !== "open_path") {
+      return spots.forEach((spot) => spot && drawShape(ctx, mark.shape, spot, MARK_DISC, color));
+    }
     const end = Math.min(until, spots.length - 1);
     ctx.globalAlpha = 0.35;
     if (end < spots.length - 1) drawGrowing(ctx, spots, end, spots.length - 1, mark.shape, color);
@@ -27,7 +35,15 @@ export function drawMarks(ctx, scene, marks, until, theme) {
   });
 }
 
-/** From one point of a path to another: its line, and discs that grow to the last of all. @param {CanvasRenderingContext2D} ctx @param {(Spot | null)[]} spots @param {number} from @param {number} to @param {Marked["shape"]} shape @param {string} color */
+/**
+ * From one point of a path to another: its line, and discs that grow to the last of all.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {(Spot | null)[]} spots
+ * @param {number} from
+ * @param {number} to
+ * @param {Marked["shape"]} shape
+ * @param {string} color
+ */
 function drawGrowing(ctx, spots, from, to, shape, color) {
   ctx.setLineDash([]);
   for (const [style, width] of /** @type {[string, number][]} */ ([["#fff", MARK_LINE + 2 * MARK_HALO], [color, MARK_LINE]])) {
@@ -45,13 +61,25 @@ function drawGrowing(ctx, spots, from, to, shape, color) {
   // Where points share a place, the last one shows: those that follow each other closely are one disc.
   for (let i = from; i <= to; i++) {
     const [spot, next] = [spots[i], i < to ? spots[i + 1] : null];
-    if (!spot || (next && Math.hypot(next[0] - spot[0], next[1] - spot[1]) < 0.6 && (!last || Math.hypot(last[0] - spot[0], last[1] - spot[1]) < 3))) continue;
+    if (!spot || (next && apart(next, spot) < 0.6 && (!last || apart(last, spot) < 3))) continue;
     last = spot;
-    drawShape(ctx, shape, spot, MARK_RADII[0] + (MARK_RADII[1] - MARK_RADII[0]) * (i / Math.max(spots.length - 1, 1)), color);
+    const age = i / Math.max(spots.length - 1, 1);
+    drawShape(ctx, shape, spot, MARK_RADII[0] + (MARK_RADII[1] - MARK_RADII[0]) * age, color);
   }
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Marked["shape"]} shape @param {Spot} spot @param {number} radius @param {string} color */
+/** @param {Spot} a @param {Spot} b */
+function apart(a, b) {
+  return Math.hypot(a[0] - b[0], a[1] - b[1]);
+}
+
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Marked["shape"]} shape
+ * @param {Spot} spot
+ * @param {number} radius
+ * @param {string} color
+ */
 function drawShape(ctx, shape, [x, y], radius, color) {
   const isHollow = shape === "open_path" || shape === "circle";
   if (shape === "cross") {
@@ -68,7 +96,13 @@ function drawShape(ctx, shape, [x, y], radius, color) {
   if (isHollow) fillDisc(ctx, x, y, radius - 1.1, "#fff");
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {number} radius @param {string} color */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {number} x
+ * @param {number} y
+ * @param {number} radius
+ * @param {string} color
+ */
 function fillDisc(ctx, x, y, radius, color) {
   ctx.fillStyle = color;
   ctx.beginPath();
@@ -76,7 +110,13 @@ function fillDisc(ctx, x, y, radius, color) {
   ctx.fill();
 }
 
-/** A ring around what is read. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Place | null} place @param {Theme} theme */
+/**
+ * A ring around what is read.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Scene} scene
+ * @param {Place | null} place
+ * @param {Theme} theme
+ */
 export function drawPointAt(ctx, scene, place, theme) {
   if (!place) return;
   const [x, y] = spotOf(scene, place);
@@ -88,7 +128,13 @@ export function drawPointAt(ctx, scene, place, theme) {
   }
 }
 
-/** A node that is read, with lines to the floor and on it to both axes. @param {CanvasRenderingContext2D} ctx @param {Scene} scene @param {Place} place @param {Theme} theme */
+/**
+ * A node that is read, with lines to the floor and on it to both axes.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Scene} scene
+ * @param {Place} place
+ * @param {Theme} theme
+ */
 export function drawNode(ctx, scene, place, theme) {
   const [u, v] = place;
   const [fx, fy] = [1 - scene.back[0], 1 - scene.back[1]];
