@@ -117,7 +117,8 @@ class MapView {
     const [left, longest] = this.widest.map((of) => Math.min(of, LONGEST_NAME * width));
     const x0 = Math.ceil(MAP_LINE + 2 * MAP_GAP + left + MAP_GAP);
     const x1 = width - MAP_RIGHT;
-    const pitch = (x1 - x0) / this.shown.columns;
+    // As all of it stands: zoomed in, the names keep their way.
+    const pitch = (x1 - x0) / Math.max(this.columns, 1);
     const upright = longest > pitch * Math.max(Math.ceil(NAMES_ACROSS / pitch), 1) - 6;
     const y1 = height - (2 * MAP_GAP + MAP_LINE + MAP_GAP + (upright ? longest : 12));
     return { x0, y0: MAP_TOP, x1, y1: Math.max(Math.floor(y1), MAP_TOP + 20), upright, longest };
