@@ -2,7 +2,7 @@
 // grid; and how finely, so that turning stays fluent. Knows no axes.
 /** @import { Relief } from "./relief.js" */
 /** @import { Scene } from "./scene.js" */
-import { MOST_LINES, cosinesOf, cutsOf, facetsOf, heightColor, isWhole, nodesSeen, painterOrder, reliefOf, spanFor } from "./relief.js";
+import { cosinesOf, cutsOf, facetsOf, heightColor, isWhole, nodesSeen, painterOrder, reliefOf, spanFor } from "./relief.js";
 
 /**
  * How finely a relief is drawn.
@@ -37,6 +37,8 @@ export function finenessesOf(x, y, heights) {
   const made = [];
   const make = (/** @type {number} */ i) => {
     const relief = i === 1 ? at(0).relief : reliefOf(x, y, heights, base * EVERY[i]);
+    // Lines do not come and go while it is turned.
+    if (i > 1) relief.hasLines = at(0).relief.hasLines;
     const cells = facetsOf(relief, Infinity);
     const most = Math.min(Math.max(FACETS_PER_CELL * cells, 2000), Math.max(6000, cells));
     const span = i === 0 ? spanFor(relief, most) : Infinity;
@@ -48,7 +50,7 @@ export function finenessesOf(x, y, heights) {
     const { relief, count } = at(i === 0 ? 0 : 1);
     const every = EVERY[i];
     // A cell has two lines, which take as long as a facet.
-    const lines = Math.max(relief.x.length, relief.y.length) <= every * MOST_LINES ? at(1).count : 0;
+    const lines = relief.hasLines ? at(1).count : 0;
     return (count + lines) / (every * every);
   };
   return { at, pieces, last: EVERY.length - 1 };

@@ -104,7 +104,7 @@ class MapView {
     if (size >= SMALLEST_COUNT) this.drawCounts(ctx, theme, size);
     this.drawCurrent(ctx, theme);
     ctx.restore();
-    this.drawNames(ctx, theme, width, height);
+    this.drawNames(ctx, theme, height);
     if (size < SMALLEST_COUNT) this.drawKey(ctx, theme, height);
   }
 
@@ -235,8 +235,8 @@ class MapView {
     ctx.strokeRect(x0, y0, x1 - x0, y1 - y0);
   }
 
-  /** @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {number} width @param {number} height */
-  drawNames(ctx, theme, width, height) {
+  /** @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {number} height */
+  drawNames(ctx, theme, height) {
     const { plot } = this;
     this.drawColumnNames(ctx, theme);
     this.drawRowNames(ctx, theme);

@@ -36,7 +36,7 @@ const FLAT_HEIGHT = 0.5;
 const VIRIDIS = Float64Array.from({ length: 3 * 257 }, (_, i) => heightShade(Math.floor(i / 3) / 256)[i % 3]);
 const UNSHADED = 0xe8;
 // Grids with more rows or columns than this have no lines, which would cover them.
-export const MOST_LINES = 100;
+const MOST_LINES = 100;
 
 /** @param {number} azimuth @param {number} elevation @returns {Sight} */
 export function sightFrom(azimuth, elevation) {
@@ -64,21 +64,6 @@ export function seenFrom({ right, up }, [u, v, w]) {
 /** How near the viewer a place is. @param {Sight} sight @param {Place} place */
 export function nearness({ back }, [u, v, w]) {
   return product(back, u - 0.5, v - 0.5, (w - 0.5) * HEIGHT);
-}
-
-/**
- * The place of this height that is seen there.
- * @param {Sight} sight
- * @param {number} x
- * @param {number} y
- * @param {number} w
- * @returns {Place}
- */
-export function placeSeen({ right, up }, x, y, w) {
-  // Two equations in the floor's plane; the determinant is the sine of the elevation.
-  const down = -y - up[2] * (w - 0.5) * HEIGHT;
-  const determinant = right[0] * up[1] - right[1] * up[0];
-  return [0.5 + (x * up[1] - right[1] * down) / determinant, 0.5 + (right[0] * down - x * up[0]) / determinant, w];
 }
 
 /**

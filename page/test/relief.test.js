@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as relief from "../relief.js";
 
-const { cosinesOf, facetsOf, heightColor, isWhole, nearestNode, nearness, nodesSeen, painterOrder, placeSeen, reliefOf, seenFrom, sightFrom, spanFor } = relief;
+const { cosinesOf, facetsOf, heightColor, isWhole, nearestNode, nearness, nodesSeen, painterOrder, reliefOf, seenFrom, sightFrom, spanFor } = relief;
 const close = (a, b, by = 1e-9) => assert.ok(Math.abs(a - b) < by, `${a} ${b}`);
 const evenly = (n) => Array.from({ length: n }, (_, i) => i / (n - 1));
 const of = (n, f, every = 1) => reliefOf(evenly(n), evenly(n), evenly(n).flatMap((y) => evenly(n).map((x) => f(x, y))), every);
@@ -19,6 +19,14 @@ test("the first view is that of the static figure, and every view a rotation", (
     axes.forEach((a, i) => axes.forEach((b, j) => close(a[0] * b[0] + a[1] * b[1] + a[2] * b[2], i === j ? 1 : 0)));
   }
 });
+
+/** The place of this height that is seen there. */
+function placeSeen({ right, up }, x, y, w) {
+  // Two equations in the floor's plane; the determinant is the sine of the elevation.
+  const down = -y - up[2] * (w - 0.5) * relief.HEIGHT;
+  const determinant = right[0] * up[1] - right[1] * up[0];
+  return [0.5 + (x * up[1] - right[1] * down) / determinant, 0.5 + (right[0] * down - x * up[0]) / determinant, w];
+}
 
 test("a place seen is found again, if its height is known", () => {
   for (const sight of SIGHTS) {
