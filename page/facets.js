@@ -9,7 +9,7 @@ import { cosinesOf, cutsOf, facetsOf, heightColor, isWhole, nodesSeen, painterOr
  * @typedef {object} Fineness
  * @property {Relief} relief
  * @property {number} span  of the box, of a facet at most
- * @property {number} count  of facets
+ * @property {number} cells  that are whole
  */
 
 const MOST_CELLS = 25000;
@@ -21,12 +21,12 @@ const OVERLAP = 0.5;
 // Of each choice, how many rows and columns are one.
 const EVERY = [1, 1, 2, 3, 4, 6, 9];
 // Milliseconds a piece takes, before it is known: at first all is slow.
-const GUESS = 0.008;
+const GUESS = 0.025;
 const LINE_SHADE = 0.72;
 
 /**
  * All choices for a grid in the box, the finest first: that of the static figure, a facet a cell, then fewer cells.
- * Made when first asked for; `pieces` says about how much there is to draw, without making it.
+ * Made when first asked for; `pieces` says about how much there is to draw without making it, `whole` is the grid.
  * @param {ArrayLike<number>} x
  * @param {ArrayLike<number>} y
  * @param {ArrayLike<number>} heights
@@ -35,25 +35,23 @@ export function finenessesOf(x, y, heights) {
   const base = Math.max(Math.ceil(Math.sqrt((x.length * y.length) / MOST_CELLS)), 1);
   /** @type {(Fineness | undefined)[]} */
   const made = [];
+  // As many facets as a cut cell may have, so that there are not too many of all.
+  const most = () => Math.min(Math.max(FACETS_PER_CELL * at(1).cells, 2000), Math.max(6000, at(1).cells));
   const make = (/** @type {number} */ i) => {
-    const relief = i === 1 ? at(0).relief : reliefOf(x, y, heights, base * EVERY[i]);
+    if (i === 0) return { ...at(1), span: spanFor(at(1).relief, most()) };
+    const relief = reliefOf(x, y, heights, base * EVERY[i]);
     // Lines do not come and go while it is turned.
-    if (i > 1) relief.hasLines = at(0).relief.hasLines;
-    const cells = facetsOf(relief, Infinity);
-    const most = Math.min(Math.max(FACETS_PER_CELL * cells, 2000), Math.max(6000, cells));
-    const span = i === 0 ? spanFor(relief, most) : Infinity;
-    return { relief, span, count: facetsOf(relief, span) };
+    if (i > 1) relief.hasLines = at(1).relief.hasLines;
+    return { relief, span: Infinity, cells: facetsOf(relief, Infinity) };
   };
   /** @param {number} i @returns {Fineness} */
   const at = (i) => (made[i] ??= make(i));
   const pieces = (/** @type {number} */ i) => {
-    const { relief, count } = at(i === 0 ? 0 : 1);
-    const every = EVERY[i];
+    const { relief, cells } = at(1);
     // A cell has two lines, which take as long as a facet.
-    const lines = relief.hasLines ? at(1).count : 0;
-    return (count + lines) / (every * every);
+    return ((i === 0 ? most() : cells) + (relief.hasLines ? cells : 0)) / (EVERY[i] * EVERY[i]);
   };
-  return { at, pieces, last: EVERY.length - 1 };
+  return { whole: () => at(1), at, pieces, last: EVERY.length - 1 };
 }
 
 /** Keeps how long a piece takes, and says which fineness fits a time. */
@@ -145,7 +143,8 @@ function betweenNodes(of, node, width, s, t) {
  * @param {number} t
  */
 function spotIn({ spots, relief }, node, offset, s, t) {
-  const [low, high] = [2 * node + offset, 2 * (node + relief.x.length) + offset];
+  const low = 2 * node + offset;
+  const high = low + 2 * relief.x.length;
   return acrossCell(spots[low], spots[low + 2], spots[high], spots[high + 2], s, t);
 }
 
@@ -173,12 +172,18 @@ function paintFacets(canvas, node) {
  */
 function paintFacet(canvas, node, s0, s1, t0, t1) {
   const { ctx, relief, cosines } = canvas;
-  const [ax, ay] = [spotIn(canvas, node, 0, s0, t0), spotIn(canvas, node, 1, s0, t0)];
-  const [bx, by] = [spotIn(canvas, node, 0, s1, t0), spotIn(canvas, node, 1, s1, t0)];
-  const [cx, cy] = [spotIn(canvas, node, 0, s1, t1), spotIn(canvas, node, 1, s1, t1)];
-  const [dx, dy] = [spotIn(canvas, node, 0, s0, t1), spotIn(canvas, node, 1, s0, t1)];
+  const ax = spotIn(canvas, node, 0, s0, t0);
+  const ay = spotIn(canvas, node, 1, s0, t0);
+  const bx = spotIn(canvas, node, 0, s1, t0);
+  const by = spotIn(canvas, node, 1, s1, t0);
+  const cx = spotIn(canvas, node, 0, s1, t1);
+  const cy = spotIn(canvas, node, 1, s1, t1);
+  const dx = spotIn(canvas, node, 0, s0, t1);
+  const dy = spotIn(canvas, node, 1, s0, t1);
   const turn = (cx - ax) * (dy - by) - (cy - ay) * (dx - bx) > 0 ? 1 : -1;
-  const [s, t, width] = [(s0 + s1) / 2, (t0 + t1) / 2, relief.x.length];
+  const s = (s0 + s1) / 2;
+  const t = (t0 + t1) / 2;
+  const width = relief.x.length;
   const height = betweenNodes(relief.heights, node, width, s, t);
   ctx.fillStyle = heightColor(relief, height, betweenNodes(cosines, node, width, s, t), turn > 0, 1);
   ctx.beginPath();
@@ -203,7 +208,10 @@ function paintFacet(canvas, node, s0, s1, t0, t1) {
 function traceCorner(ctx, px, py, x, y, nx, ny, turn) {
   const before = turn / (Math.sqrt((x - px) ** 2 + (y - py) ** 2) || 1);
   const after = turn / (Math.sqrt((nx - x) ** 2 + (ny - y) ** 2) || 1);
-  const [ax, ay, bx, by] = [(y - py) * before, (px - x) * before, (ny - y) * after, (x - nx) * after];
+  const ax = (y - py) * before;
+  const ay = (px - x) * before;
+  const bx = (ny - y) * after;
+  const by = (x - nx) * after;
   const reach = OVERLAP / Math.max(1 + ax * bx + ay * by, 0.5);
   ctx.lineTo(x + reach * (ax + bx), y + reach * (ay + by));
 }

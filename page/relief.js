@@ -77,13 +77,15 @@ export function nearness({ back }, [u, v, w]) {
 export function reliefOf(x, y, heights, every) {
   const [columns, rows] = [keptOf(x.length, every), keptOf(y.length, every)];
   const kept = new Float64Array(columns.length * rows.length);
-  let [lowest, highest] = [Infinity, -Infinity];
+  let lowest = Infinity;
+  let highest = -Infinity;
   for (let row = 0; row < rows.length; row++) {
     for (let column = 0; column < columns.length; column++) {
       const height = heights[rows[row] * x.length + columns[column]];
       const found = Number.isFinite(height) && Number.isFinite(x[columns[column]] + y[rows[row]]);
       kept[row * columns.length + column] = found ? height : NaN;
-      if (found) [lowest, highest] = [Math.min(lowest, height), Math.max(highest, height)];
+      if (found && height < lowest) lowest = height;
+      if (found && height > highest) highest = height;
     }
   }
   const at = (/** @type {ArrayLike<number>} */ all, /** @type {Int32Array} */ which) => Float64Array.from(which, (i) => all[i]);
@@ -110,9 +112,8 @@ function normalsOf(x, y, heights) {
   const width = x.length;
   const normals = new Float64Array(3 * heights.length);
   for (let node = 0; node < heights.length; node++) {
-    const [column, row] = [node % width, Math.floor(node / width)];
-    const dx = slopeAt(x, column, heights, node, 1);
-    const dy = slopeAt(y, row, heights, node, width);
+    const dx = slopeAt(x, node % width, heights, node, 1);
+    const dy = slopeAt(y, Math.floor(node / width), heights, node, width);
     const length = Math.sqrt(dx * dx + dy * dy + 1);
     normals[3 * node] = -dx / length;
     normals[3 * node + 1] = -dy / length;
@@ -130,14 +131,12 @@ function normalsOf(x, y, heights) {
  * @param {number} stride  from this node to the next along the axis
  */
 function slopeAt(at, i, heights, node, stride) {
-  let [sum, weight] = [0, 0];
-  const [before, after] = [i > 0 ? at[i] - at[i - 1] : 0, i + 1 < at.length ? at[i + 1] - at[i] : 0];
-  const below = (heights[node] - heights[node - stride]) * HEIGHT;
-  const above = (heights[node + stride] - heights[node]) * HEIGHT;
-  const [hasBelow, hasAbove] = [before > 0 && Number.isFinite(below), after > 0 && Number.isFinite(above)];
-  if (hasBelow) [sum, weight] = [(below / before) * (hasAbove ? after : 1), hasAbove ? after : 1];
-  if (hasAbove) [sum, weight] = [sum + (above / after) * (hasBelow ? before : 1), weight + (hasBelow ? before : 1)];
-  return weight > 0 ? sum / weight : 0;
+  const before = i > 0 ? at[i] - at[i - 1] : 0;
+  const after = i + 1 < at.length ? at[i + 1] - at[i] : 0;
+  const below = before > 0 ? ((heights[node] - heights[node - stride]) * HEIGHT) / before : NaN;
+  const above = after > 0 ? ((heights[node + stride] - heights[node]) * HEIGHT) / after : NaN;
+  if (!Number.isFinite(below)) return Number.isFinite(above) ? above : 0;
+  return Number.isFinite(above) ? (below * after + above * before) / (before + after) : below;
 }
 
 /**
@@ -161,10 +160,9 @@ export function painterOrder({ x, y }, { back }) {
 }
 
 /** Whether a cell has a place at each corner. @param {Relief} relief @param {number} node */
-export function isWhole({ x, y, heights }, node) {
+export function isWhole({ x, heights }, node) {
   const width = x.length;
-  const [column, row] = [node % width, Math.floor(node / width)];
-  if (node < 0 || column + 1 >= width || row + 1 >= y.length) return false;
+  if (node < 0 || (node % width) + 1 >= width || node + width >= heights.length) return false;
   const sum = heights[node] + heights[node + 1] + heights[node + width] + heights[node + width + 1];
   return Number.isFinite(sum);
 }

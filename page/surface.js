@@ -73,7 +73,7 @@ class SolidView {
 
   /** The grid as it is read: of more cells than are drawn, only these. @returns {Relief} */
   get relief() {
-    return this.solid.finenesses.at(0).relief;
+    return this.solid.finenesses.whole().relief;
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} width @param {number} height @param {Theme} theme */
@@ -117,7 +117,7 @@ class SolidView {
 
   isEmpty() {
     const { finenesses, marks } = this.solid;
-    return finenesses.at(0).count === 0 && marks.every((mark) => mark.places.every((place) => place === null));
+    return finenesses.whole().cells === 0 && marks.every((mark) => mark.places.every((place) => place === null));
   }
 
   scene() {
@@ -299,7 +299,8 @@ class SolidView {
     if (this.isEmpty()) return `Surface of ${lz} over ${lx} and ${ly}: no finite data.`;
     const ends = [lowest, highest].map((h) => heights.indexOf(h)).filter((node) => node >= 0).map((node) => this.valuesAt(node));
     const [low, high] = ends.map(([u, v, w]) => `${formatted(w)} at ${formatted(u)}, ${formatted(v)}`);
-    const missing = Array.from(z).filter((v) => !Number.isFinite(v)).length;
+    let missing = 0;
+    for (let i = 0; i < z.length; i++) if (!Number.isFinite(z[i])) missing++;
     return [
       `Surface of ${lz} over ${lx} and ${ly}, ${x.length} by ${y.length} points.`,
       missing ? `${missing} of them are not finite.` : "",
