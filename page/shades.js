@@ -39,7 +39,13 @@ export function cssOf([r, g, b]) {
   return `rgb(${Math.round(r)},${Math.round(g)},${Math.round(b)})`;
 }
 
-/** So much of the second colour in the first, from 0 to 1. @param {Rgb} a @param {Rgb} b @param {number} share @returns {Rgb} */
+/**
+ * So much of the second colour in the first, from 0 to 1.
+ * @param {Rgb} a
+ * @param {Rgb} b
+ * @param {number} share
+ * @returns {Rgb}
+ */
 export function mixed(a, b, share) {
   return [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), a[2] + share * (b[2] - a[2])];
 }
@@ -52,7 +58,12 @@ function rampAt(colors, t) {
   return mixed(colors[i], colors[i + 1], at - i);
 }
 
-/** Of a cell or a level, from 0 to 1. @param {number} t @param {Theme} [theme]  light if there is none @returns {Rgb} */
+/**
+ * Of a cell or a level, from 0 to 1.
+ * @param {number} t
+ * @param {Theme} [theme]  light if there is none
+ * @returns {Rgb}
+ */
 export function blueShade(t, theme) {
   return rampAt(theme?.dark ? [rgbOf(theme.paper), ...DARK_BLUES.slice(1)] : BLUES, t);
 }
