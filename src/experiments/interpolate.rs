@@ -422,7 +422,8 @@ impl Interpolate {
         // Those of a seed start from the same weights: the seeds count.
         let seeds: BTreeSet<u64> = solutions.iter().map(Solution::seed).collect();
         let claim = findings.claim("interpolate-sharpness-generalization", &[])?;
-        let claim = claim.correlated((SEEDS, seeds.len()), &pairs);
+        let name = |solution: &Solution| format!("seed {}, batch {}", solution.seed(), solution.batch_size);
+        let claim = claim.named(solutions.iter().map(name)).correlated((SEEDS, seeds.len()), &pairs);
         findings.claims.push(claim.and("train_accuracy", accuracies.collect::<Result<Vec<_>>>()?));
         Ok(())
     }

@@ -471,6 +471,16 @@ fn draw_certificate(done: &[DoneTrial], findings: &mut Findings, with: With) -> 
 const HIGH: f64 = 10.0;
 
 impl MinRatio {
+    /// What the cases of [`Self::told`] are called.
+    fn names<T>(&self, of_each: &[(u64, T)]) -> Vec<String> {
+        let mut seeds: Vec<u64> = of_each.iter().map(|(seed, _)| *seed).collect();
+        if self.warm {
+            seeds.dedup_by_key(|seed| self.place(*seed).0);
+            return seeds.into_iter().map(|seed| format!("stages from seed {seed} on")).collect();
+        }
+        seeds.into_iter().map(|seed| format!("seed {seed}")).collect()
+    }
+
     /// What is told of trainings, each with its seed; where one training goes on and on, of its stages, by repeat.
     fn told<T: Copy>(&self, of_each: &[(u64, T)]) -> Told<T> {
         let all = |of_each: &[(u64, T)]| of_each.iter().map(|(_, told)| *told).collect();
@@ -493,7 +503,8 @@ impl MinRatio {
         let is_high = |loss: f64| !loss.is_finite() || loss > HIGH * median;
         let high: Vec<_> = done.iter().map(|done| (done.seed(), is_high(loss(done)))).collect();
         let few_high = findings.claim("min-ratio-few-high", &[("high", &HIGH)])?;
-        let few_high = few_high.of_share_told("share of stages with a high loss", &self.told(&high));
+        let few_high =
+            few_high.named(self.names(&high)).of_share_told("share of stages with a high loss", &self.told(&high));
         Ok(vec![hardly("entry_ratio", "entries")?, hardly("minimal_ratio", "eigenvalues")?, few_high])
     }
 
@@ -503,12 +514,13 @@ impl MinRatio {
         let pairs: Vec<_> = trainings.iter().filter_map(pair).collect();
         let without = "trainings, which diverged or have no ratio, are left out.";
         let left_out = some_of(trainings.len() - pairs.len(), trainings.len(), without);
-        claim.correlated_told(self.told(&pairs)).noting(&left_out)
+        claim.named(self.names(&pairs)).correlated_told(self.told(&pairs)).noting(&left_out)
     }
 
     /// About most of the trainings, each for itself; of stages of one training, most of its stages.
     fn most(&self, claim: Stated, trainings: &[&DoneTrial], holds: impl Fn(&DoneTrial) -> bool) -> Claim {
-        claim.most(&self.told(&trainings.iter().map(|done| (done.seed(), holds(done))).collect::<Vec<_>>()))
+        let told: Vec<_> = trainings.iter().map(|done| (done.seed(), holds(done))).collect();
+        claim.named(self.names(&told)).most(&self.told(&told))
     }
 
     /// What only points with a vanishing gradient can decide.

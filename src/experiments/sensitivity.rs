@@ -424,13 +424,14 @@ fn configuration_panels(configurations: &[Configuration]) -> Vec<Panel> {
 fn configuration_claims(configurations: &[Configuration], findings: &Findings) -> Result<Vec<Claim>> {
     let fitted: Vec<&Configuration> = configurations.iter().filter(|each| each.fitted > 0).collect();
     let gap = |key: &str, is_of: fn(&Configuration) -> bool| -> Result<Claim> {
-        let of_kind = fitted.iter().filter(|each| is_of(each));
-        let pairs: Vec<(f64, f64)> = of_kind.map(|each| (each.jacobian, each.gap)).collect();
-        Ok(findings.claim(key, &[])?.correlated((CONFIGURATIONS, pairs.len()), &pairs))
+        let of_kind: Vec<_> = fitted.iter().filter(|each| is_of(each)).collect();
+        let pairs: Vec<(f64, f64)> = of_kind.iter().map(|each| (each.jacobian, each.gap)).collect();
+        let names = of_kind.iter().map(|each| each.recipe.to_string());
+        Ok(findings.claim(key, &[])?.named(names).correlated((CONFIGURATIONS, pairs.len()), &pairs))
     };
     // Each that has one beside it, of several that of the next larger batch, is a case.
     let compared = |key: &str, names: [&str; 2], is_beside: fn(&Recipe, &Recipe) -> bool| -> Result<Claim> {
-        let (mut own, mut others) = (Vec::new(), Vec::new());
+        let (mut own, mut others, mut cases) = (Vec::new(), Vec::new(), Vec::new());
         for (case, each) in (0..).zip(&fitted) {
             let kind = |each: &Configuration| (each.model.clone(), each.recipe.optimization());
             let is_beside =
@@ -441,9 +442,10 @@ fn configuration_claims(configurations: &[Configuration], findings: &Findings) -
             }
         }
         let pair = PairedComparison::of_numbers((names[0], &own), (names[1], &others));
-        Ok(findings.claim(key, &[])?.compared(CONFIGURATIONS, &[pair]))
+        Ok(findings.claim(key, &[])?.named(cases).compared(CONFIGURATIONS, &[pair]))
     };
     let labels = ["the Jacobian norm on true labels", "that on random labels"];
+                cases.push(format!("{} beside {}", each.recipe, other.recipe));
     let batches = ["the Jacobian norm with the smaller batch", "that with the larger"];
     Ok(vec![
         gap("sensitivity-generalization-gap", |_| true)?,

@@ -167,7 +167,10 @@ impl<E: Experiment> Study for E {
     }
 
     fn findings(&self, planned: &[Planned], finished: &Finished) -> Result<Findings> {
-        Experiment::findings(self, &records(planned, finished)?)
+        let done = records(planned, finished)?;
+        let mut findings = Experiment::findings(self, &done)?;
+        findings.settle(&done.iter().map(Done::seed).collect());
+        Ok(findings)
     }
 }
 

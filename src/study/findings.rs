@@ -11,6 +11,7 @@ use crate::analysis::statistics::quantile;
 use crate::plot::{Figure, Panel};
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What a study's records show together.
@@ -78,6 +79,15 @@ impl Findings {
     /// The claim `[claim.<key>]`, to be judged.
     pub fn claim(&self, key: &str, with: With) -> Result<Stated> {
         self.texts.claim(key, with)
+    }
+
+    /// The claims with names for their cases, from the seeds of all trials, and with no figure that was not drawn: some
+    /// settings draw fewer.
+    pub(super) fn settle(&mut self, seeds: &BTreeSet<u64>) {
+        for claim in &mut self.claims {
+            claim.name_cases(seeds);
+            claim.figure = claim.figure.take().filter(|name| self.figures.iter().any(|figure| figure.name == *name));
+        }
     }
 
     /// With a result over all trials.
