@@ -13,6 +13,7 @@ use crate::plot::{Axis, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::curves::{self, Look};
+use crate::study::seeds::caption_of_median;
 use crate::study::table::FINAL;
 use crate::study::trust::{self, Doubts};
 use crate::study::{
@@ -445,8 +446,9 @@ impl Interpolate {
             })?);
         }
         let sharpness = Axis::log(format!("sharpness (%), ε = {first:e}"));
+        let seeds = solutions.iter().map(|solution| solution.seed() as f64);
         Ok(vec![
-            Panel::plot("", Axis::linear("seed"), Axis::log("sharpness (%)"), by_seed),
+            Panel::plot("", Axis::linear("seed").levels(seeds), Axis::log("sharpness (%)"), by_seed),
             Panel::plot("", sharpness, Axis::linear("test error (%)"), by_error),
         ])
     }
@@ -482,7 +484,8 @@ impl Interpolate {
         let mut doubts = Doubts::default();
         let records = solutions.iter().filter_map(|solution| solution.around.spectrum);
         records.for_each(|record| doubts.add(trust::unconverged(record.scalars.get("converged").copied())));
-        let with: With = &[("images", &self.images()), ("doubts", &doubts.caption())];
+        let of_seeds = caption_of_median(self.seeds.repeats, "final train loss");
+        let with: With = &[("images", &self.images()), ("of_seeds", &of_seeds), ("doubts", &doubts.caption())];
         findings.figure("spectrum", with, 2, self.spectrum_panels(solutions)?)?;
         findings.notes.extend(doubts.notes("spectrum"));
         let count = |solution: &Solution| Ok((solution.seed(), outliers(solution.around.eigenvalues()?)));
@@ -510,14 +513,15 @@ impl Interpolate {
         let (mut ranked, mut densities) = (Vec::new(), Vec::new());
         for (look, of_size) in self.by_batch_size(solutions) {
             for solution in &of_size {
-                ranked.push((look.clone(), solution.around.eigenvalues()?));
+                let loss = solution.trained("final_train_loss")?;
+                ranked.push((look.clone(), solution.around.eigenvalues()?, loss));
             }
             let of_first_seed = of_size.iter().find(|solution| solution.seed() == self.seeds.seed);
             if let Some(record) = of_first_seed.and_then(|solution| solution.around.spectrum) {
                 densities.push((look, record.series("node")?, record.series("weight")?));
             }
         }
-        Ok(vec![landscape::eigenvalues(ranked, self.spec.signature().target), landscape::densities(densities)])
+        Ok(vec![landscape::eigenvalues_of_seeds(ranked, self.spec.signature().target), landscape::densities(densities)])
     }
 
     /// A number around the first batch size's solutions, said to be lower than around the second's.

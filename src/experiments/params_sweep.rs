@@ -221,7 +221,8 @@ impl ParamsSweep {
             }
             let unit = if quantity == "loss" { " (cross entropy)" } else { "" };
             let series = [means_at_points(lines), all].concat();
-            Ok(Panel::plot("", Axis::linear("parameters"), Axis::linear(format!("final {quantity}{unit}")), series))
+            let x = Axis::linear("parameters").levels(by_size.iter().map(|done| done.record.parameters as f64));
+            Ok(Panel::plot("", x, Axis::linear(format!("final {quantity}{unit}")), series))
         };
         ["loss", "accuracy"].into_iter().map(panel).collect()
     }
@@ -306,11 +307,10 @@ impl ParamsSweep {
 
     /// Error and loss against size, at each level of noise.
     fn draw_descent(&self, levels: &[Level], findings: &mut Findings) -> Result<()> {
-        // Where the threshold should be by counting, and where it is at the highest noise.
+        // Where the threshold should be by counting, and where it is for each curve.
         let outputs = self.spec.signature().target.outputs() as f64;
-        let mut rules = vec![(self.spec.train_size as f64 * outputs, "n · classes".to_owned())];
-        let threshold = noisiest(levels).and_then(Level::threshold);
-        rules.extend(threshold.map(|parameters| (parameters, "fits all labels".to_owned())));
+        let counted = (self.spec.train_size as f64 * outputs, "n · classes".to_owned());
+        let rules = [vec![counted], fitted_at(levels)].concat();
         let named: Vec<_> = levels.iter().map(|level| (noise_name(level.noise), &level.networks)).collect();
         let panels = sizes::panels(&named, &rules);
         findings.figure("double-descent", &[("fitted", &(100.0 * (1.0 - FITTED)))], 2, panels)
@@ -346,6 +346,22 @@ impl ParamsSweep {
         ];
         findings.figure("epochs", &[("noise", &noise_name(noise))], 2, panels)
     }
+}
+
+/// The size from which on networks fit all labels, of each level of noise that has one: those of one size share a line.
+fn fitted_at(levels: &[Level]) -> Vec<(f64, String)> {
+    let mut by_size: Vec<(f64, Vec<f64>)> = Vec::new();
+    for (noise, threshold) in levels.iter().filter_map(|level| Some((level.noise, level.threshold()?))) {
+        match by_size.iter_mut().find(|(size, _)| *size == threshold) {
+            Some((_, noises)) => noises.push(noise),
+            None => by_size.push((threshold, vec![noise])),
+        }
+    }
+    let label = |noises: &[f64]| {
+        let all: Vec<String> = noises.iter().map(|noise| percent(*noise).to_string()).collect();
+        format!("fits all, {} % noise", all.join(" and "))
+    };
+    by_size.into_iter().map(|(size, noises)| (size, label(&noises))).collect()
 }
 
 fn noisiest(levels: &[Level]) -> Option<&Level> {

@@ -195,7 +195,8 @@ impl RandomLabels {
         let against = |y, done: &[&Done<Self>], number: Number| -> Result<Panel> {
             let point = |done: &Done<Self>| Ok((done.trial.corruption, number(&done.record)?));
             let lines = points::of_each_seed(self.seeds, done, (String::new(), 0), Mark::LinePoints, point)?;
-            Ok(Panel::plot("", Axis::linear("share of labels drawn anew"), y, means_at_points(lines)))
+            let x = Axis::linear("share of labels drawn anew").levels(levels.iter().copied());
+            Ok(Panel::plot("", x, y, means_at_points(lines)))
         };
         let (time, test_error): (Number, Number) =
             (&|record| self.time_to_fit(record), &|record| record.final_error("test"));

@@ -250,7 +250,7 @@ impl Sensitivity {
                     series.extend(line);
                 }
             }
-            Ok(Panel::plot("", Axis::log("batch size"), y, means_at_points(series)))
+            Ok(Panel::plot("", batch_axis(done), y, means_at_points(series)))
         };
         let panels = vec![
             panel(Axis::log("final loss (cross entropy)"), &["final_train_loss", "final_test_loss"], false)?,
@@ -274,11 +274,16 @@ impl Sensitivity {
             by_batch.push(points::of_each((String::new(), color), mark, trials, batch)?);
         }
         let panels = vec![
-            Panel::plot("", Axis::log("batch size"), Axis::linear("Jacobian norm"), by_batch),
+            Panel::plot("", batch_axis(done), Axis::linear("Jacobian norm"), by_batch),
             Panel::plot("", Axis::linear("Jacobian norm"), Axis::linear("test loss − train loss"), by_gap),
         ];
         findings.figure("gap", &[], 2, panels)
     }
+}
+
+/// Few sizes, each with its tick.
+fn batch_axis(done: &[Done<Sensitivity>]) -> Axis {
+    Axis::log("batch size").levels(done.iter().map(|done| done.trial.batch_size()))
 }
 
 // ------------------------------------------------------------------- claims of the trainings
@@ -415,9 +420,10 @@ fn configuration_panels(configurations: &[Configuration]) -> Vec<Panel> {
             by_batch.push(Series::new("", Color::Cycle(color), norms).mark(mark));
         }
     }
+    let batch_sizes = configurations.iter().map(|each| f64::from(each.recipe.batch_size));
     vec![
         Panel::plot("", Axis::log("Jacobian norm"), Axis::linear("train accuracy − test accuracy"), by_gap),
-        Panel::plot("", Axis::log("batch size"), Axis::log("Jacobian norm"), by_batch),
+        Panel::plot("", Axis::log("batch size").levels(batch_sizes), Axis::log("Jacobian norm"), by_batch),
     ]
 }
 
@@ -439,13 +445,13 @@ fn configuration_claims(configurations: &[Configuration], findings: &Findings) -
             if let Some(other) = fitted.iter().filter(is_beside).min_by_key(|other| other.recipe.batch_size) {
                 own.push((case, each.jacobian));
                 others.push((case, other.jacobian));
+                cases.push(format!("{} beside {}", each.recipe, other.recipe));
             }
         }
         let pair = PairedComparison::of_numbers((names[0], &own), (names[1], &others));
         Ok(findings.claim(key, &[])?.named(cases).compared(CONFIGURATIONS, &[pair]))
     };
     let labels = ["the Jacobian norm on true labels", "that on random labels"];
-                cases.push(format!("{} beside {}", each.recipe, other.recipe));
     let batches = ["the Jacobian norm with the smaller batch", "that with the larger"];
     Ok(vec![
         gap("sensitivity-generalization-gap", |_| true)?,

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{contour::Contours, scale::Scale};
+use super::{contour::Contours, levels::levels, scale::Scale};
 
 /// Most panels in one figure; more could not be read, and would not fit in memory as a PNG.
 pub const MAX_PANELS: usize = 64;
@@ -166,6 +166,8 @@ pub struct Axis {
     pub scale: Scale,
 }
 
+    /// The values that there are, where they are few: a horizontal axis has its ticks there. Else empty.
+    pub levels: Vec<f64>,
 /// One curve or cloud of points.
 #[must_use]
 #[derive(Clone, Debug)]
@@ -201,6 +203,8 @@ pub enum Mark {
     Dashed,
     /// A disc at each point.
     Points,
+    /// A thin, pale line: one of those beside the line that is looked at.
+    Thin,
     /// A solid line with a disc at each point.
     LinePoints,
     /// A pale area between two curves; see [`Series::band`].
@@ -220,17 +224,23 @@ pub enum Mark {
 impl Axis {
     /// A linear axis with this label.
     pub fn linear(label: impl Into<String>) -> Self {
-        Self { label: label.into(), scale: Scale::Linear }
+        Self { label: label.into(), scale: Scale::Linear, levels: Vec::new() }
     }
 
     /// A base-10 logarithmic axis with this label.
     pub fn log(label: impl Into<String>) -> Self {
-        Self { label: label.into(), scale: Scale::Log }
+        Self { label: label.into(), scale: Scale::Log, levels: Vec::new() }
     }
 
     /// An axis with this label that is linear within ± ten to the power `linear`, and base-10 logarithmic beyond.
     pub fn symlog(label: impl Into<String>, linear: i32) -> Self {
-        Self { label: label.into(), scale: Scale::SymLog(linear) }
+        Self { label: label.into(), scale: Scale::SymLog(linear), levels: Vec::new() }
+    }
+
+    /// The same of which these values are all there are, such as batch sizes: ticks stand at them. Where they are too many
+    /// for that it is as it was.
+    pub fn levels(self, values: impl IntoIterator<Item = f64>) -> Self {
+        Self { levels: levels(values), ..self }
     }
 }
 

@@ -13,6 +13,7 @@ mod images;
 mod labels;
 mod layout;
 mod legend;
+mod levels;
 mod publish;
 mod scale;
 mod scene;

@@ -5,9 +5,9 @@ pub(super) use super::{geometry::*, layout::PanelLayout, legend::LegendPosition,
 pub(super) use anyhow::Result;
 pub(super) use resvg::usvg;
 
-pub(super) const MARKS: [Mark; 10] = {
+pub(super) const MARKS: [Mark; 11] = {
     use Mark::*;
-    [Line, Dashed, Points, LinePoints, Band, Crosses, Circles, Path, OpenPath, Bars]
+    [Line, Dashed, Thin, Points, LinePoints, Band, Crosses, Circles, Path, OpenPath, Bars]
 };
 
 pub(super) fn line(f: impl Fn(f64) -> f64, a: f64, b: f64, n: u32) -> Vec<(f64, f64)> {
@@ -185,7 +185,7 @@ fn degenerate_data_are_drawn() {
     for points in points {
         for scale in [Scale::Linear, Scale::Log, Scale::SymLog(-8), Scale::SymLog(i32::MIN)] {
             for mark in MARKS {
-                let axis = || Axis { label: "v".into(), scale };
+                let axis = || Axis { label: "v".into(), scale, levels: vec![0.0, 1.0] };
                 let series = Series::new("s", Color::Ink, points.clone()).mark(mark);
                 let svg = figure(Panel::plot("", axis(), axis(), vec![series])).svg().unwrap();
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{points:?}");
