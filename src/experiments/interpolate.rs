@@ -392,6 +392,8 @@ impl Interpolate {
         let names = self.batch_sizes.map(|batch_size| format!("batch {batch_size}"));
         let panel = landscape::along_line(curves("loss", 0)?, curves("accuracy", 1)?, names);
         let [first, second] = &self.batch_sizes;
+        let ends = [self.line.alpha_min, self.line.alpha_max];
+        findings.doubt("interpolation", &Doubts::of([trust::extrapolated(ends)]));
         findings.figure("interpolation", &[("first", first), ("second", second)], 1, vec![panel])?;
         let json = |(seed, line): &(u64, Line)| {
             let mut value = json!(line.measured.series);
@@ -411,6 +413,9 @@ impl Interpolate {
         let Some(&epsilon) = self.around.boxes.epsilons.first() else { return Ok(()) };
         let shown = format!("{epsilon:e}");
         let panels = self.sharpness_panels(epsilon, solutions)?;
+        let of_scale = "The boxes go by the weights' own size: a network with rescaled layers computes the same, and has another \
+             sharpness (Dinh et al. 2017).";
+        findings.doubt("sharpness", &Doubts::of([Some(of_scale.to_owned())]));
         findings.figure("sharpness", &[("images", &self.images()), ("epsilon", &shown)], 2, panels)?;
 
         let flatter = findings.claim("interpolate-small-batch-flatter", &[("epsilon", &shown)])?;
@@ -471,6 +476,7 @@ impl Interpolate {
         let with: With = &[("images", &self.images()), ("doubts", &doubts.caption())];
         findings.figure("slices", with, 1, vec![landscape::slices(curves)])?;
         findings.notes.extend(doubts.notes("slices"));
+        findings.doubt("slices", &doubts);
         let flatter = findings.claim("interpolate-slices-flatter", &[])?;
         findings.claims.push(flatter.compared(SEEDS, &[self.compared(solutions, |solution| solution.around.rise())?]));
         Ok(())
@@ -488,6 +494,7 @@ impl Interpolate {
         let with: With = &[("images", &self.images()), ("of_seeds", &of_seeds), ("doubts", &doubts.caption())];
         findings.figure("spectrum", with, 2, self.spectrum_panels(solutions)?)?;
         findings.notes.extend(doubts.notes("spectrum"));
+        findings.doubt("spectrum", &doubts);
         let count = |solution: &Solution| Ok((solution.seed(), outliers(solution.around.eigenvalues()?)));
         let counts = solutions.iter().map(count).collect::<Result<Vec<(u64, Option<usize>)>>>()?;
         let mean_of = |seed| {

@@ -13,6 +13,7 @@ use crate::study::number::significant;
 use crate::study::seeds::{means_at_points, means_over_epochs};
 use crate::study::sizes::{self, OverSizes};
 use crate::study::table::FINAL;
+use crate::study::trust::Doubts;
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODELS_FLAG, Measurements, Records, Seeds, Size,
     Table, Trial as TrialTrait, check, curves, points,
@@ -311,6 +312,13 @@ impl ParamsSweep {
         let outputs = self.spec.signature().target.outputs() as f64;
         let counted = (self.spec.train_size as f64 * outputs, "n · classes".to_owned());
         let rules = [vec![counted], fitted_at(levels)].concat();
+        let unfitted = levels.iter().filter(|level| level.threshold().is_none());
+        let unfitted: Vec<String> = unfitted.map(|level| percent(level.noise).to_string()).collect();
+        let none = (!unfitted.is_empty()).then(|| {
+            let noises = unfitted.join(" and ");
+            format!("With {noises} % label noise no network fits all labels: a threshold, and a second descent, may lie beyond.")
+        });
+        findings.doubt("double-descent", &Doubts::of([none]));
         let named: Vec<_> = levels.iter().map(|level| (noise_name(level.noise), &level.networks)).collect();
         let panels = sizes::panels(&named, &rules);
         findings.figure("double-descent", &[("fitted", &(100.0 * (1.0 - FITTED)))], 2, panels)

@@ -10,6 +10,7 @@ use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::number::some_of;
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Case, Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODEL_FLAG, Measurements, Records,
     Seeds, Size, Table, Trial as TrialTrait, cell, check, curves, points,
@@ -209,6 +210,9 @@ impl RandomLabels {
             "" => (String::new(), String::new()),
             never => (format!(" ({never} do, and are left out)"), format!("; {never} fit")),
         };
+        let never_fit = "trainings never fit their labels: the epochs that it takes are those of the others.";
+        let never_fit = some_of(done.len() - fitted.len(), done.len(), never_fit);
+        findings.doubt("corruption", &Doubts::of([trust::said(never_fit)]));
         let share = 100.0 * self.fitted;
         findings.figure("corruption", &[("share", &share), ("left_out", &left_out)], 2, panels)?;
 

@@ -12,6 +12,7 @@ use crate::settings;
 use crate::study::claim::{Claim, SEEDS, Unit};
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODEL_FLAG, Measurements, Records, Seeds, Size,
     Table, With, check, curves, points,
@@ -199,8 +200,10 @@ impl Sensitivity {
 
 impl Sensitivity {
     fn show_trainings(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let first_only = Doubts::of([trust::first_of(SEEDS, self.seeds.groups(done).len())]);
         for done in done.iter().filter(|done| done.seed() == self.seeds.seed) {
             self.show_training(done, findings)?;
+            findings.doubt(&format!("training-{}", done.label), &first_only);
         }
         let look = |done: &Done<Self>| (done.label.clone(), self.place(&done.trial));
         let of_input = curves::of_series(Axis::log("input gradient norm"), done, INPUT_GRADIENT, look)?;
@@ -356,6 +359,9 @@ impl Sensitivity {
         let left_out = self.left_out(&configurations);
         let with: With = &[("share", &(100.0 * self.fitted)), ("left_out", &left_out)];
         findings.figure("gap-of-configurations", with, 2, configuration_panels(&configurations))?;
+        let fitted: usize = configurations.iter().map(|each| each.fitted).sum();
+        let is_partial = fitted < configurations.iter().map(|each| each.seeds).sum();
+        findings.doubt("gap", &Doubts::of([is_partial.then(|| left_out.clone())]));
         findings.notes.push(left_out);
         findings.claims = configuration_claims(&configurations, findings)?;
         Ok(())

@@ -161,6 +161,7 @@ impl Simulate {
             false => ("target", words.formula.as_str(), vec![Series::new("", Color::Ink, train.clone())]),
         };
         let panel = Panel::plot("", Axis::linear("x"), Axis::linear(y), shown);
+        findings.is_given(key);
         findings.figure(key, &words.with(), 1, vec![panel])?;
 
         let over_x = |values: &[f64]| validation.iter().map(|point| point.0).zip(values.iter().copied()).collect();

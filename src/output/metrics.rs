@@ -144,11 +144,14 @@ pub struct Figure {
     pub name: String,
     pub title: String,
     pub caption: String,
+    /// What speaks against taking it at face value, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 impl From<&plot::Figure> for Figure {
-    fn from(plot::Figure { name, title, caption, .. }: &plot::Figure) -> Self {
-        Self { name: name.clone(), title: title.clone(), caption: caption.clone() }
+    fn from(plot::Figure { name, title, caption, doubts, .. }: &plot::Figure) -> Self {
+        Self { name: name.clone(), title: title.clone(), caption: caption.clone(), doubts: doubts.clone() }
     }
 }
 

@@ -19,7 +19,7 @@ pub const MAX_NODES: usize = 100_000;
 pub const MAX_LEVELS: usize = 40;
 
 /// One published picture: a grid of panels under a common title.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Figure {
     /// File stem under which the caller saves the picture; not drawn.
     pub name: String,
@@ -31,6 +31,8 @@ pub struct Figure {
     pub columns: usize,
     /// Row by row, left to right.
     pub panels: Vec<Panel>,
+    /// What speaks against taking it at face value, a sentence each; not drawn.
+    pub doubts: Vec<String>,
 }
 
 /// One part of a figure.
@@ -164,10 +166,10 @@ pub struct Axis {
     pub label: String,
     /// How values map to positions.
     pub scale: Scale,
-}
-
     /// The values that there are, where they are few: a horizontal axis has its ticks there. Else empty.
     pub levels: Vec<f64>,
+}
+
 /// One curve or cloud of points.
 #[must_use]
 #[derive(Clone, Debug)]
@@ -201,10 +203,10 @@ pub enum Mark {
     Line,
     /// A dashed line.
     Dashed,
-    /// A disc at each point.
-    Points,
     /// A thin, pale line: one of those beside the line that is looked at.
     Thin,
+    /// A disc at each point.
+    Points,
     /// A solid line with a disc at each point.
     LinePoints,
     /// A pale area between two curves; see [`Series::band`].

@@ -34,7 +34,8 @@ pub(super) fn figure(panel: Panel) -> Figure {
 }
 
 pub(super) fn grid(columns: usize, panels: Vec<Panel>) -> Figure {
-    Figure { name: "test".into(), title: "Title".into(), caption: "Caption".into(), columns, panels }
+    let [name, title, caption] = ["test", "Title", "Caption"].map(String::from);
+    Figure { name, title, caption, columns, panels, doubts: Vec::new() }
 }
 
 pub(super) fn png(figure: &Figure) -> Vec<u8> {
@@ -124,7 +125,8 @@ fn hostile_texts_stay_text() {
     let mut series = Series::new(nasty, Color::Ink, line(|x| x, 0.0, 1.0, 4));
     series.label.push_str(&"word ".repeat(9000));
     let panels = vec![Panel::plot(nasty, Axis::linear(nasty), Axis::log(nasty), vec![series])];
-    let figure = Figure { name: nasty.into(), title: nasty.into(), caption: nasty.into(), columns: 1, panels };
+    let [name, title, caption] = [nasty; 3].map(String::from);
+    let figure = Figure { name, title, caption, columns: 1, panels, doubts: vec![nasty.into()] };
     let svg = figure.svg().unwrap();
     let document = usvg::roxmltree::Document::parse(&svg).unwrap();
     let named = |name: &str| document.descendants().filter(|n| n.has_tag_name(name)).count();

@@ -174,15 +174,18 @@ fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
 /// training, by the number that stands beside each, is drawn as it is, the others thin and behind all: of an even count the
 /// lower of the two in the middle, and a number that is none counts as the highest.
 pub fn median_of_each(series: Vec<(Series, f64)>) -> Vec<Series> {
-    let mut curves: Vec<(Color, Mark, Vec<(Series, f64)>)> = Vec::new();
+    let mut curves: Vec<Vec<(Series, f64)>> = Vec::new();
     for (one, number) in series {
-        match curves.iter_mut().find(|(color, mark, _)| (*color, *mark) == (one.color, one.mark)) {
-            Some((_, _, seeds)) => seeds.push((one, number)),
-            None => curves.push((one.color, one.mark, vec![(one, number)])),
+        let is_same = |seeds: &&mut Vec<(Series, f64)>| {
+            seeds.iter().all(|(other, _)| (other.color, other.mark) == (one.color, one.mark))
+        };
+        match curves.iter_mut().find(is_same) {
+            Some(seeds) => seeds.push((one, number)),
+            None => curves.push(vec![(one, number)]),
         }
     }
     let (mut thin, mut lines) = (Vec::new(), Vec::new());
-    for (_, _, mut seeds) in curves {
+    for mut seeds in curves {
         let label = seeds.iter().map(|(one, _)| one.label.clone()).find(|label| !label.is_empty()).unwrap_or_default();
         // NaN of either sign last.
         seeds.sort_by(|(_, a), (_, b)| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
