@@ -367,7 +367,7 @@ fn fitted_at(levels: &[Level]) -> Vec<(f64, String)> {
     }
     let label = |noises: &[f64]| {
         let all: Vec<String> = noises.iter().map(|noise| percent(*noise).to_string()).collect();
-        format!("fits all, {} % noise", all.join(" and "))
+        format!("fits all: {} %", all.join(", "))
     };
     by_size.into_iter().map(|(size, noises)| (size, label(&noises))).collect()
 }
@@ -440,4 +440,29 @@ fn changes_beyond(levels: &[Level], levels_off: f64) -> Vec<Quantity> {
         }
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_curve_has_its_own_line_where_it_fits() {
+        let level = |noise, train_error: [f64; 3]| {
+            let curves = || vec![train_error.to_vec()];
+            let (test_error, test_loss, train_loss) = (curves(), curves(), curves());
+            let networks =
+                OverSizes { sizes: vec![10.0, 20.0, 40.0], test_error, test_loss, train_error: curves(), train_loss };
+            Level { noise, networks }
+        };
+        let levels = [
+            level(0.0, [0.2, 0.01, 0.0]),
+            level(0.1, [0.2, 0.1, 0.0]),
+            level(0.15, [0.2, 0.1, 0.005]),
+            level(0.2, [0.2, 0.1, 0.02]),
+        ];
+        let expected = [(20.0, "fits all: 0 %"), (40.0, "fits all: 10, 15 %")];
+        assert_eq!(fitted_at(&levels), expected.map(|(size, label)| (size, label.to_owned())));
+        assert!(fitted_at(&levels[3..]).is_empty());
+    }
 }

@@ -102,7 +102,9 @@ impl Findings {
             let mut doubts = self.doubts.get(&figure.name).cloned().unwrap_or_default();
             doubts.add(trust::not_positive(figure));
             if !self.given.contains(&figure.name) {
-                doubts.add(trust::lowest_on_log(figure).filter(|_| of_classifiers).and_then(trust::loss_in_rounding));
+                doubts.add(
+                    trust::lowest_loss_on_log(figure).filter(|_| of_classifiers).and_then(trust::loss_in_rounding),
+                );
                 doubts.add_all(shared);
             }
             figure.doubts = doubts.reasons().to_vec();

@@ -47,6 +47,7 @@ fn declared() -> Vec<(String, String)> {
 fn each_claim_has_its_figure_its_cases_and_what_would_change_it() {
     let tiny = ["--set", "train_size=256", "--set", "test_size=64", "--epochs", "1"];
     let one = [&["--model", "784-4-10"][..], &tiny].concat();
+    let few = ["--model", "784-4-10", "--set", "train_size=256", "--set", "test_size=64", "--epochs", "3"];
     let two = [&["--model", "784-4-10", "--model", "784-6-10"][..], &tiny].concat();
     let points = ["--set", "train_size=50", "--set", "validation_size=20", "--epochs", "5"];
     let around = [
@@ -55,7 +56,7 @@ fn each_claim_has_its_figure_its_cases_and_what_would_change_it() {
         "--set",
         "directions=1",
         "--set",
-        "slice_points=5",
+        "slice_points=11",
         "--set",
         "eigenvalues=2",
         "--set",
@@ -70,13 +71,13 @@ fn each_claim_has_its_figure_its_cases_and_what_would_change_it() {
         (&["simulate", "--fn", "sign-sin"], &points, &[]),
         (&["grad-norm", "--set", "dataset=synthetic", "--epochs", "5"], &[], &[]),
         (&["mnist-cnn"], &two, &[]),
-        (&["pca-weights", "--set", "grid=3", "--trainings", "2"], &one, &["--epochs", "3"]),
+        (&["pca-weights", "--set", "grid=3", "--trainings", "2"], &few, &[]),
         (&["min-ratio", "--set", "newton_steps=3", "--trainings", "2"], &points, &[]),
         (&["random-labels", "--set", "corruption=[0.0, 1.0]"], &one, &[]),
         (&["params-sweep"], &two, &[]),
         (&["params-sweep", "--set", "label_noise=[0.0, 0.2]"], &two, &[]),
         (&["interpolate"], &one, &around),
-        (&["sensitivity"], &one, &[]),
+        (&["sensitivity"], &["--model", "784-4-10", "--epochs", "1"], &[]),
         (&["sensitivity"], &one, &trainings),
         (&["sensitivity", "--set", "fitted=0.01"], &one, &random),
     ];
@@ -126,13 +127,14 @@ fn what_would_change_a_claim_is_listed_and_true() {
     let flat = ["--set", "test_size=16", "--set", "learning_rate=1e-30", "--set", "shuffle=false", "--epochs", "3"];
     dir.succeed(&[&tiny[..], &flat, &["--repeats", "4"]].concat());
     let claim = |dir: &Dir| {
-        let all: Value = serde_json::from_str(&dir.succeed(&["claims", "runs/smoke", "--json"]).stdout()).unwrap();
+        let all: Value =
+            serde_json::from_str(&dir.succeed(&["claims", "--out", "runs/smoke", "--json"]).stdout()).unwrap();
         all["studies"][0]["claims"][0].clone()
     };
     let open = claim(&dir);
     let said = "At this share (0 of 4), 1 more seed would refute it: --repeats 5.";
     assert_eq!((&open["verdict"], &open["would_change"]), (&"inconclusive".into(), &said.into()));
-    let listed = dir.succeed(&["claims", "runs/smoke"]).stdout();
+    let listed = dir.succeed(&["claims", "--out", "runs/smoke"]).stdout();
     let listed = listed.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(listed.contains(&format!("What would change it: {said}")), "{listed}");
     let metrics = dir.json("runs/smoke/mnist-cnn/metrics.json");
@@ -153,7 +155,7 @@ fn what_would_change_a_claim_is_listed_and_true() {
     }
     std::fs::write(&path, metrics.to_string()).unwrap();
     assert!(claim(&dir)["would_change"].is_null());
-    assert!(!dir.succeed(&["claims", "runs/smoke"]).stdout().contains("What would change it"));
+    assert!(!dir.succeed(&["claims", "--out", "runs/smoke"]).stdout().contains("What would change it"));
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl Cases {
     }
 
     /// Of what is open: the further cases that decide it `at`, such as "at this share (8 of 10)", and those that would
-    /// were all of them of one kind, such as "were it so in all of them".
+    /// were all of them of one kind, "of seeds in which it holds".
     pub(super) fn undecided(self, at: &str, like_these: Option<Further>, alike: Option<(Further, &str)>) -> String {
         let decide = |verdict| if verdict == Verdict::Supported { "support it" } else { "refute it" };
         let mut text = match like_these {
@@ -146,11 +146,11 @@ mod tests {
         }
         let of = cases(SEEDS, 10, Some(10));
         assert_eq!(
-            of.undecided("At it", Some((7, Supported)), Some(((1, Supported), "were all so"))),
-            "At it, 7 more seeds would support it: --repeats 17; were all so, 1 would support it: --repeats 11."
+            of.undecided("At it", Some((7, Supported)), Some(((1, Supported), "of seeds that hold"))),
+            "At it, 7 more seeds would support it: --repeats 17; of seeds that hold, 1 would support it: --repeats 11."
         );
         assert_eq!(
-            of.undecided("At it", Some((1, Refuted)), Some(((1, Refuted), "were none so"))),
+            of.undecided("At it", Some((1, Refuted)), Some(((1, Refuted), "of seeds that fail"))),
             "At it, 1 more seed would refute it: --repeats 11."
         );
         assert_eq!(of.undecided("At it", None, None), "At it, not even 1000 more seeds would decide it.");

@@ -116,9 +116,10 @@ pub(super) fn change_of_share(cases: Cases, claimed: Claimed, count: usize) -> S
         Verdict::Inconclusive => {
             // To the nearest case.
             let alike = |more| verdict((2 * count * (n + more) + n) / (2 * n), more);
-            let kinds = [(decided(first, &in_none), "not so"), (decided(first, &in_all), "so")];
-            let kinds =
-                kinds.into_iter().filter_map(|(further, so)| Some((further?, format!("were all that come {so}"))));
+            let kinds = [(decided(first, &in_none), "is not so"), (decided(first, &in_all), "is so")];
+            let kinds = kinds
+                .into_iter()
+                .filter_map(|(further, so)| Some((further?, format!("of {} in which it {so}", cases.unit.many))));
             let soonest = kinds.min_by_key(|((more, _), _)| *more);
             let one_kind = soonest.as_ref().map(|(further, kind)| (*further, kind.as_str()));
             cases.undecided(&format!("At this share ({count} of {n})"), decided(first, &alike), one_kind)

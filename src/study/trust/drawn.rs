@@ -1,7 +1,7 @@
 //! What a figure cannot show of its own numbers, and what it shows that was never measured: the range of its axes. Knows
 //! figures and numbers, no study.
 
-use crate::plot::{Content, Figure, Mark, Scale};
+use crate::plot::{Axis, Content, Figure, Mark, Scale};
 use crate::study::number::whole_or_significant;
 
 /// Of points that a logarithmic axis has no place for.
@@ -14,10 +14,10 @@ pub fn not_positive(figure: &Figure) -> Option<String> {
     }
 }
 
-/// The lowest value on a logarithmic vertical axis.
-pub fn lowest_on_log(figure: &Figure) -> Option<f64> {
-    let on_log = points(figure).filter(|(_, (y, is_log))| *is_log && *y > 0.0).map(|(_, (y, _))| y);
-    on_log.min_by(f64::total_cmp)
+/// The lowest loss on a logarithmic vertical axis.
+pub fn lowest_loss_on_log(figure: &Figure) -> Option<f64> {
+    let losses = points_on(figure, |axis| axis.label.contains("loss"));
+    losses.filter(|(_, (y, is_log))| *is_log && *y > 0.0).map(|(_, (y, _))| y).min_by(f64::total_cmp)
 }
 
 /// A value, and whether its axis is logarithmic.
@@ -25,6 +25,11 @@ type Placed = (f64, bool);
 
 /// Finite points of curves, each coordinate with whether its axis is logarithmic. Edges of bands and bars may run off.
 fn points(figure: &Figure) -> impl Iterator<Item = (Placed, Placed)> {
+    points_on(figure, |_| true)
+}
+
+/// Those on some of the vertical axes.
+fn points_on(figure: &Figure, is_meant: fn(&Axis) -> bool) -> impl Iterator<Item = (Placed, Placed)> {
     let plots = figure.panels.iter().filter_map(|panel| match &panel.content {
         Content::Plot(plot) => Some(plot),
         _ => None,
@@ -32,7 +37,7 @@ fn points(figure: &Figure) -> impl Iterator<Item = (Placed, Placed)> {
     plots.flat_map(|plot| {
         let left = (&plot.y, &plot.series);
         let sides = std::iter::once(left).chain(plot.right.iter().map(|(axis, series)| (axis, series)));
-        sides.flat_map(|(axis, series)| {
+        sides.filter(move |(axis, _)| is_meant(axis)).flat_map(|(axis, series)| {
             let (log_x, log_y) = (plot.x.scale == Scale::Log, axis.scale == Scale::Log);
             let curves = series.iter().filter(|one| !matches!(one.mark, Mark::Band | Mark::Bars));
             let finite = curves.flat_map(|one| &one.points).filter(|(x, y)| x.is_finite() && y.is_finite());
@@ -55,7 +60,7 @@ pub fn extrapolated([low, high]: [f64; 2]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::{Axis, Color, Panel, Series};
+    use crate::plot::{Color, Panel, Series};
 
     fn figure(x: Axis, y: Axis, series: Vec<Series>) -> Figure {
         let panels = vec![Panel::plot("", x, y, series)];
@@ -81,10 +86,14 @@ mod tests {
         }
         let band = Series::band("", Color::Ink, [(0.0, -1.0, 1.0)]);
         assert_eq!(not_positive(&figure(linear(), log(), vec![band])), None);
-        let right = Panel::plot("", linear(), linear(), vec![]).right(log(), vec![line(&[(0.0, 0.0), (1.0, 0.5)])]);
-        let right = Figure { panels: vec![right], ..Figure::default() };
-        assert!(not_positive(&right).is_some() && lowest_on_log(&right) == Some(0.5));
-        assert_eq!(lowest_on_log(&figure(log(), linear(), vec![line(&[(1.0, 1.0)])])), None);
+        let right = |label| {
+            let empty = Panel::plot("", linear(), linear(), vec![]);
+            let panels = vec![empty.right(Axis::log(label), vec![line(&[(0.0, 0.0), (1.0, 0.5)])])];
+            Figure { panels, ..Figure::default() }
+        };
+        assert!(not_positive(&right("density")).is_some());
+        assert_eq!(["train loss", "density"].map(|label| lowest_loss_on_log(&right(label))), [Some(0.5), None]);
+        assert_eq!(lowest_loss_on_log(&figure(log(), Axis::linear("loss"), vec![line(&[(1.0, 1.0)])])), None);
     }
 
     #[test]

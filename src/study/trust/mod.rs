@@ -5,7 +5,7 @@
 mod drawn;
 mod trainings;
 
-pub use drawn::{extrapolated, lowest_on_log, not_positive};
+pub use drawn::{extrapolated, lowest_loss_on_log, not_positive};
 pub use trainings::{few, first_of, loss_in_rounding, norm_in_rounding, of_trainings, unconverged_of};
 
 use super::findings::cell;

@@ -33,7 +33,8 @@ const DIVERGED: &str = "diverged: their curves end there, and what is drawn of t
 const ON_PLATEAU: &str =
     "stopped on their first plateau, the loss hardly fallen: they learned little of what was asked";
 const CUT_OFF: &str = "were ended by the last epoch, before they had converged: what is drawn may still have changed";
-const GUESSING: &str = "are hardly better than guessing on what they were trained on: they are hardly trained";
+const GUESSING: &str =
+    "are hardly better than guessing on what they were trained on: what is drawn is of hardly trained networks";
 
 /// "2 of 5 trainings diverged: …"; nothing of none.
 fn some(count: usize, all: usize, what: &str) -> Option<String> {
