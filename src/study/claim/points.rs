@@ -26,6 +26,11 @@ impl Point {
     }
 }
 
+/// What a case is called before its seed: a training by that of its weights.
+pub(super) fn one_of(unit: Unit) -> &'static str {
+    if unit == TRAININGS { SEEDS.one } else { unit.one }
+}
+
 /// Cases by the names given for them, where these are as many.
 pub(super) fn named(mut points: Vec<Point>, names: Vec<String>) -> Vec<Point> {
     if names.len() == points.len() {
@@ -53,15 +58,10 @@ impl Claim {
     /// With a name for each case that has none: of one a seed, where each of these seeds is a case, that seed; else its
     /// place.
     pub fn name_cases(&mut self, seeds: &BTreeSet<u64>) {
-        let Unit { one, .. } = self.cases.0;
-        let by_seed = [SEEDS, TRAININGS].contains(&self.cases.0) && self.points.len() == seeds.len();
-        let place = |at: usize| match self.cases.0 {
-            SEEDS | TRAININGS => format!("case {}", at + 1),
-            _ => format!("{one} {}", at + 1),
-        };
-        let names: Vec<String> = match by_seed {
-            true => seeds.iter().map(|seed| format!("seed {seed}")).collect(),
-            false => (0..self.points.len()).map(place).collect(),
+        let one = one_of(self.cases.0);
+        let names: Vec<String> = match self.points.len() == seeds.len() {
+            true => seeds.iter().map(|seed| format!("{one} {seed}")).collect(),
+            false => (1..=self.points.len()).map(|place| format!("case {place}")).collect(),
         };
         let unnamed = self.points.iter_mut().zip(names).filter(|(point, _)| point.case.is_empty());
         unnamed.for_each(|(point, name)| point.case = name);
@@ -120,7 +120,7 @@ mod tests {
             (TRAININGS, 2, vec!["seed 4", "seed 6"]),
             // Some are left out: which is not known.
             (SEEDS, 1, vec!["case 1"]),
-            (subsets, 2, vec!["subset 1", "subset 2"]),
+            (subsets, 2, vec!["subset 4", "subset 6"]),
             (SEEDS, 0, vec![]),
         ] {
             let mut claim = claim(unit, n);

@@ -2,8 +2,8 @@
 //! decide.
 
 use super::change::{Cases, decided, first};
-use super::points::{Point, named};
-use super::{Claim, Effect, SEEDS, Stated, TRAININGS, Unit, Verdict, rule};
+use super::points::{Point, named, one_of};
+use super::{Claim, Effect, Stated, Unit, Verdict, rule};
 use crate::analysis::statistics::{LEVEL, PairedComparison, share, shown_p, sign_test};
 use serde_json::json;
 
@@ -163,8 +163,7 @@ fn points_of(unit: Unit, pairs: &[PairedComparison]) -> Vec<Point> {
     for pair in pairs {
         for &(seed, better, worse) in &pair.cases {
             let at = of_seeds.iter().position(|(known, _)| *known == seed).unwrap_or_else(|| {
-                let one = if [SEEDS, TRAININGS].contains(&unit) { SEEDS.one } else { unit.one };
-                let point = Point { case: format!("{one} {seed}"), ..Point::default() };
+                let point = Point { case: format!("{} {seed}", one_of(unit)), ..Point::default() };
                 of_seeds.push((seed, point));
                 of_seeds.len() - 1
             });
@@ -177,7 +176,7 @@ fn points_of(unit: Unit, pairs: &[PairedComparison]) -> Vec<Point> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stated;
+    use super::super::{SEEDS, stated};
     use super::Verdict::{Inconclusive, Refuted, Supported};
     use super::*;
 

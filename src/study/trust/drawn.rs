@@ -34,7 +34,7 @@ fn points_on(figure: &Figure, is_meant: fn(&Axis) -> bool) -> impl Iterator<Item
         Content::Plot(plot) => Some(plot),
         _ => None,
     });
-    plots.flat_map(|plot| {
+    plots.flat_map(move |plot| {
         let left = (&plot.y, &plot.series);
         let sides = std::iter::once(left).chain(plot.right.iter().map(|(axis, series)| (axis, series)));
         sides.filter(move |(axis, _)| is_meant(axis)).flat_map(|(axis, series)| {
