@@ -10,6 +10,7 @@ use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::seeds::means_over_epochs;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Cell, Context, DATASET_FLAG, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Held, Instead,
     Measurements, POINTS, POINTS_FLAG, Records, Seeds, Size, Table, Trial as TrialTrait, WIDTHS_FLAG, curves, points,
@@ -194,6 +195,9 @@ impl GradNorm {
         let norms = panel(NORM, done, &[("", "gradient_norm", Mark::Line)])?;
         let of_both = [("train", "train_loss", Mark::Line), ("validation", "validation_loss", Mark::Dashed)];
         let losses = panel("loss (mean squared error)", done, &of_both)?;
+        let all = done.iter().map(|done| done.record.series("gradient_norm")).collect::<Result<Vec<_>>>()?;
+        let rounded = Doubts::of([trust::norm_in_rounding(&all.concat())]);
+        ["gradient-norm", "gradient-norm-and-loss"].into_iter().for_each(|name| findings.doubt(name, &rounded));
         findings.figure("gradient-norm", &words.with(), 1, vec![norms.clone()])?;
         findings.figure("loss", &words.with(), 1, vec![losses.clone()])?;
         findings.figure("gradient-norm-and-loss", &words.with(), 1, vec![norms, losses])?;
@@ -204,6 +208,8 @@ impl GradNorm {
 
     /// Both gradients' norms on digits against steps, above the loss.
     fn show_digits(&self, done: &[&Done<Self>], findings: &mut Findings) -> Result<()> {
+        let all = done.iter().map(|done| done.record.series("full_gradient_norm")).collect::<Result<Vec<_>>>()?;
+        findings.doubt("mini-batch-gradient-norm", &Doubts::of([trust::norm_in_rounding(&all.concat())]));
         let (mut norms, mut losses) = (Vec::new(), Vec::new());
         for done in done {
             let steps = done.record.series("step")?;

@@ -13,6 +13,7 @@ use crate::plot::{Axis, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::curves::{self, Look};
+use crate::study::seeds::caption_of_median;
 use crate::study::table::FINAL;
 use crate::study::trust::{self, Doubts};
 use crate::study::{
@@ -391,6 +392,8 @@ impl Interpolate {
         let names = self.batch_sizes.map(|batch_size| format!("batch {batch_size}"));
         let panel = landscape::along_line(curves("loss", 0)?, curves("accuracy", 1)?, names);
         let [first, second] = &self.batch_sizes;
+        let ends = [self.line.alpha_min, self.line.alpha_max];
+        findings.doubt("interpolation", &Doubts::of([trust::extrapolated(ends)]));
         findings.figure("interpolation", &[("first", first), ("second", second)], 1, vec![panel])?;
         let json = |(seed, line): &(u64, Line)| {
             let mut value = json!(line.measured.series);
@@ -410,6 +413,9 @@ impl Interpolate {
         let Some(&epsilon) = self.around.boxes.epsilons.first() else { return Ok(()) };
         let shown = format!("{epsilon:e}");
         let panels = self.sharpness_panels(epsilon, solutions)?;
+        let of_scale = "The boxes go by the weights' own size: a network with rescaled layers computes the same, and has another \
+             sharpness (Dinh et al. 2017).";
+        findings.doubt("sharpness", &Doubts::of([Some(of_scale.to_owned())]));
         findings.figure("sharpness", &[("images", &self.images()), ("epsilon", &shown)], 2, panels)?;
 
         let flatter = findings.claim("interpolate-small-batch-flatter", &[("epsilon", &shown)])?;
@@ -422,7 +428,8 @@ impl Interpolate {
         // Those of a seed start from the same weights: the seeds count.
         let seeds: BTreeSet<u64> = solutions.iter().map(Solution::seed).collect();
         let claim = findings.claim("interpolate-sharpness-generalization", &[])?;
-        let claim = claim.correlated((SEEDS, seeds.len()), &pairs);
+        let name = |solution: &Solution| format!("seed {}, batch {}", solution.seed(), solution.batch_size);
+        let claim = claim.named(solutions.iter().map(name)).correlated((SEEDS, seeds.len()), &pairs);
         findings.claims.push(claim.and("train_accuracy", accuracies.collect::<Result<Vec<_>>>()?));
         Ok(())
     }
@@ -444,8 +451,9 @@ impl Interpolate {
             })?);
         }
         let sharpness = Axis::log(format!("sharpness (%), ε = {first:e}"));
+        let seeds = solutions.iter().map(|solution| solution.seed() as f64);
         Ok(vec![
-            Panel::plot("", Axis::linear("seed"), Axis::log("sharpness (%)"), by_seed),
+            Panel::plot("", Axis::linear("seed").levels(seeds), Axis::log("sharpness (%)"), by_seed),
             Panel::plot("", sharpness, Axis::linear("test error (%)"), by_error),
         ])
     }
@@ -468,6 +476,7 @@ impl Interpolate {
         let with: With = &[("images", &self.images()), ("doubts", &doubts.caption())];
         findings.figure("slices", with, 1, vec![landscape::slices(curves)])?;
         findings.notes.extend(doubts.notes("slices"));
+        findings.doubt("slices", &doubts);
         let flatter = findings.claim("interpolate-slices-flatter", &[])?;
         findings.claims.push(flatter.compared(SEEDS, &[self.compared(solutions, |solution| solution.around.rise())?]));
         Ok(())
@@ -481,9 +490,11 @@ impl Interpolate {
         let mut doubts = Doubts::default();
         let records = solutions.iter().filter_map(|solution| solution.around.spectrum);
         records.for_each(|record| doubts.add(trust::unconverged(record.scalars.get("converged").copied())));
-        let with: With = &[("images", &self.images()), ("doubts", &doubts.caption())];
+        let of_seeds = caption_of_median(self.seeds.repeats, "final train loss");
+        let with: With = &[("images", &self.images()), ("of_seeds", &of_seeds), ("doubts", &doubts.caption())];
         findings.figure("spectrum", with, 2, self.spectrum_panels(solutions)?)?;
         findings.notes.extend(doubts.notes("spectrum"));
+        findings.doubt("spectrum", &doubts);
         let count = |solution: &Solution| Ok((solution.seed(), outliers(solution.around.eigenvalues()?)));
         let counts = solutions.iter().map(count).collect::<Result<Vec<(u64, Option<usize>)>>>()?;
         let mean_of = |seed| {
@@ -509,14 +520,15 @@ impl Interpolate {
         let (mut ranked, mut densities) = (Vec::new(), Vec::new());
         for (look, of_size) in self.by_batch_size(solutions) {
             for solution in &of_size {
-                ranked.push((look.clone(), solution.around.eigenvalues()?));
+                let loss = solution.trained("final_train_loss")?;
+                ranked.push((look.clone(), solution.around.eigenvalues()?, loss));
             }
             let of_first_seed = of_size.iter().find(|solution| solution.seed() == self.seeds.seed);
             if let Some(record) = of_first_seed.and_then(|solution| solution.around.spectrum) {
                 densities.push((look, record.series("node")?, record.series("weight")?));
             }
         }
-        Ok(vec![landscape::eigenvalues(ranked, self.spec.signature().target), landscape::densities(densities)])
+        Ok(vec![landscape::eigenvalues_of_seeds(ranked, self.spec.signature().target), landscape::densities(densities)])
     }
 
     /// A number around the first batch size's solutions, said to be lower than around the second's.

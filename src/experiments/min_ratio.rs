@@ -12,9 +12,10 @@ use crate::model::{Mlp, Weights};
 use crate::objective::{MeanSquaredError, Objective as _};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
-use crate::study::claim::Claim;
+use crate::study::claim::{Claim, TRAININGS, Unit};
 use crate::study::number::some_of;
 use crate::study::points::discs_and_crosses;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Held, Instead, Measurements,
     POINTS, POINTS_FLAG, Records, Seeds, Size, Stated, TRAININGS_FLAG, Told, Trial as TrialTrait, WIDTHS_FLAG, With,
@@ -98,6 +99,7 @@ impl Experiment for MinRatio {
     const ABOUT: &'static str = "The Hessian's eigenvalues where trainings end (task 2-3)";
     const SETTINGS: &'static str = include_str!("../../experiments/min-ratio.toml");
     const VERSION: u32 = 4;
+    const CASE: Option<Unit> = Some(TRAININGS);
     const INSTEAD: Option<Instead> = Some(POINTS);
     const FLAGS: &'static [Flag] = &[
         FUNCTION_FLAG,
@@ -388,6 +390,10 @@ impl MinRatio {
             let series = discs_and_crosses([&labels[0], &labels[1]], done.iter().map(point));
             Panel::plot("", Axis::linear(label), Axis::log(LOSS), series)
         });
+        let lost =
+            done.iter().filter(|done| RATIOS.iter().all(|(ratio, _)| ratio_and_loss(done, ratio).is_none())).count();
+        let lost = some_of(lost, done.len(), "trainings have no ratio, or diverged, and no place here.");
+        findings.doubt("ratio", &Doubts::of([trust::said(lost)]));
         findings.figure("ratio", with, 2, panels.into())
     }
 }
@@ -415,11 +421,15 @@ fn draw_extremes(done: &[DoneTrial], findings: &mut Findings, with: With) -> Res
         let counts = record.series("density_weights")?.iter().map(|weight| weight * eigenvalues);
         nodes.extend(record.series("density_eigenvalues")?.iter().copied().zip(counts));
     }
+    let unconverged = done.iter().filter(|done| scalar(done, "lanczos_converged") == 0.0).count();
+    findings.doubt("lanczos", &Doubts::of([trust::unconverged_of(unconverged, done.len())]));
     findings.figure("lanczos", with, 2, vec![spectra::extremes(ends), spectra::density(nodes)])
 }
 
 /// Loss and gradient norm over the epochs.
 fn draw_curves(done: &[DoneTrial], findings: &mut Findings, with: With) -> Result<()> {
+    let norms = done.iter().map(|done| done.record.series("gradient_norm")).collect::<Result<Vec<_>>>()?;
+    findings.doubt("trainings", &Doubts::of([trust::norm_in_rounding(&norms.concat())]));
     let panels = vec![
         median::over_epochs(Axis::log(LOSS), done, "train_loss")?,
         median::over_epochs(Axis::log("gradient norm ‖∇L‖₂"), done, "gradient_norm")?,
@@ -453,6 +463,9 @@ fn draw_certificate(done: &[DoneTrial], findings: &mut Findings, with: With) -> 
     };
     let panel = |y, series| Panel::plot("", Axis::log("gradient norm ‖∇L‖₂"), Axis::log(y), series);
     let negative = against_norm(|done| -scalar(done, "smallest_eigenvalue"));
+    let without =
+        some_of(done.len() - negative.len(), done.len(), "ends have no negative eigenvalue, and no place on the left.");
+    findings.doubt("certificate", &Doubts::of([trust::said(without)]));
     let norms: Vec<f64> = negative.iter().map(|(_, (norm, _))| *norm).collect();
     let mut left = Vec::new();
     if let Some((low, high)) = quantile(&norms, 0.0).zip(quantile(&norms, 1.0)) {
@@ -471,6 +484,16 @@ fn draw_certificate(done: &[DoneTrial], findings: &mut Findings, with: With) -> 
 const HIGH: f64 = 10.0;
 
 impl MinRatio {
+    /// What the cases of [`Self::told`] are called.
+    fn names<T>(&self, of_each: &[(u64, T)]) -> Vec<String> {
+        let mut seeds: Vec<u64> = of_each.iter().map(|(seed, _)| *seed).collect();
+        if self.warm {
+            seeds.dedup_by_key(|seed| self.place(*seed).0);
+            return seeds.into_iter().map(|seed| format!("stages from seed {seed} on")).collect();
+        }
+        seeds.into_iter().map(|seed| format!("seed {seed}")).collect()
+    }
+
     /// What is told of trainings, each with its seed; where one training goes on and on, of its stages, by repeat.
     fn told<T: Copy>(&self, of_each: &[(u64, T)]) -> Told<T> {
         let all = |of_each: &[(u64, T)]| of_each.iter().map(|(_, told)| *told).collect();
@@ -493,7 +516,8 @@ impl MinRatio {
         let is_high = |loss: f64| !loss.is_finite() || loss > HIGH * median;
         let high: Vec<_> = done.iter().map(|done| (done.seed(), is_high(loss(done)))).collect();
         let few_high = findings.claim("min-ratio-few-high", &[("high", &HIGH)])?;
-        let few_high = few_high.of_share_told("share of stages with a high loss", &self.told(&high));
+        let few_high =
+            few_high.named(self.names(&high)).of_share_told("share of stages with a high loss", &self.told(&high));
         Ok(vec![hardly("entry_ratio", "entries")?, hardly("minimal_ratio", "eigenvalues")?, few_high])
     }
 
@@ -503,12 +527,13 @@ impl MinRatio {
         let pairs: Vec<_> = trainings.iter().filter_map(pair).collect();
         let without = "trainings, which diverged or have no ratio, are left out.";
         let left_out = some_of(trainings.len() - pairs.len(), trainings.len(), without);
-        claim.correlated_told(self.told(&pairs)).noting(&left_out)
+        claim.named(self.names(&pairs)).correlated_told(self.told(&pairs)).noting(&left_out)
     }
 
     /// About most of the trainings, each for itself; of stages of one training, most of its stages.
     fn most(&self, claim: Stated, trainings: &[&DoneTrial], holds: impl Fn(&DoneTrial) -> bool) -> Claim {
-        claim.most(&self.told(&trainings.iter().map(|done| (done.seed(), holds(done))).collect::<Vec<_>>()))
+        let told: Vec<_> = trainings.iter().map(|done| (done.seed(), holds(done))).collect();
+        claim.named(self.names(&told)).most(&self.told(&told))
     }
 
     /// What only points with a vanishing gradient can decide.

@@ -8,6 +8,7 @@ use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::number::shortened_apart;
 use crate::study::table::FINAL;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODELS_FLAG, Measurements, Record as RecordTrait,
     Records, Seeds, Size, Table, curves,
@@ -110,8 +111,12 @@ impl Experiment for MnistCnn {
             ];
             findings.figure(&format!("{name}-curves"), &[], 2, panels)?;
         }
+        let first_only = Doubts::of([trust::first_of(SEEDS, self.seeds.groups(done).len())]);
         for done in done.iter().filter(|done| done.seed() == self.seeds.seed) {
+            let before = findings.figures.len();
             show_errors(&self.spec, done, &mut findings)?;
+            let names: Vec<String> = findings.figures[before..].iter().map(|figure| figure.name.clone()).collect();
+            names.iter().for_each(|name| findings.doubt(name, &first_only));
         }
         findings.claims = self.claims(done, &findings)?;
         Ok(findings)

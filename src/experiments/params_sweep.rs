@@ -13,6 +13,7 @@ use crate::study::number::significant;
 use crate::study::seeds::{means_at_points, means_over_epochs};
 use crate::study::sizes::{self, OverSizes};
 use crate::study::table::FINAL;
+use crate::study::trust::Doubts;
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODELS_FLAG, Measurements, Records, Seeds, Size,
     Table, Trial as TrialTrait, check, curves, points,
@@ -221,7 +222,8 @@ impl ParamsSweep {
             }
             let unit = if quantity == "loss" { " (cross entropy)" } else { "" };
             let series = [means_at_points(lines), all].concat();
-            Ok(Panel::plot("", Axis::linear("parameters"), Axis::linear(format!("final {quantity}{unit}")), series))
+            let x = Axis::linear("parameters").levels(by_size.iter().map(|done| done.record.parameters as f64));
+            Ok(Panel::plot("", x, Axis::linear(format!("final {quantity}{unit}")), series))
         };
         ["loss", "accuracy"].into_iter().map(panel).collect()
     }
@@ -306,11 +308,17 @@ impl ParamsSweep {
 
     /// Error and loss against size, at each level of noise.
     fn draw_descent(&self, levels: &[Level], findings: &mut Findings) -> Result<()> {
-        // Where the threshold should be by counting, and where it is at the highest noise.
+        // Where the threshold should be by counting, and where it is for each curve.
         let outputs = self.spec.signature().target.outputs() as f64;
-        let mut rules = vec![(self.spec.train_size as f64 * outputs, "n · classes".to_owned())];
-        let threshold = noisiest(levels).and_then(Level::threshold);
-        rules.extend(threshold.map(|parameters| (parameters, "fits all labels".to_owned())));
+        let counted = (self.spec.train_size as f64 * outputs, "n · classes".to_owned());
+        let rules = [vec![counted], fitted_at(levels)].concat();
+        let unfitted = levels.iter().filter(|level| level.threshold().is_none());
+        let unfitted: Vec<String> = unfitted.map(|level| percent(level.noise).to_string()).collect();
+        let none = (!unfitted.is_empty()).then(|| {
+            let noises = unfitted.join(" and ");
+            format!("With {noises} % label noise no network fits all labels: a threshold, and a second descent, may lie beyond.")
+        });
+        findings.doubt("double-descent", &Doubts::of([none]));
         let named: Vec<_> = levels.iter().map(|level| (noise_name(level.noise), &level.networks)).collect();
         let panels = sizes::panels(&named, &rules);
         findings.figure("double-descent", &[("fitted", &(100.0 * (1.0 - FITTED)))], 2, panels)
@@ -346,6 +354,22 @@ impl ParamsSweep {
         ];
         findings.figure("epochs", &[("noise", &noise_name(noise))], 2, panels)
     }
+}
+
+/// The size from which on networks fit all labels, of each level of noise that has one: those of one size share a line.
+fn fitted_at(levels: &[Level]) -> Vec<(f64, String)> {
+    let mut by_size: Vec<(f64, Vec<f64>)> = Vec::new();
+    for (noise, threshold) in levels.iter().filter_map(|level| Some((level.noise, level.threshold()?))) {
+        match by_size.iter_mut().find(|(size, _)| *size == threshold) {
+            Some((_, noises)) => noises.push(noise),
+            None => by_size.push((threshold, vec![noise])),
+        }
+    }
+    let label = |noises: &[f64]| {
+        let all: Vec<String> = noises.iter().map(|noise| percent(*noise).to_string()).collect();
+        format!("fits all: {} %", all.join(", "))
+    };
+    by_size.into_iter().map(|(size, noises)| (size, label(&noises))).collect()
 }
 
 fn noisiest(levels: &[Level]) -> Option<&Level> {
@@ -416,4 +440,29 @@ fn changes_beyond(levels: &[Level], levels_off: f64) -> Vec<Quantity> {
         }
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_curve_has_its_own_line_where_it_fits() {
+        let level = |noise, train_error: [f64; 3]| {
+            let curves = || vec![train_error.to_vec()];
+            let (test_error, test_loss, train_loss) = (curves(), curves(), curves());
+            let networks =
+                OverSizes { sizes: vec![10.0, 20.0, 40.0], test_error, test_loss, train_error: curves(), train_loss };
+            Level { noise, networks }
+        };
+        let levels = [
+            level(0.0, [0.2, 0.01, 0.0]),
+            level(0.1, [0.2, 0.1, 0.0]),
+            level(0.15, [0.2, 0.1, 0.005]),
+            level(0.2, [0.2, 0.1, 0.02]),
+        ];
+        let expected = [(20.0, "fits all: 0 %"), (40.0, "fits all: 10, 15 %")];
+        assert_eq!(fitted_at(&levels), expected.map(|(size, label)| (size, label.to_owned())));
+        assert!(fitted_at(&levels[3..]).is_empty());
+    }
 }

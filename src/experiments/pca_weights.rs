@@ -8,10 +8,11 @@ use crate::data::{DataSpec, Dataset};
 use crate::model::{Architecture, Model as _};
 use crate::plot::Axis;
 use crate::settings;
-use crate::study::claim::TRAININGS;
-use crate::study::number::percent;
+use crate::study::claim::{TRAININGS, Unit};
+use crate::study::number::{percent, some_of};
 use crate::study::surface::{PathOnSurface, Paths, beside_the_plane};
 use crate::study::table::FINAL;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODEL_FLAG, Measurements, Records, Seeds, Size,
     TRAININGS_FLAG, Table, Trial as TrialTrait, With, check, curves, seeds,
@@ -190,6 +191,7 @@ impl Experiment for PcaWeights {
     const ABOUT: &'static str = "Paths of trainings in the plane of their principal components (task 2-1)";
     const SETTINGS: &'static str = include_str!("../../experiments/pca-weights.toml");
     const VERSION: u32 = 4;
+    const CASE: Option<Unit> = Some(TRAININGS);
     const FLAGS: &'static [Flag] = &[DATASET_FLAG, MODEL_FLAG, TRAININGS_FLAG];
 
     type Trial = Trial;
@@ -302,6 +304,7 @@ impl Experiment for PcaWeights {
             (format!("training {number}"), number as usize - 1)
         })?;
         findings.figure("curves", &[], 2, panels)?;
+        findings.doubt("curves", &Doubts::of([trust::first_of(REPEATS, analyses.len())]));
 
         if !surfaces.is_empty() {
             let note = |path: &PathOnSurface| format!("Training {}: {}", self.number(path.seed), path.sentence());
@@ -318,6 +321,8 @@ impl Experiment for PcaWeights {
 
 // ---------------------------------------------------------------------------------- findings
 
+/// Groups of trainings, each with its analysis.
+const REPEATS: Unit = Unit { one: "repeat", many: "repeats", more: "" };
 /// What all of the weights are called in figures.
 const WHOLE: &str = "All weights and biases";
 /// What records of before call the first layer, whatever it is.
@@ -373,6 +378,13 @@ impl PcaWeights {
         let with: With = &[("samples", &samples), ("steps", &first.steps()), ("doubts", &doubts.caption())];
         findings.figure("surface", with, 1, vec![first.panel()])?;
         findings.notes.extend(doubts.notes("surface"));
+        findings.doubt("surface", &doubts);
+        findings.doubt("surface", &Doubts::of([trust::first_of(TRAININGS, surfaces.len())]));
+        let hold = surfaces.iter().map(|surface| trust::projected(surface.explained()));
+        let little = hold.flatten().count();
+        let little =
+            some_of(little, surfaces.len(), "planes hold less than 80 % of their path's variance: see the distance.");
+        findings.doubt("plane", &Doubts::of([trust::said(little)]));
         let over_trainings = seeds::caption(surfaces.len() as u64, TRAININGS);
         findings.figure("plane", &[("over_trainings", &over_trainings)], 2, beside_the_plane(surfaces))
     }
@@ -386,6 +398,9 @@ impl PcaWeights {
         let titles = [&format!("First layer's weights ({})", parts[0]), WHOLE];
         let panels = vec![of_first_layer.panel(titles[0], false), whole.panel(titles[1], true)];
         let last = self.snapshots().last().copied().unwrap_or(1);
+        let explained = |(name, paths): (&str, &Paths)| trust::two_components(name, paths.explained.iter().sum());
+        findings.doubt("paths", &Doubts::of(zip(titles, first).map(explained)));
+        findings.doubt("paths", &Doubts::of([trust::first_of(REPEATS, analyses.len())]));
         findings.figure("paths", &[("shown", &whole.paths.len()), ("last", &last)], 2, panels)?;
         findings.notes.extend(zip(titles, first).map(|(title, paths)| {
             let explained = percent(paths.explained.iter().sum());

@@ -10,6 +10,7 @@ use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::number::some_of;
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Case, Cell, Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODEL_FLAG, Measurements, Records,
     Seeds, Size, Table, Trial as TrialTrait, cell, check, curves, points,
@@ -195,7 +196,8 @@ impl RandomLabels {
         let against = |y, done: &[&Done<Self>], number: Number| -> Result<Panel> {
             let point = |done: &Done<Self>| Ok((done.trial.corruption, number(&done.record)?));
             let lines = points::of_each_seed(self.seeds, done, (String::new(), 0), Mark::LinePoints, point)?;
-            Ok(Panel::plot("", Axis::linear("share of labels drawn anew"), y, means_at_points(lines)))
+            let x = Axis::linear("share of labels drawn anew").levels(levels.iter().copied());
+            Ok(Panel::plot("", x, y, means_at_points(lines)))
         };
         let (time, test_error): (Number, Number) =
             (&|record| self.time_to_fit(record), &|record| record.final_error("test"));
@@ -208,6 +210,9 @@ impl RandomLabels {
             "" => (String::new(), String::new()),
             never => (format!(" ({never} do, and are left out)"), format!("; {never} fit")),
         };
+        let never_fit = "trainings never fit their labels: the epochs that it takes are those of the others.";
+        let never_fit = some_of(done.len() - fitted.len(), done.len(), never_fit);
+        findings.doubt("corruption", &Doubts::of([trust::said(never_fit)]));
         let share = 100.0 * self.fitted;
         findings.figure("corruption", &[("share", &share), ("left_out", &left_out)], 2, panels)?;
 

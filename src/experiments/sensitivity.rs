@@ -12,6 +12,7 @@ use crate::settings;
 use crate::study::claim::{Claim, SEEDS, Unit};
 use crate::study::seeds::means_at_points;
 use crate::study::table::FINAL;
+use crate::study::trust::{self, Doubts};
 use crate::study::{
     Context, DATASET_FLAG, Done, Experiment, Findings, Flag, Held, MODEL_FLAG, Measurements, Records, Seeds, Size,
     Table, With, check, curves, points,
@@ -199,8 +200,10 @@ impl Sensitivity {
 
 impl Sensitivity {
     fn show_trainings(&self, done: &[Done<Self>], findings: &mut Findings) -> Result<()> {
+        let first_only = Doubts::of([trust::first_of(SEEDS, self.seeds.groups(done).len())]);
         for done in done.iter().filter(|done| done.seed() == self.seeds.seed) {
             self.show_training(done, findings)?;
+            findings.doubt(&format!("training-{}", done.label), &first_only);
         }
         let look = |done: &Done<Self>| (done.label.clone(), self.place(&done.trial));
         let of_input = curves::of_series(Axis::log("input gradient norm"), done, INPUT_GRADIENT, look)?;
@@ -250,7 +253,7 @@ impl Sensitivity {
                     series.extend(line);
                 }
             }
-            Ok(Panel::plot("", Axis::log("batch size"), y, means_at_points(series)))
+            Ok(Panel::plot("", batch_axis(done), y, means_at_points(series)))
         };
         let panels = vec![
             panel(Axis::log("final loss (cross entropy)"), &["final_train_loss", "final_test_loss"], false)?,
@@ -274,11 +277,16 @@ impl Sensitivity {
             by_batch.push(points::of_each((String::new(), color), mark, trials, batch)?);
         }
         let panels = vec![
-            Panel::plot("", Axis::log("batch size"), Axis::linear("Jacobian norm"), by_batch),
+            Panel::plot("", batch_axis(done), Axis::linear("Jacobian norm"), by_batch),
             Panel::plot("", Axis::linear("Jacobian norm"), Axis::linear("test loss − train loss"), by_gap),
         ];
         findings.figure("gap", &[], 2, panels)
     }
+}
+
+/// Few sizes, each with its tick.
+fn batch_axis(done: &[Done<Sensitivity>]) -> Axis {
+    Axis::log("batch size").levels(done.iter().map(|done| done.trial.batch_size()))
 }
 
 // ------------------------------------------------------------------- claims of the trainings
@@ -351,6 +359,9 @@ impl Sensitivity {
         let left_out = self.left_out(&configurations);
         let with: With = &[("share", &(100.0 * self.fitted)), ("left_out", &left_out)];
         findings.figure("gap-of-configurations", with, 2, configuration_panels(&configurations))?;
+        let fitted: usize = configurations.iter().map(|each| each.fitted).sum();
+        let is_partial = fitted < configurations.iter().map(|each| each.seeds).sum();
+        findings.doubt("gap", &Doubts::of([is_partial.then(|| left_out.clone())]));
         findings.notes.push(left_out);
         findings.claims = configuration_claims(&configurations, findings)?;
         Ok(())
@@ -415,22 +426,24 @@ fn configuration_panels(configurations: &[Configuration]) -> Vec<Panel> {
             by_batch.push(Series::new("", Color::Cycle(color), norms).mark(mark));
         }
     }
+    let batch_sizes = configurations.iter().map(|each| f64::from(each.recipe.batch_size));
     vec![
         Panel::plot("", Axis::log("Jacobian norm"), Axis::linear("train accuracy − test accuracy"), by_gap),
-        Panel::plot("", Axis::log("batch size"), Axis::log("Jacobian norm"), by_batch),
+        Panel::plot("", Axis::log("batch size").levels(batch_sizes), Axis::log("Jacobian norm"), by_batch),
     ]
 }
 
 fn configuration_claims(configurations: &[Configuration], findings: &Findings) -> Result<Vec<Claim>> {
     let fitted: Vec<&Configuration> = configurations.iter().filter(|each| each.fitted > 0).collect();
     let gap = |key: &str, is_of: fn(&Configuration) -> bool| -> Result<Claim> {
-        let of_kind = fitted.iter().filter(|each| is_of(each));
-        let pairs: Vec<(f64, f64)> = of_kind.map(|each| (each.jacobian, each.gap)).collect();
-        Ok(findings.claim(key, &[])?.correlated((CONFIGURATIONS, pairs.len()), &pairs))
+        let of_kind: Vec<_> = fitted.iter().filter(|each| is_of(each)).collect();
+        let pairs: Vec<(f64, f64)> = of_kind.iter().map(|each| (each.jacobian, each.gap)).collect();
+        let names = of_kind.iter().map(|each| each.recipe.to_string());
+        Ok(findings.claim(key, &[])?.named(names).correlated((CONFIGURATIONS, pairs.len()), &pairs))
     };
     // Each that has one beside it, of several that of the next larger batch, is a case.
     let compared = |key: &str, names: [&str; 2], is_beside: fn(&Recipe, &Recipe) -> bool| -> Result<Claim> {
-        let (mut own, mut others) = (Vec::new(), Vec::new());
+        let (mut own, mut others, mut cases) = (Vec::new(), Vec::new(), Vec::new());
         for (case, each) in (0..).zip(&fitted) {
             let kind = |each: &Configuration| (each.model.clone(), each.recipe.optimization());
             let is_beside =
@@ -438,10 +451,11 @@ fn configuration_claims(configurations: &[Configuration], findings: &Findings) -
             if let Some(other) = fitted.iter().filter(is_beside).min_by_key(|other| other.recipe.batch_size) {
                 own.push((case, each.jacobian));
                 others.push((case, other.jacobian));
+                cases.push(format!("{} beside {}", each.recipe, other.recipe));
             }
         }
         let pair = PairedComparison::of_numbers((names[0], &own), (names[1], &others));
-        Ok(findings.claim(key, &[])?.compared(CONFIGURATIONS, &[pair]))
+        Ok(findings.claim(key, &[])?.named(cases).compared(CONFIGURATIONS, &[pair]))
     };
     let labels = ["the Jacobian norm on true labels", "that on random labels"];
     let batches = ["the Jacobian norm with the smaller batch", "that with the larger"];

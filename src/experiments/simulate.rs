@@ -7,7 +7,7 @@ use crate::model::{Mlp, Named};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, SEEDS};
-use crate::study::seeds::means_over_epochs;
+use crate::study::seeds::{caption_of_median, median_of_each};
 use crate::study::{
     Cell, Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Held, Instead, Measurements, POINTS,
     POINTS_FLAG, Records, Reported, Seeds, Size, Table, cell, curves,
@@ -161,6 +161,7 @@ impl Simulate {
             false => ("target", words.formula.as_str(), vec![Series::new("", Color::Ink, train.clone())]),
         };
         let panel = Panel::plot("", Axis::linear("x"), Axis::linear(y), shown);
+        findings.is_given(key);
         findings.figure(key, &words.with(), 1, vec![panel])?;
 
         let over_x = |values: &[f64]| validation.iter().map(|point| point.0).zip(values.iter().copied()).collect();
@@ -176,13 +177,14 @@ impl Simulate {
             let error: Vec<f64> =
                 prediction.iter().zip(&validation).map(|(prediction, (_, y))| prediction - y).collect();
             let (mut line, mut error) = (over_x(prediction), self.curve(done, over_x(&error)));
+            let at_end = done.record.scalar("final_train_loss")?;
             if is_measured {
                 let curve =
                     done.record.series("curve_x")?.iter().copied().zip(done.record.series("curve")?.iter().copied());
                 (line, error) = (curve.collect(), error.mark(Mark::Points));
             }
-            predictions.push(self.curve(done, line));
-            errors.push(error);
+            predictions.push((self.curve(done, line), at_end));
+            errors.push((error, at_end));
         }
         // A log axis shows the end of a steep curve, and would blow up the ripples of a flat one.
         let label = "training loss (mean squared error)";
@@ -192,14 +194,19 @@ impl Simulate {
             true => ("predictions-of-points", marks(), "measured"),
             false => ("predictions", vec![Series::new("ground truth", Color::Ink, validation.clone())], "truth"),
         };
-        let predictions = means_over_epochs([reference, predictions].concat());
+        // Some seeds may have stayed on the plateau: the mean of all would be a curve that no network has.
+        let predictions = [reference, median_of_each(predictions)].concat();
         // Of points an error is one point's: there is no line through them.
-        let errors = if is_measured { errors } else { means_over_epochs(errors) };
+        let errors = match is_measured {
+            true => errors.into_iter().map(|(error, _)| error).collect(),
+            false => median_of_each(errors),
+        };
         let panels = vec![
             Panel::plot("Prediction", Axis::linear("x"), Axis::linear("f(θ, x)"), predictions),
             Panel::plot("Error", Axis::linear("x"), Axis::linear(format!("prediction − {truth}")), errors),
         ];
-        findings.figure(key, &words.with(), 2, panels)
+        let of_seeds = caption_of_median(self.seeds.repeats, "final training loss");
+        findings.figure(key, &[&words.with()[..], &[("of_seeds", &of_seeds)]].concat(), 2, panels)
     }
 
     /// A line in its model's colour; only the first seed's is in the legend.

@@ -37,13 +37,17 @@ struct ListedClaim<'a> {
     interval: Option<[Option<f64>; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     n: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_change: Option<&'a str>,
 }
 
 impl<'a> From<&'a Claim> for ListedClaim<'a> {
     fn from(claim: &'a Claim) -> Self {
-        let Claim { id, statement, verdict, detail, effect: Effect { effect, effect_of, interval, n }, .. } = claim;
+        let Claim { id, statement, verdict, detail, would_change, .. } = claim;
+        let Effect { effect, effect_of, interval, n } = &claim.effect;
         let (verdict, effect, interval, n) = (*verdict, *effect, *interval, *n);
-        Self { id, statement, verdict, detail, effect, effect_of: effect_of.as_deref(), interval, n }
+        let (effect_of, would_change) = (effect_of.as_deref(), would_change.as_deref());
+        Self { id, statement, verdict, detail, effect, effect_of, interval, n, would_change }
     }
 }
 
@@ -102,5 +106,11 @@ fn block(claim: &ListedClaim, width: Option<usize>) -> String {
         numbers.push(format!("{} {low} to {high}", if numbers.is_empty() { "Interval" } else { "interval" }));
     }
     numbers.extend(claim.n.map(|n| format!("n = {n}")));
-    if numbers.is_empty() { text } else { text + &paragraph(&format!("{}.", numbers.join(", ")), INDENT, width) }
+    if !numbers.is_empty() {
+        text.push_str(&paragraph(&format!("{}.", numbers.join(", ")), INDENT, width));
+    }
+    if let Some(would_change) = claim.would_change {
+        text.push_str(&paragraph(&format!("What would change it: {}", plain(would_change)), INDENT, width));
+    }
+    text
 }

@@ -151,6 +151,7 @@ pub fn draw(data: &Data, path: &Path) -> Result<bool> {
         caption: format!("The first training samples of each class of {}.", set.title()),
         columns: 1,
         panels: vec![Panel { title: String::new(), content: Content::Images(images) }],
+        doubts: Vec::new(),
     };
     let svg = figure.drawing()?.publish()?;
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());

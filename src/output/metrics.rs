@@ -6,7 +6,7 @@ use crate::backend::Said;
 use crate::data::Normalisation;
 use crate::files::sha256;
 use crate::plot;
-use crate::study::claim::{self, Verdict};
+use crate::study::claim::{self, Point, Verdict};
 use crate::study::{Measurements, Planned, numbers};
 use anyhow::{Result, ensure};
 use serde::ser::Error as _;
@@ -145,11 +145,14 @@ pub struct Figure {
     pub name: String,
     pub title: String,
     pub caption: String,
+    /// What speaks against taking it at face value, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 impl From<&plot::Figure> for Figure {
-    fn from(plot::Figure { name, title, caption, .. }: &plot::Figure) -> Self {
-        Self { name: name.clone(), title: title.clone(), caption: caption.clone() }
+    fn from(plot::Figure { name, title, caption, doubts, .. }: &plot::Figure) -> Self {
+        Self { name: name.clone(), title: title.clone(), caption: caption.clone(), doubts: doubts.clone() }
     }
 }
 
@@ -166,6 +169,15 @@ pub struct Claim {
     /// The numbers behind the verdict, by name.
     #[serde(default)]
     pub evidence: Value,
+    /// The study's figure that shows it, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure: Option<String>,
+    /// The numbers it was judged by, one entry a case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<Point>,
+    /// What would decide it, or overturn it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_change: Option<String>,
 }
 
 /// How much there is to a claim, as far as a study states it.
@@ -188,14 +200,15 @@ impl Effect {
 
 impl From<claim::Claim> for Claim {
     fn from(claim: claim::Claim) -> Self {
-        let claim::Claim { id, statement, verdict, effect, detail, evidence, .. } = claim;
+        let claim::Claim { id, statement, verdict, effect, detail, evidence, figure, points, would_change, .. } = claim;
         let effect = effect.map(|claim::Effect { effect_of, effect, interval, n }| Effect {
             effect_of: Some(effect_of),
             effect: Some(effect),
             interval: interval.map(|ends| ends.map(Some)),
             n: Some(n),
         });
-        Self { id, statement, verdict, effect: effect.unwrap_or_default(), detail, evidence }
+        let effect = effect.unwrap_or_default();
+        Self { id, statement, verdict, effect, detail, evidence, figure, points, would_change }
     }
 }
 

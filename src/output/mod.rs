@@ -35,7 +35,7 @@ pub fn write(job: &Job, call: &Call, signals: &Signals) -> Result<Metrics> {
     ensure!(!signals.stopped(), Interrupted);
     ensure!(!job.finished.is_empty(), "no trial was finished: there is nothing to report");
     let study = job.study;
-    let Findings { columns, rows, mut notes, mut figures, arrays, summary, mut claims, texts: _ } =
+    let Findings { columns, rows, mut notes, mut figures, arrays, summary, mut claims, .. } =
         study.findings(&job.planned, &job.finished)?;
     let rows = seeds::rows(&rows);
     let (_, settings) = study.settings()?;

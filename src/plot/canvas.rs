@@ -134,6 +134,11 @@ impl Canvas<'_> {
         self.thinned_line(run, color, width)
     }
 
+    /// The same, thin and pale: a line beside the one that is looked at.
+    pub(super) fn stroke_thin(&self, run: &[Point], color: RGBColor) -> Result<()> {
+        self.stroke(run, blend(color, WHITE, THIN_PALENESS), HAIRLINE)
+    }
+
     /// A line through points in any order. Thinning joins only what follows each other within a column, so it keeps
     /// the order.
     pub(super) fn thinned_line(&self, run: &[Point], color: RGBColor, width: u32) -> Result<()> {

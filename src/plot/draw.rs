@@ -142,6 +142,7 @@ impl PanelLayout<'_> {
         };
         let stroke = |width| runs.iter().try_for_each(|run| canvas.stroke(run, color, width));
         match series.mark {
+            Mark::Thin => runs.iter().try_for_each(|run| canvas.stroke_thin(run, color)),
             Mark::Line => stroke(CURVE),
             Mark::Dashed => stroke(DASHED_CURVE),
             Mark::Points => discs().try_for_each(|p| canvas.disc(p, color)),

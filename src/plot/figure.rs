@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{contour::Contours, data, scale::Scale};
+use super::{contour::Contours, data, levels::levels, scale::Scale};
 
 /// Most panels in one figure; more could not be read, and would not fit in memory as a PNG.
 pub const MAX_PANELS: usize = 64;
@@ -20,7 +20,7 @@ pub const MAX_NODES: usize = 100_000;
 pub const MAX_LEVELS: usize = 40;
 
 /// One published picture: a grid of panels under a common title.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// File stem under which the caller saves the picture; not drawn.
     pub name: String,
@@ -32,6 +32,9 @@ pub struct Figure {
     pub columns: usize,
     /// Row by row, left to right.
     pub panels: Vec<Panel>,
+    /// What speaks against taking it at face value, a sentence each; not drawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 /// One part of a figure.
@@ -178,6 +181,9 @@ pub struct Axis {
     pub label: String,
     /// How values map to positions.
     pub scale: Scale,
+    /// The values that there are, where they are few: a horizontal axis has its ticks there. Else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<f64>,
 }
 
 /// One curve or cloud of points.
@@ -223,6 +229,8 @@ pub enum Mark {
     Line,
     /// A dashed line.
     Dashed,
+    /// A thin, pale line: one of those beside the line that is looked at.
+    Thin,
     /// A disc at each point.
     Points,
     /// A solid line with a disc at each point.
@@ -244,17 +252,23 @@ pub enum Mark {
 impl Axis {
     /// A linear axis with this label.
     pub fn linear(label: impl Into<String>) -> Self {
-        Self { label: label.into(), scale: Scale::Linear }
+        Self { label: label.into(), scale: Scale::Linear, levels: Vec::new() }
     }
 
     /// A base-10 logarithmic axis with this label.
     pub fn log(label: impl Into<String>) -> Self {
-        Self { label: label.into(), scale: Scale::Log }
+        Self { label: label.into(), scale: Scale::Log, levels: Vec::new() }
     }
 
     /// An axis with this label that is linear within ± ten to the power `linear`, and base-10 logarithmic beyond.
     pub fn symlog(label: impl Into<String>, linear: i32) -> Self {
-        Self { label: label.into(), scale: Scale::SymLog(linear) }
+        Self { label: label.into(), scale: Scale::SymLog(linear), levels: Vec::new() }
+    }
+
+    /// The same of which these values are all there are, such as batch sizes: ticks stand at them. Where they are too many
+    /// for that it is as it was.
+    pub fn levels(self, values: impl IntoIterator<Item = f64>) -> Self {
+        Self { levels: levels(values), ..self }
     }
 }
 

@@ -8,7 +8,7 @@ use super::figure::{Axis, Content, Figure, HeatMap, Mark, Panel, Plot, Series};
 use super::legend::{Legend, LegendPosition};
 use super::scale::{Range, Scale, Ticks, category_ticks};
 use super::text::{clean, text_width, wrapped};
-use super::{canvas::band_edges, contour::Contours, geometry::*, images::ImageGrid, scene, style::*};
+use super::{canvas::band_edges, contour::Contours, geometry::*, images::ImageGrid, levels, scene, style::*};
 
 const HEAT_MAP_ASPECT: f64 = 0.8; // height by width
 const SURFACE_ASPECT: f64 = 0.75; // as that of a panel beside others
@@ -32,7 +32,8 @@ pub(super) struct Side<'a> {
 
 #[derive(Clone, Copy)]
 enum AxisKind<'a> {
-    Continuous(Scale),
+    /// With the levels that have its ticks, if any.
+    Continuous(Scale, &'a [f64]),
     Categorical(&'a [String]),
 }
 
@@ -48,7 +49,7 @@ impl<'a> Side<'a> {
                 range.hi = zero;
             }
         }
-        let kind = AxisKind::Continuous(axis.scale);
+        let kind = AxisKind::Continuous(axis.scale, &axis.levels);
         Self { name: &axis.label, kind, series, range, label: Vec::new(), upright: None, ticks: Ticks::default() }
     }
 
@@ -74,7 +75,7 @@ impl<'a> Side<'a> {
 
     fn transform(&self, v: f64) -> Option<f64> {
         match self.kind {
-            AxisKind::Continuous(scale) => scale.transform(v),
+            AxisKind::Continuous(scale, _) => scale.transform(v),
             AxisKind::Categorical(_) => None,
         }
     }
@@ -108,7 +109,7 @@ impl<'a> Side<'a> {
     fn set_vertical(&mut self, height: f64, max_tick_label: f64) {
         self.label = wrapped(self.name, AXIS_LABEL, height, 2);
         self.ticks = match self.kind {
-            AxisKind::Continuous(scale) => scale.fitting_ticks(self.range, height, 7, |_| 2.0 * TICK_LABEL.size),
+            AxisKind::Continuous(scale, _) => scale.fitting_ticks(self.range, height, 7, |_| 2.0 * TICK_LABEL.size),
             AxisKind::Categorical(names) => {
                 let mut ticks = category_ticks(names, height, NAMES_DOWN, |_| max_tick_label);
                 ticks.major.iter_mut().for_each(|(at, _)| *at = 1.0 - *at);
@@ -120,7 +121,8 @@ impl<'a> Side<'a> {
     fn horizontal_ticks(&self, width: f64) -> Ticks {
         let extent = |label: &str| text_width(label, TICK_LABEL) + 1.4 * TICK_LABEL.size;
         match self.kind {
-            AxisKind::Continuous(scale) => scale.fitting_ticks(self.range, width, 8, extent),
+            AxisKind::Continuous(scale, at) => levels::ticks((at, scale, self.range), width, extent)
+                .unwrap_or_else(|| scale.fitting_ticks(self.range, width, 8, extent)),
             AxisKind::Categorical(names) => match self.upright {
                 Some(longest) => category_ticks(names, width, NAMES_DOWN, |_| longest),
                 None => category_ticks(names, width, NAMES_ACROSS, |pitch| pitch - 0.5 * TICK_LABEL.size),

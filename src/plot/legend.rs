@@ -141,6 +141,7 @@ impl Entry {
         for mark in &self.marks {
             match mark {
                 Mark::Line => stroke(CURVE)?,
+                Mark::Thin => canvas.stroke_thin(&[(x, y), (x + SAMPLE, y)], color)?,
                 Mark::Dashed => stroke(DASHED_CURVE)?,
                 Mark::Points => canvas.disc(middle, color)?,
                 Mark::LinePoints => stroke(CURVE).and_then(|()| canvas.disc(middle, color))?,

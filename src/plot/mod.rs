@@ -14,6 +14,7 @@ mod images;
 mod labels;
 mod layout;
 mod legend;
+mod levels;
 mod publish;
 mod scale;
 mod scene;

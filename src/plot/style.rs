@@ -83,6 +83,7 @@ pub(super) const STYLE: &str = "rect{shape-rendering:crispEdges}polyline{stroke-
     polyline[stroke-width=\"20\"]{stroke-dasharray:72,48}\
     polyline[stroke-width=\"38\"]{stroke-dasharray:132,66}\
     polyline[stroke-width=\"116\"]{stroke-linecap:round}";
+pub(super) const THIN_PALENESS: f64 = 0.45; // share of white
 pub(super) const BAND_ALPHA: f64 = 0.22;
 pub(super) const BAR_ALPHA: f64 = 0.45;
 

@@ -5,9 +5,9 @@ pub(super) use super::{geometry::*, layout::PanelLayout, legend::LegendPosition,
 pub(super) use anyhow::Result;
 pub(super) use resvg::usvg;
 
-pub(super) const MARKS: [Mark; 10] = {
+pub(super) const MARKS: [Mark; 11] = {
     use Mark::*;
-    [Line, Dashed, Points, LinePoints, Band, Crosses, Circles, Path, OpenPath, Bars]
+    [Line, Dashed, Thin, Points, LinePoints, Band, Crosses, Circles, Path, OpenPath, Bars]
 };
 
 pub(super) fn line(f: impl Fn(f64) -> f64, a: f64, b: f64, n: u32) -> Vec<(f64, f64)> {
@@ -34,7 +34,8 @@ pub(super) fn figure(panel: Panel) -> Figure {
 }
 
 pub(super) fn grid(columns: usize, panels: Vec<Panel>) -> Figure {
-    Figure { name: "test".into(), title: "Title".into(), caption: "Caption".into(), columns, panels }
+    let [name, title, caption] = ["test", "Title", "Caption"].map(String::from);
+    Figure { name, title, caption, columns, panels, doubts: Vec::new() }
 }
 
 pub(super) fn png(figure: &Figure) -> Vec<u8> {
@@ -124,7 +125,8 @@ fn hostile_texts_stay_text() {
     let mut series = Series::new(nasty, Color::Ink, line(|x| x, 0.0, 1.0, 4));
     series.label.push_str(&"word ".repeat(9000));
     let panels = vec![Panel::plot(nasty, Axis::linear(nasty), Axis::log(nasty), vec![series])];
-    let figure = Figure { name: nasty.into(), title: nasty.into(), caption: nasty.into(), columns: 1, panels };
+    let [name, title, caption] = [nasty; 3].map(String::from);
+    let figure = Figure { name, title, caption, columns: 1, panels, doubts: vec![nasty.into()] };
     let svg = figure.svg().unwrap();
     let document = usvg::roxmltree::Document::parse(&svg).unwrap();
     let named = |name: &str| document.descendants().filter(|n| n.has_tag_name(name)).count();
@@ -185,7 +187,7 @@ fn degenerate_data_are_drawn() {
     for points in points {
         for scale in [Scale::Linear, Scale::Log, Scale::SymLog(-8), Scale::SymLog(i32::MIN)] {
             for mark in MARKS {
-                let axis = || Axis { label: "v".into(), scale };
+                let axis = || Axis { label: "v".into(), scale, levels: vec![0.0, 1.0] };
                 let series = Series::new("s", Color::Ink, points.clone()).mark(mark);
                 let svg = figure(Panel::plot("", axis(), axis(), vec![series])).svg().unwrap();
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{points:?}");

@@ -21,7 +21,8 @@ pub fn curve((label, color): Look, dashed: bool, values: &[f64]) -> Series {
 
 /// A panel of curves over epochs.
 pub fn panel(y: Axis, curves: Vec<Series>) -> Panel {
-    Panel::plot("", Axis::linear("epoch"), y, means_over_epochs(curves))
+    let epochs = curves.iter().flat_map(|one| &one.points).map(|point| point.0);
+    Panel::plot("", Axis::linear("epoch").levels(epochs), y, means_over_epochs(curves))
 }
 
 /// A panel of one series of each trial. The colours repeat after six: from there on curves are dashed.

@@ -6,6 +6,7 @@ use super::experiment::{Done, Experiment, Record as _, Records, Size, Trial as _
 use super::findings::Findings;
 use super::measurements::Measurements;
 use super::memory::Held;
+use super::trust;
 use crate::data::Dataset;
 use crate::store::fingerprint::Fingerprint;
 use anyhow::{Context as _, Result, bail};
@@ -167,7 +168,17 @@ impl<E: Experiment> Study for E {
     }
 
     fn findings(&self, planned: &[Planned], finished: &Finished) -> Result<Findings> {
-        Experiment::findings(self, &records(planned, finished)?)
+        let done = records(planned, finished)?;
+        let mut findings = Experiment::findings(self, &done)?;
+        let seeds: BTreeSet<u64> = done.iter().map(Done::seed).collect();
+        let measured: Vec<&Measurements> = done.iter().map(Done::measured).collect();
+        let target = Experiment::data(self).map(|set| set.signature().target);
+        let chance = target.filter(|target| target.classes().is_some()).map(|target| target.chance());
+        let mut shared = trust::of_trainings(&measured, planned.len(), chance);
+        shared.add(E::CASE.and_then(|case| trust::few(case, seeds.len())));
+        findings.settle(&seeds);
+        findings.doubt_all(&shared, chance.is_some());
+        Ok(findings)
     }
 }
 

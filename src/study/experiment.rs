@@ -1,6 +1,7 @@
 //! What a study is: an [`Experiment`] names its trials, runs one, and says what the records show together. Knows
 //! neither the command line nor files.
 
+use super::claim::{SEEDS, Unit};
 use super::context::Context;
 use super::findings::Findings;
 use super::flags::Flag;
@@ -63,6 +64,8 @@ pub trait Experiment: Settings + Serialize + Send + Sync + 'static {
     const IN_ALL: bool = true;
     /// Seeds that `hw1 all` runs where nothing else is said: several where they take seconds.
     const REPEATS_IN_ALL: u64 = 1;
+    /// What its figures show several of, one a seed of its trials; `None` where a seed is no training.
+    const CASE: Option<Unit> = Some(SEEDS);
 
     type Trial: Trial;
     type Record: Record;

@@ -7,10 +7,12 @@ use super::measurements::is_count;
 use super::number::significant;
 use super::table::Table;
 use super::text::{Texts, With};
+use super::trust::{self, Doubts};
 use crate::analysis::statistics::quantile;
 use crate::plot::{Figure, Panel};
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What a study's records show together.
@@ -27,6 +29,10 @@ pub struct Findings {
     /// Results over all trials, for metrics.json.
     pub summary: serde_json::Map<String, Value>,
     pub claims: Vec<Claim>,
+    /// What speaks against each figure, by its name.
+    pub doubts: BTreeMap<String, Doubts>,
+    /// Figures of what was given, not of what was trained: no training speaks against them.
+    given: BTreeSet<String>,
     /// What stands in words in the study's TOML file.
     pub texts: Texts,
 }
@@ -71,13 +77,47 @@ impl Findings {
     /// With a figure of these panels, so many in a row, titled as `[figure.<key>]` says.
     pub fn figure(&mut self, key: &str, with: With, columns: usize, panels: Vec<Panel>) -> Result<()> {
         let [name, title, caption] = self.texts.figure(key, with)?;
-        self.figures.push(Figure { name, title, caption, columns, panels });
+        self.figures.push(Figure { name, title, caption, columns, panels, doubts: Vec::new() });
         Ok(())
     }
 
     /// The claim `[claim.<key>]`, to be judged.
     pub fn claim(&self, key: &str, with: With) -> Result<Stated> {
         self.texts.claim(key, with)
+    }
+
+    /// With what speaks against a figure.
+    pub fn doubt(&mut self, figure: &str, doubts: &Doubts) {
+        self.doubts.entry(figure.to_owned()).or_default().add_all(doubts);
+    }
+
+    /// This figure shows what was given, before any training.
+    pub fn is_given(&mut self, figure: &str) {
+        self.given.insert(figure.to_owned());
+    }
+
+    /// Whatever speaks against every figure of the trainings, and against each by itself.
+    pub(super) fn doubt_all(&mut self, shared: &Doubts, of_classifiers: bool) {
+        for figure in &mut self.figures {
+            let mut doubts = self.doubts.get(&figure.name).cloned().unwrap_or_default();
+            doubts.add(trust::not_positive(figure));
+            if !self.given.contains(&figure.name) {
+                doubts.add(
+                    trust::lowest_loss_on_log(figure).filter(|_| of_classifiers).and_then(trust::loss_in_rounding),
+                );
+                doubts.add_all(shared);
+            }
+            figure.doubts = doubts.reasons().to_vec();
+        }
+    }
+
+    /// The claims with names for their cases, from the seeds of all trials, and with no figure that was not drawn: some
+    /// settings draw fewer.
+    pub(super) fn settle(&mut self, seeds: &BTreeSet<u64>) {
+        for claim in &mut self.claims {
+            claim.name_cases(seeds);
+            claim.figure = claim.figure.take().filter(|name| self.figures.iter().any(|figure| figure.name == *name));
+        }
     }
 
     /// With a result over all trials.

@@ -5,7 +5,7 @@
 use super::curves::Look;
 use super::findings::cell;
 use super::points::line;
-use super::seeds::means_at_points;
+use super::seeds::{means_at_points, median_of_each};
 use crate::analysis::spectrum::smoothed;
 use crate::data::Target;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
@@ -54,11 +54,24 @@ pub fn slices(curves: Vec<Series>) -> Panel {
 
 /// The largest eigenvalues of each Hessian, descending, by rank; the number of classes is marked.
 pub fn eigenvalues<'a>(of: impl IntoIterator<Item = (Look, &'a [f64])>, target: Target) -> Panel {
-    let ranked = of.into_iter().map(|(look, values)| {
-        let ranks: Vec<f64> = (1..).map(f64::from).take(values.len()).collect();
-        line(look, &ranks, values).mark(Mark::LinePoints)
-    });
-    Panel::plot("", Axis::linear("rank"), Axis::log("eigenvalue"), means_at_points(ranked.collect()))
+    let ranked = of.into_iter().map(|(look, values)| by_rank(look, values));
+    ranks(means_at_points(ranked.collect()), target)
+}
+
+/// The same of trainings of several seeds, each with a number such as its loss: that of the median one, and the others
+/// thin beside it, since they may have ended in different places.
+pub fn eigenvalues_of_seeds<'a>(of: impl IntoIterator<Item = (Look, &'a [f64], f64)>, target: Target) -> Panel {
+    let ranked = of.into_iter().map(|(look, values, number)| (by_rank(look, values), number));
+    ranks(median_of_each(ranked.collect()), target)
+}
+
+fn by_rank(look: Look, values: &[f64]) -> Series {
+    let ranks: Vec<f64> = (1..).map(f64::from).take(values.len()).collect();
+    line(look, &ranks, values).mark(Mark::LinePoints)
+}
+
+fn ranks(series: Vec<Series>, target: Target) -> Panel {
+    Panel::plot("", Axis::linear("rank"), Axis::log("eigenvalue"), series)
         .rules(target.classes().map(|classes| (classes as f64, format!("{classes} classes"))).into_iter().collect())
 }
 

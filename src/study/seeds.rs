@@ -169,6 +169,47 @@ fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
     bands
 }
 
+/// Series of one colour and mark are the same curve of several seeds which may be on different branches, such as
+/// predictions of which some have learned nothing: their mean would be a curve that none has. The one of the median
+/// training, by the number that stands beside each, is drawn as it is, the others thin and behind all: of an even count the
+/// lower of the two in the middle, and a number that is none counts as the highest.
+pub fn median_of_each(series: Vec<(Series, f64)>) -> Vec<Series> {
+    let mut curves: Vec<Vec<(Series, f64)>> = Vec::new();
+    for (one, number) in series {
+        let is_same = |seeds: &&mut Vec<(Series, f64)>| {
+            seeds.iter().all(|(other, _)| (other.color, other.mark) == (one.color, one.mark))
+        };
+        match curves.iter_mut().find(is_same) {
+            Some(seeds) => seeds.push((one, number)),
+            None => curves.push(vec![(one, number)]),
+        }
+    }
+    let (mut thin, mut lines) = (Vec::new(), Vec::new());
+    for mut seeds in curves {
+        let label = seeds.iter().map(|(one, _)| one.label.clone()).find(|label| !label.is_empty()).unwrap_or_default();
+        // NaN of either sign last.
+        seeds.sort_by(|(_, a), (_, b)| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
+        let middle = seeds.len().saturating_sub(1) / 2;
+        for (at, (one, _)) in seeds.into_iter().enumerate() {
+            let label = if at == middle { label.clone() } else { String::new() };
+            let to = if at == middle { &mut lines } else { &mut thin };
+            to.push(if at == middle { Series { label, ..one } } else { Series { label, ..one }.mark(Mark::Thin) });
+        }
+    }
+    thin.extend(lines);
+    thin
+}
+
+/// What a caption says of curves of so many seeds, of which the median one is drawn as it is.
+pub fn caption_of_median(count: u64, of: &str) -> String {
+    match count {
+        0 | 1 => String::new(),
+        _ => format!(
+            " Of the {count} seeds the full line is the one whose {of} is the median; thin lines are the others."
+        ),
+    }
+}
+
 /// What a caption says of curves of so many seeds, or others, that became means.
 pub fn caption(count: u64, unit: Unit) -> String {
     match count {
@@ -291,6 +332,31 @@ fn plus_minus(value: f64, high: f64, notation: Notation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_training_is_drawn_and_the_others_beside_it() {
+        let line = |color, label: &str, at: f64| Series::new(label, Color::Cycle(color), vec![(0.0, at)]);
+        for (numbers, middle) in [
+            (&[3.0][..], 0),
+            (&[3.0, 1.0, 2.0], 2),
+            // The lower of the two in the middle.
+            (&[4.0, 1.0, 3.0, 2.0], 3),
+            (&[1.0, f64::NAN, f64::INFINITY], 2),
+            (&[-f64::NAN, 1.0, f64::NAN, 2.0, 3.0], 4),
+            (&[2.0, 2.0], 0),
+        ] {
+            let of_seed = |(at, number): (usize, &f64)| (line(0, if at == 0 { "a" } else { "" }, at as f64), *number);
+            let other = (line(1, "b", 9.0), 5.0);
+            let shown = median_of_each(numbers.iter().enumerate().map(of_seed).chain([other]).collect());
+            let (thin, full) = shown.split_at(numbers.len() - 1);
+            assert!(thin.iter().all(|one| one.mark == Mark::Thin && one.label.is_empty()), "{numbers:?}");
+            assert_eq!((full[0].mark, full[0].label.as_str(), full[0].points[0].1), (Mark::Line, "a", middle as f64));
+            assert_eq!((full[1].mark, full[1].label.as_str()), (Mark::Line, "b"));
+        }
+        assert!(median_of_each(Vec::new()).is_empty());
+        assert_eq!([0, 1].map(|count| caption_of_median(count, "loss")), ["", ""]);
+        assert!(caption_of_median(10, "loss").starts_with(" Of the 10 seeds the full line is the one whose loss is"));
+    }
 
     #[test]
     fn a_column_keeps_one_notation() {

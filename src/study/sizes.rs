@@ -69,7 +69,8 @@ pub fn panels(kinds: &[(String, &OverSizes)], rules: &[(f64, String)]) -> Vec<Pa
                 series.push(line((label, color), &kind.sizes, curve).mark(Mark::LinePoints));
             }
         }
-        Panel::plot(title, Axis::log("parameters"), y, means_at_points(series)).rules(rules.to_vec())
+        let x = Axis::log("parameters").levels(kinds.iter().flat_map(|(_, kind)| kind.sizes.clone()));
+        Panel::plot(title, x, y, means_at_points(series)).rules(rules.to_vec())
     });
     panels.into()
 }

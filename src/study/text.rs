@@ -60,6 +60,8 @@ struct ClaimText {
     says: String,
     /// How it is judged.
     rule: String,
+    /// The name of the study's figure that shows it.
+    figure: Option<String>,
     /// Whose protocol differs from ours, in `[differs]`.
     differs: Option<String>,
     /// Where the number is claimed to lie: at most one of these.
@@ -167,12 +169,16 @@ impl Texts {
             self.filled(protocol, &[])
         };
         let differs = text.differs.as_ref().map(protocol);
+        let asked = ["repeats", "trainings"].map(|setting| Some((setting, self.settings.get(setting)?.as_u64()?)));
         let with = &[with, &[bound]].concat();
         Ok(Stated {
             id: self.filled(text.id.as_deref().unwrap_or(key), with)?,
             says: self.filled(&text.says, with)?,
             rule: self.filled(&text.rule, with)?,
             differs: differs.transpose()?,
+            figure: text.figure.as_ref().map(|figure| self.filled(figure, with)).transpose()?,
+            asked: asked.into_iter().flatten().collect(),
+            names: Vec::new(),
             claimed,
         })
     }

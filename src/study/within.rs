@@ -32,7 +32,8 @@ impl Stated {
             n => format!("The {}: {low} to {high} over {n} {}.", self.rule, unit.many),
         };
         let rule = format!("{}; as claimed in all trainings of the {} that it is said of", self.rule, unit.one);
-        Self { rule, ..self }.counted(unit, &held).noting(&range).and("worst", all)
+        let name = self.rule.clone();
+        Self { rule, ..self }.counted(unit, &held).noting(&range).beside(&name, &all).and("worst", all)
     }
 
     /// That the correlation of two numbers of the trainings of a case lies where it is claimed to, on average: the rule
@@ -68,7 +69,11 @@ impl Stated {
     /// which is called so.
     pub fn of_share_told(self, name: &str, held: &Told<bool>) -> Claim {
         match held {
-            Told::OfEach(held) => self.of_share(TRAININGS, (held.iter().filter(|held| **held).count(), held.len())),
+            Told::OfEach(held) => {
+                let names = self.names.clone();
+                let claim = self.of_share(TRAININGS, (held.iter().filter(|held| **held).count(), held.len()));
+                claim.of_each(names, held)
+            }
             Told::OfStages(cases) => {
                 let shares = cases.iter().map(|held| share(held)).collect();
                 self.interval(SEEDS, &[Quantity::new(name, shares).range([0.0, 1.0])])
@@ -99,8 +104,7 @@ mod tests {
     use serde_json::json;
 
     fn stated(claimed: Claimed) -> Stated {
-        let (id, says, rule) = ("id".into(), "It holds.".into(), "number of a seed".into());
-        Stated { id, says, rule, differs: None, claimed: Some(claimed) }
+        crate::study::claim::stated("It holds.", "number of a seed", Some(claimed))
     }
 
     fn claim(claimed: Claimed, cases: &[Case<f64>]) -> Claim {

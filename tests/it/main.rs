@@ -5,6 +5,7 @@ mod all;
 mod analyse;
 mod around_solutions;
 mod bad_input;
+mod behind_claims;
 mod bomb;
 mod canonical;
 mod common;

@@ -16,23 +16,27 @@ pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
     correlation.is_finite().then_some(correlation)
 }
 
-/// Spearman's rank correlation with the interval of Fisher's z, its standard error after Fieller,
-/// Hartley and Pearson (1957), as of so many `independent` pairs: where several pairs share a seed, the seeds
-/// count. `None` where the correlation is undefined.
-///
-/// Of a correlation of ±1, where z is infinite, the interval is that of the next smaller one
-/// possible: as if one pair of neighbours had been exchanged.
+/// Spearman's rank correlation with its interval, as of so many `independent` pairs: where several pairs share a
+/// seed, the seeds count. `None` where the correlation is undefined.
 pub fn spearman_with_interval(pairs: &[(f64, f64)], independent: usize) -> Option<Estimate> {
     let value = spearman(pairs)?;
     let n = independent.min(pairs.len());
-    let interval = (n > 3).then(|| {
+    Some(Estimate { value, interval: interval_of_correlation(value, n), n })
+}
+
+/// The interval of Fisher's z of a rank correlation of `n` pairs, its standard error after Fieller, Hartley and
+/// Pearson (1957); `None` of too few.
+///
+/// Of a correlation of ±1, where z is infinite, the interval is that of the next smaller one
+/// possible: as if one pair of neighbours had been exchanged.
+pub fn interval_of_correlation(value: f64, n: usize) -> Option<[f64; 2]> {
+    (n > 3).then(|| {
         let count = n as f64;
         let most = 1.0 - 12.0 / (count * (count * count - 1.0));
         let z = value.clamp(-most, most).atanh();
         let half = NORMAL * (1.06 / (count - 3.0)).sqrt();
         [(z - half).tanh(), (z + half).tanh()]
-    });
-    Some(Estimate { value, interval, n })
+    })
 }
 
 /// How far y rises with x, in one number from -1 (falls throughout) to 1: Spearman's rank correlation, and 0

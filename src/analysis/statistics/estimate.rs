@@ -43,14 +43,22 @@ pub fn mean(values: &[f64]) -> Option<Estimate> {
 /// The mean of one of so many quantities, each over the same cases, with an interval wide enough for all of
 /// them to hold together at 95 % (Bonferroni): whichever is then looked at, its interval stands.
 pub fn mean_of_several(values: &[f64], quantities: usize) -> Option<Estimate> {
-    let n = values.len();
-    let value = values.iter().sum::<f64>() / n as f64;
+    mean_of_more(values, 0, quantities)
+}
+
+/// The same were there so many further cases, mean and deviation as they are.
+pub fn mean_of_more(values: &[f64], more: usize, quantities: usize) -> Option<Estimate> {
+    let known = values.len();
+    let value = values.iter().sum::<f64>() / known as f64;
     if !value.is_finite() {
         return None;
     }
     let squares: f64 = values.iter().map(|x| (x - value).powi(2)).sum();
-    let interval = t_quantile(n.checked_sub(1)?, 1.0 - LEVEL / quantities.max(1) as f64 / 2.0).map(|t| {
-        let half = t * (squares / (n - 1) as f64 / n as f64).sqrt();
+    let n = known.saturating_add(more);
+    // One case has no deviation.
+    let degrees = if known > 1 { n - 1 } else { known.checked_sub(1)? };
+    let interval = t_quantile(degrees, 1.0 - LEVEL / quantities.max(1) as f64 / 2.0).map(|t| {
+        let half = t * (squares / (known - 1) as f64 / n as f64).sqrt();
         [value - half, value + half]
     });
     Some(Estimate { value, interval, n })
@@ -111,8 +119,25 @@ mod tests {
             assert_eq!(mean(&values), mean_of_several(&values, 0));
         }
         assert_eq!(mean(&[3.0]), Some(Estimate { value: 3.0, interval: None, n: 1 }));
+        assert_eq!(mean_of_more(&[3.0], 9, 1), Some(Estimate { value: 3.0, interval: None, n: 10 }));
+        assert_eq!(mean_of_more(&[], 9, 1), None);
         for none in [&[][..], &[1.0, f64::NAN], &[1.0, f64::INFINITY], &[f64::INFINITY, f64::NEG_INFINITY]] {
             assert_eq!(mean(none), None);
+        }
+    }
+
+    #[test]
+    fn further_cases_of_the_same_mean_and_deviation_are_as_if_they_were_there() {
+        // Of -1, 0, 1 the deviation is 1: so it is of these.
+        for half in 1..6usize {
+            let n = 2 * half + 1;
+            let there: Vec<f64> = [0.0].into_iter().chain([-1.0, 1.0].repeat(half)).collect();
+            for quantities in [1, 3] {
+                let found = mean_of_more(&[-1.0, 0.0, 1.0], n - 3, quantities).unwrap();
+                let expected = mean_of_several(&there, quantities).unwrap();
+                assert_eq!((found.value, found.n), (0.0, n));
+                assert_near(found.interval.unwrap()[1], expected.interval.unwrap()[1], 1e-14, &n);
+            }
         }
     }
 

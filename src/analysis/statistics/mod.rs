@@ -5,8 +5,8 @@ mod estimate;
 mod order;
 mod sign_test;
 
-pub use correlation::{slope, spearman, spearman_with_interval, trend, trend_over_epochs};
-pub use estimate::{Estimate, half_of_share, mean, mean_of_several, share, t_quantile};
+pub use correlation::{interval_of_correlation, slope, spearman, spearman_with_interval, trend, trend_over_epochs};
+pub use estimate::{Estimate, half_of_share, mean, mean_of_more, mean_of_several, share, t_quantile};
 pub use order::{finite_ends, highest, larger, lowest, quantile};
 pub use sign_test::{PairedComparison, ln_sign_test, shown_p, sign_test};
 

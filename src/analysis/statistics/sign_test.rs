@@ -25,6 +25,9 @@ pub struct PairedComparison {
     pub p_as_claimed: f64,
     /// The same for the opposite.
     pub p_opposite: f64,
+    /// Seed and both numbers of each case.
+    #[serde(skip)]
+    pub cases: Vec<(u64, f64, f64)>,
 }
 
 impl PairedComparison {
@@ -38,9 +41,10 @@ impl PairedComparison {
 
     /// Compares numbers likewise; of one that is NaN nothing is known.
     pub fn of_numbers(better: (&str, &[(u64, f64)]), worse: (&str, &[(u64, f64)])) -> Self {
-        let pairs: Vec<(f64, f64)> = (better.1.iter())
-            .filter_map(|(seed, number)| Some((*number, worse.1.iter().find(|(other, _)| other == seed)?.1)))
+        let cases: Vec<(u64, f64, f64)> = (better.1.iter())
+            .filter_map(|(seed, number)| Some((*seed, *number, worse.1.iter().find(|(other, _)| other == seed)?.1)))
             .collect();
+        let pairs: Vec<(f64, f64)> = cases.iter().map(|(_, a, b)| (*a, *b)).collect();
         let n = pairs.len();
         let count = |is: fn(&(f64, f64)) -> bool| pairs.iter().filter(|pair| is(pair)).count();
         let (as_claimed, opposite) = (count(|(a, b)| a < b), count(|(a, b)| a > b));
@@ -62,6 +66,7 @@ impl PairedComparison {
             log10_ratio: mean(&ratios),
             p_as_claimed: sign_test(as_claimed, n - ties),
             p_opposite: sign_test(opposite, n - ties),
+            cases,
         }
     }
 }
@@ -248,6 +253,7 @@ mod tests {
         // Seed 1 as claimed, 2 the opposite, 3 a tie, 4 as claimed (diverged); 0 and 9 have no pair.
         let counts = |found: &PairedComparison| (found.n, found.as_claimed, found.ties, found.unknown);
         assert_eq!((counts(&found), found.log10_ratio), ((4, 2, 1, 0), None));
+        assert_eq!(found.cases[..3], [(1, 1.0, 10.0), (2, 5.0, 0.5), (3, 2.0, 2.0)]);
         assert_eq!((found.p_as_claimed, found.p_opposite), (0.5, 7.0 / 8.0));
         assert_eq!(found.to_string(), "a below b in 2 of 4, the same in 1 (p = 0.500)");
         // Two that differ by powers of ten, and a tie that counts as 0 of them.

@@ -24,6 +24,8 @@ struct Flatness {
     /// In a claim's name.
     key: String,
     what: String,
+    /// The figure that shows it.
+    figure: &'static str,
     unit: Unit,
     /// Over whose samples.
     split: Split,
@@ -103,7 +105,16 @@ impl Analyse {
             }
             let what = split.name();
             let [first, second] = pair.map(|solution| &solution.name);
-            let with: With = &[("first", first), ("second", second), ("split", &split.prefix()), ("samples_of", &what)];
+            // The first of these that was drawn has the loss of both.
+            let drawn = |name: &&str| findings.figures.iter().any(|figure| figure.name == **name);
+            let figure = ["line", "slices"].into_iter().find(drawn).unwrap_or_default();
+            let with: With = &[
+                ("first", first),
+                ("second", second),
+                ("split", &split.prefix()),
+                ("samples_of", &what),
+                ("figure", &figure),
+            ];
             let stated = findings.claim("analyse-lower", with)?;
             findings.claims.extend(self.compared(stated, pair, &mut of_each, (SUBSETS, split)));
         }
@@ -130,10 +141,11 @@ impl Analyse {
     }
 
     fn claim_flatter(&self, done: &[Done<Self>], pair: [&Solution; 2], findings: &mut Findings) -> Result<()> {
-        for Flatness { key, what, unit, split, of } in self.flatness() {
+        for Flatness { key, what, figure, unit, split, of } in self.flatness() {
             let mut of_each = pair.map(|solution| self.by_seed(done, solution, &of));
             let [first, second] = pair.map(|solution| &solution.name);
-            let with: With = &[("first", first), ("second", second), ("key", &key), ("what", &what)];
+            let with: With =
+                &[("first", first), ("second", second), ("key", &key), ("what", &what), ("figure", &figure)];
             let stated = findings.claim("analyse-flatter", with)?;
             let claim = self.compared(stated, pair, &mut of_each, (unit, split));
             let is_below = of_each.iter().flatten().any(|(_, number)| *number <= 0.0);
@@ -152,6 +164,7 @@ impl Analyse {
         let mut all = vec![Flatness {
             key: "slices".into(),
             what: format!("mean rise of the loss along {along}"),
+            figure: "slices",
             unit,
             split: self.split,
             of: Box::new(move |done| match &done.trial.measure {
@@ -165,6 +178,7 @@ impl Analyse {
             all.push(Flatness {
                 key: key.split_whitespace().collect::<Vec<_>>().join("-"),
                 what,
+                figure: "sharpness",
                 unit: SUBSETS,
                 split: Split::Train,
                 of: Box::new(move |done| is_of(done, &region, Split::Train).then(|| scalar(name)(done)).flatten()),
@@ -174,6 +188,7 @@ impl Analyse {
         all.push(Flatness {
             key: "eigenvalue".into(),
             what: format!("largest eigenvalue of the {}", self.matrix_name()),
+            figure: "spectrum",
             unit: SUBSETS,
             split: self.split,
             of: Box::new(move |done| {
@@ -184,6 +199,7 @@ impl Analyse {
         all.push(Flatness {
             key: "trace".into(),
             what: format!("trace of the {}", self.matrix_name()),
+            figure: "spectrum",
             unit: SUBSETS,
             split: self.split,
             of: Box::new(move |done| scalar("trace")(done).filter(|_| whole(done))),

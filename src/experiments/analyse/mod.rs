@@ -15,6 +15,7 @@ use crate::analysis::surface::Normalise;
 use crate::data::{Dataset, Signature, Target};
 use crate::model::Layout;
 use crate::settings;
+use crate::study::claim::Unit;
 use crate::study::{Context, DATASET_FLAG, Experiment, Findings, Flag, Held, Records, Seeds, Size, check};
 use crate::tasks::analyse::{
     Along, Analysed, Analysis, LossName, MatrixName, Measure, Over, Precision, Probes, Region, Split,
@@ -147,6 +148,7 @@ impl Experiment for Analyse {
         "Any trained network, a .pt2 of PyTorch or layers: its loss, gradient and spectrum, and the loss around it";
     const SETTINGS: &'static str = include_str!("../../../experiments/analyse.toml");
     const VERSION: u32 = 3;
+    const CASE: Option<Unit> = None;
     const IN_ALL: bool = false;
     const FLAGS: &'static [Flag] = &[
         Flag::new("model", "MODEL", "model", "A .pt2 file of torch.export, or layers such as conv8-conv16-128-classes")

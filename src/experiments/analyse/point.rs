@@ -230,6 +230,7 @@ impl Analyse {
         let row = [format!("trust in {figure}").into(), doubts.cell().into(), "".into(), "".into()];
         findings.rows.push(row.to_vec());
         findings.notes.extend(doubts.notes(figure));
+        findings.doubt(figure, doubts);
     }
 
     /// Norms and curvatures of each layer, in their order.

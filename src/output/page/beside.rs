@@ -1,7 +1,7 @@
 //! Two runs in one figure: the curves of both on the same axes where few enough can be told apart, else panel beside panel.
 //! Knows figures as data, no study.
 
-use crate::plot::{Color, Content, Figure, Mark, Panel, Plot, Series};
+use crate::plot::{Axis, Color, Content, Figure, Mark, Panel, Plot, Series};
 
 /// The palette's colours, half of which are another run's.
 const HALF: usize = 3;
@@ -20,7 +20,7 @@ pub(super) fn beside(there: (&str, &Figure), here: (&str, &Figure)) -> Figure {
         let plots = a.iter().zip(&b).map(|(a, b)| together((there.0, a), (here.0, b)));
         plots.collect::<Option<Vec<Plot>>>()
     });
-    let Figure { name, title, caption, columns, panels } = here.1;
+    let Figure { name, title, caption, columns, panels, .. } = here.1;
     let captions = if caption == &there.1.caption {
         caption.clone()
     } else {
@@ -38,7 +38,9 @@ pub(super) fn beside(there: (&str, &Figure), here: (&str, &Figure)) -> Figure {
         }
         None => (2, paired(there, here), format!("Left: {}; right: {}", there.0, here.0)),
     };
-    Figure { name: name.clone(), title: title.clone(), caption: format!("{how}. {captions}"), columns, panels }
+    let said = |run: &str, of: &Figure| of.doubts.iter().map(|doubt| format!("{run}: {doubt}")).collect::<Vec<_>>();
+    let doubts = [said(there.0, there.1), said(here.0, here.1)].concat();
+    Figure { name: name.clone(), title: title.clone(), caption: format!("{how}. {captions}"), columns, panels, doubts }
 }
 
 /// Both runs' curves on one pair of axes; `None` where they measure something else, or could not be told apart.
@@ -50,7 +52,8 @@ fn together((there, a): (&str, &Plot), (here, b): (&str, &Plot)) -> Option<Plot>
         };
         plot.right.is_none() && plot.contours.is_none() && plot.series.iter().all(is_plain)
     };
-    if (&a.x, &a.y) != (&b.x, &b.y) || !is_plain(a) || !is_plain(b) {
+    let kind = |axis: &Axis| (axis.label.clone(), axis.scale);
+    if [&a.x, &a.y].map(kind) != [&b.x, &b.y].map(kind) || !is_plain(a) || !is_plain(b) {
         return None;
     }
     let labelled = |series: &Series, run: &str, is_first: bool| {
@@ -96,7 +99,10 @@ fn together((there, a): (&str, &Plot), (here, b): (&str, &Plot)) -> Option<Plot>
         let label = if label.is_empty() { String::new() } else { format!("{label}, {there}") };
         (*x, label)
     }));
-    Some(Plot { x: b.x.clone(), y: b.y.clone(), series, right: None, rules, contours: None })
+    // Ticks at the levels of one run could miss the other's.
+    let axis = |a: &Axis, b: &Axis| Axis { levels: if a.levels == b.levels { b.levels.clone() } else { Vec::new() }, ..b.clone() };
+    let (x, y) = (axis(&a.x, &b.x), axis(&a.y, &b.y));
+    Some(Plot { x, y, series, right: None, rules, contours: None })
 }
 
 /// Panel beside panel, as far as both have them; then what only one has.
@@ -115,7 +121,7 @@ fn paired((there, a): (&str, &Figure), (here, b): (&str, &Figure)) -> Vec<Panel>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::{Axis, Contours};
+    use crate::plot::Contours;
 
     fn line(label: &str, color: Color, height: f64) -> Series {
         Series::new(label, color, vec![(0.0, height), (1.0, height)])
@@ -123,7 +129,7 @@ mod tests {
 
     fn figure(panels: Vec<Panel>) -> Figure {
         let [name, title, caption] = ["name", "title", "Seen."].map(str::to_owned);
-        Figure { name, title, caption, columns: 1, panels }
+        Figure { name, title, caption, columns: 1, panels, ..Figure::default() }
     }
 
     fn panel(series: Vec<Series>) -> Panel {

@@ -305,7 +305,7 @@ fn axis(axis: &plot::Axis) -> Axis<'_> {
         Scale::Log => ("log", None),
         Scale::SymLog(power) => ("symlog", Some(power)),
     };
-    Axis { label: &axis.label, scale, linear, levels: &[] }
+    Axis { label: &axis.label, scale, linear, levels: &axis.levels }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const FEW: usize = 4 * COLUMNS;
 
 /// A line's points; those of a cloud or a path, and of a line that goes back and forth, stay as they are.
 pub(super) fn thinned(points: &[(f64, f64)], scale: Scale, mark: Mark) -> Vec<(f64, f64)> {
-    let is_line = matches!(mark, Mark::Line | Mark::Dashed | Mark::LinePoints);
+    let is_line = matches!(mark, Mark::Line | Mark::Dashed | Mark::Thin | Mark::LinePoints);
     let columns = is_line.then(|| columns(points, |point| point.0, scale)).flatten();
     let Some(columns) = columns else { return points.to_vec() };
     let mut kept = Vec::new();

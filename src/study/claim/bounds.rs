@@ -54,6 +54,26 @@ impl Claimed {
         }
     }
 
+    /// To where a number with this interval, which lies there or elsewhere, would have to move, its interval with it, for
+    /// that to be open; `None` where it is open.
+    pub(super) fn open_from(self, value: f64, [low, high]: [f64; 2]) -> Option<f64> {
+        // By the end of the interval that has to reach the bound.
+        let down = |bound: f64| value - (low - bound);
+        let up = |bound: f64| value + (bound - high);
+        let (holds, fails) = (self.holds([low, high]), self.fails([low, high]));
+        let [to_lower, to_upper] = match self {
+            Self::Above(bound) | Self::AtLeast(bound) if holds => [Some(down(bound)), None],
+            Self::AtMost(bound) | Self::Below(bound) if holds => [None, Some(up(bound))],
+            Self::Within([lowest, highest]) if holds => [Some(down(lowest)), Some(up(highest))],
+            Self::Above(bound) | Self::AtLeast(bound) if fails => [None, Some(up(bound))],
+            Self::AtMost(bound) | Self::Below(bound) if fails => [Some(down(bound)), None],
+            Self::Within([lowest, _]) if fails && high < lowest => [None, Some(up(lowest))],
+            Self::Within([_, highest]) if fails => [Some(down(highest)), None],
+            _ => [None, None],
+        };
+        [to_lower, to_upper].into_iter().flatten().min_by(|a, b| (a - value).abs().total_cmp(&(b - value).abs()))
+    }
+
     /// Supported where all intervals lie there, refuted where one lies elsewhere.
     pub(super) fn verdict(self, intervals: &[Option<[f64; 2]>]) -> Verdict {
         if !intervals.is_empty() && intervals.iter().all(|ends| ends.is_some_and(|ends| self.holds(ends))) {
@@ -83,6 +103,36 @@ impl fmt::Display for Claimed {
 mod tests {
     use super::super::Verdict::{Inconclusive, Refuted, Supported};
     use super::*;
+
+    #[test]
+    fn a_decided_number_is_open_from_where_its_interval_meets_the_bound() {
+        use Claimed::{Above, AtLeast, AtMost, Below, Within};
+        // A number and half its interval: all are whole, and so is what is expected.
+        for (claimed, value, half, open) in [
+            (Above(1.0), 4.0, 1.0, Some(2.0)),
+            (Above(1.0), -4.0, 1.0, Some(0.0)),
+            (Above(1.0), 1.0, 1.0, None),
+            (AtLeast(1.0), 4.0, 2.0, Some(3.0)),
+            (AtMost(1.0), -4.0, 1.0, Some(0.0)),
+            (AtMost(1.0), 4.0, 1.0, Some(2.0)),
+            (Below(1.0), -4.0, 2.0, Some(-1.0)),
+            (Below(1.0), 2.0, 2.0, None),
+            (Within([-4.0, 8.0]), 0.0, 1.0, Some(-3.0)),
+            (Within([-4.0, 8.0]), 5.0, 1.0, Some(7.0)),
+            (Within([-4.0, 8.0]), 12.0, 1.0, Some(9.0)),
+            (Within([-4.0, 8.0]), -12.0, 1.0, Some(-5.0)),
+            (Within([-4.0, 8.0]), 8.0, 1.0, None),
+        ] {
+            let interval = |value: f64| [value - half, value + half];
+            assert_eq!(claimed.open_from(value, interval(value)), open, "{claimed} {value}");
+            let Some(open) = open else { continue };
+            // Just beyond it is open, just before it is not.
+            let (near, beyond) = (open + (value - open) * 1e-6, open - (value - open) * 1e-6);
+            let verdict = |at: f64| claimed.verdict(&[Some(interval(at))]);
+            assert_eq!(verdict(near), verdict(value), "{claimed} {value}");
+            assert_eq!(verdict(beyond), Inconclusive, "{claimed} {value}");
+        }
+    }
 
     #[test]
     fn bounds_are_met_by_the_whole_interval() {

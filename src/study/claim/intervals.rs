@@ -1,19 +1,22 @@
 //! Rules by intervals: of means over cases (Student's t), of a rank correlation (Fisher's z) and of a share (Clopper
 //! and Pearson), each against where it is claimed to lie.
 
+use super::further::{change_of_correlation, change_of_means, change_of_share};
+use super::further::{verdict_of_correlation, verdict_of_means, verdict_of_share};
+use super::points::{Point, named};
 use super::{Claim, Effect, Stated, Unit, rule, shown_estimate};
-use crate::analysis::statistics::{Estimate, FEWEST, mean_of_several, share, spearman_with_interval};
+use crate::analysis::statistics::{Estimate, FEWEST, mean_of_more, share, spearman_with_interval};
 use serde_json::{Value, json};
 
 /// One number a case, of which a claim is made.
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct Quantity {
-    name: String,
+    pub(super) name: String,
     values: Vec<f64>,
-    range: [f64; 2],
+    pub(super) range: [f64; 2],
     further_half: f64,
-    shown: fn(f64) -> f64,
+    pub(super) shown: fn(f64) -> f64,
 }
 
 impl Quantity {
@@ -40,11 +43,21 @@ impl Quantity {
     /// The mean over cases, its interval one of so many that hold together.
     fn estimate(&self, quantities: usize) -> Option<Estimate> {
         let [low, high] = self.range;
-        let estimate = mean_of_several(&self.values, quantities)?;
-        Some(estimate.widened(self.further_half).within(low, high))
+        Some(self.with_further(0, quantities)?.within(low, high))
     }
 
-    fn unknown(&self) -> usize {
+    /// The same beyond what it can be, and with so many further cases of the same mean and deviation.
+    pub(super) fn with_further(&self, more: usize, quantities: usize) -> Option<Estimate> {
+        Some(mean_of_more(&self.values, more, quantities)?.widened(self.further_half))
+    }
+
+    /// Its interval with so many further cases, where they are enough for one.
+    pub(super) fn interval(&self, more: usize, quantities: usize) -> Option<[f64; 2]> {
+        let [low, high] = self.range;
+        self.with_further(more, quantities)?.within(low, high).interval.filter(|_| self.values.len() + more >= FEWEST)
+    }
+
+    pub(super) fn unknown(&self) -> usize {
         self.values.iter().filter(|value| !value.is_finite()).count()
     }
 }
@@ -56,8 +69,7 @@ impl Stated {
     pub fn interval(self, unit: Unit, quantities: &[Quantity]) -> Claim {
         let claimed = self.claimed();
         let of_each: Vec<Option<Estimate>> = quantities.iter().map(|each| each.estimate(quantities.len())).collect();
-        let enough = |estimate: &Option<Estimate>| estimate.filter(|estimate| estimate.n >= FEWEST)?.interval;
-        let verdict = claimed.verdict(&of_each.iter().map(enough).collect::<Vec<_>>());
+        let verdict = verdict_of_means(claimed, quantities, 0);
         let mut words = Vec::new();
         for (quantity, estimate) in quantities.iter().zip(&of_each) {
             let text = match (estimate, quantity.unknown()) {
@@ -85,7 +97,13 @@ impl Stated {
         let values: serde_json::Map<String, Value> =
             quantities.iter().map(|quantity| (quantity.name.clone(), json!(quantity.values))).collect();
         let evidence = json!({"rule": rule(unit, &self.rule, &method), "values": values});
-        self.judged(verdict, effect, &detail, evidence, (unit, fewest))
+        let change = change_of_means(self.cases(unit, fewest), claimed, quantities);
+        let mut points = vec![Point::default(); most];
+        for quantity in quantities {
+            points.iter_mut().zip(&quantity.values).for_each(|(point, value)| point.set(&quantity.name, *value));
+        }
+        let points = named(points, self.names.clone());
+        self.judged(verdict, effect, &detail, evidence, (unit, fewest)).behind(points, change)
     }
 
     /// A claim about Spearman's correlation of pairs, which the rule names, such as "batch size and loss"; each of a case of its own or
@@ -94,7 +112,7 @@ impl Stated {
     pub fn correlated(self, (unit, independent): (Unit, usize), pairs: &[(f64, f64)]) -> Claim {
         let (claimed, of) = (self.claimed(), self.rule.as_str());
         let found = spearman_with_interval(pairs, independent);
-        let enough = found.filter(|found| found.n >= FEWEST).and_then(|found| found.interval);
+        let verdict = verdict_of_correlation(claimed, found.map(|found| found.value), found.map_or(0, |found| found.n));
         let unknown = pairs.iter().filter(|(x, y)| x.is_nan() || y.is_nan()).count();
         let mut detail = match found {
             Some(found) => format!("Spearman's correlation of {of}: {}. ", shown_estimate(found)),
@@ -111,7 +129,14 @@ impl Stated {
         });
         let of = format!("Spearman's correlation of {of} (Fisher's z over {})", unit.many);
         let effect = found.and_then(|found| Effect::new(of, found));
-        self.judged(claimed.verdict(&[enough]), effect, &detail, evidence, (unit, n))
+        let change = change_of_correlation(self.cases(unit, n), claimed, found, unknown);
+        let [x, y] = match self.rule.split(" and ").collect::<Vec<_>>()[..] {
+            [x, y] => [x, y],
+            _ => ["first", "second"],
+        };
+        let points = pairs.iter().map(|pair| Point::new([(x, Some(pair.0)), (y, Some(pair.1))])).collect();
+        let points = named(points, self.names.clone());
+        self.judged(verdict, effect, &detail, evidence, (unit, n)).behind(points, change)
     }
 
     /// A claim about the share of cases, independent of each other, of which something is true: judged by the
@@ -119,7 +144,6 @@ impl Stated {
     pub fn of_share(self, unit: Unit, (count, n): (usize, usize)) -> Claim {
         let (claimed, criterion) = (self.claimed(), self.rule.as_str());
         let found = share(count, n);
-        let enough = found.interval.filter(|_| n >= FEWEST);
         let mut detail = match n {
             0 => String::new(),
             n => format!("{count} of {}: {}. ", unit.counted(n), shown_estimate(found)),
@@ -128,7 +152,9 @@ impl Stated {
         let method = format!("{claimed} by the exact 95 % interval of the share (Clopper-Pearson)");
         let evidence = json!({"rule": rule(unit, criterion, &method), "count": count, "n": n});
         let of = format!("share of {}: {criterion} (Clopper-Pearson interval)", unit.many);
-        self.judged(claimed.verdict(&[enough]), Effect::new(of, found), &detail, evidence, (unit, n))
+        let change = change_of_share(self.cases(unit, n), claimed, count);
+        let verdict = verdict_of_share(claimed, count, n);
+        self.judged(verdict, Effect::new(of, found), &detail, evidence, (unit, n)).behind(Vec::new(), change)
     }
 }
 

@@ -12,16 +12,21 @@
 //! level, little) is supported by an interval inside its bounds, never by one that merely holds zero.
 
 mod bounds;
+mod change;
+mod further;
 mod intervals;
+mod points;
 mod signs;
 
 pub use bounds::Claimed;
 pub use intervals::Quantity;
+pub use points::Point;
 
 use super::number::whole_or_significant;
 use crate::analysis::statistics::{Estimate, FEWEST, LEVEL};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A sentence of the report held against the records.
@@ -38,6 +43,12 @@ pub struct Claim {
     pub detail: String,
     /// The numbers behind the verdict; `rule` names unit, rule and level in one line.
     pub evidence: Value,
+    /// The study's figure that shows it.
+    pub figure: Option<String>,
+    /// The numbers it was judged by, one a case.
+    pub points: Vec<Point>,
+    /// What would decide it, or overturn it, in a sentence or two.
+    pub would_change: Option<String>,
     /// What is repeated, and how many of it there are.
     #[serde(skip)]
     pub cases: (Unit, usize),
@@ -113,6 +124,7 @@ impl Unit {
 
 /// A claim in words, which numbers make a verdict of.
 #[must_use]
+#[derive(Default)]
 pub struct Stated {
     pub id: String,
     pub says: String,
@@ -122,6 +134,12 @@ pub struct Stated {
     pub differs: Option<String>,
     /// Where its number is claimed to lie.
     pub claimed: Option<Claimed>,
+    /// The study's figure that shows it.
+    pub figure: Option<String>,
+    /// How many seeds and trainings the settings ask for, by the setting.
+    pub asked: BTreeMap<&'static str, u64>,
+    /// What its cases are called, in their order; empty where that is told by their seeds.
+    pub names: Vec<String>,
 }
 
 impl Stated {
@@ -133,6 +151,11 @@ impl Stated {
     /// With bounds that are computed.
     pub fn within(self, bounds: [f64; 2]) -> Self {
         Self { claimed: Some(Claimed::Within(bounds)), ..self }
+    }
+
+    /// With names for its cases, in their order.
+    pub fn named(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { names: names.into_iter().collect(), ..self }
     }
 
     fn claimed(&self) -> Claimed {
@@ -147,8 +170,10 @@ impl Stated {
         evidence: Value,
         cases: (Unit, usize),
     ) -> Claim {
-        let Self { id, says: statement, differs, .. } = self;
-        let claim = Claim { id, statement, verdict, effect, detail: sentence(detail.trim_end()), evidence, cases };
+        let Self { id, says: statement, differs, figure, .. } = self;
+        let detail = sentence(detail.trim_end());
+        let (points, would_change) = (Vec::new(), None);
+        let claim = Claim { id, statement, verdict, effect, detail, evidence, figure, points, would_change, cases };
         differs.into_iter().fold(claim, |claim, protocol| claim.and("protocol", protocol))
     }
 }
@@ -157,6 +182,11 @@ impl Claim {
     /// Whether more seeds are what it lacks.
     pub fn lacks_seeds(&self) -> bool {
         self.cases.0 == SEEDS && self.cases.1 < FEWEST
+    }
+
+    /// With the numbers it was judged by, and what would change that; nothing where that is empty.
+    fn behind(self, points: Vec<Point>, would_change: String) -> Self {
+        Self { points, would_change: (!would_change.is_empty()).then_some(would_change), ..self }
     }
 
     /// With more evidence.
@@ -175,6 +205,7 @@ impl Claim {
     pub fn unless_too_short(mut self, is_short: bool, epochs: u64) -> Self {
         if is_short && self.verdict == Verdict::Refuted {
             self.verdict = Verdict::Inconclusive;
+            self.would_change = Some(format!("At least {epochs} epochs: --epochs {epochs}."));
             return self.noting(&format!("Fewer than {epochs} epochs refute nothing."));
         }
         self
@@ -183,6 +214,7 @@ impl Claim {
     /// Of something that is also claimed to lie near something else: whether it does, in each of some cases. `None`
     /// where there is nothing that it could be near: then nothing is said of it.
     pub fn only_near(mut self, near: Option<&[bool]>) -> Self {
+        let by_itself = self.verdict;
         self.verdict = match (self.verdict, near) {
             (_, None) => Verdict::Inconclusive,
             (Verdict::Supported, Some(near)) if near.iter().all(|near| *near) && !near.is_empty() => Verdict::Supported,
@@ -192,6 +224,16 @@ impl Claim {
             (Verdict::Supported, _) => Verdict::Refuted,
             (other, _) => other,
         };
+        if self.verdict != by_itself {
+            let count = |near: &[bool]| (near.iter().filter(|near| **near).count(), near.len());
+            self.would_change = Some(match near.map(count) {
+                None => "No number of cases changes this: there is nothing here that it could be near.".to_owned(),
+                Some((_, 0)) => "It would have to be near, and nothing is known of where it is.".to_owned(),
+                Some((count, n)) => {
+                    format!("It would have to be near with all cases, or all but any one: it is in {count} of {n}.")
+                }
+            });
+        }
         self
     }
 }
@@ -207,9 +249,12 @@ fn rule(unit: Unit, criterion: &str, test: &str) -> String {
     format!("unit: {}; rule: {criterion}; {test}; level: {LEVEL}, from {FEWEST} {} on", unit.one, unit.many)
 }
 
+fn shown(value: f64) -> String {
+    whole_or_significant(value, 3)
+}
+
 /// "0.12 (0.10 to 0.14)".
 fn shown_estimate(Estimate { value, interval, .. }: Estimate) -> String {
-    let shown = |value: f64| whole_or_significant(value, 3);
     match interval {
         Some([low, high]) => format!("{} ({} to {})", shown(value), shown(low), shown(high)),
         None => shown(value),
@@ -218,7 +263,7 @@ fn shown_estimate(Estimate { value, interval, .. }: Estimate) -> String {
 
 #[cfg(test)]
 pub(super) fn stated(says: &str, rule: &str, claimed: Option<Claimed>) -> Stated {
-    Stated { id: "id".into(), says: says.into(), rule: rule.into(), differs: None, claimed }
+    Stated { id: "id".into(), says: says.into(), rule: rule.into(), claimed, ..Stated::default() }
 }
 
 #[cfg(test)]

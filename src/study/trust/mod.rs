@@ -1,5 +1,12 @@
 //! Whether a picture of a loss can be trusted: rules that find what could mislead, a sentence each, from the numbers drawn.
-//! Knows numbers, no study and no figure.
+//! Knows numbers, no study; `trainings` what the records of trainings say against any picture of them, and `drawn` what a
+//! figure's own axes leave out.
+
+mod drawn;
+mod trainings;
+
+pub use drawn::{extrapolated, lowest_loss_on_log, not_positive};
+pub use trainings::{few, first_of, loss_in_rounding, norm_in_rounding, of_trainings, unconverged_of};
 
 use super::findings::cell;
 use super::landscape::is_wide;
@@ -20,6 +27,13 @@ pub const SMALLER_RANGE: &str = ": a smaller --set range";
 pub struct Doubts(Vec<String>);
 
 impl Doubts {
+    /// With those of these that there are.
+    pub fn of(reasons: impl IntoIterator<Item = Option<String>>) -> Self {
+        let mut doubts = Self::default();
+        reasons.into_iter().for_each(|reason| doubts.add(reason));
+        doubts
+    }
+
     /// With a reason, if there is one, that is not among them yet.
     pub fn add(&mut self, reason: Option<String>) {
         self.0.extend(reason.filter(|reason| !self.0.contains(reason)));
@@ -35,6 +49,11 @@ impl Doubts {
             [] => " Can it be trusted? Nothing was found against it.".to_owned(),
             reasons => format!(" Can it be trusted? {}", reasons.join(" ")),
         }
+    }
+
+    /// With those of another.
+    pub fn add_all(&mut self, others: &Self) {
+        others.0.iter().for_each(|reason| self.add(Some(reason.clone())));
     }
 
     /// With the reasons of one of several, each by its name.
@@ -55,6 +74,11 @@ impl Doubts {
             count => format!("with care: {count} reasons below"),
         }
     }
+}
+
+/// A sentence where there is one: such as counts make, nothing of none.
+pub fn said(sentence: String) -> Option<String> {
+    (!sentence.is_empty()).then_some(sentence)
 }
 
 /// Of eigenvalues whose residuals are above the tolerance.
@@ -205,6 +229,18 @@ pub fn projected(explained: f64) -> Option<String> {
     let is_most = explained >= MOST_OF_IT;
     (!is_most).then(|| {
         format!("The plane holds {} of the path's variance: most of what happened may be off it.", percent(explained))
+    })
+}
+
+/// Of two components of several paths together, which are called so.
+pub fn two_components(name: &str, explained: f64) -> Option<String> {
+    const MOST_OF_IT: f64 = 0.8;
+    let is_most = explained >= MOST_OF_IT;
+    (!is_most).then(|| {
+        format!(
+            "{name}: these two components explain {} of the variance: what is near here may be far apart in the others.",
+            percent(explained)
+        )
     })
 }
 
@@ -360,6 +396,7 @@ mod tests {
     #[test]
     fn a_plane_that_holds_little_is_told() {
         assert_eq!([0.8, 0.79, NAN].map(|explained| projected(explained).is_some()), [false, true, true]);
+        assert_eq!([0.8, 0.79, NAN].map(|explained| two_components("all", explained).is_some()), [false, true, true]);
         assert_eq!([1, 2].map(|pairs| one_pair(pairs).is_some()), [true, false]);
     }
 
@@ -430,6 +467,7 @@ mod tests {
 
     #[test]
     fn doubts_are_told_once_each() {
+        assert_eq!(Doubts::of([Some("A.".into()), None, Some("A.".into())]).reasons(), ["A."]);
         let mut doubts = Doubts::default();
         assert!(doubts.caption().ends_with("Nothing was found against it.") && doubts.cell().starts_with("nothing"));
         doubts.add(None);
