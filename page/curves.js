@@ -78,10 +78,28 @@ export function isPath(mark) {
 
 /** Anew for axes of this kind. @param {Curve} curve @param {Axis} x @param {Axis} y */
 export function place(curve, x, y) {
-  curve.tx = Float64Array.from({ length: curve.count }, (_, i) => transformed(x, curve.x[i]));
-  curve.ty = Float64Array.from({ length: curve.count }, (_, i) => transformed(y, curve.y[i]));
-  const other = curve.mark === "bars" ? x : y;
-  curve.tto = Float64Array.from({ length: curve.to.length }, (_, i) => transformed(other, curve.to[i]));
+  curve.tx = onAxis(x, curve.x, curve.count);
+  curve.ty = onAxis(y, curve.y, curve.count);
+  curve.tto = onAxis(curve.mark === "bars" ? x : y, curve.to, curve.to.length);
+}
+
+/** @param {Axis} axis @param {ArrayLike<number>} values @param {number} count */
+function onAxis(axis, values, count) {
+  const out = new Float64Array(count);
+  for (let i = 0; i < count; i++) out[i] = transformed(axis, values[i]);
+  return out;
+}
+
+/** The lowest and the highest finite number. @param {ArrayLike<number>[]} all @returns {[number, number]} */
+export function extremes(all) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const values of all) {
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] < low && values[i] > -Infinity) low = values[i];
+      if (values[i] > high && values[i] < Infinity) high = values[i];
+    }
+  }
+  return [low, high];
 }
 
 /** The first of rising numbers that is not below. @param {ArrayLike<number>} sorted @param {number} count @param {number} value */

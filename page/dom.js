@@ -14,12 +14,13 @@ export function make(tag, className = "", text = "") {
   return element;
 }
 
-/** @param {string} text @param {string} name  what it does, in full @param {() => void} act */
-export function button(text, name, act) {
+/** @param {string} text @param {string} what  it does, in full @param {() => void} act */
+export function button(text, what, act) {
   const element = make("button", "", text);
   element.type = "button";
-  element.title = name;
-  if (name !== text) element.setAttribute("aria-label", name);
+  element.title = what;
+  // Its name begins with what is seen, for those who say it.
+  element.setAttribute("aria-label", `${text}: ${what}`);
   element.addEventListener("click", act);
   return element;
 }

@@ -43,7 +43,7 @@ export function insetsFor(ctx, x, y, width, height) {
   const bottom = TICK + 3 + 12 + 2 + (x.axis.label ? LINE + 3 : 0);
   const depths = y.map((side) => {
     const { major } = yTicks(side, height - top - bottom);
-    return widest(ctx, major.map((tick) => tick.label)) + TICK + 6 + LINE * yName(ctx, side.axis, height - top - bottom).length;
+    return widest(ctx, major.map((tick) => tick.label)) + TICK + 6 + LINE * nameLines(ctx, side.axis, height - top - bottom).length;
   });
   const left = Math.ceil(depths[0]);
   const right = Math.ceil(depths[1] ?? 4);
@@ -80,7 +80,7 @@ function yTicks(side, height) {
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {Axis} axis @param {number} height */
-function yName(ctx, axis, height) {
+function nameLines(ctx, axis, height) {
   ctx.font = NAME_FONT;
   return linesOf(ctx, axis.label, height, 2);
 }
@@ -201,7 +201,7 @@ function drawYTicks(ctx, frame, ticks, right) {
 function drawYName(ctx, frame, side, right) {
   const { x0, x1, y0, y1 } = frame;
   const ticks = widest(ctx, yTicks(side, y1 - y0).major.map((tick) => tick.label)) + TICK + 6;
-  const lines = yName(ctx, side.axis, y1 - y0);
+  const lines = nameLines(ctx, side.axis, y1 - y0);
   ctx.font = NAME_FONT;
   ctx.textAlign = "center";
   ctx.textBaseline = "alphabetic";

@@ -28,8 +28,13 @@ export class Host {
     this.study = study;
     this.image = /** @type {HTMLImageElement} */ (element.querySelector("img"));
     this.near = true;
-    this.due = 0;
+    this.seen = true;
+    this.frame = 0;
+    /** @type {Set<Panel>} */
+    this.due = new Set();
+    /** @type {Set<Panel>} */
     this.dueAbove = new Set();
+    this.measure = document.createElement("canvas").getContext("2d");
     this.root = make("div", "explore");
     this.grid = make("div", "panels");
     const lone = figure.panels.length === 1;
@@ -132,57 +137,79 @@ export class Host {
     return image > 0 ? Math.max(Math.min((image - used) / wanted, 1.2), 0.75) : 1;
   }
 
-  /** Something is to be drawn anew, once, before the next frame. */
-  changed() {
-    if (this.due || !this.near) return;
-    this.due = requestAnimationFrame(() => {
-      this.due = 0;
+  /** Something is to be drawn anew, once, before the next frame; what nobody sees a little later. @param {Panel[]} panels */
+  changed(...panels) {
+    for (const panel of panels.length > 0 ? panels : this.all()) this.due.add(panel);
+    this.ask();
+  }
+
+  /** Only what follows the pointer. @param {Panel} panel */
+  changedAbove(panel) {
+    if (!panel.plot) return this.changed(panel);
+    this.dueAbove.add(panel);
+    this.ask();
+  }
+
+  ask() {
+    if (this.frame || !this.near) return;
+    const draw = () => {
+      this.frame = 0;
       this.draw();
-    });
+    };
+    if (this.seen) this.frame = requestAnimationFrame(draw);
+    else this.frame = window.setTimeout(draw, 100);
   }
 
   draw() {
+    if (!this.near) return;
     const theme = themeNow();
-    this.lineUp();
-    this.all().forEach((panel) => panel.draw(theme));
-    this.legend.draw(theme);
-    this.tools.show();
+    if (this.due.size > 0) {
+      this.lineUp();
+      this.due.forEach((panel) => panel.draw(theme));
+      this.legend.draw(theme);
+      this.tools.show();
+    }
+    this.dueAbove.forEach((panel) => this.due.has(panel) || panel.drawAbove(theme));
+    this.due.clear();
+    this.dueAbove.clear();
+    this.showUnder();
   }
 
   /** Plots under each other begin and end at the same places. */
   lineUp() {
-    const columns = this.columns(this.grid.clientWidth);
-    const ctx = document.createElement("canvas").getContext("2d");
+    const ctx = this.measure;
     if (!ctx) return;
+    const columns = this.columns(this.grid.clientWidth);
     const all = this.all();
     for (let column = 0; column < columns; column++) {
       const own = all.filter((panel, i) => i % columns === column && panel.plot);
       const insets = own.map((panel) => panel.plot?.wanted(ctx, panel.width, panel.height) ?? { left: 0, right: 0, top: 0, bottom: 0 });
       const [left, right] = [Math.max(...insets.map((inset) => inset.left)), Math.max(...insets.map((inset) => inset.right))];
-      own.forEach((panel, i) => panel.plot && (panel.plot.insets = { ...insets[i], left, right }));
-    }
-  }
-
-  /** Only what follows the pointer. @param {Panel} panel */
-  changedAbove(panel) {
-    if (!panel.plot) return this.changed();
-    if (this.dueAbove.size === 0) {
-      requestAnimationFrame(() => {
-        const theme = themeNow();
-        for (const one of this.dueAbove) one.drawAbove(theme);
-        this.dueAbove.clear();
-        this.showUnder();
+      own.forEach(({ plot }, i) => {
+        if (!plot) return;
+        if (plot.insets?.left !== left || plot.insets.right !== right) this.due.add(own[i]);
+        plot.insets = { ...insets[i], left, right };
       });
     }
-    this.dueAbove.add(panel);
   }
 
-  /** @param {boolean} near  the part of the page that is seen */
+  /** Whether it is on the screen or about to be; what is far gives its memory back. @param {boolean} near */
   setNear(near) {
     if (near === this.near) return;
     this.near = near;
     if (near) this.changed();
     else this.all().forEach((panel) => panel.release());
+  }
+
+  /** What comes onto the screen while it waits is drawn at once. @param {boolean} seen */
+  setSeen(seen) {
+    if (seen && !this.seen && this.frame) {
+      clearTimeout(this.frame);
+      this.frame = 0;
+      this.seen = true;
+      this.ask();
+    }
+    this.seen = seen;
   }
 
   // What hands and keys do.
@@ -203,9 +230,10 @@ export class Host {
 
   /** @param {Panel} panel @param {number} dx @param {number} dy @param {boolean} far */
   step(panel, dx, dy, far) {
+    const before = panel.plot?.shownKey();
     const reading = panel.view.step(dx, dy, far);
     this.told(panel, reading, true);
-    this.changed();
+    if (panel.plot?.shownKey() !== before) this.moved(panel);
   }
 
   /** @param {Panel} panel @param {Reading | null} reading @param {boolean} aloud */
@@ -248,9 +276,10 @@ export class Host {
 
   /** What a panel shows has changed: those beside it show the same of x. @param {Panel} panel */
   moved(panel) {
-    for (const other of this.linked(panel)) if (panel.plot) other.plot?.showX(panel.plot.x.shown);
+    const linked = this.linked(panel);
+    for (const other of linked) if (panel.plot) other.plot?.showX(panel.plot.x.shown);
     if (panel.plot) panel.about.textContent = panel.summary();
-    this.changed();
+    this.changed(panel, ...linked);
   }
 
   /** @param {Panel} panel @param {[number, number]} from @param {[number, number]} to @param {boolean} done */
@@ -277,8 +306,8 @@ export class Host {
       one.view.leave();
       one.reading = null;
       one.about.textContent = one.summary();
+      this.changed(one);
     }
-    this.changed();
   }
 
   /** @param {Panel} panel @param {"x" | "y"} which */
@@ -288,15 +317,16 @@ export class Host {
       one.plot?.switchScale(which);
       one.showScales();
       one.about.textContent = one.summary();
+      this.changed(one);
     }
-    this.changed();
   }
 
   /** Surfaces beside their level lines, or without them again. @param {boolean} shown */
   showSolids(shown) {
     for (const panel of this.panels) {
       if (!panel.plot?.contours) continue;
-      panel.solid = shown ? panel.solid ?? this.solidOf(panel, panel.plot) : null;
+      if (shown) panel.kept ??= this.solidOf(panel, panel.plot);
+      panel.solid = shown ? panel.kept : null;
     }
     this.arrange();
     this.layOut();
@@ -305,9 +335,8 @@ export class Host {
 
   /** @param {Panel} panel @param {PlotView} plot */
   solidOf(panel, plot) {
-    const solid = this.panelOf(surfaceOf(plot.plot, this.numbers, () => this.changed()), panel.title, panel.index);
-    solid.flat = panel;
-    return solid;
+    const view = surfaceOf(plot.plot, this.numbers, () => panel.kept && this.changed(panel.kept));
+    return this.panelOf(view, panel.title, panel.index);
   }
 
   /** What a screen reader hears now. @param {string} text */
@@ -327,7 +356,7 @@ export class Host {
     const controls = this.panels.flatMap((panel) => panel.view.controls().map((control) => this.withSolid(panel, control)));
     const alpha = this.panels.find((panel) => panel.plot?.isAlpha());
     if (alpha?.plot && alpha.plot.cursor === null) this.panels.forEach((panel) => panel.plot?.isAlpha() && panel.plot.follow(0));
-    this.shownControls = joined(controls).map((control) => elementOf(control, () => this.controlled()));
+    this.shownControls = joined(controls).map((control) => elementOf(control, () => this.controlled(control.shown.label === "α")));
     this.under.replaceChildren(...this.shownControls.map((control) => control.root), ...(alpha ? [this.values] : []));
     this.under.hidden = this.under.childElementCount === 0;
     this.showUnder();
@@ -340,10 +369,13 @@ export class Host {
     return { ...control, set: (value) => [control, twin].forEach((one) => one.set(value)) };
   }
 
-  controlled() {
-    for (const panel of this.panels) panel.reading = null;
-    this.changed();
-    this.showUnder();
+  /** @param {boolean} cursor  whether it only moves a cursor */
+  controlled(cursor) {
+    for (const panel of this.all()) {
+      panel.reading = null;
+      if (cursor) this.changedAbove(panel);
+      else this.changed(panel);
+    }
   }
 
   showUnder() {

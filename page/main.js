@@ -24,6 +24,8 @@ async function wake(element, block) {
   try {
     const { figure, read } = await unpacked(block.textContent ?? "");
     const host = new Host(element, figure, read, studyOf(element.dataset.study ?? element.id));
+    const { top, bottom } = element.getBoundingClientRect();
+    host.setSeen(top < innerHeight && bottom > 0);
     host.show();
     HOSTS.set(element, host);
     // Read once: the text is not needed any more.
@@ -44,8 +46,10 @@ function watch(figures) {
       if (isIntersecting && target instanceof HTMLElement && block instanceof HTMLElement) void wake(target, block);
     }
   }, { rootMargin: AHEAD });
+  const onScreen = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => HOSTS.get(target)?.setSeen(isIntersecting)));
   for (const figure of figures) {
     observer.observe(figure);
+    onScreen.observe(figure);
     figure.addEventListener("focusin", () => {
       const block = figure.querySelector("script.figure-data");
       if (block instanceof HTMLElement) void wake(figure, block);

@@ -17,8 +17,8 @@ export class Panel {
     this.index = index;
     /** @type {Panel | null} the same grid as a surface, beside it */
     this.solid = null;
-    /** @type {Panel | null} whose grid it is */
-    this.flat = null;
+    /** @type {Panel | null} that surface, shown or not */
+    this.kept = null;
     this.width = 0;
     this.height = 0;
     /** @type {Reading | null} */
@@ -62,7 +62,7 @@ export class Panel {
       const scale = plot.scaleOf(which);
       if (!scale) continue;
       const axis = which === "x" ? plot.plot.x.label : plot.plot.y.label;
-      const one = button("log", `Logarithmic ${which === "x" ? "horizontal" : "vertical"} axis${axis ? `: ${axis}` : ""}`, () => {
+      const one = button("log", `${which === "x" ? "horizontal" : "vertical"} axis${axis ? `, ${axis}` : ""}`, () => {
         this.host.switchScale(this, which);
         press(one, plot.scaleOf(which)?.log ?? false);
       });

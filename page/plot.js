@@ -2,7 +2,7 @@
 // hands and keys do; how points are found, worded and drawn is in the modules it imports.
 import { Brush } from "./brush.js";
 import { contoursOf } from "./contour.js";
-import { curvesOf, isPath, isShown, nearestInX, place } from "./curves.js";
+import { curvesOf, extremes, isPath, isShown, nearestInX, place } from "./curves.js";
 import { drawPlotAxes, drawGrid, frameOf, insetsFor } from "./frame.js";
 import { drawBackdrop, drawCursor, drawRules } from "./layers.js";
 import { drawCurve, mapOf } from "./strokes.js";
@@ -42,6 +42,9 @@ export class PlotView {
     /** @type {Insets | null} given by the host, so that panels in a column line up */
     this.insets = null;
     this.snapshot = Infinity;
+    /** @type {[number, number][]} of the values along each axis, once known */
+    this.ranges = [];
+    this.words = "";
     this.brush = this.countsAlong() ? new Brush(this.countsAlong() ?? "x") : null;
     this.hadSeeds = false;
     this.fit();
@@ -263,6 +266,11 @@ export class PlotView {
     return [this.x, ...this.y].some(({ full, shown }) => full.lo !== shown.lo || full.hi !== shown.hi);
   }
 
+  /** What tells one part of the axes from another. */
+  shownKey() {
+    return [this.x, ...this.y].map(({ shown }) => `${shown.lo} ${shown.hi}`).join();
+  }
+
   /** After a change of what is shown, so that places are right before it is drawn. */
   reframe() {
     const { x0, x1, y0, y1 } = this.frame;
@@ -380,10 +388,9 @@ export class PlotView {
 
   /** @param {number} i */
   otherAxis(i) {
-    const curves = this.curves.filter((curve) => i === 0 || curve.side === i - 1);
-    const values = curves.map((curve) => (i === 0 ? curve.x : curve.y));
     const original = i === 0 ? this.plot.x : i === 1 ? this.plot.y : this.plot.right?.axis ?? this.plot.y;
-    return otherScale(original, this.axes[i], everyOf(values));
+    this.ranges[i] ??= extremes(this.curves.filter((curve) => i === 0 || curve.side === i - 1).map((curve) => (i === 0 ? curve.x : curve.y)));
+    return otherScale(original, this.axes[i], this.ranges[i]);
   }
 
   /** Between linear and logarithmic; it shows all again. @param {"x" | "y"} which */
@@ -443,7 +450,8 @@ export class PlotView {
   }
 
   summary() {
-    return [summaryWords(this.plot, this.curves), this.isZoomed() ? this.zoomWords() : ""].filter(Boolean).join(" ");
+    this.words ||= summaryWords(this.plot, this.curves);
+    return [this.words, this.isZoomed() ? this.zoomWords() : ""].filter(Boolean).join(" ");
   }
 }
 
@@ -455,11 +463,6 @@ function zoomTo(side, from, to) {
   zoomSide(side, (low + high) / 2, (hi - lo) / (high - low));
   const span = side.shown.hi - side.shown.lo;
   side.shown = { lo: (low + high) / 2 - span / 2, hi: (low + high) / 2 + span / 2 };
-}
-
-/** @param {ArrayLike<number>[]} all @returns {Iterable<number>} */
-function* everyOf(all) {
-  for (const values of all) for (let i = 0; i < values.length; i++) yield values[i];
 }
 
 /** @param {Curve} curve */

@@ -1,5 +1,5 @@
 // What the points of a plot are in words and numbers: for the box beside the cursor, a screen reader, and CSV.
-import { isPath, nearestInX } from "./curves.js";
+import { extremes, isPath, nearestInX } from "./curves.js";
 import { formatted } from "./scale.js";
 /** @import { Contours, Plot, Read } from "./types.js" */
 /** @import { Curve } from "./curves.js" */
@@ -102,13 +102,7 @@ export function summaryWords(plot, curves) {
 
 /** @param {Curve[]} curves */
 function ends(curves) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const curve of curves) {
-    for (let i = 0; i < curve.count; i++) {
-      if (curve.y[i] < low) low = curve.y[i];
-      if (curve.y[i] > high && curve.y[i] < Infinity) high = curve.y[i];
-    }
-  }
+  const [low, high] = extremes(curves.map((curve) => curve.y));
   return low <= high ? `Values from ${formatted(low)} to ${formatted(high)}.` : "";
 }
 

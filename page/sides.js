@@ -85,15 +85,10 @@ function boundsOf(curves, foot) {
   return [x, y];
 }
 
-/** The other scale that an axis can have for these values, or null. @param {Axis} axis @param {Axis} now @param {Iterable<number>} values @returns {Axis | null} */
-export function otherScale(axis, now, values) {
+/** The other scale that an axis can have for values in this range, or null. @param {Axis} axis @param {Axis} now @param {[number, number]} range @returns {Axis | null} */
+export function otherScale(axis, now, [low, high]) {
   if (now.scale !== "linear") return { ...axis, scale: "linear" };
   if (axis.scale !== "linear") return axis;
-  let [low, high] = [Infinity, -Infinity];
-  for (const v of values) {
-    if (v < low && v > -Infinity) low = v;
-    if (v > high && v < Infinity) high = v;
-  }
   if (!(low < high)) return null;
   if (low >= 0) return { ...axis, scale: "log" };
   const linear = Math.floor(Math.log10(Math.max(-low, high))) - 3;

@@ -6,7 +6,7 @@ import { colorIn } from "./theme.js";
 /** @import { Curve } from "./curves.js" */
 /** @import { Frame } from "./frame.js" */
 
-/** From the axes' coordinates to pixels. @typedef {{ x: (t: number) => number, y: (t: number) => number, base: number }} Map2 */
+/** From the axes' coordinates to pixels: x = bx + kx · t. @typedef {{ kx: number, bx: number, ky: number, by: number, x: (t: number) => number, y: (t: number) => number, base: number }} Map2 */
 
 const DISC = 2.35;
 const PATH_DISCS = [1.4, 2.9];
@@ -20,7 +20,9 @@ export function mapOf(curve, frame) {
   const [kx, ky] = [(frame.x1 - frame.x0) / (x.hi - x.lo), (frame.y1 - frame.y0) / (y.hi - y.lo)];
   const near = (/** @type {number} */ p) => (p > FAR ? FAR : p < -FAR ? -FAR : p);
   const zero = frame.y[curve.side].to(0);
+  const [bx, by] = [frame.x0 - x.lo * kx, frame.y1 + y.lo * ky];
   return {
+    kx, bx, ky: -ky, by,
     x: (t) => near(frame.x0 + (t - x.lo) * kx),
     y: (t) => near(frame.y1 - (t - y.lo) * ky),
     base: near(Number.isNaN(zero) ? frame.y1 : frame.y1 - zero * (frame.y1 - frame.y0)),
@@ -86,6 +88,7 @@ function traceLine(ctx, curve, frame, map) {
   let column = NaN;
   let [first, low, high, last] = [-1, -1, -1, -1];
   const { tx, ty } = curve;
+  const { kx, bx } = map;
   const put = (/** @type {number} */ i) => {
     if (length++ === 0) ctx.moveTo(map.x(tx[i]), map.y(ty[i]));
     else ctx.lineTo(map.x(tx[i]), map.y(ty[i]));
@@ -108,7 +111,7 @@ function traceLine(ctx, curve, frame, map) {
       last = -1;
       continue;
     }
-    const at = Math.floor(map.x(tx[i]));
+    const at = Math.floor(bx + kx * tx[i]);
     if (at !== column) {
       flush();
       column = at;
@@ -122,12 +125,15 @@ function traceLine(ctx, curve, frame, map) {
 
 /** @param {CanvasRenderingContext2D} ctx @param {[number, number][]} points @param {number} radius */
 function discs(ctx, points, radius) {
-  ctx.beginPath();
-  for (const [x, y] of points) {
-    ctx.moveTo(x + radius, y);
-    ctx.arc(x, y, radius, 0, 2 * Math.PI);
+  // Paths of many discs take long to fill.
+  for (let from = 0; from < points.length; from += 64) {
+    ctx.beginPath();
+    for (const [x, y] of points.slice(from, from + 64)) {
+      ctx.moveTo(x + radius, y);
+      ctx.arc(x, y, radius, 0, 2 * Math.PI);
+    }
+    ctx.fill();
   }
-  ctx.fill();
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {Curve} curve @param {Frame} frame @param {Map2} map @param {Theme} theme */
@@ -158,21 +164,35 @@ function drawCrosses(ctx, points) {
  */
 function sparse(curve, frame, map) {
   const [from, to] = seen(curve, frame);
-  /** @type {[number, number][]} */
-  let points = [];
+  const { tx, ty } = curve;
+  const [left, top] = [frame.x0 - 4, frame.y0 - 4];
+  const [wide, high] = [frame.x1 + 4 - left, frame.y1 + 4 - top];
+  const [xs, ys] = [new Float32Array(to - from), new Float32Array(to - from)];
+  let count = 0;
   for (let i = from; i < to; i++) {
-    if (!isShown(curve, i)) continue;
-    const [x, y] = [map.x(curve.tx[i]), map.y(curve.ty[i])];
-    if (x > frame.x0 - 4 && x < frame.x1 + 4 && y > frame.y0 - 4 && y < frame.y1 + 4) points.push([x, y]);
+    const [x, y] = [map.bx + map.kx * tx[i] - left, map.by + map.ky * ty[i] - top];
+    // Not so for what is no number either.
+    if (!(x >= 0 && x < wide && y >= 0 && y < high)) continue;
+    xs[count] = x;
+    ys[count++] = y;
   }
-  for (let cell = 1; points.length > MOST_DISCS && cell < 50; cell *= 1.5) {
-    const taken = new Set();
-    points = points.filter(([x, y]) => {
-      const key = Math.floor(x / cell) * 65536 + Math.floor(y / cell);
-      return !taken.has(key) && taken.add(key);
-    });
+  for (let cell = 1; count > MOST_DISCS && cell < 50; cell *= 1.4) count = oneACell(xs, ys, count, cell, wide, high);
+  return Array.from({ length: count }, (_, i) => /** @type {[number, number]} */ ([xs[i] + left, ys[i] + top]));
+}
+
+/** Keeps the first point of each cell, in front. @param {Float32Array} xs @param {Float32Array} ys @param {number} count @param {number} cell @param {number} wide @param {number} high */
+function oneACell(xs, ys, count, cell, wide, high) {
+  const columns = Math.ceil(wide / cell) + 1;
+  const taken = new Uint8Array(columns * (Math.ceil(high / cell) + 1));
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const at = Math.floor(xs[i] / cell) + columns * Math.floor(ys[i] / cell);
+    if (taken[at]) continue;
+    taken[at] = 1;
+    xs[kept] = xs[i];
+    ys[kept++] = ys[i];
   }
-  return points;
+  return kept;
 }
 
 /** Where the lower edge cannot be shown since it is not positive, a band runs off the bottom. @param {Curve} curve @param {number} i */

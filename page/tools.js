@@ -36,9 +36,9 @@ function zoomButtons(host) {
     host.sayZoom(panel);
   };
   return [
-    button("+", "Zoom in", zoom(1.5)),
-    button("−", "Zoom out", zoom(1 / 1.5)),
-    button("All", "Show all of it again", () => {
+    button("+", "zoom in", zoom(1.5)),
+    button("−", "zoom out", zoom(1 / 1.5)),
+    button("All", "show all of it again", () => {
       host.all().forEach((panel) => host.reset(panel));
       host.say("All of it is shown.");
     }),
@@ -51,7 +51,7 @@ function zoomButtons(host) {
 function seedsButton(host) {
   if (!host.plots().some((plot) => plot.hasMembers())) return null;
   const get = () => host.study.seeds;
-  return { element: button("Seeds", "Each seed as a thin line, in all figures of this study", () => host.study.showSeeds(!get())), get };
+  return { element: button("Seeds", "each seed as a thin line, in all figures of this study", () => host.study.showSeeds(!get())), get };
 }
 
 /** @param {Host} host @returns {Toggle | null} */
@@ -66,14 +66,14 @@ function countButton(host) {
     if (on) host.say("Drag over a range to count what is in it; arrow keys move its upper end, with shift the lower one.");
     host.changed();
   };
-  return { element: button("Count", "Count what is in a range: drag over it, or move its ends with arrow keys", act), get };
+  return { element: button("Count", "what is in a range: drag over it, or move its ends with arrow keys", act), get };
 }
 
 /** @param {Host} host @returns {Toggle | null} */
 function solidButton(host) {
   if (!host.plots().some((plot) => plot.contours)) return null;
   const get = () => host.panels.some((panel) => panel.solid !== null);
-  return { element: button("3-D", "The level lines as a surface, beside them", () => host.showSolids(!get())), get };
+  return { element: button("3-D", "the level lines as a surface, beside them", () => host.showSolids(!get())), get };
 }
 
 /** @param {Host} host @param {HTMLElement} told */
@@ -85,13 +85,13 @@ function savers(host, told) {
     setTimeout(() => told.textContent === text && (told.textContent = ""), 4000);
   };
   return [
-    button("Copy CSV", "Copy the data of this figure as CSV", async () => {
+    button("Copy CSV", "the data of this figure", async () => {
       const text = csv();
       if (await copied(text)) return say("copied");
       saveAs(`data:text/csv;charset=utf-8,${encodeURIComponent(text)}`, `${name}.csv`);
       say("saved");
     }),
-    button("SVG", "Save the static figure as SVG", () => saveAs(host.image.src, `${name}.svg`)),
-    button("PNG", "Save what is seen now as PNG", () => savePng(host)),
+    button("SVG", "save the static figure", () => saveAs(host.image.src, `${name}.svg`)),
+    button("PNG", "save what is seen now", () => savePng(host)),
   ];
 }
