@@ -1,6 +1,7 @@
 // Where the area of a plot lies on its canvas, and what stands around it: grid, axes, ticks and their names. Knows no
 // curves.
 import { axisOver } from "./scale.js";
+import { linesWithin, shortenedTo } from "./texts.js";
 import { NAME_FONT, TICK_FONT } from "./theme.js";
 /** @import { Axis, Theme } from "./types.js" */
 /** @import { Placed, Range, Ticks } from "./scale.js" */
@@ -82,35 +83,7 @@ function yTicks(side, height) {
 /** @param {CanvasRenderingContext2D} ctx @param {Axis} axis @param {number} height */
 function nameLines(ctx, axis, height) {
   ctx.font = NAME_FONT;
-  return linesOf(ctx, axis.label, height, 2);
-}
-
-/**
- * A text in at most so many lines, the last one cut where there is more.
- * @param {CanvasRenderingContext2D} ctx
- * @param {string} text
- * @param {number} width
- * @param {number} most
- * @returns {string[]}
- */
-export function linesOf(ctx, text, width, most) {
-  /** @type {string[]} */
-  const lines = [];
-  for (const word of text.split(/\s+/).filter(Boolean)) {
-    const last = lines[lines.length - 1];
-    const longer = last === undefined ? word : `${last} ${word}`;
-    if (last !== undefined && (ctx.measureText(longer).width <= width || lines.length === most)) lines[lines.length - 1] = longer;
-    else lines.push(word);
-  }
-  return lines.map((line) => cutTo(ctx, line, width));
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} width */
-export function cutTo(ctx, text, width) {
-  if (ctx.measureText(text).width <= width) return text;
-  const letters = [...text];
-  while (letters.length > 1 && ctx.measureText(letters.join("") + "…").width > width) letters.pop();
-  return letters.join("") + "…";
+  return linesWithin(ctx, axis.label, height, 2);
 }
 
 /** Faint lines at the ticks. @param {CanvasRenderingContext2D} ctx @param {Frame} frame @param {Side} x @param {Side[]} y @param {Theme} theme */
@@ -156,7 +129,7 @@ export function drawPlotAxes(ctx, frame, x, y, theme) {
   ctx.font = NAME_FONT;
   ctx.textAlign = "center";
   ctx.textBaseline = "alphabetic";
-  ctx.fillText(cutTo(ctx, x.axis.label, x1 + Math.min(x0, 40) - x0), (x0 + x1) / 2, y1 + TICK + 3 + 12 + LINE);
+  ctx.fillText(shortenedTo(ctx, x.axis.label, x1 + Math.min(x0, 40) - x0), (x0 + x1) / 2, y1 + TICK + 3 + 12 + LINE);
   y.forEach((side, i) => drawYName(ctx, frame, side, i === 1));
 }
 

@@ -30,6 +30,7 @@ export class Host {
     this.near = true;
     this.seen = true;
     this.frame = 0;
+    this.across = 1;
     /** @type {Set<Panel>} */
     this.due = new Set();
     /** @type {Set<Panel>} */
@@ -115,7 +116,7 @@ export class Host {
   layOut() {
     const width = this.grid.clientWidth;
     if (width === 0) return;
-    const columns = this.columns(width);
+    const columns = (this.across = this.columns(width));
     const each = (width - (columns - 1) * GAP_BETWEEN) / columns;
     this.grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
     const all = this.all();
@@ -179,7 +180,7 @@ export class Host {
   lineUp() {
     const ctx = this.measure;
     if (!ctx) return;
-    const columns = this.columns(this.grid.clientWidth);
+    const columns = this.across;
     const all = this.all();
     for (let column = 0; column < columns; column++) {
       const own = all.filter((panel, i) => i % columns === column && panel.plot);
@@ -328,6 +329,7 @@ export class Host {
       if (shown) panel.kept ??= this.solidOf(panel, panel.plot);
       panel.solid = shown ? panel.kept : null;
     }
+    this.root.classList.toggle("wide", shown);
     this.arrange();
     this.layOut();
     this.fillUnder();

@@ -1,9 +1,10 @@
 // What lies behind and above the curves of a plot: level lines, vertical lines with their names, and what follows the
 // pointer. The curves themselves are drawn elsewhere.
 import { isPath, nearestInX } from "./curves.js";
-import { crisp, cutTo } from "./frame.js";
+import { crisp } from "./frame.js";
 import { barEdges, mapOf } from "./strokes.js";
 import { transformed } from "./scale.js";
+import { shortenedTo } from "./texts.js";
 import { colorIn, FONT } from "./theme.js";
 import { isFunction, isNear } from "./reading.js";
 /** @import { Axis, Rule, Theme } from "./types.js" */
@@ -123,7 +124,7 @@ function drawRuleNames(ctx, frame, rules) {
   const taken = [];
   for (const [x, name] of rules) {
     if (!name) continue;
-    const text = cutTo(ctx, name, 0.45 * (frame.x1 - frame.x0));
+    const text = shortenedTo(ctx, name, 0.45 * (frame.x1 - frame.x0));
     const width = ctx.measureText(text).width;
     const rows = Array.from({ length: 8 }, (_, row) => frame.y0 + 3 + 14 * row);
     const places = rows.flatMap((y) => [x + 4, x - 4 - width].map((left) => ({ x: left, y, width, height: 12 })));

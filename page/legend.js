@@ -1,5 +1,6 @@
 // The legend under a figure that runs: a button for each name, which switches it in all figures of the study.
 import { cleared, make, press } from "./dom.js";
+import { discs, drawCrosses } from "./strokes.js";
 import { colorIn } from "./theme.js";
 /** @import { Series, Theme } from "./types.js" */
 /** @import { PlotView } from "./plot.js" */
@@ -12,6 +13,8 @@ import { colorIn } from "./theme.js";
  * @property {number} [color]
  * @property {Series["mark"][]} marks
  */
+
+/** @typedef {{ entry: Entry, sample: HTMLCanvasElement, button: HTMLButtonElement }} Row */
 
 const SAMPLE = [26, 12];
 
@@ -41,9 +44,13 @@ export class Legend {
     this.root = make("div", "legend");
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", "Curves of this study, shown or not");
-    /** @type {{ entry: Entry, sample: HTMLCanvasElement, button: HTMLButtonElement }[]} */
+    /** @type {Row[]} */
     this.rows = [];
     this.seeds = false;
+    /** @type {Map<string, Row>} each made once */
+    this.made = new Map();
+    /** @type {Theme | null} of the samples as they are */
+    this.theme = null;
     this.fill();
   }
 
@@ -51,12 +58,18 @@ export class Legend {
     this.seeds = this.study.seeds;
     const entries = entriesOf(this.plots, this.seeds);
     const all = [...new Set(entries.map((entry) => entry.name))];
-    this.rows = entries.map((entry) => this.rowOf(entry, all));
+    this.theme = null;
+    this.rows = entries.map((entry) => {
+      const key = `${entry.text}\n${entry.color}`;
+      const row = this.made.get(key) ?? this.rowOf(entry, all);
+      this.made.set(key, row);
+      return row;
+    });
     this.root.replaceChildren(...this.rows.map((row) => row.button));
     this.root.hidden = entries.length === 0;
   }
 
-  /** @param {Entry} entry @param {string[]} all */
+  /** @param {Entry} entry @param {string[]} all @returns {Row} */
   rowOf(entry, all) {
     const button = make("button");
     button.type = "button";
@@ -74,8 +87,11 @@ export class Legend {
   /** As the study has it now. @param {Theme} theme */
   draw(theme) {
     if (this.seeds !== this.study.seeds) this.fill();
+    const isNew = this.theme !== theme;
+    this.theme = theme;
     for (const { entry, sample, button } of this.rows) {
       press(button, this.study.shows(entry.name));
+      if (!isNew) continue;
       const ctx = cleared(sample, SAMPLE[0], SAMPLE[1]);
       if (ctx) drawSample(ctx, entry, theme, 0, 0);
     }
@@ -96,6 +112,7 @@ export function drawSample(ctx, entry, theme, x, y) {
     ctx.stroke();
     ctx.setLineDash([]);
   };
+  ctx.lineWidth = 1.5;
   for (const mark of entry.marks) {
     if (mark === "line" || mark === "line_points") stroke(1.5, []);
     if (mark === "thin" || mark === "path" || mark === "open_path") stroke(1, []);
@@ -105,30 +122,11 @@ export function drawSample(ctx, entry, theme, x, y) {
       ctx.fillRect(x, y + 1, width, height - 2);
       ctx.globalAlpha = 1;
     }
-    if (mark === "crosses") cross(ctx, middle, level);
-    if (mark === "points" || mark === "line_points") disc(ctx, middle, level, 2.5);
-    if (mark === "path" || mark === "open_path") [0.15, 0.5, 0.85].forEach((t, i) => disc(ctx, x + t * width, level, 1.6 + 0.6 * i));
+    if (mark === "crosses") drawCrosses(ctx, [[middle, level]]);
+    if (mark === "points" || mark === "line_points" || mark === "circles") discs(ctx, [[middle, level]], 2.5);
+    if (mark === "path" || mark === "open_path") [0.15, 0.5, 0.85].forEach((t, i) => discs(ctx, [[x + t * width, level]], 1.6 + 0.6 * i));
     if (mark !== "circles") continue;
-    disc(ctx, middle, level, 2.5);
     ctx.fillStyle = theme.paper;
-    disc(ctx, middle, level, 1.3);
+    discs(ctx, [[middle, level]], 1.3);
   }
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y */
-function cross(ctx, x, y) {
-  ctx.lineWidth = 1.5;
-  ctx.beginPath();
-  ctx.moveTo(x - 2.5, y - 2.5);
-  ctx.lineTo(x + 2.5, y + 2.5);
-  ctx.moveTo(x - 2.5, y + 2.5);
-  ctx.lineTo(x + 2.5, y - 2.5);
-  ctx.stroke();
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {number} radius */
-function disc(ctx, x, y, radius) {
-  ctx.beginPath();
-  ctx.arc(x, y, radius, 0, 2 * Math.PI);
-  ctx.fill();
 }

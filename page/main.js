@@ -28,8 +28,6 @@ async function wake(element, block) {
     host.setSeen(top < innerHeight && bottom > 0);
     host.show();
     HOSTS.set(element, host);
-    // Read once: the text is not needed any more.
-    block.textContent = "";
   } catch (reason) {
     element.classList.remove("live");
     element.querySelector(".explore")?.remove();
@@ -68,6 +66,9 @@ function start() {
   const figures = [...document.querySelectorAll("figure")].filter((figure) => figure.querySelector("script.figure-data") && figure.querySelector("img"));
   if (figures.length === 0) return;
   if (!canUnpack() || typeof IntersectionObserver !== "function") return warnOnce("this browser cannot unpack their data");
+  // Of a page that was saved while it ran.
+  document.querySelectorAll(".explore").forEach((stale) => stale.remove());
+  figures.forEach((figure) => figure.classList.remove("live"));
   document.documentElement.classList.add("explorable");
   watch(figures);
   watchScreen();

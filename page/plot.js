@@ -7,7 +7,7 @@ import { drawPlotAxes, drawGrid, frameOf, insetsFor } from "./frame.js";
 import { drawBackdrop, drawCursor, drawRules } from "./layers.js";
 import { drawCurve, mapOf } from "./strokes.js";
 import { nearest, stepped } from "./nearest.js";
-import { formatted } from "./scale.js";
+import { formatted, trimmed } from "./scale.js";
 import { moveSide, otherScale, sidesOf, zoomSide } from "./sides.js";
 import { isFunction, isNear, othersAt, pointWords, rangeWords, summaryWords, tableOf, titleOf, xName, yName } from "./reading.js";
 /** @import { Control, Plot, Read, Reading, Theme } from "./types.js" */
@@ -54,8 +54,13 @@ export class PlotView {
 
   /** Axes and places anew, of all that is shown or can be switched on. */
   fit() {
-    this.hadSeeds = this.study.seeds;
     for (const curve of this.curves) place(curve, this.axes[0], this.axes[1 + curve.side]);
+    this.fitSides();
+  }
+
+  /** Axes over what is shown, once more with or without seeds. */
+  fitSides() {
+    this.hadSeeds = this.study.seeds;
     const used = this.curves.filter((curve) => !curve.member || this.study.seeds);
     const [x, ...y] = sidesOf(this.plot, this.axes, used, this.read);
     /** @type {Side} */
@@ -90,7 +95,7 @@ export class PlotView {
   fitKeepingZoom() {
     const [x, y] = [this.x, this.y];
     const wasZoomed = this.isZoomed();
-    this.fit();
+    this.fitSides();
     if (wasZoomed) [this.x, ...this.y].forEach((side, i) => (side.shown = [x, ...y][i].shown));
   }
 
@@ -131,6 +136,8 @@ export class PlotView {
 
   /** @param {number} px @param {number} py @returns {Reading | null} */
   at(px, py) {
+    // What was counted stays to be read.
+    if (this.brush?.on && this.brush.isSet) return this.brushReading();
     this.spot = null;
     const near = nearest(this.shown(), this.frame, px, py);
     const [x, y] = this.valuesAt(px, py);
@@ -178,7 +185,7 @@ export class PlotView {
     this.cursor = null;
     const value = formatted(this.contours?.valueAt(x, y) ?? NaN);
     const [px, py] = this.placeOf(x, y, 0);
-    const [a, b] = [formatted(x, 3), formatted(y, 3)];
+    const [a, b] = [trimmed(x, 3), trimmed(y, 3)];
     const name = yName(this.plot, { side: 0 });
     return { text: `${xName(this.plot)} ${a}, ${name} ${b}: value ${value}`, rows: [[xName(this.plot), a], [name, b], ["value", value]], px, py };
   }
@@ -246,7 +253,7 @@ export class PlotView {
     const rows = othersAt(this.plot, this.shown(), null, x);
     const px = this.placeOf(x, NaN, 0)[0];
     const inside = px >= this.frame.x0 - 1 && px <= this.frame.x1 + 1;
-    return rows.length > 0 && inside ? { text: "", rows: [[xName(this.plot), formatted(x)], ...rows], px, py: this.frame.y0 } : null;
+    return rows.length > 0 && inside ? { text: "", rows: [[xName(this.plot), trimmed(x)], ...rows], px, py: this.frame.y0 } : null;
   }
 
   /** What each curve has at the cursor, for a table under the figure. @returns {[string, string, string][]}  curve, quantity, value */
@@ -419,7 +426,7 @@ export class PlotView {
       kind: "slider", label: "α", min: 0, max: Math.max(stops.length - 1, 0),
       get: () => nearestTo(this.cursor ?? 0),
       set: (i) => void this.follow(stops[i] ?? null),
-      say: (i) => formatted(stops[i] ?? NaN),
+      say: (i) => trimmed(stops[i] ?? NaN),
     };
   }
 
@@ -446,7 +453,7 @@ export class PlotView {
   }
 
   cursorWords() {
-    return this.cursor === null ? "" : `${xName(this.plot)} = ${formatted(this.cursor)}`;
+    return this.cursor === null ? "" : `${xName(this.plot)} = ${trimmed(this.cursor)}`;
   }
 
   summary() {

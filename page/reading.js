@@ -1,6 +1,6 @@
 // What the points of a plot are in words and numbers: for the box beside the cursor, a screen reader, and CSV.
 import { extremes, isPath, nearestInX } from "./curves.js";
-import { formatted } from "./scale.js";
+import { formatted, trimmed } from "./scale.js";
 /** @import { Contours, Plot, Read } from "./types.js" */
 /** @import { Curve } from "./curves.js" */
 
@@ -28,7 +28,7 @@ export function titleOf(plot, curve) {
 export function pointWords(plot, curve, i) {
   const title = titleOf(plot, curve);
   if (curve.mark === "bars") return barWords(plot, curve, i);
-  const [x, y] = [formatted(curve.x[i]), formatted(curve.y[i])];
+  const [x, y] = [trimmed(curve.x[i]), formatted(curve.y[i])];
   if (curve.mark === "band") {
     const band = rangeWords(curve.y[i], curve.to[i]);
     return { text: `${title}: ${xName(plot)} ${x}, band ${band}`, rows: [[xName(plot), x], [title, band]] };
@@ -56,7 +56,7 @@ function barWords(plot, curve, i) {
 
 /** @param {number} low @param {number} high */
 export function rangeWords(low, high) {
-  const end = (/** @type {number} */ v) => (v === -Infinity ? "−∞" : v === Infinity ? "∞" : formatted(v));
+  const end = (/** @type {number} */ v) => (v === -Infinity ? "−∞" : v === Infinity ? "∞" : trimmed(v));
   return `${end(low)} to ${end(high)}`;
 }
 

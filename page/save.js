@@ -1,6 +1,6 @@
 // What a reader takes along: a figure's data as CSV, the static figure as SVG, and what is seen now as PNG.
 import { drawSample, entriesOf } from "./legend.js";
-import { linesOf } from "./frame.js";
+import { linesWithin } from "./texts.js";
 import { FONT, paperTheme } from "./theme.js";
 /** @import { Panel } from "./panel.js" */
 /** @import { Host } from "./host.js" */
@@ -86,7 +86,7 @@ export function picture(host) {
   if (!ctx) return null;
   const bold = `600 14px ${FONT}`;
   ctx.font = bold;
-  const title = host.title ? linesOf(ctx, host.title.textContent ?? "", area.width, 3) : [];
+  const title = host.title ? linesWithin(ctx, host.title.textContent ?? "", area.width, 3) : [];
   ctx.font = `13px ${FONT}`;
   const plots = host.panels.flatMap((panel) => (panel.plot ? [panel.plot] : []));
   const entries = entriesOf(plots, host.study.seeds).filter((entry) => host.study.shows(entry.name));

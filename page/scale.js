@@ -52,6 +52,11 @@ export function formatted(value, digits = 4) {
   return value.toFixed(Math.max(digits - 1 - e, 0)).replace("-", "−");
 }
 
+/** The same without zeros at its end: for places, which are round more often than measurements. @param {number} value @param {number} [digits] */
+export function trimmed(value, digits = 4) {
+  return formatted(value, digits).replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "");
+}
+
 /** The scale's own coordinate of a value; NaN where the axis cannot show it. @param {Axis} axis @param {number} v */
 export function transformed(axis, v) {
   if (axis.scale === "linear") return Math.abs(v) <= 1e300 ? v : NaN;

@@ -124,7 +124,7 @@ function traceLine(ctx, curve, frame, map) {
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {[number, number][]} points @param {number} radius */
-function discs(ctx, points, radius) {
+export function discs(ctx, points, radius) {
   // Paths of many discs take long to fill.
   for (let from = 0; from < points.length; from += 64) {
     ctx.beginPath();
@@ -147,7 +147,7 @@ function drawPoints(ctx, curve, frame, map, theme) {
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {[number, number][]} points */
-function drawCrosses(ctx, points) {
+export function drawCrosses(ctx, points) {
   ctx.beginPath();
   for (const [x, y] of points) {
     ctx.moveTo(x - 2, y - 2);

@@ -10,11 +10,22 @@ export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", 
 export const TICK_FONT = `12px ${FONT}`;
 export const NAME_FONT = `12.5px ${FONT}`;
 
-/** The page's colours as they are now. @returns {Theme} */
+/** @type {Theme | null} */
+let lastTheme = null;
+let lastRatio = 0;
+
+/** The page's colours as they are now; the same object as long as nothing changes. @returns {Theme} */
 export function themeNow() {
+  const dark = matchMedia("screen and (prefers-color-scheme: dark)").matches;
+  if (lastTheme?.dark !== dark || lastRatio !== devicePixelRatio) lastTheme = pageTheme(dark);
+  lastRatio = devicePixelRatio;
+  return lastTheme;
+}
+
+/** @param {boolean} dark @returns {Theme} */
+function pageTheme(dark) {
   const style = getComputedStyle(document.documentElement);
   const of = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-  const dark = matchMedia("screen and (prefers-color-scheme: dark)").matches;
   if (!of("--ink")) return paperTheme();
   const cycle = dark ? DARK_CYCLE : LIGHT_CYCLE;
   return { dark, ink: of("--ink"), soft: of("--soft"), line: of("--line"), paper: of("--page"), cycle };

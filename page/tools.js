@@ -85,7 +85,7 @@ function savers(host, told) {
     setTimeout(() => told.textContent === text && (told.textContent = ""), 4000);
   };
   return [
-    button("Copy CSV", "the data of this figure", async () => {
+    button("CSV", "copy the data of this figure", async () => {
       const text = csv();
       if (await copied(text)) return say("copied");
       saveAs(`data:text/csv;charset=utf-8,${encodeURIComponent(text)}`, `${name}.csv`);
