@@ -22,7 +22,8 @@ export class Brush {
 
   /** Where the range can end, rising. @param {Curve[]} curves */
   stops(curves) {
-    const values = curves.flatMap((curve) => (this.along === "x" ? [...Array.from(curve.x), ...Array.from(curve.to)] : Array.from(curve.y)));
+    const ends = (/** @type {Curve} */ curve) => (this.along === "x" ? [curve.x, curve.to] : [curve.y]);
+    const values = curves.flatMap(ends).flatMap((numbers) => Array.from(numbers));
     return [...new Set(values.filter((v) => !Number.isNaN(v)))].sort((a, b) => a - b);
   }
 
@@ -35,7 +36,12 @@ export class Brush {
     this.high = stops.find((stop) => stop >= this.high) ?? stops[stops.length - 1] ?? NaN;
   }
 
-  /** One end to the next stop. @param {Curve[]} curves @param {number} by  ±1, or ±Infinity @param {boolean} lower  the low end instead of the high one */
+  /**
+   * One end to the next stop.
+   * @param {Curve[]} curves
+   * @param {number} by  ±1, or ±Infinity
+   * @param {boolean} lower  the low end instead of the high one
+   */
   move(curves, by, lower) {
     const stops = this.stops(curves);
     if (stops.length === 0) return;

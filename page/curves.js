@@ -102,7 +102,12 @@ export function extremes(all) {
   return [low, high];
 }
 
-/** The first of rising numbers that is not below. @param {ArrayLike<number>} sorted @param {number} count @param {number} value */
+/**
+ * The first of rising numbers that is not below.
+ * @param {ArrayLike<number>} sorted
+ * @param {number} count
+ * @param {number} value
+ */
 export function firstFrom(sorted, count, value) {
   let [low, high] = [0, count];
   while (low < high) {

@@ -54,7 +54,14 @@ export function insetsFor(ctx, x, y, width, height) {
   return { left, right: Math.max(right, Math.ceil(over)), top, bottom };
 }
 
-/** @param {Side} x @param {Side[]} y @param {Insets} insets @param {number} width @param {number} height @returns {Frame} */
+/**
+ * @param {Side} x
+ * @param {Side[]} y
+ * @param {Insets} insets
+ * @param {number} width
+ * @param {number} height
+ * @returns {Frame}
+ */
 export function frameOf(x, y, insets, width, height) {
   const [x0, x1] = [insets.left, Math.max(width - insets.right, insets.left + 20)];
   const [y0, y1] = [insets.top, Math.max(height - insets.bottom, insets.top + 20)];
@@ -86,7 +93,14 @@ function nameLines(ctx, axis, height) {
   return linesWithin(ctx, axis.label, height, 2);
 }
 
-/** Faint lines at the ticks. @param {CanvasRenderingContext2D} ctx @param {Frame} frame @param {Side} x @param {Side[]} y @param {Theme} theme */
+/**
+ * Faint lines at the ticks.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} frame
+ * @param {Side} x
+ * @param {Side[]} y
+ * @param {Theme} theme
+ */
 export function drawGrid(ctx, frame, x, y, theme) {
   ctx.strokeStyle = theme.line;
   ctx.globalAlpha = 0.75;
@@ -111,7 +125,14 @@ export function crisp(at) {
   return Math.round(at - 0.5) + 0.5;
 }
 
-/** Axes with ticks and names. @param {CanvasRenderingContext2D} ctx @param {Frame} frame @param {Side} x @param {Side[]} y @param {Theme} theme */
+/**
+ * Axes with ticks and names.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} frame
+ * @param {Side} x
+ * @param {Side[]} y
+ * @param {Theme} theme
+ */
 export function drawPlotAxes(ctx, frame, x, y, theme) {
   const { x0, x1, y0, y1 } = frame;
   ctx.strokeStyle = theme.soft;
@@ -170,7 +191,13 @@ function drawYTicks(ctx, frame, ticks, right) {
   ticks.major.forEach(({ at, label }) => ctx.fillText(label, edge + outwards * (TICK + 3), y1 - at * (y1 - y0)));
 }
 
-/** The name of a vertical axis reads upwards beside its ticks. @param {CanvasRenderingContext2D} ctx @param {Frame} frame @param {Side} side @param {boolean} right */
+/**
+ * The name of a vertical axis reads upwards beside its ticks.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} frame
+ * @param {Side} side
+ * @param {boolean} right
+ */
 function drawYName(ctx, frame, side, right) {
   const { x0, x1, y0, y1 } = frame;
   const ticks = widest(ctx, yTicks(side, y1 - y0).major.map((tick) => tick.label)) + TICK + 6;

@@ -124,12 +124,20 @@ export class Host {
     /** @type {number[]} */
     const rows = [];
     natural.forEach((height, i) => (rows[Math.floor(i / columns)] = Math.max(rows[Math.floor(i / columns)] ?? 0, height)));
-    const factor = columns === Math.min(this.figure.columns, this.panels.length) && all.length === this.panels.length ? this.factor(rows, width) : 1;
-    all.forEach((panel, i) => panel.resize(each, Math.max(factor * (panel.view.aspect ? natural[i] : rows[Math.floor(i / columns)]), Math.min(LEAST_HEIGHT, each))));
+    const asDrawn = columns === Math.min(this.figure.columns, this.panels.length) && all.length === this.panels.length;
+    const factor = asDrawn ? this.factor(rows, width) : 1;
+    all.forEach((panel, i) => {
+      const height = panel.view.aspect ? natural[i] : rows[Math.floor(i / columns)];
+      panel.resize(each, Math.max(factor * height, Math.min(LEAST_HEIGHT, each)));
+    });
     this.changed();
   }
 
-  /** By how much rows are lower than they would be, for titles and legend. @param {number[]} rows @param {number} width */
+  /**
+   * By how much rows are lower than they would be, for titles and legend.
+   * @param {number[]} rows
+   * @param {number} width
+   */
   factor(rows, width) {
     const image = this.image.height && this.image.width ? (width * this.image.height) / this.image.width : 0;
     const titles = [...this.grid.querySelectorAll(".panel-title")].reduce((most, title) => Math.max(most, title.clientHeight), 0);
@@ -138,7 +146,10 @@ export class Host {
     return image > 0 ? Math.max(Math.min((image - used) / wanted, 1.2), 0.75) : 1;
   }
 
-  /** Something is to be drawn anew, once, before the next frame; what nobody sees a little later. @param {Panel[]} panels */
+  /**
+   * Something is to be drawn anew, once, before the next frame; what nobody sees a little later.
+   * @param {Panel[]} panels
+   */
   changed(...panels) {
     for (const panel of panels.length > 0 ? panels : this.all()) this.due.add(panel);
     this.ask();
@@ -220,8 +231,8 @@ export class Host {
     const { plot } = panel;
     if (!plot || !plot.plot.x.label) return [];
     const row = (/** @type {Panel} */ one) => Math.floor(one.index / Math.max(this.figure.columns, 1));
-    const together = (/** @type {Panel} */ one) => one.plot && one.plot.plot.x.label === plot.plot.x.label && (plot.isAlpha() || row(one) === row(panel));
-    return this.panels.filter((one) => one !== panel && together(one));
+    const named = this.panels.filter((one) => one !== panel && one.plot?.plot.x.label === plot.plot.x.label);
+    return named.filter((one) => plot.isAlpha() || row(one) === row(panel));
   }
 
   /** @param {Panel} panel @param {[number, number]} at @param {boolean} aloud */
@@ -364,7 +375,12 @@ export class Host {
     this.showUnder();
   }
 
-  /** A slider over snapshots moves the same path on the surface. @param {Panel} panel @param {Control} control @returns {Control} */
+  /**
+   * A slider over snapshots moves the same path on the surface.
+   * @param {Panel} panel
+   * @param {Control} control
+   * @returns {Control}
+   */
   withSolid(panel, control) {
     const twin = panel.solid?.view.controls().find((other) => other.kind === control.kind && other.max === control.max);
     if (!twin) return control;

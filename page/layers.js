@@ -14,7 +14,14 @@ import { isFunction, isNear } from "./reading.js";
 
 /** @typedef {{ x: number, y: number, width: number, height: number }} Area */
 
-/** Level lines and the areas between them. @param {CanvasRenderingContext2D} ctx @param {Frame} frame @param {ContourShapes} contours @param {Axis[]} axes @param {Theme} theme */
+/**
+ * Level lines and the areas between them.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} frame
+ * @param {ContourShapes} contours
+ * @param {Axis[]} axes
+ * @param {Theme} theme
+ */
 export function drawBackdrop(ctx, frame, contours, axes, theme) {
   ctx.save();
   ctx.beginPath();
@@ -55,7 +62,14 @@ function placer(frame, axes) {
   return ([a, b]) => [frame.x0 + (transformed(axes[0], a) - x.lo) * kx, frame.y1 - (transformed(axes[1], b) - y.lo) * ky];
 }
 
-/** Each once, on its longest line, clear of the others. @param {CanvasRenderingContext2D} ctx @param {Frame} frame @param {ContourShapes} contours @param {Axis[]} axes @param {Theme} theme */
+/**
+ * Each once, on its longest line, clear of the others.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} frame
+ * @param {ContourShapes} contours
+ * @param {Axis[]} axes
+ * @param {Theme} theme
+ */
 function drawLevelNames(ctx, frame, contours, axes, theme) {
   const place = placer(frame, axes);
   ctx.font = `10.5px ${FONT}`;
@@ -97,7 +111,14 @@ function overlap(a, b) {
   return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }
 
-/** Vertical lines, behind the curves, or their names, above them. @param {CanvasRenderingContext2D} ctx @param {Frame} frame @param {Rule[]} rules @param {Theme} theme @param {boolean} names */
+/**
+ * Vertical lines, behind the curves, or their names, above them.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} frame
+ * @param {Rule[]} rules
+ * @param {Theme} theme
+ * @param {boolean} names
+ */
 export function drawRules(ctx, frame, rules, theme, names) {
   const at = (/** @type {Rule} */ rule) => crisp(frame.x0 + frame.x.to(rule.x) * (frame.x1 - frame.x0));
   const shown = rules.filter((rule) => at(rule) >= frame.x0 - 1 && at(rule) <= frame.x1 + 1);
@@ -115,7 +136,12 @@ export function drawRules(ctx, frame, rules, theme, names) {
   ctx.setLineDash([]);
 }
 
-/** Beside the lines, each in the highest row where it is clear. @param {CanvasRenderingContext2D} ctx @param {Frame} frame @param {[number, string][]} rules */
+/**
+ * Beside the lines, each in the highest row where it is clear.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} frame
+ * @param {[number, string][]} rules
+ */
 function drawRuleNames(ctx, frame, rules) {
   ctx.font = `11px ${FONT}`;
   ctx.textAlign = "left";
@@ -135,7 +161,12 @@ function drawRuleNames(ctx, frame, rules) {
   }
 }
 
-/** What follows the pointer: a line at its x, rings around points, the range that counts, the box that is dragged. @param {CanvasRenderingContext2D} ctx @param {PlotView} view @param {Theme} theme */
+/**
+ * What follows the pointer: a line at its x, rings around points, the range that counts, the box that is dragged.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {PlotView} view
+ * @param {Theme} theme
+ */
 export function drawCursor(ctx, view, theme) {
   if (view.cursor !== null) drawAtX(ctx, view, view.cursor, theme);
   if (view.current) drawCurrent(ctx, view, view.current, theme);
@@ -174,7 +205,12 @@ function inside(frame, px, py) {
   return px >= frame.x0 - 2 && px <= frame.x1 + 2 && py >= frame.y0 - 2 && py <= frame.y1 + 2;
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {PlotView} view @param {import("./plot.js").Point} point @param {Theme} theme */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {PlotView} view
+ * @param {import("./plot.js").Point} point
+ * @param {Theme} theme
+ */
 function drawCurrent(ctx, view, { curve, i }, theme) {
   const map = mapOf(curve, view.frame);
   const color = colorIn(theme, curve.color);
@@ -192,7 +228,13 @@ function drawCurrent(ctx, view, { curve, i }, theme) {
   if (inside(view.frame, px, py)) ring(ctx, [px, py], color, theme, 5);
 }
 
-/** One seed among many, thick. @param {CanvasRenderingContext2D} ctx @param {PlotView} view @param {import("./curves.js").Curve} curve @param {string} color */
+/**
+ * One seed among many, thick.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {PlotView} view
+ * @param {import("./curves.js").Curve} curve
+ * @param {string} color
+ */
 function emphasise(ctx, view, curve, color) {
   const { frame } = view;
   const map = mapOf(curve, frame);
@@ -214,7 +256,12 @@ function emphasise(ctx, view, curve, color) {
   ctx.restore();
 }
 
-/** Where paths are at the snapshot. @param {CanvasRenderingContext2D} ctx @param {PlotView} view @param {Theme} theme */
+/**
+ * Where paths are at the snapshot.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {PlotView} view
+ * @param {Theme} theme
+ */
 function drawSnapshots(ctx, view, theme) {
   for (const curve of view.shown().filter((curve) => isPath(curve.mark))) {
     const i = Math.min(view.snapshot, curve.count - 1);
@@ -230,14 +277,23 @@ function drawBrush(ctx, view, theme) {
   if (!brush) return;
   const clamp = (/** @type {number} */ at, /** @type {number} */ missing) => (Number.isNaN(at) ? missing : Math.min(Math.max(at, 0), 1));
   const placed = brush.along === "x" ? frame.x : frame.y[0];
-  const end = (/** @type {number} */ v, /** @type {number} */ missing) => (v === Infinity ? 1 : v === -Infinity ? 0 : clamp(placed.to(v), missing));
+  const end = (/** @type {number} */ v, /** @type {number} */ missing) => {
+    return Number.isFinite(v) ? clamp(placed.to(v), missing) : v > 0 ? 1 : 0;
+  };
   const [low, high] = [end(brush.low, 0), end(brush.high, 1)];
   const [wide, tall] = [frame.x1 - frame.x0, frame.y1 - frame.y0];
   if (brush.along === "x") shadeArea(ctx, frame.x0 + low * wide, frame.y0, (high - low) * wide, tall, theme);
   else shadeArea(ctx, frame.x0, frame.y1 - high * tall, wide, (high - low) * tall, theme);
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {number} width @param {number} height @param {Theme} theme */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {number} x
+ * @param {number} y
+ * @param {number} width
+ * @param {number} height
+ * @param {Theme} theme
+ */
 function shadeArea(ctx, x, y, width, height, theme) {
   ctx.fillStyle = theme.ink;
   ctx.globalAlpha = 0.1;
@@ -249,7 +305,13 @@ function shadeArea(ctx, x, y, width, height, theme) {
   ctx.globalAlpha = 1;
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {[number, number]} at @param {string} color @param {Theme} theme @param {number} radius */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {[number, number]} at
+ * @param {string} color
+ * @param {Theme} theme
+ * @param {number} radius
+ */
 function ring(ctx, [x, y], color, theme, radius) {
   ctx.beginPath();
   ctx.arc(x, y, radius, 0, 2 * Math.PI);

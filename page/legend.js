@@ -18,7 +18,11 @@ import { colorIn } from "./theme.js";
 
 const SAMPLE = [26, 12];
 
-/** What the panels' curves are called, each once; seeds after all others. @param {PlotView[]} plots @param {boolean} seeds */
+/**
+ * What the panels' curves are called, each once; seeds after all others.
+ * @param {PlotView[]} plots
+ * @param {boolean} seeds
+ */
 export function entriesOf(plots, seeds) {
   /** @type {Map<string, Entry>} */
   const entries = new Map();
@@ -98,7 +102,13 @@ export class Legend {
   }
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Entry} entry @param {Theme} theme @param {number} x @param {number} y */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Entry} entry
+ * @param {Theme} theme
+ * @param {number} x
+ * @param {number} y
+ */
 export function drawSample(ctx, entry, theme, x, y) {
   const [width, height] = SAMPLE;
   const [middle, level] = [x + width / 2, y + height / 2];

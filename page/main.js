@@ -44,7 +44,9 @@ function watch(figures) {
       if (isIntersecting && target instanceof HTMLElement && block instanceof HTMLElement) void wake(target, block);
     }
   }, { rootMargin: AHEAD });
-  const onScreen = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => HOSTS.get(target)?.setSeen(isIntersecting)));
+  const onScreen = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) HOSTS.get(target)?.setSeen(isIntersecting);
+  });
   for (const figure of figures) {
     observer.observe(figure);
     onScreen.observe(figure);
@@ -63,7 +65,8 @@ function watchScreen() {
 }
 
 function start() {
-  const figures = [...document.querySelectorAll("figure")].filter((figure) => figure.querySelector("script.figure-data") && figure.querySelector("img"));
+  const all = [...document.querySelectorAll("figure")];
+  const figures = all.filter((figure) => figure.querySelector("script.figure-data") && figure.querySelector("img"));
   if (figures.length === 0) return;
   if (!canUnpack() || typeof IntersectionObserver !== "function") return warnOnce("this browser cannot unpack their data");
   // Of a page that was saved while it ran.

@@ -40,29 +40,54 @@ function nearestOn(curve, frame, px, py) {
   return { curve, i, away };
 }
 
-/** @param {Curve} curve @param {Map2} map @param {number} px @param {number} py @param {number} from @param {number} to @returns {[number, number]} */
+/**
+ * @param {Curve} curve
+ * @param {Map2} map
+ * @param {number} px
+ * @param {number} py
+ * @param {number} from
+ * @param {number} to
+ * @returns {[number, number]}
+ */
 function closest(curve, map, px, py, from, to) {
-  let [best, least] = [-1, Infinity];
+  let best = -1;
+  let least = Infinity;
+  const { tx, ty } = curve;
+  // Plain numbers: this runs over all points of a cloud.
   for (let i = from; i < to; i++) {
-    if (!isShown(curve, i)) continue;
-    const [dx, dy] = [map.x(curve.tx[i]) - px, map.y(curve.ty[i]) - py];
+    const dx = map.bx + map.kx * tx[i] - px;
+    const dy = map.by + map.ky * ty[i] - py;
     const square = dx * dx + dy * dy;
-    if (square <= least) [best, least] = [i, square];
+    // Not so where the axes cannot show it.
+    if (!(square <= least)) continue;
+    best = i;
+    least = square;
   }
   return [best, Math.sqrt(least)];
 }
 
-/** How far a place is from the lines between points. @param {Curve} curve @param {Map2} map @param {number} px @param {number} py @param {number} from @param {number} to */
+/**
+ * How far a place is from the lines between points.
+ * @param {Curve} curve
+ * @param {Map2} map
+ * @param {number} px
+ * @param {number} py
+ * @param {number} from
+ * @param {number} to
+ */
 function toLine(curve, map, px, py, from, to) {
-  let least = Infinity;
+  let least = Infinity; // squared
+  const { tx, ty } = curve;
   for (let i = Math.max(from, 0); i < to && i + 1 < curve.count; i++) {
-    if (!isShown(curve, i) || !isShown(curve, i + 1)) continue;
-    const [ax, ay] = [map.x(curve.tx[i]), map.y(curve.ty[i])];
-    const [dx, dy] = [map.x(curve.tx[i + 1]) - ax, map.y(curve.ty[i + 1]) - ay];
-    const t = Math.min(Math.max(((px - ax) * dx + (py - ay) * dy) / (dx * dx + dy * dy || 1), 0), 1);
-    least = Math.min(least, Math.hypot(ax + t * dx - px, ay + t * dy - py));
+    const ax = map.bx + map.kx * tx[i] - px;
+    const ay = map.by + map.ky * ty[i] - py;
+    const dx = map.kx * (tx[i + 1] - tx[i]);
+    const dy = map.ky * (ty[i + 1] - ty[i]);
+    const t = Math.min(Math.max(-(ax * dx + ay * dy) / (dx * dx + dy * dy || 1), 0), 1);
+    const square = (ax + t * dx) * (ax + t * dx) + (ay + t * dy) * (ay + t * dy);
+    if (square < least) least = square;
   }
-  return least;
+  return Math.sqrt(least);
 }
 
 /** @param {Curve} curve @param {Map2} map @param {number} px @param {number} py @returns {Near | null} */
@@ -80,7 +105,14 @@ function nearestBar(curve, map, px, py) {
   return { curve, i: best, away: Math.hypot(least, beyond / 4) };
 }
 
-/** @param {Curve} curve @param {Frame} frame @param {Map2} map @param {number} px @param {number} py @returns {Near | null} */
+/**
+ * @param {Curve} curve
+ * @param {Frame} frame
+ * @param {Map2} map
+ * @param {number} px
+ * @param {number} py
+ * @returns {Near | null}
+ */
 function nearestInBand(curve, frame, map, px, py) {
   const i = nearestInX(curve, frame.x.from((px - frame.x0) / (frame.x1 - frame.x0)));
   if (i < 0) return null;
@@ -89,7 +121,12 @@ function nearestInBand(curve, frame, map, px, py) {
   return { curve, i, away: away + AROUND / 2 };
 }
 
-/** The next point from here that both axes can show, or the same. @param {Curve} curve @param {number} i @param {number} by ±n, or ±Infinity for an end */
+/**
+ * The next point from here that both axes can show, or the same.
+ * @param {Curve} curve
+ * @param {number} i
+ * @param {number} by ±n, or ±Infinity for an end
+ */
 export function stepped(curve, i, by) {
   const direction = Math.sign(by);
   let found = i;

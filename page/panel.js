@@ -5,10 +5,16 @@ import { PlotView } from "./plot.js";
 /** @import { Reading, Theme, View } from "./types.js" */
 /** @import { Host } from "./host.js" */
 
-const GAP = 12;
+const BESIDE = 12; // from the point to the box that reads it
+const KEYS = "Left and right arrow keys read the points, up and down change the curve; plus and minus zoom, Escape goes back.";
 
 export class Panel {
-  /** @param {Host} host @param {View} view @param {string} title @param {number} index  where it stands in the figure */
+  /**
+   * @param {Host} host
+   * @param {View} view
+   * @param {string} title
+   * @param {number} index  where it stands in the figure
+   */
   constructor(host, view, title, index) {
     this.host = host;
     this.view = view;
@@ -49,8 +55,7 @@ export class Panel {
   }
 
   summary() {
-    const keys = this.plot ? "Left and right arrow keys read the points, up and down change the curve; plus and minus zoom, Escape goes back." : "";
-    return [this.view.summary(), keys].filter(Boolean).join(" ");
+    return this.plot ? `${this.view.summary()} ${KEYS}` : this.view.summary();
   }
 
   scaleButtons() {
@@ -114,13 +119,17 @@ export class Panel {
     box.hidden = !reading || reading.rows.length === 0;
     if (!reading || box.hidden) return;
     box.replaceChildren(...reading.rows.flatMap(([name, value]) => [make("span", "name", name), make("span", "value", value)]));
-    const left = reading.px + GAP + box.offsetWidth <= this.width ? reading.px + GAP : reading.px - GAP - box.offsetWidth;
-    const top = Math.min(Math.max(reading.py - box.offsetHeight - GAP, 0), Math.max(this.height - box.offsetHeight, 0));
+    const left = reading.px + BESIDE + box.offsetWidth <= this.width ? reading.px + BESIDE : reading.px - BESIDE - box.offsetWidth;
+    const top = Math.min(Math.max(reading.py - box.offsetHeight - BESIDE, 0), Math.max(this.height - box.offsetHeight, 0));
     box.style.left = `${Math.min(Math.max(left, 0), Math.max(this.width - box.offsetWidth, 0))}px`;
     box.style.top = `${top}px`;
   }
 
-  /** Where a pointer is, in CSS pixels of the view. @param {{ clientX: number, clientY: number }} event @returns {[number, number]} */
+  /**
+   * Where a pointer is, in CSS pixels of the view.
+   * @param {{ clientX: number, clientY: number }} event
+   * @returns {[number, number]}
+   */
   placeOf(event) {
     const area = this.above.getBoundingClientRect();
     return [event.clientX - area.left, event.clientY - area.top];

@@ -8,6 +8,7 @@ import { drawBackdrop, drawCursor, drawRules } from "./layers.js";
 import { drawCurve, mapOf } from "./strokes.js";
 import { nearest, stepped } from "./nearest.js";
 import { formatted, trimmed } from "./scale.js";
+import { alphaSlider, pathSlider } from "./sliders.js";
 import { moveSide, otherScale, sidesOf, zoomSide } from "./sides.js";
 import { isFunction, isNear, othersAt, pointWords, rangeWords, summaryWords, tableOf, titleOf, xName, yName } from "./reading.js";
 /** @import { Control, Plot, Read, Reading, Theme } from "./types.js" */
@@ -187,7 +188,8 @@ export class PlotView {
     const [px, py] = this.placeOf(x, y, 0);
     const [a, b] = [trimmed(x, 3), trimmed(y, 3)];
     const name = yName(this.plot, { side: 0 });
-    return { text: `${xName(this.plot)} ${a}, ${name} ${b}: value ${value}`, rows: [[xName(this.plot), a], [name, b], ["value", value]], px, py };
+    const text = `${xName(this.plot)} ${a}, ${name} ${b}: value ${value}`;
+    return { text, rows: [[xName(this.plot), a], [name, b], ["value", value]], px, py };
   }
 
   /** @param {number} dx @param {number} dy @param {boolean} far @returns {Reading | null} */
@@ -214,7 +216,13 @@ export class PlotView {
     this.current = { curve: next, i: isShown(next, at) ? at : stepped(next, -1, 1) };
   }
 
-  /** From place to place between level lines. @param {number} dx @param {number} dy @param {boolean} far @returns {Reading | null} */
+  /**
+   * From place to place between level lines.
+   * @param {number} dx
+   * @param {number} dy
+   * @param {boolean} far
+   * @returns {Reading | null}
+   */
   stepSpot(dx, dy, far) {
     const { frame } = this;
     const by = (far ? 10 : 1) / 50;
@@ -256,7 +264,10 @@ export class PlotView {
     return rows.length > 0 && inside ? { text: "", rows: [[xName(this.plot), trimmed(x)], ...rows], px, py: this.frame.y0 } : null;
   }
 
-  /** What each curve has at the cursor, for a table under the figure. @returns {[string, string, string][]}  curve, quantity, value */
+  /**
+   * What each curve has at the cursor, for a table under the figure.
+   * @returns {[string, string, string][]}  curve, quantity, value
+   */
   valuesAtCursor() {
     const x = this.cursor;
     if (x === null) return [];
@@ -313,7 +324,13 @@ export class PlotView {
     this.reframe();
   }
 
-  /** While a box is dragged, and when it is let go. @param {[number, number]} from @param {[number, number]} to @param {boolean} done @returns {Reading | null} */
+  /**
+   * While a box is dragged, and when it is let go.
+   * @param {[number, number]} from
+   * @param {[number, number]} to
+   * @param {boolean} done
+   * @returns {Reading | null}
+   */
   select(from, to, done) {
     if (this.brush?.on) return this.dragBrush(from, to);
     this.box = done ? null : this.boxOf(from, to);
@@ -321,7 +338,12 @@ export class PlotView {
     return null;
   }
 
-  /** A flat box is of one axis alone. @param {[number, number]} from @param {[number, number]} to @returns {{ from: [number, number], to: [number, number] }} */
+  /**
+   * A flat box is of one axis alone.
+   * @param {[number, number]} from
+   * @param {[number, number]} to
+   * @returns {{ from: [number, number], to: [number, number] }}
+   */
   boxOf(from, to) {
     const { x0, x1, y0, y1 } = this.frame;
     const inX = (/** @type {number} */ p) => Math.min(Math.max(p, x0), x1);
@@ -386,7 +408,11 @@ export class PlotView {
 
   // For the host.
 
-  /** Whether an axis has another scale, and whether it has that now. @param {"x" | "y"} which @returns {{ log: boolean } | null} */
+  /**
+   * Whether an axis has another scale, and whether it has that now.
+   * @param {"x" | "y"} which
+   * @returns {{ log: boolean } | null}
+   */
   scaleOf(which) {
     const i = which === "x" ? 0 : 1;
     if (this.contours || this.curves.some((curve) => isPath(curve.mark)) || (which === "x" && this.isAlpha())) return null;
@@ -396,7 +422,8 @@ export class PlotView {
   /** @param {number} i */
   otherAxis(i) {
     const original = i === 0 ? this.plot.x : i === 1 ? this.plot.y : this.plot.right?.axis ?? this.plot.y;
-    this.ranges[i] ??= extremes(this.curves.filter((curve) => i === 0 || curve.side === i - 1).map((curve) => (i === 0 ? curve.x : curve.y)));
+    const measured = this.curves.filter((curve) => i === 0 || curve.side === i - 1);
+    this.ranges[i] ??= extremes(measured.map((curve) => (i === 0 ? curve.x : curve.y)));
     return otherScale(original, this.axes[i], this.ranges[i]);
   }
 
@@ -414,33 +441,7 @@ export class PlotView {
 
   /** @returns {Control[]} */
   controls() {
-    return [...(this.isAlpha() ? [this.alphaControl()] : []), ...this.pathControl()];
-  }
-
-  /** @returns {Control} */
-  alphaControl() {
-    const all = this.curves.filter(isFunction).flatMap((curve) => Array.from(curve.x));
-    const stops = [...new Set(all.filter(Number.isFinite))].sort((a, b) => a - b);
-    const nearestTo = (/** @type {number} */ x) => stops.reduce((best, stop, i) => (Math.abs(stop - x) < Math.abs(stops[best] - x) ? i : best), 0);
-    return {
-      kind: "slider", label: "α", min: 0, max: Math.max(stops.length - 1, 0),
-      get: () => nearestTo(this.cursor ?? 0),
-      set: (i) => void this.follow(stops[i] ?? null),
-      say: (i) => trimmed(stops[i] ?? NaN),
-    };
-  }
-
-  /** @returns {Control[]} */
-  pathControl() {
-    const paths = this.curves.filter((curve) => isPath(curve.mark));
-    const last = paths.reduce((most, path) => Math.max(most, path.count - 1), 0);
-    if (last < 1) return [];
-    return [{
-      kind: "slider", label: "Snapshot", min: 0, max: last,
-      get: () => Math.min(this.snapshot, last),
-      set: (i) => (this.snapshot = i === last ? Infinity : i),
-      say: (i) => `${i + 1} of ${last + 1}`,
-    }];
+    return [...(this.isAlpha() ? [alphaSlider(this)] : []), ...pathSlider(this)];
   }
 
   /** @returns {string[][]} */
@@ -449,7 +450,8 @@ export class PlotView {
   }
 
   zoomWords() {
-    return this.isZoomed() ? `Zoomed to ${xName(this.plot)} ${rangeWords(this.frame.x.from(0), this.frame.x.from(1))}.` : "All of it is shown.";
+    if (!this.isZoomed()) return "All of it is shown.";
+    return `Zoomed to ${xName(this.plot)} ${rangeWords(this.frame.x.from(0), this.frame.x.from(1))}.`;
   }
 
   cursorWords() {

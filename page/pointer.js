@@ -74,8 +74,9 @@ class Hand {
     this.moved ||= Math.hypot(at[0] - this.start[0], at[1] - this.start[1]) > SLACK;
     if (!this.moved || this.pinched) return;
     this.fingers.set(event.pointerId, at);
-    if (this.panel.plot && !this.far && event.pointerType === "touch" && !this.panel.plot.brush?.on) this.host.read(this.panel, at, false);
-    else if (this.panel.plot && !this.far) this.host.select(this.panel, this.start, at, false);
+    const { plot } = this.panel;
+    if (plot && !this.far && event.pointerType === "touch" && !plot.brush?.on) this.host.read(this.panel, at, false);
+    else if (plot && !this.far) this.host.select(this.panel, this.start, at, false);
     else this.host.drag(this.panel, before, at, this.far);
   }
 
@@ -98,8 +99,9 @@ class Hand {
       return;
     }
     const at = this.panel.placeOf(event);
+    const selects = this.panel.plot && !this.far && (event.pointerType !== "touch" || this.panel.plot.brush?.on);
     if (!this.moved) this.tap(event, at);
-    else if (this.panel.plot && !this.far && (event.pointerType !== "touch" || this.panel.plot.brush?.on)) this.host.select(this.panel, this.start, at, true);
+    else if (selects) this.host.select(this.panel, this.start, at, true);
   }
 
   /** @param {PointerEvent} event @param {Spot2} at */

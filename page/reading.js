@@ -34,8 +34,7 @@ export function pointWords(plot, curve, i) {
     return { text: `${title}: ${xName(plot)} ${x}, band ${band}`, rows: [[xName(plot), x], [title, band]] };
   }
   const where = isPath(curve.mark) ? `point ${i + 1} of ${curve.count}` : "";
-  const bandAt = curve.band ? nearestInX(curve.band, curve.x[i]) : -1;
-  const band = curve.band && bandAt >= 0 && curve.band.x[bandAt] === curve.x[i] ? rangeWords(curve.band.y[bandAt], curve.band.to[bandAt]) : "";
+  const band = bandWords(curve.band, curve.x[i]);
   /** @type {[string, string][]} */
   const rows = [[xName(plot), x], [title, y]];
   if (isPath(curve.mark)) rows.splice(0, 2, [title, where], [xName(plot), x], [yName(plot, curve), y]);
@@ -44,6 +43,12 @@ export function pointWords(plot, curve, i) {
   const name = curve.title ? `${yName(plot, curve)} ` : "";
   const parts = [`${xName(plot)} ${x}`, `${name}${y}`, band && `band ${band}`, where];
   return { text: `${title}: ${parts.filter(Boolean).join(", ")}`, rows };
+}
+
+/** Of the band around a curve, at exactly this x. @param {Curve | null} band @param {number} x */
+function bandWords(band, x) {
+  const i = band ? nearestInX(band, x) : -1;
+  return band && i >= 0 && band.x[i] === x ? rangeWords(band.y[i], band.to[i]) : "";
 }
 
 /** @param {Plot} plot @param {Curve} curve @param {number} i @returns {Words} */
@@ -60,7 +65,14 @@ export function rangeWords(low, high) {
   return `${end(low)} to ${end(high)}`;
 }
 
-/** What other curves have at the same x. @param {Plot} plot @param {Curve[]} curves @param {Curve | null} but @param {number} x @returns {[string, string][]} */
+/**
+ * What other curves have at the same x.
+ * @param {Plot} plot
+ * @param {Curve[]} curves
+ * @param {Curve | null} but
+ * @param {number} x
+ * @returns {[string, string][]}
+ */
 export function othersAt(plot, curves, but, x) {
   const others = curves.filter((curve) => curve !== but && isFunction(curve) && !curve.member);
   /** @type {[string, string][]} */
@@ -77,7 +89,12 @@ export function isFunction(curve) {
   return curve.rising && curve.mark !== "band" && curve.mark !== "bars" && !isPath(curve.mark);
 }
 
-/** Not farther than to the next point: beyond the end of a curve there is no value. @param {Curve} curve @param {number} i @param {number} x */
+/**
+ * Not farther than to the next point: beyond the end of a curve there is no value.
+ * @param {Curve} curve
+ * @param {number} i
+ * @param {number} x
+ */
 export function isNear(curve, i, x) {
   const gap = Math.max(i > 0 ? curve.x[i] - curve.x[i - 1] : 0, i + 1 < curve.count ? curve.x[i + 1] - curve.x[i] : 0);
   return Math.abs(curve.x[i] - x) <= gap || curve.x[i] === x;
@@ -116,7 +133,13 @@ export function leftOut(curves) {
   return lost > 0 ? `${lost} ${lost === 1 ? "point is" : "points are"} not finite.` : "";
 }
 
-/** All numbers of a plot, one point a row. @param {Plot} plot @param {Curve[]} curves @param {Read} read @returns {string[][]} */
+/**
+ * All numbers of a plot, one point a row.
+ * @param {Plot} plot
+ * @param {Curve[]} curves
+ * @param {Read} read
+ * @returns {string[][]}
+ */
 export function tableOf(plot, curves, read) {
   const cell = (/** @type {number | undefined} */ v) => (v === undefined || Number.isNaN(v) ? "" : String(v));
   const measures = [xName(plot), yName(plot, { side: 0 }), "to"];
@@ -132,7 +155,12 @@ export function tableOf(plot, curves, read) {
   return rows;
 }
 
-/** The grid behind level lines, with the value at each node. @param {Plot} plot @param {Contours} contours @param {Read} read */
+/**
+ * The grid behind level lines, with the value at each node.
+ * @param {Plot} plot
+ * @param {Contours} contours
+ * @param {Read} read
+ */
 function gridTable(plot, contours, read) {
   const [x, y, z] = [contours.x, contours.y, contours.z].map(read);
   const rows = [["grid", "", xName(plot), plot.y.label || "y", "value"]];

@@ -113,7 +113,14 @@ export function picture(host) {
   return canvas;
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {string[]} lines @param {number} x @param {number} y @param {string} font @param {string} ink */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string[]} lines
+ * @param {number} x
+ * @param {number} y
+ * @param {string} font
+ * @param {string} ink
+ */
 function heading(ctx, lines, x, y, font, ink) {
   ctx.font = font;
   ctx.fillStyle = ink;
@@ -122,7 +129,13 @@ function heading(ctx, lines, x, y, font, ink) {
   lines.forEach((line, i) => ctx.fillText(line, x, y + i * LINE_HEIGHT));
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Panel} panel @param {DOMRect} area @param {number} top @param {import("./types.js").Theme} theme */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Panel} panel
+ * @param {DOMRect} area
+ * @param {number} top
+ * @param {import("./types.js").Theme} theme
+ */
 function drawPanel(ctx, panel, area, top, theme) {
   const at = panel.stage.getBoundingClientRect();
   const own = document.createElement("canvas");
@@ -137,7 +150,12 @@ function drawPanel(ctx, panel, area, top, theme) {
   if (panel.title) heading(ctx, [panel.title], x + panel.width / 2, y - LINE_HEIGHT, `600 13px ${FONT}`, theme.ink);
 }
 
-/** Where things of these widths stand, row by row. @param {number[]} widths @param {number} most @returns {[number, number][]} */
+/**
+ * Where things of these widths stand, row by row.
+ * @param {number[]} widths
+ * @param {number} most
+ * @returns {[number, number][]}
+ */
 function flowed(widths, most) {
   let [x, row] = [0, 0];
   return widths.map((width) => {

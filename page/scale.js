@@ -52,7 +52,11 @@ export function formatted(value, digits = 4) {
   return value.toFixed(Math.max(digits - 1 - e, 0)).replace("-", "−");
 }
 
-/** The same without zeros at its end: for places, which are round more often than measurements. @param {number} value @param {number} [digits] */
+/**
+ * The same without zeros at its end: for places, which are round more often than measurements.
+ * @param {number} value
+ * @param {number} [digits]
+ */
 export function trimmed(value, digits = 4) {
   return formatted(value, digits).replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "");
 }

@@ -1,6 +1,5 @@
 // Which part of its axes a plot shows: ranges that hold the data, as in the static figures (src/plot/layout.rs), and
 // those after zooming; and which other scale an axis can have.
-import { bandAt } from "./strokes.js";
 import { defaultRange, paddedRange, transformed } from "./scale.js";
 /** @import { Axis, Contours, Plot, Read } from "./types.js" */
 /** @import { Curve } from "./curves.js" */
@@ -9,15 +8,24 @@ import { defaultRange, paddedRange, transformed } from "./scale.js";
 
 const NOTHING = { lo: Infinity, hi: -Infinity };
 
-/** The axes of a plot, x first, over all that these curves have. @param {Plot} plot @param {Axis[]} axes @param {Curve[]} curves @param {Read} read @returns {Side[]} */
+/**
+ * The axes of a plot, x first, over all that these curves have.
+ * @param {Plot} plot
+ * @param {Axis[]} axes
+ * @param {Curve[]} curves
+ * @param {Read} read
+ * @returns {Side[]}
+ */
 export function sidesOf(plot, axes, curves, read) {
   const [x, ...y] = axes;
   const grid = plot.contours ? gridRanges(plot.contours, x, y[0], read) : null;
   const data = y.map((axis, side) => boundsOf(curves.filter((curve) => curve.side === side), transformed(axis, 0)));
   const marked = (plot.rules ?? []).map((rule) => transformed(x, rule.x)).filter((t) => !Number.isNaN(t));
-  const across = data.map((ranges) => ranges[0]).concat(grid ? [grid[0]] : [], marked.map((t) => ({ lo: t, hi: t }))).reduce(united, NOTHING);
+  const points = marked.map((t) => ({ lo: t, hi: t }));
+  const across = [...data.map((ranges) => ranges[0]), ...(grid ? [grid[0]] : []), ...points].reduce(united, NOTHING);
   // Level lines reach to the axes, unless something lies beyond their grid.
-  const padding = (/** @type {Range} */ range, /** @type {Range | undefined} */ of, /** @type {number} */ usual) => (of && same(range, of) ? 0 : usual);
+  /** @type {(range: Range, of: Range | undefined, usual: number) => number} */
+  const padding = (range, of, usual) => (of && same(range, of) ? 0 : usual);
   const headroom = (plot.rules ?? []).some((rule) => rule.label.trim() !== "") ? 0.06 : 0;
   const vertical = y.map((axis, side) => {
     const of = side === 0 && grid ? grid[1] : undefined;
@@ -63,29 +71,41 @@ function gridRanges(contours, x, y, read) {
   return [over(x, read(contours.x)), over(y, read(contours.y))];
 }
 
-/** The ranges of all points that both axes can show, x first. @param {Curve[]} curves @param {number} foot  of bars @returns {Range[]} */
+/**
+ * The ranges of all points that both axes can show, x first.
+ * @param {Curve[]} curves
+ * @param {number} foot  of bars
+ * @returns {Range[]}
+ */
 function boundsOf(curves, foot) {
-  const [x, y] = [{ ...NOTHING }, { ...NOTHING }];
+  let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
   const take = (/** @type {number} */ tx, /** @type {number} */ ty) => {
-    if (tx !== tx || !Number.isFinite(ty)) return;
-    if (tx < x.lo) x.lo = tx;
-    if (tx > x.hi) x.hi = tx;
-    if (ty < y.lo) y.lo = ty;
-    if (ty > y.hi) y.hi = ty;
+    if (tx !== tx || !(ty - ty === 0)) return;
+    if (tx < left) left = tx;
+    if (tx > right) right = tx;
+    if (ty < low) low = ty;
+    if (ty > high) high = ty;
   };
   for (const curve of curves) {
+    const { mark, tx, ty, tto } = curve;
     for (let i = 0; i < curve.count; i++) {
-      take(curve.tx[i], curve.mark === "band" ? bandAt(curve, i).low : curve.ty[i]);
-      if (curve.mark === "band") take(curve.tx[i], curve.tto[i]);
-      if (curve.mark !== "bars") continue;
-      take(curve.tto[i], curve.ty[i]);
-      take(curve.tx[i], foot);
+      take(tx[i], ty[i]);
+      if (mark === "band") take(tx[i], tto[i]);
+      if (mark !== "bars") continue;
+      take(tto[i], ty[i]);
+      take(tx[i], foot);
     }
   }
-  return [x, y];
+  return [{ lo: left, hi: right }, { lo: low, hi: high }];
 }
 
-/** The other scale that an axis can have for values in this range, or null. @param {Axis} axis @param {Axis} now @param {[number, number]} range @returns {Axis | null} */
+/**
+ * The other scale that an axis can have for values in this range, or null.
+ * @param {Axis} axis
+ * @param {Axis} now
+ * @param {[number, number]} range
+ * @returns {Axis | null}
+ */
 export function otherScale(axis, now, [low, high]) {
   if (now.scale !== "linear") return { ...axis, scale: "linear" };
   if (axis.scale !== "linear") return axis;
@@ -95,11 +115,20 @@ export function otherScale(axis, now, [low, high]) {
   return { ...axis, scale: "symlog", linear };
 }
 
-/** Around a place in the scale's own coordinate, not wider than all and not narrower than numbers allow. @param {Side} side @param {number} at @param {number} factor */
+/**
+ * Around a place in the scale's own coordinate, not wider than all and not narrower than numbers allow.
+ * @param {Side} side
+ * @param {number} at
+ * @param {number} factor
+ */
 export function zoomSide(side, at, factor) {
   const { full, shown } = side;
   const least = Math.max(1e-7 * (full.hi - full.lo), 1e-12 * Math.max(Math.abs(full.lo), Math.abs(full.hi)));
   const span = Math.max(Math.min((shown.hi - shown.lo) / factor, full.hi - full.lo), least);
+  if (span >= full.hi - full.lo) {
+    side.shown = { ...full };
+    return;
+  }
   const share = (at - shown.lo) / (shown.hi - shown.lo);
   moveSide(side, at - share * span, span);
 }

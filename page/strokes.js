@@ -6,7 +6,10 @@ import { colorIn } from "./theme.js";
 /** @import { Curve } from "./curves.js" */
 /** @import { Frame } from "./frame.js" */
 
-/** From the axes' coordinates to pixels: x = bx + kx · t. @typedef {{ kx: number, bx: number, ky: number, by: number, x: (t: number) => number, y: (t: number) => number, base: number }} Map2 */
+/**
+ * From the axes' coordinates to pixels: x = bx + kx · t.
+ * @typedef {{ kx: number, bx: number, ky: number, by: number, x: (t: number) => number, y: (t: number) => number, base: number }} Map2
+ */
 
 const DISC = 2.35;
 const PATH_DISCS = [1.4, 2.9];
@@ -52,7 +55,13 @@ export function drawCurve(ctx, curve, frame, theme, until = Infinity) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Curve} curve @param {Frame} frame @param {Map2} map @param {Theme} theme */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Curve} curve
+ * @param {Frame} frame
+ * @param {Map2} map
+ * @param {Theme} theme
+ */
 function drawLineOf(ctx, curve, frame, map, theme) {
   const thin = curve.mark === "thin";
   ctx.lineWidth = thin ? 1 : 1.5;
@@ -67,7 +76,12 @@ function drawLineOf(ctx, curve, frame, map, theme) {
   ctx.globalAlpha = 1;
 }
 
-/** Which points can be seen, with one more at either end. @param {Curve} curve @param {Frame} frame @returns {[number, number]} */
+/**
+ * Which points can be seen, with one more at either end.
+ * @param {Curve} curve
+ * @param {Frame} frame
+ * @returns {[number, number]}
+ */
 export function seen(curve, frame) {
   if (!curve.rising) return [0, curve.count];
   const from = firstFrom(curve.x, curve.count, frame.x.from(0)) - 1;
@@ -136,7 +150,13 @@ export function discs(ctx, points, radius) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Curve} curve @param {Frame} frame @param {Map2} map @param {Theme} theme */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Curve} curve
+ * @param {Frame} frame
+ * @param {Map2} map
+ * @param {Theme} theme
+ */
 function drawPoints(ctx, curve, frame, map, theme) {
   const points = sparse(curve, frame, map);
   if (curve.mark === "crosses") return drawCrosses(ctx, points);
@@ -170,7 +190,8 @@ function sparse(curve, frame, map) {
   const [xs, ys] = [new Float32Array(to - from), new Float32Array(to - from)];
   let count = 0;
   for (let i = from; i < to; i++) {
-    const [x, y] = [map.bx + map.kx * tx[i] - left, map.by + map.ky * ty[i] - top];
+    const x = map.bx + map.kx * tx[i] - left;
+    const y = map.by + map.ky * ty[i] - top;
     // Not so for what is no number either.
     if (!(x >= 0 && x < wide && y >= 0 && y < high)) continue;
     xs[count] = x;
@@ -180,7 +201,15 @@ function sparse(curve, frame, map) {
   return Array.from({ length: count }, (_, i) => /** @type {[number, number]} */ ([xs[i] + left, ys[i] + top]));
 }
 
-/** Keeps the first point of each cell, in front. @param {Float32Array} xs @param {Float32Array} ys @param {number} count @param {number} cell @param {number} wide @param {number} high */
+/**
+ * Keeps the first point of each cell, in front.
+ * @param {Float32Array} xs
+ * @param {Float32Array} ys
+ * @param {number} count
+ * @param {number} cell
+ * @param {number} wide
+ * @param {number} high
+ */
 function oneACell(xs, ys, count, cell, wide, high) {
   const columns = Math.ceil(wide / cell) + 1;
   const taken = new Uint8Array(columns * (Math.ceil(high / cell) + 1));
@@ -195,7 +224,11 @@ function oneACell(xs, ys, count, cell, wide, high) {
   return kept;
 }
 
-/** Where the lower edge cannot be shown since it is not positive, a band runs off the bottom. @param {Curve} curve @param {number} i */
+/**
+ * Where the lower edge cannot be shown since it is not positive, a band runs off the bottom.
+ * @param {Curve} curve
+ * @param {number} i
+ */
 export function bandAt(curve, i) {
   const low = curve.ty[i] === curve.ty[i] ? curve.ty[i] : curve.y[i] <= 0 ? -Infinity : NaN;
   return { low, high: curve.tto[i] };
@@ -238,14 +271,25 @@ function fillBand(ctx, run) {
   } else ctx.fill();
 }
 
-/** Both edges of a bar in pixels, beyond the axis at its ends. @param {Curve} curve @param {number} i @param {Map2} map @returns {[number, number] | null} */
+/**
+ * Both edges of a bar in pixels, beyond the axis at its ends.
+ * @param {Curve} curve
+ * @param {number} i
+ * @param {Map2} map
+ * @returns {[number, number] | null}
+ */
 export function barEdges(curve, i, map) {
   const [low, high] = [curve.tx[i], curve.tto[i]];
   if (curve.ty[i] !== curve.ty[i] || !(curve.x[i] <= curve.to[i]) || (low !== low && high !== high)) return null;
   return [low === low ? map.x(low) : -FAR, high === high ? map.x(high) : FAR];
 }
 
-/** Pale bars with a line where they end; of those within a pixel the highest. @param {CanvasRenderingContext2D} ctx @param {Curve} curve @param {Map2} map */
+/**
+ * Pale bars with a line where they end; of those within a pixel the highest.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Curve} curve
+ * @param {Map2} map
+ */
 function drawBars(ctx, curve, map) {
   /** @type {[number, number, number][]} */
   const bars = [];
@@ -291,7 +335,14 @@ function drawPath(ctx, curve, map, theme, until) {
   stretch(0, Math.min(until, last), 1);
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Curve} curve @param {number} i @param {Map2} map @param {string} color @param {Theme} theme */
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Curve} curve
+ * @param {number} i
+ * @param {Map2} map
+ * @param {string} color
+ * @param {Theme} theme
+ */
 function pathDisc(ctx, curve, i, map, color, theme) {
   const [small, large] = PATH_DISCS;
   const age = curve.count > 1 ? i / (curve.count - 1) : 1;

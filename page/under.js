@@ -3,7 +3,10 @@
 import { make, press, withId } from "./dom.js";
 /** @import { Control } from "./types.js" */
 
-/** Controls that are one to the reader: the first is shown and all are set. @typedef {{ shown: Control, all: Control[] }} Joined */
+/**
+ * Controls that are one to the reader: the first is shown and all are set.
+ * @typedef {{ shown: Control, all: Control[] }} Joined
+ */
 
 /** @param {Control[]} controls @returns {Joined[]} */
 export function joined(controls) {
@@ -79,7 +82,12 @@ function switchOf(control, set) {
   return { root, show };
 }
 
-/** What all curves have where the slider is. @param {HTMLTableElement} table @param {string} at @param {[string, string, string][]} rows  curve, quantity, value */
+/**
+ * What all curves have where the slider is.
+ * @param {HTMLTableElement} table
+ * @param {string} at
+ * @param {[string, string, string][]} rows  curve, quantity, value
+ */
 export function fillTable(table, at, rows) {
   const quantities = [...new Set(rows.map((row) => row[1]))];
   const curves = [...new Set(rows.map((row) => row[0]))];
