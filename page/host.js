@@ -124,7 +124,8 @@ export class Host {
     /** @type {number[]} */
     const rows = [];
     natural.forEach((height, i) => (rows[Math.floor(i / columns)] = Math.max(rows[Math.floor(i / columns)] ?? 0, height)));
-    const asDrawn = columns === Math.min(this.figure.columns, this.panels.length) && all.length === this.panels.length;
+    // On a phone what is read matters more than the place it takes.
+    const asDrawn = width >= 400 && columns === Math.min(this.figure.columns, this.panels.length) && all.length === this.panels.length;
     const factor = asDrawn ? this.factor(rows, width) : 1;
     all.forEach((panel, i) => {
       const height = panel.view.aspect ? natural[i] : rows[Math.floor(i / columns)];

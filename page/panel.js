@@ -98,7 +98,7 @@ export class Panel {
     const ctx = cleared(this.drawn, this.width, this.height);
     if (!ctx) return;
     this.view.draw(ctx, this.width, this.height, theme);
-    if (this.reading && this.plot) this.reading = this.plot.reading() ?? this.plot.brushReading() ?? this.reading;
+    if (this.reading && this.plot) this.reading = this.plot.brushReading() ?? this.plot.reading() ?? this.reading;
     this.drawAbove(theme);
   }
 

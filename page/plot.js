@@ -385,6 +385,7 @@ export class PlotView {
   /** @param {[number, number]} from @param {[number, number]} to @returns {Reading | null} */
   dragBrush(from, to) {
     const axis = this.brush?.along === "x" ? 0 : 1;
+    this.current = null;
     this.brush?.set(this.counted(), this.valuesAt(...from)[axis], this.valuesAt(...to)[axis]);
     return this.brushReading();
   }
