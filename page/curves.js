@@ -57,13 +57,27 @@ function rises(x, count) {
   return true;
 }
 
-/** Bands belong to the line of the same label and colour. @param {Curve[]} curves */
+/** Bands belong to a line of their colour, and of their label if they have one; they are switched with it. @param {Curve[]} curves */
 function pairBands(curves) {
   for (const band of curves.filter((curve) => curve.mark === "band")) {
-    const line = curves.find((other) => isLine(other.mark) && !other.member && other.side === band.side
-      && other.label === band.label && other.color === band.color && other.name === band.name && !other.band);
-    if (line) [line.band, band.line] = [band, line];
+    const lines = curves.filter((line) => isLine(line.mark) && !line.member && !line.band && line.side === band.side
+      && line.color === band.color && (band.label === "" || line.label === band.label) && line.name === band.name);
+    const line = lines.find((line) => isWithin(line, band)) ?? (band.label === "" ? undefined : lines[0]);
+    if (!line) continue;
+    [line.band, band.line] = [band, line];
+    [band.label, band.title] = [line.label, line.title];
   }
+}
+
+/** Whether a line runs through a band, by what a few of its points say. @param {Curve} line @param {Curve} band */
+function isWithin(line, band) {
+  for (let i = 0; i < line.count; i += Math.ceil(line.count / 9)) {
+    const at = firstFrom(band.x, band.count, line.x[i]);
+    const slack = 1e-6 * Math.abs(line.y[i]);
+    // Each was thinned by itself: not all points of one are points of the other.
+    if (band.x[at] === line.x[i] && (line.y[i] < band.y[at] - slack || line.y[i] > band.to[at] + slack)) return false;
+  }
+  return line.count > 0;
 }
 
 /** @param {Series["mark"]} mark */

@@ -30,7 +30,7 @@ export function entriesOf(plots, seeds) {
   const names = new Map();
   for (const curve of plots.flatMap((plot) => plot.curves)) {
     if (curve.name && (seeds || !curve.member)) names.set(curve.name, { name: curve.name, text: curve.name, marks: ["thin"] });
-    if (!curve.label || curve.member) continue;
+    if (!curve.label || curve.member || (curve.mark === "band" && !curve.series.label)) continue;
     const text = curve.side === 1 ? `${curve.label} (right)` : curve.label;
     const key = `${text}\n${curve.color}`;
     const entry = entries.get(key) ?? { name: curve.label, text, color: curve.color, marks: [] };

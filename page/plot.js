@@ -25,7 +25,8 @@ const REACH = 14;
 export class PlotView {
   /** @param {Plot} plot @param {Read} read @param {Study} study  what it switches on and off */
   constructor(plot, read, study) {
-    this.plot = plot;
+    // A number that JSON does not know stands there as null.
+    this.plot = { ...plot, rules: plot.rules.filter((rule) => Number.isFinite(rule.x)) };
     this.read = read;
     this.study = study;
     this.curves = curvesOf(plot, read);
@@ -111,11 +112,11 @@ export class PlotView {
     ctx.rect(x0 - 3, y0 - 3, x1 - x0 + 6, y1 - y0 + 6);
     ctx.clip();
     if (this.contours) drawBackdrop(ctx, this.frame, this.contours, this.axes, theme);
-    drawRules(ctx, this.frame, this.plot.rules ?? [], theme, false);
+    drawRules(ctx, this.frame, this.plot.rules, theme, false);
     const shown = this.shown();
     shown.filter((curve) => curve.member).forEach((curve) => drawCurve(ctx, curve, this.frame, theme));
     shown.filter((curve) => !curve.member).forEach((curve) => drawCurve(ctx, curve, this.frame, theme, this.snapshot));
-    drawRules(ctx, this.frame, this.plot.rules ?? [], theme, true);
+    drawRules(ctx, this.frame, this.plot.rules, theme, true);
     ctx.restore();
     drawPlotAxes(ctx, this.frame, this.x, this.y, theme);
     if (!this.contours && !this.curves.some((curve) => curve.count > 0 && hasPoint(curve))) this.drawNote(ctx, theme);
@@ -177,7 +178,7 @@ export class PlotView {
 
   /** The lines that stand here. @param {number} px @returns {[string, string][]} */
   ruleRows(px) {
-    const near = (this.plot.rules ?? []).filter((rule) => rule.label && Math.abs(this.placeOf(rule.x, NaN, 0)[0] - px) < 4);
+    const near = (this.plot.rules).filter((rule) => rule.label && Math.abs(this.placeOf(rule.x, NaN, 0)[0] - px) < 4);
     return near.map((rule) => ["line", rule.label]);
   }
 

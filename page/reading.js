@@ -123,13 +123,9 @@ function ends(curves) {
   return low <= high ? `Values from ${formatted(low)} to ${formatted(high)}.` : "";
 }
 
-/** How many points are missing since they are not finite, and how many were thinned. @param {Curve[]} curves */
-export function leftOut(curves) {
-  let lost = 0;
-  for (const { series, x, y, count } of curves.filter((curve) => !curve.member)) {
-    lost += series.left_out ?? 0;
-    for (let i = 0; i < count && series.mark !== "bars"; i++) if (!Number.isFinite(x[i]) || !Number.isFinite(y[i])) lost++;
-  }
+/** How many points are missing since they are not finite. @param {Curve[]} curves */
+function leftOut(curves) {
+  const lost = curves.reduce((sum, { series, member }) => sum + (member ? 0 : series.left_out), 0);
   return lost > 0 ? `${lost} ${lost === 1 ? "point is" : "points are"} not finite.` : "";
 }
 

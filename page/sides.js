@@ -20,13 +20,13 @@ export function sidesOf(plot, axes, curves, read) {
   const [x, ...y] = axes;
   const grid = plot.contours ? gridRanges(plot.contours, x, y[0], read) : null;
   const data = y.map((axis, side) => boundsOf(curves.filter((curve) => curve.side === side), transformed(axis, 0)));
-  const marked = (plot.rules ?? []).map((rule) => transformed(x, rule.x)).filter((t) => !Number.isNaN(t));
+  const marked = plot.rules.map((rule) => transformed(x, rule.x)).filter((t) => !Number.isNaN(t));
   const points = marked.map((t) => ({ lo: t, hi: t }));
   const across = [...data.map((ranges) => ranges[0]), ...(grid ? [grid[0]] : []), ...points].reduce(united, NOTHING);
   // Level lines reach to the axes, unless something lies beyond their grid.
   /** @type {(range: Range, of: Range | undefined, usual: number) => number} */
   const padding = (range, of, usual) => (of && same(range, of) ? 0 : usual);
-  const headroom = (plot.rules ?? []).some((rule) => rule.label.trim() !== "") ? 0.06 : 0;
+  const headroom = plot.rules.some((rule) => rule.label.trim() !== "") ? 0.06 : 0;
   const vertical = y.map((axis, side) => {
     const of = side === 0 && grid ? grid[1] : undefined;
     const range = united(data[side][1], of ?? NOTHING);

@@ -87,7 +87,9 @@ function savers(host, told) {
   return [
     button("CSV", "copy the data of this figure", async () => {
       const text = csv();
-      if (await copied(text)) return say("copied");
+      const thinned = host.plots().some((plot) => plot.curves.some(({ series }) => series.of > series.x.count));
+      // As they are here: between what a screen can show there were more.
+      if (await copied(text)) return say(thinned ? "copied, as thinned for the screen" : "copied");
       saveAs(`data:text/csv;charset=utf-8,${encodeURIComponent(text)}`, `${name}.csv`);
       say("saved");
     }),

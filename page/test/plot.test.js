@@ -19,9 +19,24 @@ function lossView() {
   return viewOf(axis("epoch"), axis("loss", "log"), [
     series("SGD", "band", epochs, [1, 0.9, 0.8, 0.5, -1], { to: [3, 2, 1.5, 1, 0.9], color: 0 }),
     series("SGD", "line", epochs, [2, 1.5, 1, 0.65, 0.4], { color: 0, members }),
-    series("Adam", "line", epochs, [2, 1, NaN, 0.1, 0.02], { color: 1 }),
+    series("Adam", "line", epochs, [2, 1, NaN, 0.1, 0.02], { color: 1, left_out: 1 }),
   ]);
 }
+
+test("a band without a label is that of the line which runs through it, and is switched with it", () => {
+  const x = [1, 2, 3];
+  const view = viewOf(axis("x"), axis("y"), [
+    series("", "band", x, [0, 0, 0], { to: [1, 1, 1], color: 0 }),
+    series("", "band", x, [5, 5, 5], { to: [7, 7, 7], color: 0 }),
+    series("", "band", x, [8, 8, 8], { to: [9, 9, 9], color: 0 }),
+    series("test", "dashed", x, [6, 6, 6], { color: 0 }),
+    series("train", "line", x, [0.5, 0.5, NaN], { color: 0 }),
+  ]);
+  assert.deepEqual(view.curves.map((curve) => curve.label), ["train", "test", "", "test", "train"]);
+  view.study.toggle("test");
+  assert.deepEqual(view.shown().map((curve) => curve.mark), ["band", "band", "line"]);
+  assert.match(view.at(...placed(view, 1, 0.5)).text, /^train: x 1, y 0.5000, band 0 to 1$/);
+});
 
 test("the nearest point is read, with its band and the others at the same x", () => {
   const view = lossView();
