@@ -1,9 +1,11 @@
 //! Tells the linker where libtorch is, so that the binary runs from any folder with no
 //! LD_LIBRARY_PATH, and the program which libtorch and commit it was built from; joins the page's script.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+#[path = "page/script.rs"]
+mod script;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -24,7 +26,7 @@ fn main() {
     println!("cargo:rustc-env=HW1_LIBTORCH={}", libtorch.unwrap_or_else(|| "unknown".into()));
 
     println!("cargo:rerun-if-changed=page");
-    let joined = script(Path::new("page")).unwrap_or_else(|why| panic!("page/: {why}"));
+    let joined = script::script(Path::new("page")).unwrap_or_else(|why| panic!("page/: {why}"));
     let out = std::env::var("OUT_DIR").map(PathBuf::from).unwrap_or_default();
     std::fs::write(out.join("page.js"), joined).unwrap_or_else(|error| panic!("page.js: {error}"));
 
@@ -35,42 +37,6 @@ fn main() {
         }
     }
     println!("cargo:rustc-env=HW1_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
-}
-
-/// The page's modules as one script, each after those that it imports: `import {a} from "./b.js";` stands on a line of its
-/// own, and no two declare the same name. Without lines of comments.
-fn script(folder: &Path) -> Result<String, String> {
-    let mut joined = String::from("(() => {\n\"use strict\";\n");
-    join(folder, "main.js", &mut BTreeSet::new(), &mut joined)?;
-    joined.push_str("})();\n");
-    if joined.contains("</script") || joined.contains("<!--") {
-        return Err("what would end a script stands in it".into());
-    }
-    Ok(joined)
-}
-
-fn join(folder: &Path, name: &str, seen: &mut BTreeSet<String>, joined: &mut String) -> Result<(), String> {
-    if !seen.insert(name.to_owned()) {
-        return Ok(());
-    }
-    let text = std::fs::read_to_string(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
-    let (mut own, mut in_comment) = (String::new(), false);
-    for line in text.lines() {
-        let trimmed = line.trim();
-        in_comment |= trimmed.starts_with("/*");
-        if in_comment || trimmed.is_empty() || trimmed.starts_with("//") || trimmed == "export {};" {
-            in_comment &= !trimmed.ends_with("*/");
-        } else if let Some(import) = line.strip_prefix("import ") {
-            let other = import.strip_suffix("\";").and_then(|import| import.split_once("from \"./"));
-            let (_, other) = other.ok_or_else(|| format!("{name}: not understood: {line}"))?;
-            join(folder, other, seen, joined)?;
-        } else {
-            own.push_str(line.strip_prefix("export ").unwrap_or(line));
-            own.push('\n');
-        }
-    }
-    joined.push_str(&own);
-    Ok(())
 }
 
 /// Compiles what calls any operator of libtorch, as torch-sys compiles its own.

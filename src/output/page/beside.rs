@@ -100,7 +100,10 @@ fn together((there, a): (&str, &Plot), (here, b): (&str, &Plot)) -> Option<Plot>
         (*x, label)
     }));
     // Ticks at the levels of one run could miss the other's.
-    let axis = |a: &Axis, b: &Axis| Axis { levels: if a.levels == b.levels { b.levels.clone() } else { Vec::new() }, ..b.clone() };
+    let axis = |a: &Axis, b: &Axis| Axis {
+        levels: if a.levels == b.levels { b.levels.clone() } else { Vec::new() },
+        ..b.clone()
+    };
     let (x, y) = (axis(&a.x, &b.x), axis(&a.y, &b.y));
     Some(Plot { x, y, series, right: None, rules, contours: None })
 }

@@ -356,7 +356,7 @@ mod tests {
         let panel = |content| plot::Panel { title: String::new(), content };
         let panels = vec![curves, panel(heat_map), panel(images), plot::Panel::surface("", surface)];
         let [name, title, caption] = ["name", "title", "caption"].map(str::to_owned);
-        plot::Figure { name, title, caption, columns: 2, panels }
+        plot::Figure { name, title, caption, columns: 2, panels, ..plot::Figure::default() }
     }
 
     /// The header, and what follows it.

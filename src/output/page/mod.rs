@@ -247,7 +247,9 @@ const ANCHORS: [&str; 7] =
 
 /// A name for links that is none of `taken`, and is taken now.
 fn anchor(folder: &str, taken: &mut BTreeSet<String>) -> String {
-    let plain: String = folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    // Figures and claims have names of their own.
+    let own = if ["figure-", "claim-"].iter().any(|own| folder.starts_with(own)) { "study-" } else { "" };
+    let plain: String = own.chars().chain(folder.chars()).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let numbered = (2..).map(|number| format!("{plain}-{number}"));
     let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains(name));
     let name = free.unwrap_or(plain);
@@ -311,6 +313,17 @@ impl Study {
     fn changed(&self) -> Vec<&str> {
         let changed = self.settings.iter().filter(|setting| setting.report.is_some());
         changed.map(|setting| setting.name.as_str()).filter(|name| !SEEDS.contains(name)).collect()
+    }
+
+    /// What links to one of its claims name.
+    fn claim_anchor(&self, place: impl std::fmt::Display) -> String {
+        format!("claim-{}-{place}", self.anchor)
+    }
+
+    /// The number of the figure that shows a claim.
+    fn shown_in(&self, claim: &Claim) -> Option<usize> {
+        let name = claim.figure.as_ref()?;
+        self.figures.iter().find(|drawn| drawn.figure.name == *name).map(|drawn| drawn.number)
     }
 
     fn verdicts(&self) -> String {

@@ -3,9 +3,11 @@
 use crate::backend::Said;
 use crate::output::metrics::{Claim, Provenance};
 use crate::output::typed::typed;
+use crate::study::claim::Point;
 use crate::study::number::significant;
 use crate::terminal::counted;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Members of a list on one line; longer ones have a line each.
 const MOST_ON_A_LINE: usize = 12;
@@ -102,6 +104,30 @@ impl Claim {
             numbers.push(("…".to_owned(), format!("{more} more in metrics.json")));
         }
         numbers
+    }
+}
+
+/// Cases of a claim listed one by one; there is metrics.json for more.
+const MOST_POINTS: usize = 200;
+
+impl Claim {
+    /// "10 cases".
+    pub(super) fn count_points(&self) -> String {
+        counted(self.points.len(), "case", "cases")
+    }
+
+    pub(super) fn listed_points(&self) -> &[Point] {
+        &self.points[..self.points.len().min(MOST_POINTS)]
+    }
+
+    /// What was known of any case.
+    pub(super) fn point_names(&self) -> BTreeSet<&str> {
+        self.points.iter().flat_map(|point| point.values.keys().map(String::as_str)).collect()
+    }
+
+    pub(super) fn point_cell(&self, point: &Point, name: &str) -> String {
+        let value = point.values.get(name);
+        value.map_or(String::new(), |value| value.map_or_else(|| "not known".into(), |value| significant(value, 4)))
     }
 }
 
