@@ -242,7 +242,8 @@ fn older(dir: &Dir, points: usize) -> Value {
         "schema": 1, "experiment": "simulate", "folder": "simulate-x", "settings": {}, "provenance": {},
         "trials": [
             {"label": "a/b", "seed": 0, "parameters": 16_777_217, "non_finite": 1,
-             "scalars": {"huge": 1e300, "tiny": 1e-300, "none": null, "loss": 1}, "series": {"loss": loss, "alpha": [0.5, 1]}},
+             "scalars": {"huge": 1e300, "tiny": 1e-300, "none": null, "loss": 1},
+             "series": {"loss": loss, "alpha": [0.5, 1]}},
             {"label": "a_b", "seed": 0, "parameters": 1, "scalars": {}, "series": {"empty": []}, "non_finite": 0},
         ],
         "table": null, "summary": {}, "claims": [],
@@ -278,9 +279,9 @@ fn what_is_not_hw1s_stays_as_it_is() {
     older(&dir, 3);
     let to = |to: &str| dir.run(&["export", "tensorboard", "--out", "old", "--to", to]);
     to("old").fails(1, &["the run directory itself", "--to"]);
-    to("old/simulate-x").fails(1, &["the folder of a study", "--to"]);
-    to("old/simulate-x/trials").fails(1, &["the folder of a study"]);
-    to("old/simulate-x/metrics.json").fails(1, &["the folder of a study"]);
+    to("old/simulate-x").fails(1, &["in the folder of a study", "--to"]);
+    to("old/simulate-x/trials").fails(1, &["in the folder of a study"]);
+    to("old/simulate-x/metrics.json").fails(1, &["in the folder of a study"]);
     fs::write(dir.path().join("file"), "theirs").unwrap();
     to("file").fails(1, &["file", "is no folder", "--to"]);
     dir.run(&["export", "tensorboard", "--out", "none"]).fails(1, &["there is no run directory none"]);
@@ -309,4 +310,22 @@ fn what_is_not_hw1s_stays_as_it_is() {
     fs::write(own[0], "theirs").unwrap();
     to("both").fails(1, &["is none", "--to"]);
     assert_eq!(fs::read(own[0]).unwrap(), b"theirs");
+}
+
+#[test]
+fn a_study_in_a_folder_of_any_name_is_exported() {
+    let dir = Dir::new();
+    older(&dir, 2);
+    fs::rename(dir.path().join("old/simulate-x"), dir.path().join("old/é: *\u{1b}")).unwrap();
+    let ran = dir.succeed(&["export", "tensorboard", "--out", "old"]);
+    assert!(
+        !ran.stdout().contains('\u{1b}') && ran.stdout().contains("new: 2 trials and 1 figure"),
+        "{}",
+        ran.stdout()
+    );
+    for (path, _) in tree(&dir.path().join("old/tensorboard")) {
+        let name = path.strip_prefix(dir.path()).unwrap().to_str().unwrap();
+        assert!(name.is_ascii() && !name.contains([':', '*', '\u{1b}']), "{name}");
+    }
+    assert!(dir.succeed(&["export", "tensorboard", "--out", "old"]).stdout().contains("nothing is new"));
 }

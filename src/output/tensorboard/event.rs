@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const WRITER: &str = "hw1";
 
 /// Fields of an event.
-mod event {
+mod of_event {
     pub const WALL_TIME: u64 = 1;
     pub const STEP: u64 = 2;
     pub const FILE_VERSION: u64 = 3;
@@ -23,7 +23,7 @@ mod event {
 }
 
 /// Fields of a value of a summary.
-mod value {
+mod of_value {
     pub const TAG: u64 = 1;
     pub const NUMBER: u64 = 2;
     pub const IMAGE: u64 = 4;
@@ -50,11 +50,11 @@ pub(super) struct Events(Vec<u8>);
 
 impl Events {
     pub fn new(wall_time: f64) -> Self {
-        let source = Message::default().text(event::WRITER, WRITER);
+        let source = Message::default().text(of_event::WRITER, WRITER);
         let head = Message::default()
-            .double(event::WALL_TIME, wall_time)
-            .text(event::FILE_VERSION, "brain.Event:2")
-            .message(event::SOURCE, &source);
+            .double(of_event::WALL_TIME, wall_time)
+            .text(of_event::FILE_VERSION, "brain.Event:2")
+            .message(of_event::SOURCE, &source);
         let mut events = Self(Vec::new());
         event_file::append(&mut events.0, head.as_bytes());
         events
@@ -65,11 +65,11 @@ impl Events {
     }
 
     fn push(&mut self, At { wall_time, step }: At, values: impl Iterator<Item = Message>) {
-        let summary = values.fold(Message::default(), |summary, value| summary.message(event::VALUE, &value));
+        let summary = values.fold(Message::default(), |summary, value| summary.message(of_event::VALUE, &value));
         let whole = Message::default()
-            .double(event::WALL_TIME, wall_time)
-            .whole(event::STEP, step)
-            .message(event::SUMMARY, &summary);
+            .double(of_event::WALL_TIME, wall_time)
+            .whole(of_event::STEP, step)
+            .message(of_event::SUMMARY, &summary);
         event_file::append(&mut self.0, whole.as_bytes());
     }
 
@@ -77,7 +77,9 @@ impl Events {
     pub fn push_numbers<'a>(&mut self, at: At, numbers: impl Iterator<Item = (&'a str, f64)>) {
         self.push(
             at,
-            numbers.map(|(tag, number)| Message::default().text(value::TAG, tag).float(value::NUMBER, number as f32)),
+            numbers.map(|(tag, number)| {
+                Message::default().text(of_value::TAG, tag).float(of_value::NUMBER, number as f32)
+            }),
         );
     }
 
@@ -85,12 +87,12 @@ impl Events {
     pub fn push_image(&mut self, at: At, tag: &str, png: &[u8]) -> Option<()> {
         let Header { width, height, channels } = Header::of(png)?;
         let image = Message::default()
-            .whole(value::HEIGHT, height.into())
-            .whole(value::WIDTH, width.into())
-            .whole(value::COLORSPACE, channels)
-            .bytes(value::ENCODED, png);
+            .whole(of_value::HEIGHT, height.into())
+            .whole(of_value::WIDTH, width.into())
+            .whole(of_value::COLORSPACE, channels)
+            .bytes(of_value::ENCODED, png);
         // No title and no caption: TensorBoard's own server shows none of an image in this form.
-        self.push(at, [Message::default().text(value::TAG, tag).message(value::IMAGE, &image)].into_iter());
+        self.push(at, [Message::default().text(of_value::TAG, tag).message(of_value::IMAGE, &image)].into_iter());
         Some(())
     }
 
@@ -118,13 +120,16 @@ impl Events {
         ] {
             let content = Message::default().message(field, &info);
             let plugin = Message::default().text(1, "hparams").bytes(2, content.as_bytes());
-            let metadata = Message::default().message(value::PLUGIN, &plugin);
+            let metadata = Message::default().message(of_value::PLUGIN, &plugin);
             // A tensor of no numbers: float32, of one side of length 0.
             let shape = Message::default().message(2, &Message::default().whole(1, 0));
             let tensor = Message::default().whole(1, 1).message(2, &shape);
-            let of_tag = Message::default().text(value::TAG, tag);
+            let of_tag = Message::default().text(of_value::TAG, tag);
             let at = At { wall_time, step: 0 };
-            self.push(at, [of_tag.message(value::METADATA, &metadata).message(value::TENSOR, &tensor)].into_iter());
+            self.push(
+                at,
+                [of_tag.message(of_value::METADATA, &metadata).message(of_value::TENSOR, &tensor)].into_iter(),
+            );
         }
     }
 }
@@ -176,8 +181,8 @@ impl Header {
 
 /// Whether hw1 wrote an event file, by its first record.
 pub(super) fn is_own(file: &[u8]) -> bool {
-    let sources = event_file::first(file).into_iter().flat_map(|head| bytes_of(head, event::SOURCE));
-    sources.flat_map(|source| bytes_of(source, event::WRITER)).any(|writer| writer == WRITER.as_bytes())
+    let sources = event_file::first(file).into_iter().flat_map(|head| bytes_of(head, of_event::SOURCE));
+    sources.flat_map(|source| bytes_of(source, of_event::WRITER)).any(|writer| writer == WRITER.as_bytes())
 }
 
 /// Whether an event file is whole.
@@ -188,11 +193,11 @@ pub(super) fn is_whole(file: &[u8]) -> bool {
 /// The pictures of an event file by tag, in their order, as far as it is whole.
 pub(super) fn images(file: &[u8]) -> Vec<(&str, &[u8])> {
     let values = event_file::records(file).0.into_iter().flat_map(|record| {
-        bytes_of(record, event::SUMMARY).flat_map(|summary| bytes_of(summary, event::VALUE)).collect::<Vec<_>>()
+        bytes_of(record, of_event::SUMMARY).flat_map(|summary| bytes_of(summary, of_event::VALUE)).collect::<Vec<_>>()
     });
     let image = |value| {
-        let tag = std::str::from_utf8(bytes_of(value, value::TAG).next()?).ok()?;
-        let encoded = bytes_of(value, value::IMAGE).flat_map(|image| bytes_of(image, value::ENCODED)).next()?;
+        let tag = std::str::from_utf8(bytes_of(value, of_value::TAG).next()?).ok()?;
+        let encoded = bytes_of(value, of_value::IMAGE).flat_map(|image| bytes_of(image, of_value::ENCODED)).next()?;
         Some((tag, encoded))
     };
     values.filter_map(image).collect()
@@ -235,7 +240,7 @@ mod tests {
         assert!(is_own(cut) && !is_whole(cut) && images(cut).len() == 1);
         // Another program's.
         let mut foreign = Vec::new();
-        event_file::append(&mut foreign, Message::default().text(event::FILE_VERSION, "brain.Event:2").as_bytes());
+        event_file::append(&mut foreign, Message::default().text(of_event::FILE_VERSION, "brain.Event:2").as_bytes());
         assert!(!is_own(&foreign) && is_whole(&foreign) && !is_own(b"") && !is_own(b"text"));
     }
 

@@ -12,6 +12,7 @@ mod place;
 mod trials;
 
 use crate::error::Interrupted;
+use crate::files::sha256;
 use crate::output::figures::is_whole_png;
 use crate::output::study_folder::StudyFolder;
 use crate::output::typed::typed;
@@ -57,21 +58,21 @@ struct Exported {
 /// Where something cannot be read or written, or the folder is one of the run directory's own; [`Interrupted`] on a
 /// signal. What was written until then is whole.
 pub fn export(run_dir: &RunDir, folders: &[StudyFolder], to: &Path, signals: &Signals) -> Result<Export> {
-    // Wherever records come from, they are not to be among the files of an export.
-    let target = resolved(to);
-    for (name, own) in [("the run directory itself", run_dir.root())]
-        .into_iter()
-        .chain(folders.iter().map(|folder| ("the folder of a study", folder.path.as_path())))
-    {
-        let own = resolved(own);
-        let is_own = if own == resolved(run_dir.root()) { target == own } else { target.starts_with(&own) };
-        ensure!(!is_own, "{} is {name}: name a folder of its own with --to", to.display());
-    }
-    ensure!(!to.exists() || to.is_dir(), "{} is no folder: name another with --to", to.display());
+    // Among its own files a run directory has no others.
+    let (target, shown) = (resolved(to), to.display());
+    ensure!(
+        target != resolved(run_dir.root()),
+        "{shown} is the run directory itself: name a folder of its own with --to"
+    );
+    let in_study = folders.iter().any(|study| target.starts_with(resolved(&study.path)));
+    ensure!(!in_study, "{shown} is in the folder of a study: name a folder of its own with --to");
+    ensure!(!to.exists() || to.is_dir(), "{shown} is no folder: name another with --to");
     let in_use = run_dir.is_in_use();
     let studies = folders.iter().map(|study| {
         let what = || format!("study {}", plain(&study.name));
-        export_study(study, to.join(folder_name(&study.name, &study.name)), in_use, signals).with_context(what)
+        let name = study.path.file_name().unwrap_or_default().as_encoded_bytes();
+        let folder = to.join(folder_name(&study.name, &sha256(name)));
+        export_study(study, folder, in_use, signals).with_context(what)
     });
     Ok(Export {
         run_dir: run_dir.root().display().to_string(),
@@ -196,5 +197,64 @@ impl Export {
         }
         // Not wrapped: a command is to be copied.
         text + &format!("Open it: tensorboard --logdir {}\n", typed(self.logdir.as_os_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use message::{Value, bytes_of, fields};
+
+    /// Step, tag and number of each value of an event file, by the fields of event.proto and summary.proto.
+    fn numbers(file: &[u8]) -> Vec<(u64, String, f32)> {
+        let number = |message: &[u8], field| match fields(message).find(|(own, _)| *own == field) {
+            Some((_, Value::Number(number))) => number,
+            _ => panic!("no number in field {field}"),
+        };
+        let mut numbers = Vec::new();
+        for record in &event_file::records(file).0[1..] {
+            for value in bytes_of(record, 5).flat_map(|summary| bytes_of(summary, 1)) {
+                let tag = String::from_utf8(bytes_of(value, 1).next().unwrap().to_vec()).unwrap();
+                numbers.push((number(record, 2), tag, f32::from_bits(u32::try_from(number(value, 2)).unwrap())));
+            }
+        }
+        numbers
+    }
+
+    #[test]
+    fn every_number_stands_at_its_step() {
+        let measured: Measured = serde_json::from_value(serde_json::json!({
+            "parameters": 16_777_217, "scalars": {"epochs_run": 3, "loss": 0.5, "none": null, "huge": 1e300},
+            "series": {"loss": [1, null, 0.1], "rate": [-0.25], "empty": []},
+        }))
+        .unwrap();
+        let mut events = Events::new(0.0);
+        push_measured(&mut events, &measured, 7.0);
+        let told = numbers(&events.into_bytes());
+        // As Debug tells them: NaN is not itself.
+        let expected = [
+            (0, "parameters", 16_777_216.0),
+            (0, "epochs_run", 3.0),
+            (0, "huge", f32::INFINITY),
+            (0, "scalar/loss", 0.5),
+            (0, "none", f32::NAN),
+            (0, "loss", 1.0),
+            (0, "rate", -0.25),
+            (1, "loss", f32::NAN),
+            (2, "loss", 0.1),
+        ];
+        assert_eq!(format!("{told:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_is_known_by_what_is_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        assert_eq!(resolved(&folder.path().join("a/b")), real.join("a/b"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+            assert_eq!(resolved(&real.join("link/a")), real.join("a"));
+        }
     }
 }
