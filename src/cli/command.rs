@@ -3,7 +3,7 @@
 
 use crate::cli::look::{self, Compare, Look};
 use crate::cli::registry::{self, REGISTRY};
-use crate::cli::{all, analyse, bench, data, doctor, report, run, verify};
+use crate::cli::{all, analyse, bench, data, doctor, export, report, run, verify};
 use crate::error::Exit;
 use crate::study::{DATASET_FLAG, Experiment};
 use crate::terminal::print;
@@ -86,6 +86,7 @@ pub fn command() -> Command {
         .subcommand(of::<Look>("show").about("List the studies of a run directory: how far, of what, when"))
         .subcommand(of::<Look>("claims").about("Print every claim of a run directory with its verdict"))
         .subcommand(of::<Compare>("compare"))
+        .subcommand(of::<export::Export>("export"))
         .subcommand(of::<doctor::Doctor>("doctor"))
         .subcommand(of::<bench::Bench>("bench"))
         .subcommand(of::<Completions>("completions"))
@@ -107,6 +108,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         "show" => look::show(&typed(matches)?),
         "claims" => look::claims(&typed(matches)?),
         "compare" => look::compare(&typed(matches)?),
+        "export" => export::run(&typed(matches)?),
         "doctor" => doctor::run(&typed(matches)?),
         "bench" => bench::run(&typed(matches)?),
         "completions" => completions(&typed(matches)?),

@@ -7,6 +7,7 @@ mod bench;
 mod command;
 mod data;
 mod doctor;
+mod export;
 mod look;
 mod memory;
 mod registry;

@@ -14,6 +14,7 @@ pub mod page;
 pub mod provenance;
 pub mod show;
 pub mod study_folder;
+pub mod tensorboard;
 mod typed;
 
 use crate::error::Interrupted;

@@ -70,6 +70,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("half", &["data"]),
     ("md5", &["data"]),
     ("base64", &["output", "plot"]),
+    ("crc", &["output"]),
     ("clap_complete", &["cli"]),
     ("comfy_table", &["terminal"]),
     ("console", &["terminal", "runner"]),

@@ -46,6 +46,7 @@ mod signals;
 mod simulate;
 mod solutions;
 mod standing_output;
+mod tensorboard;
 mod threads;
 mod verdicts;
 mod verify;

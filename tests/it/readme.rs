@@ -111,7 +111,7 @@ fn every_command_runs() {
             }
             dir.succeed(&arguments);
         } else {
-            if ["show", "claims"].contains(&arguments[0]) {
+            if ["show", "claims", "export"].contains(&arguments[0]) {
                 dir.succeed(&["simulate", "--preset", "smoke"]);
             }
             // Tiny, and on synthetic digits.

@@ -249,7 +249,8 @@ const ANCHORS: [&str; 7] =
 fn anchor(folder: &str, taken: &mut BTreeSet<String>) -> String {
     // Figures and claims have names of their own.
     let own = if ["figure-", "claim-"].iter().any(|own| folder.starts_with(own)) { "study-" } else { "" };
-    let plain: String = own.chars().chain(folder.chars()).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let plain: String =
+        own.chars().chain(folder.chars()).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let numbered = (2..).map(|number| format!("{plain}-{number}"));
     let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains(name));
     let name = free.unwrap_or(plain);
