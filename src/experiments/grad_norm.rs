@@ -9,7 +9,7 @@ use crate::model::Mlp;
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
-use crate::study::seeds::means_over_epochs;
+use crate::study::seeds::{self, means_over_epochs};
 use crate::study::trust::{self, Doubts};
 use crate::study::{
     Cell, Context, DATASET_FLAG, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Held, Instead,
@@ -214,7 +214,8 @@ impl GradNorm {
         for done in done {
             let steps = done.record.series("step")?;
             let against_steps = |label: &str, color, name: &str| -> Result<Series> {
-                Ok(points::line((self.seeds.legend(done.seed(), label), color), steps, done.record.series(name)?))
+                let look = (self.seeds.legend(done.seed(), label), color);
+                Ok(points::line(look, steps, done.record.series(name)?).named(seeds::name(done.seed())))
             };
             norms.push(against_steps("mini-batch", 1, "batch_gradient_norm")?);
             norms.push(against_steps("full batch", 0, "full_gradient_norm")?);
@@ -236,7 +237,8 @@ fn panel(y: &str, done: &[&Done<GradNorm>], of: &[(&str, &str, Mark)]) -> Result
     for done in done {
         for (color, &(label, name, mark)) in of.iter().enumerate() {
             // Taken before each epoch's step: the first is that of the initial weights.
-            curves.push(Series::over_epochs(label, Color::Cycle(color), 0, done.record.series(name)?).mark(mark));
+            let curve = Series::over_epochs(label, Color::Cycle(color), 0, done.record.series(name)?).mark(mark);
+            curves.push(curve.named(seeds::name(done.seed())));
         }
     }
     Ok(curves::panel(Axis::log(y), curves))

@@ -10,7 +10,7 @@ use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, Quantity, SEEDS};
 use crate::study::number::significant;
-use crate::study::seeds::{means_at_points, means_over_epochs};
+use crate::study::seeds::{self, means_at_points, means_over_epochs};
 use crate::study::sizes::{self, OverSizes};
 use crate::study::table::FINAL;
 use crate::study::trust::Doubts;
@@ -345,8 +345,10 @@ impl ParamsSweep {
                 let epochs = (1..).map(|test| (f64::from(test) * every).min(last));
                 Ok(epochs.zip(record.series(name)?.iter().map(|right| 1.0 - right)).collect())
             };
-            test.push(Series::new(label, Color::Cycle(color), points("test_accuracy", every, last)?));
-            train.push(Series::new("", Color::Cycle(color), points("train_accuracy", 1.0, f64::INFINITY)?));
+            let curve =
+                |label: String, points| Series::new(label, Color::Cycle(color), points).named(seeds::name(done.seed()));
+            test.push(curve(label, points("test_accuracy", every, last)?));
+            train.push(curve(String::new(), points("train_accuracy", 1.0, f64::INFINITY)?));
         }
         let panels = vec![
             Panel::plot("Test", Axis::log("epoch"), Axis::linear("test error"), means_over_epochs(test)),

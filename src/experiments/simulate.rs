@@ -7,7 +7,7 @@ use crate::model::{Mlp, Named};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use crate::settings;
 use crate::study::claim::{Claim, SEEDS};
-use crate::study::seeds::{caption_of_median, median_of_each};
+use crate::study::seeds::{self, caption_of_median, median_of_each};
 use crate::study::{
     Cell, Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Held, Instead, Measurements, POINTS,
     POINTS_FLAG, Records, Reported, Seeds, Size, Table, cell, curves,
@@ -216,7 +216,7 @@ impl Simulate {
         let mark = if (index / 6).is_multiple_of(2) { Mark::Line } else { Mark::Dashed };
         let diverged = if points.iter().any(|(_, y)| y.is_finite()) { "" } else { " (diverged)" };
         let label = self.seeds.legend(done.seed(), format!("{}{diverged}", done.label));
-        Series::new(label, Color::Cycle(index), points).mark(mark)
+        Series::new(label, Color::Cycle(index), points).mark(mark).named(seeds::name(done.seed()))
     }
 
     /// The report's order of its models, best first.

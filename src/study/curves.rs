@@ -2,7 +2,7 @@
 //! seeds and become a mean with a band.
 
 use super::experiment::{Done, Experiment};
-use super::seeds::means_over_epochs;
+use super::seeds::{self, means_over_epochs};
 use crate::plot::{Axis, Color, Mark, Panel, Series};
 use anyhow::Result;
 
@@ -35,7 +35,7 @@ pub fn of_series<'a, E: Experiment>(
     let of_trial = |done: &Done<E>| {
         let look = look(done);
         let dashed = look.1 >= 6;
-        Ok(curve(look, dashed, done.measured().series(name)?))
+        Ok(curve(look, dashed, done.measured().series(name)?).named(seeds::name(done.seed())))
     };
     Ok(panel(y, done.into_iter().map(of_trial).collect::<Result<_>>()?))
 }
@@ -72,7 +72,8 @@ pub fn of_both_sets<'a, E: Experiment>(
         for done in done.clone() {
             for set in ["train", "test"] {
                 let values = done.measured().series(&format!("{set}_{quantity}"))?;
-                curves.push(curve(look(done, set, quantity), set == "test", values));
+                let curve = curve(look(done, set, quantity), set == "test", values);
+                curves.push(curve.named(seeds::name(done.seed())));
             }
         }
         panels.push(panel(y, curves));

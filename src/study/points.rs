@@ -3,7 +3,7 @@
 
 use super::curves::Look;
 use super::experiment::{Done, Experiment};
-use super::seeds::Seeds;
+use super::seeds::{self, Seeds};
 use crate::plot::{Color, Mark, Series};
 use anyhow::Result;
 
@@ -33,7 +33,8 @@ pub fn of_each_seed<'a, E: Experiment>(
 ) -> Result<Vec<Series>> {
     let of_seed = |seed| {
         let trainings = done.iter().copied().filter(|done| done.seed() == seed);
-        of_each((seeds.legend(seed, label.as_str()), color), mark, trainings, &point)
+        let series = of_each((seeds.legend(seed, label.as_str()), color), mark, trainings, &point)?;
+        Ok(series.named(seeds::name(seed)))
     };
     seeds.all().map(of_seed).collect()
 }

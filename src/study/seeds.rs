@@ -110,6 +110,11 @@ impl Seeds {
     }
 }
 
+/// What one of several curves that are alike is called.
+pub fn name(seed: u64) -> String {
+    format!("seed {seed}")
+}
+
 /// Series of one colour and mark are the same curve of several seeds, over epochs: they become one line, their
 /// mean at each epoch, on a band from the lowest to the highest. A seed whose training ended before the others
 /// stays where it was; values that are not finite are left out, and counted.
@@ -134,7 +139,7 @@ fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
     let (mut bands, mut lines) = (Vec::new(), Vec::new());
     for (color, mark, mut seeds) in curves {
         if seeds.len() == 1 {
-            lines.append(&mut seeds);
+            lines.extend(seeds.into_iter().map(|one| one.named("")));
             continue;
         }
         let label = seeds.iter().map(|one| one.label.clone()).find(|label| !label.is_empty()).unwrap_or_default();
@@ -163,7 +168,13 @@ fn averaged(series: Vec<Series>, stays: bool) -> Vec<Series> {
             }
         }
         bands.push(Series::band("", color, edges));
-        lines.push(Series::new(label, color, middle).mark(mark).left_out(left_out));
+        let count = seeds.len();
+        let member = |(at, one): (usize, Series)| {
+            let name = if one.name.is_empty() { format!("{} of {count}", at + 1) } else { one.name.clone() };
+            Series { label: String::new(), name, ..one }
+        };
+        let members = seeds.into_iter().enumerate().map(member).collect();
+        lines.push(Series::new(label, color, middle).mark(mark).left_out(left_out).of(members));
     }
     bands.extend(lines);
     bands
@@ -190,6 +201,9 @@ pub fn median_of_each(series: Vec<(Series, f64)>) -> Vec<Series> {
         // NaN of either sign last.
         seeds.sort_by(|(_, a), (_, b)| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
         let middle = seeds.len().saturating_sub(1) / 2;
+        if let [(only, _)] = &mut seeds[..] {
+            only.name.clear();
+        }
         for (at, (one, _)) in seeds.into_iter().enumerate() {
             let label = if at == middle { label.clone() } else { String::new() };
             let to = if at == middle { &mut lines } else { &mut thin };

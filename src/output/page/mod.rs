@@ -433,6 +433,12 @@ impl Drawn {
         drawn
     }
 
+    /// What speaks against it, as far as its caption does not say it.
+    fn doubts(&self) -> Vec<&str> {
+        let said = |doubt: &&str| !self.figure.caption.contains(doubt);
+        self.figure.doubts.iter().map(String::as_str).filter(said).collect()
+    }
+
     /// Whether two fit beside each other.
     fn is_narrow(&self) -> bool {
         self.svg.as_ref().is_some_and(|image| image.width < 700)
