@@ -168,7 +168,7 @@ mod tests {
             crate::files::sha256(figure.svg().unwrap().as_bytes())
         });
         let pinned = [
-            "a39a469c2536f02d38fa624acbd2b18080a181f604ef053d24a44026273c0ce8",
+            "7e364e0ebf1a301b6110e3c497bce2235724ce7b3700a4c56832ba4e3cc88ca8",
             "576a07f7f93fb630b1a1a4a19422a9dbe019a8b8b4d593f2b1adc8f50063d0e9",
             "d349109b9c9b4f2349cfa48ac9dc767914997540c0605b8a94348415fd5ba845",
             "70b9a0c8b345d8af3fcc32bca4a9af18f76c6e67b5de2c82cb3cf964007bc9ef",
