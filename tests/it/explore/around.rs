@@ -77,16 +77,21 @@ fn without_a_script_and_on_paper_the_images_stand() {
 #[test]
 fn dark_is_another_picture_and_reads_the_same() {
     let Some(mut browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let shot = folder.path().join("page.png");
     let mut seen = Vec::new();
-    for screen in [Screen::wide(1280), Screen::wide(1280).dark()] {
+    for screen in [Screen::wide(1280), Screen::wide(1280).dark(), Screen::wide(1280)] {
         let mut page = browser.open(&made().page(), screen);
         let loss = page.figure(SIMULATE, "training-loss");
         page.focus(&loss, 0);
         page.key("End", PLAIN);
-        seen.push((page.picture(&loss, 0), page.heard(&loss)));
+        page.screenshot(&shot);
+        seen.push((page.picture(&loss, 0), fs::read(&shot).unwrap(), page.heard(&loss)));
         assert_eq!(page.faults(), [""; 0]);
     }
-    assert!(seen[0].0 != seen[1].0 && seen[0].1 == seen[1].1);
+    let [light, dark, again] = &seen[..] else { unreachable!() };
+    assert!(light.0 != dark.0 && light.1 != dark.1 && light.2 == dark.2);
+    assert!(light.0 == again.0);
 }
 
 /// Changes the JSON of a figure, as a study writes it, in `run` of a folder.

@@ -147,11 +147,6 @@ impl Page<'_> {
         self.wait_for(&format!("{} === {}", picture(figure, panel), quoted(before)));
     }
 
-    /// How many pixels of a panel are of about this colour.
-    pub fn pixels(&mut self, figure: &str, panel: usize, color: [u8; 3]) -> f64 {
-        self.number(&pixels(figure, panel, color))
-    }
-
     /// Until a panel has more of a colour than so many pixels, or none.
     #[track_caller]
     pub fn wait_for_pixels(&mut self, figure: &str, panel: usize, color: [u8; 3], some: bool) {
