@@ -291,7 +291,7 @@ export class Host {
   moved(panel) {
     const linked = this.linked(panel);
     for (const other of linked) if (panel.plot) other.plot?.showX(panel.plot.x.shown);
-    if (panel.plot) panel.about.textContent = panel.summary();
+    for (const one of [panel, ...linked]) if (one.plot) one.about.textContent = one.summary();
     this.changed(panel, ...linked);
   }
 

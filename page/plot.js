@@ -49,7 +49,11 @@ export class PlotView {
     this.words = "";
     this.brush = this.countsAlong() ? new Brush(this.countsAlong() ?? "x") : null;
     this.hadSeeds = false;
-    this.fit();
+    const [x, ...y] = this.fit();
+    /** @type {Side} */
+    this.x = x;
+    /** @type {Side[]} */
+    this.y = y;
     /** @type {Frame} */
     this.frame = frameOf(this.x, this.y, { left: 50, right: 5, top: 9, bottom: 40 }, 400, 300);
   }
@@ -57,18 +61,16 @@ export class PlotView {
   /** Axes and places anew, of all that is shown or can be switched on. */
   fit() {
     for (const curve of this.curves) place(curve, this.axes[0], this.axes[1 + curve.side]);
-    this.fitSides();
+    return this.fitSides();
   }
 
   /** Axes over what is shown, once more with or without seeds. */
   fitSides() {
     this.hadSeeds = this.study.seeds;
     const used = this.curves.filter((curve) => !curve.member || this.study.seeds);
-    const [x, ...y] = sidesOf(this.plot, this.axes, used, this.read);
-    /** @type {Side} */
-    this.x = x;
-    /** @type {Side[]} */
-    this.y = y;
+    const sides = sidesOf(this.plot, this.axes, used, this.read);
+    [this.x, ...this.y] = sides;
+    return sides;
   }
 
   /** Along which axis its eigenvalues are counted, if it has them. @returns {"x" | "y" | null} */
@@ -201,7 +203,9 @@ export class PlotView {
     this.spot = null;
     if (!this.current || !curves.includes(this.current.curve)) {
       const curve = curves[curves.length - 1];
-      this.current = { curve, i: this.cursor === null ? stepped(curve, -1, 1) : nearestInX(curve, this.cursor) };
+      // End leads to the end, also as the first key.
+      const first = stepped(curve, -1, Math.max(dx, 1));
+      this.current = { curve, i: this.cursor === null || dx === Infinity ? first : nearestInX(curve, this.cursor) };
     } else if (dy !== 0) this.stepCurve(curves, -Math.sign(dy));
     else this.current = { curve: this.current.curve, i: stepped(this.current.curve, this.current.i, far ? 10 * dx : dx) };
     this.intoView();

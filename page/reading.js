@@ -105,16 +105,13 @@ export function summaryWords(plot, curves) {
   const main = curves.filter((curve) => !curve.member && !(curve.mark === "band" && curve.line));
   const names = [...new Set(main.map((curve) => titleOf(plot, curve)))];
   const what = `${plot.y.label || "y"}${plot.right ? ` and ${plot.right.axis.label}` : ""} over ${xName(plot)}`;
-  if (main.length === 0 && !plot.contours) return `${what}: no finite data.`;
+  const [bounds, lost] = [ends(main), leftOut(curves)];
+  if (!bounds && !plot.contours) return [`${what}: no finite data.`, lost].filter(Boolean).join(" ");
   const listed = names.length > 12 ? [...names.slice(0, 11), `${names.length - 11} more`] : names;
   const scale = plot.y.scale === "linear" ? "" : ", logarithmic";
   const parts = [`${what}${scale}. ${main.length} series: ${listed.join("; ")}.`];
   if (plot.contours) parts.push(`Level lines of a ${plot.contours.x.count} by ${plot.contours.y.count} grid.`);
-  const bounds = ends(main);
-  if (bounds) parts.push(bounds);
-  const lost = leftOut(curves);
-  if (lost) parts.push(lost);
-  return parts.join(" ");
+  return [...parts, bounds, lost].filter(Boolean).join(" ");
 }
 
 /** @param {Curve[]} curves */

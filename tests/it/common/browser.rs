@@ -1,6 +1,10 @@
 //! Headless Chromium, driven through its DevTools protocol over a pipe: what a reader's browser
 //! makes of a page. JSON messages, each ended by a zero byte, on its file descriptors 3 and 4.
 
+mod page;
+
+pub use page::{CONTROL, PLAIN, Page, SHIFT, Screen, until};
+
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
