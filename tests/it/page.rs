@@ -58,7 +58,8 @@ fn all_studies_are_on_one_page_in_the_reports_order() {
     run(&dir, &["simulate", "--fn", "x^2", "--model", "1-4-1"]);
     run(&dir, &["params-sweep"]);
     let html = page(&dir, "html");
-    let order = ["What was found", ">simulate-sin-sq</h2>", ">simulate-sign-sin</h2>", ">simulate-x-2-", ">grad-norm</h2>"];
+    let order =
+        ["What was found", ">simulate-sin-sq</h2>", ">simulate-sign-sin</h2>", ">simulate-x-2-", ">grad-norm</h2>"];
     assert!(in_order(&html, &order), "{html:.5000}");
     for words in [
         "Preset smoke, not the report&#39;s settings: all 5 studies.",
