@@ -88,11 +88,16 @@ impl Page<'_> {
 
     pub fn press_holding(&mut self, figure: &str, label: &str, held: u32) {
         let at = self.button(figure, label);
+        // A tap becomes a click a little later.
+        let told = "() => globalThis.isClicked = true, { once: true }";
+        self.evaluate(&format!("(isClicked = false, {}.addEventListener('click', {told}))", button(figure, label)));
         if self.is_touch() {
             self.tap(at);
         } else {
             self.click(at, held);
         }
+        self.wait_for("isClicked");
+        self.settle();
     }
 
     pub fn is_pressed(&mut self, figure: &str, label: &str) -> bool {
