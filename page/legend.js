@@ -37,7 +37,8 @@ export function entriesOf(plots, seeds) {
     if (!entry.marks.includes(curve.mark)) entry.marks.push(curve.mark);
     entries.set(key, entry);
   }
-  return [...entries.values(), ...names.values()];
+  const byNumber = [...names.values()].sort((a, b) => a.text.localeCompare(b.text, "en", { numeric: true }));
+  return [...entries.values(), ...byNumber];
 }
 
 export class Legend {

@@ -74,7 +74,7 @@ export function rangeWords(low, high) {
  * @returns {[string, string][]}
  */
 export function othersAt(plot, curves, but, x) {
-  const others = curves.filter((curve) => curve !== but && isFunction(curve) && !curve.member);
+  const others = curves.filter((curve) => curve !== but && isFunction(curve) && !curve.member && curve.mark !== "thin");
   /** @type {[string, string][]} */
   const rows = [];
   for (const curve of others) {

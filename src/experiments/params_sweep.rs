@@ -245,8 +245,8 @@ impl ParamsSweep {
                 })
             };
             let (trends, shares) = (of_seeds(|small, _| trend(small))?, of_seeds(share_of_slope)?);
-            rises.push(Quantity::new(format!("size and {words}{negated}"), trends).range([-1.0, 1.0]));
-            left.push(Quantity::new(words, shares));
+            rises.push(Quantity::new(format!("correlation of size and {words}{negated}"), trends).range([-1.0, 1.0]));
+            left.push(Quantity::new(format!("share of the slope of {words}"), shares));
         }
         Ok((rises, left))
     }

@@ -46,7 +46,8 @@ impl Doubts {
     /// Behind a caption's last sentence.
     pub fn caption(&self) -> String {
         match self.0.as_slice() {
-            [] => " Can it be trusted? Nothing was found against it.".to_owned(),
+            // What all figures share is found later, and stands beside.
+            [] => String::new(),
             reasons => format!(" Can it be trusted? {}", reasons.join(" ")),
         }
     }
@@ -469,7 +470,7 @@ mod tests {
     fn doubts_are_told_once_each() {
         assert_eq!(Doubts::of([Some("A.".into()), None, Some("A.".into())]).reasons(), ["A."]);
         let mut doubts = Doubts::default();
-        assert!(doubts.caption().ends_with("Nothing was found against it.") && doubts.cell().starts_with("nothing"));
+        assert!(doubts.caption().is_empty() && doubts.cell().starts_with("nothing"));
         doubts.add(None);
         doubts.add(Some("A.".into()));
         doubts.add(Some("A.".into()));

@@ -103,12 +103,19 @@ fn two_runs_stand_in_one_figure_and_their_settings_beside() {
         .collect();
     dir.succeed(&["report", "--out", "long", "--against", "short"]);
     let html = fs::read_to_string(dir.path().join("long/report.html")).unwrap();
-    let section = html.split_once("<section id=\"against\">").unwrap().1.split_once("</section>").unwrap().0;
-    assert!(section.contains("<td class=\"words\">epochs</td><td class=\"words\">4</td><td class=\"words\">6</td>"));
-    assert_eq!(section.matches("<img ").count(), names.len());
-    assert_eq!(section.matches("class=\"figure-data\"").count(), names.len());
+    let section = |html: &str, id: &str| -> String {
+        let (_, from) = html.split_once(&format!("<section id=\"{id}\">")).unwrap();
+        from.split_once("</section>").unwrap().0.to_owned()
+    };
+    let of_both = section(&html, "of-both");
+    assert!(
+        section(&html, "against")
+            .contains("<td class=\"words\">epochs</td><td class=\"words\">4</td><td class=\"words\">6</td>")
+    );
+    assert_eq!(of_both.matches("<img ").count(), names.len());
+    assert_eq!(of_both.matches("class=\"figure-data\"").count(), names.len());
     // Numbered on from the studies' own.
-    assert!(section.contains(&format!("<b>Figure {}.</b>", names.len() + 1)), "{section:.3000}");
+    assert!(of_both.contains(&format!("<b>Figure {}.</b>", names.len() + 1)), "{of_both:.3000}");
     for name in &names {
         for ending in ["png", "svg", "json"] {
             assert!(dir.path().join(format!("long/against/grad-norm/figures/{name}.{ending}")).is_file(), "{name}");
@@ -142,8 +149,8 @@ fn two_runs_stand_in_one_figure_and_their_settings_beside() {
     }
     dir.succeed(&["report", "--out", "long", "--against", "short"]);
     let html = fs::read_to_string(dir.path().join("long/report.html")).unwrap();
-    let section = html.split_once("<section id=\"against\">").unwrap().1.split_once("</section>").unwrap().0;
-    assert!(section.contains("Of grad-norm there is no figure of both") && !section.contains("<img "));
+    let of_both = section(&html, "of-both");
+    assert!(of_both.contains("Of grad-norm there is no figure of both") && !of_both.contains("<img "));
 }
 
 #[test]

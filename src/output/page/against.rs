@@ -46,8 +46,11 @@ impl Against {
             (format!("preset {}", presets.join(", ")), folder.unwrap_or_default())
         };
         let (names_there, names_here) = (name(other, &there), name(run_dir, &here));
-        let (name_there, name_here) =
-            if names_there.0 == names_here.0 { (names_there.1, names_here.1) } else { (names_there.0, names_here.0) };
+        let (name_there, name_here) = match (names_there, names_here) {
+            ((there, _), (here, _)) if there != here => (there, here),
+            ((_, there), (_, here)) if there != here => (there, here),
+            _ => ("the other run".to_owned(), "this run".to_owned()),
+        };
         let mut rows = paired_claims(&there, &here);
         let experiment = |study: &str| {
             let folder = here.iter().chain(&there).find(|folder| folder.name == study);

@@ -1,4 +1,5 @@
-//! Two runs in one figure: the curves of both on the same axes where few enough can be told apart, else panel beside panel.
+//! Two runs in one figure: the curves of both on the same axes where few enough can be told apart, else the one above the
+//! other.
 //! Knows figures as data, no study.
 
 use crate::plot::{Axis, Color, Content, Figure, Mark, Panel, Plot, Series};
@@ -24,8 +25,9 @@ pub(super) fn beside(there: (&str, &Figure), here: (&str, &Figure)) -> Figure {
     let captions = if caption == &there.1.caption {
         caption.clone()
     } else {
-        format!("{}: {} {}: {caption}", there.0, there.1.caption, here.0)
+        format!("({}) {} ({}) {caption}", there.0, there.1.caption, here.0)
     };
+    let is_paired = together.is_none();
     let (columns, panels, how) = match together {
         Some(plots) => {
             let titles = panels.iter().map(|panel| panel.title.clone());
@@ -36,11 +38,17 @@ pub(super) fn beside(there: (&str, &Figure), here: (&str, &Figure)) -> Figure {
                 format!("Dashed or hollow: {}; else {}", there.0, here.0),
             )
         }
-        None => (2, paired(there, here), format!("Left: {}; right: {}", there.0, here.0)),
+        None => {
+            let (columns, panels) = paired(there, here);
+            (columns, panels, format!("Above: {}; below: {}. In each", there.0, here.0))
+        }
     };
     let said = |run: &str, of: &Figure| of.doubts.iter().map(|doubt| format!("{run}: {doubt}")).collect::<Vec<_>>();
-    let doubts = [said(there.0, there.1), said(here.0, here.1)].concat();
-    Figure { name: name.clone(), title: title.clone(), caption: format!("{how}. {captions}"), columns, panels, doubts }
+    let mut doubts = [said(there.0, there.1), said(here.0, here.1)].concat();
+    if is_paired {
+        doubts.insert(0, "Each run has axes of its own: compare numbers, not heights.".to_owned());
+    }
+    Figure { name: name.clone(), title: title.clone(), caption: format!("{how}: {captions}"), columns, panels, doubts }
 }
 
 /// Both runs' curves on one pair of axes; `None` where they measure something else, or could not be told apart.
@@ -68,8 +76,11 @@ fn together((there, a): (&str, &Plot), (here, b): (&str, &Plot)) -> Option<Plot>
     };
     // The truth is the same in both.
     let is_in_both = |series: &Series| {
-        series.color == Color::Ink
-            && b.series.iter().any(|other| other.points == series.points && other.mark == series.mark)
+        let is_same = |other: &Series| {
+            let bits = |of: &Series| of.points.iter().map(|(x, y)| (x.to_bits(), y.to_bits())).collect::<Vec<_>>();
+            other.color == Color::Ink && other.mark == series.mark && bits(other) == bits(series)
+        };
+        series.color == Color::Ink && [a, b].iter().all(|plot| plot.series.iter().any(is_same))
     };
     let nameless = |plot: &Plot| plot.series.iter().all(|series| series.label.is_empty());
     let first_line = |plot: &Plot| plot.series.iter().position(|series| series.mark != Mark::Band);
@@ -81,9 +92,7 @@ fn together((there, a): (&str, &Plot), (here, b): (&str, &Plot)) -> Option<Plot>
             Mark::Points => Mark::Circles,
             other => other,
         };
-        if let Color::Cycle(place) = series.color {
-            series.color = Color::Cycle(place + HALF);
-        }
+        recolour(&mut series);
         series
     });
     let of_here = b.series.iter().enumerate().map(|(at, series)| match is_in_both(series) {
@@ -108,17 +117,27 @@ fn together((there, a): (&str, &Plot), (here, b): (&str, &Plot)) -> Option<Plot>
     Some(Plot { x, y, series, right: None, rules, contours: None })
 }
 
-/// Panel beside panel, as far as both have them; then what only one has.
-fn paired((there, a): (&str, &Figure), (here, b): (&str, &Figure)) -> Vec<Panel> {
+/// In the other half of the palette, and what it is a mean of.
+fn recolour(series: &mut Series) {
+    if let Color::Cycle(place) = &mut series.color {
+        *place += HALF;
+    }
+    series.members.iter_mut().for_each(recolour);
+}
+
+/// The panels of the one above those of the other, as many a row as each has.
+fn paired((there, a): (&str, &Figure), (here, b): (&str, &Figure)) -> (usize, Vec<Panel>) {
     let titled = |run: &str, panel: &Panel| {
         let title = if panel.title.is_empty() { run.to_owned() } else { format!("{}, {run}", panel.title) };
         Panel { title, content: panel.content.clone() }
     };
-    let shared = a.panels.len().min(b.panels.len());
-    let pairs = a.panels.iter().zip(&b.panels).flat_map(|(a, b)| [titled(there, a), titled(here, b)]);
-    let rest_there = a.panels[shared..].iter().map(|panel| titled(there, panel));
-    let rest_here = b.panels[shared..].iter().map(|panel| titled(here, panel));
-    pairs.chain(rest_there).chain(rest_here).collect()
+    let columns = match [a, b].map(|figure| (figure.columns.max(1), figure.panels.len())) {
+        [(columns, count), (others, _)] if columns == others && count.is_multiple_of(columns) => columns,
+        [(_, count @ 1..=3), (_, others)] if count == others => count,
+        _ => 1,
+    };
+    let of_there = a.panels.iter().map(|panel| titled(there, panel));
+    (columns, of_there.chain(b.panels.iter().map(|panel| titled(here, panel))).collect())
 }
 
 #[cfg(test)]
@@ -166,7 +185,8 @@ mod tests {
         );
         let Content::Plot(plot) = &both.panels[0].content else { panic!("no plot") };
         assert_eq!(plot.rules, [(1.0, "same".to_owned()), (2.0, "fits, report".to_owned())]);
-        assert_eq!(both.caption, "Dashed or hollow: report; else canonical. Seen.");
+        assert_eq!(both.caption, "Dashed or hollow: report; else canonical: Seen.");
+        assert_eq!(both.doubts, [""; 0]);
     }
 
     #[test]
@@ -179,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_told_apart_stands_beside() {
+    fn what_could_not_be_told_apart_stands_above_each_other() {
         let plain = || panel(vec![line("A", Color::Cycle(0), 1.0)]);
         let grid = Contours { x: vec![0.0, 1.0], y: vec![0.0, 1.0], z: vec![1.0, 2.0, 3.0, 4.0], levels: vec![] };
         let other_axis = Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![line("A", Color::Cycle(0), 1.0)]);
@@ -192,11 +212,18 @@ mod tests {
         ] {
             let both = beside(("a", &figure(vec![plain()])), ("b", &figure(vec![other])));
             let titles: Vec<&str> = both.panels.iter().map(|panel| panel.title.as_str()).collect();
-            assert_eq!((titles, both.columns), (vec!["a", "b"], 2));
-            assert!(both.caption.starts_with("Left: a; right: b. "), "{}", both.caption);
+            assert_eq!((titles, both.columns), (vec!["a", "b"], 1));
+            assert!(both.caption.starts_with("Above: a; below: b. In each: Seen."), "{}", both.caption);
+            assert!(both.doubts[0].starts_with("Each run has axes of its own"));
         }
-        // More panels there.
-        let both = beside(("a", &figure(vec![plain(), plain()])), ("b", &figure(vec![plain()])));
-        assert_eq!(both.panels.iter().map(|panel| panel.title.as_str()).collect::<Vec<_>>(), ["a", "b", "a"]);
+        // More panels there; as many a row as each has, or as fit.
+        for (there, here, columns, expected) in [(2, 1, 1, 1), (2, 2, 2, 2), (4, 4, 2, 2), (3, 3, 2, 3), (5, 5, 2, 1)] {
+            let of = |count: usize| Figure { columns, ..figure((0..count).map(|_| panel(vec![])).collect()) };
+            let (there, here) = (of(there), of(here));
+            let (found, panels) = paired(("a", &there), ("b", &here));
+            let titles: Vec<&str> = panels.iter().map(|panel| panel.title.as_str()).collect();
+            assert_eq!(titles, [vec!["a"; there.panels.len()], vec!["b"; here.panels.len()]].concat());
+            assert_eq!(found, expected, "{columns} columns");
+        }
     }
 }

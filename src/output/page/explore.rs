@@ -2,6 +2,7 @@
 //! points than a screen has columns of pixels are thinned. `page/types.js` says the same to the script, and a test holds the
 //! two together.
 
+use super::names::Names;
 use super::thin::{thinned, thinned_band};
 use crate::plot::{self, Color, Content, Mark, Pixels, Scale};
 use anyhow::{Context as _, Result};
@@ -148,9 +149,12 @@ struct Numbers {
 /// # Errors
 /// None that is known: all is in memory.
 pub(super) fn block(figure: &plot::Figure) -> Result<String> {
+    let names = Names::of(figure);
     let mut arrays = Arrays::default();
-    let panels =
-        figure.panels.iter().map(|panel| Panel { title: &panel.title, content: arrays.content(&panel.content) });
+    let panels = figure
+        .panels
+        .iter()
+        .map(|panel| Panel { title: &panel.title, content: arrays.content(&panel.content, &names) });
     let plot::Figure { name, title, caption, columns, .. } = figure;
     let columns = (*columns).max(1);
     let header = Figure { name, title, caption, columns, panels: panels.collect() };
@@ -170,9 +174,9 @@ pub(super) fn block(figure: &plot::Figure) -> Result<String> {
 struct Arrays(Vec<u8>);
 
 impl Arrays {
-    fn content<'a>(&mut self, content: &'a Content) -> Shown<'a> {
+    fn content<'a>(&mut self, content: &'a Content, names: &Names<'a>) -> Shown<'a> {
         match content {
-            Content::Plot(plot) => Shown::Plot(self.plot(plot)),
+            Content::Plot(plot) => Shown::Plot(self.plot(plot, names)),
             Content::HeatMap(plot::HeatMap { x, y, columns, rows, counts, shades }) => {
                 let counts: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
                 let (counts, shades) = (self.numbers(&counts), self.numbers(shades));
@@ -206,18 +210,22 @@ impl Arrays {
         }
     }
 
-    fn plot<'a>(&mut self, plot: &'a plot::Plot) -> Plot<'a> {
-        let scale = plot.x.scale;
-        let right = plot.right.as_ref();
+    fn plot<'a>(&mut self, plot: &'a plot::Plot, names: &Names<'a>) -> Plot<'a> {
+        let mut named = |series: &'a plot::Series| {
+            let label = names.name(series);
+            Series { label, ..self.series(series, plot.x.scale) }
+        };
+        let series = plot.series.iter().map(&mut named).collect();
+        let right = plot
+            .right
+            .as_ref()
+            .map(|(right, measured)| Right { axis: axis(right), series: measured.iter().map(&mut named).collect() });
         let contours = plot.contours.as_ref();
         Plot {
             x: axis(&plot.x),
             y: axis(&plot.y),
-            series: plot.series.iter().map(|series| self.series(series, scale)).collect(),
-            right: right.map(|(right, measured)| Right {
-                axis: axis(right),
-                series: measured.iter().map(|series| self.series(series, scale)).collect(),
-            }),
+            series,
+            right,
             rules: plot.rules.iter().map(|(x, label)| Rule { x: *x, label }).collect(),
             contours: contours.map(|plot::Contours { x, y, z, levels }| Contours {
                 x: self.numbers(x),

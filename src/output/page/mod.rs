@@ -7,6 +7,7 @@ mod beside;
 mod explore;
 mod html;
 pub mod markdown;
+mod names;
 mod thin;
 mod words;
 
@@ -202,6 +203,10 @@ impl Page {
         self.studies.iter().flat_map(|study| study.metrics.claims.iter().map(move |claim| (study, claim)))
     }
 
+    fn has_figures_of_both(&self) -> bool {
+        self.against.as_ref().is_some_and(|against| !against.figures.is_empty() || !against.without.is_empty())
+    }
+
     /// Whether any study here claims something.
     fn has_claims(&self) -> bool {
         self.claims().next().is_some()
@@ -242,8 +247,8 @@ impl Verdict {
 }
 
 /// Names of places that every page has.
-const ANCHORS: [&str; 7] =
-    ["against", "claims", "contents", "contents-heading", "main", "warnings-heading", "without-results"];
+const ANCHORS: [&str; 8] =
+    ["against", "claims", "contents", "contents-heading", "main", "of-both", "warnings-heading", "without-results"];
 
 /// A name for links that is none of `taken`, and is taken now.
 fn anchor(folder: &str, taken: &mut BTreeSet<String>) -> String {

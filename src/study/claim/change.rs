@@ -56,7 +56,7 @@ impl Cases {
             Some(asked) if self.n == 0 && asked >= FEWEST => String::new(),
             _ => self.flag(FEWEST.saturating_sub(self.n)),
         };
-        format!("At least {FEWEST} {} decide something{flag}.", self.unit.many)
+        format!("Fewer than {FEWEST} {} decide nothing{flag}.", self.unit.many)
     }
 
     /// Of what is open: the further cases that decide it `at`, such as "at this share (8 of 10)", and those that would
@@ -155,8 +155,8 @@ mod tests {
         );
         assert_eq!(of.undecided("At it", None, None), "At it, not even 1000 more seeds would decide it.");
         assert_eq!(of.overturned(Some(1), "that fail"), "1 more seed that fail would leave it open.");
-        assert_eq!(cases(SEEDS, 1, Some(1)).fewest(), "At least 5 seeds decide something: --repeats 5.");
-        assert_eq!(cases(SEEDS, 0, Some(9)).fewest(), "At least 5 seeds decide something.");
-        assert_eq!(cases(none, 0, None).fewest(), "At least 5 cases decide something.");
+        assert_eq!(cases(SEEDS, 1, Some(1)).fewest(), "Fewer than 5 seeds decide nothing: --repeats 5.");
+        assert_eq!(cases(SEEDS, 0, Some(9)).fewest(), "Fewer than 5 seeds decide nothing.");
+        assert_eq!(cases(none, 0, None).fewest(), "Fewer than 5 cases decide nothing.");
     }
 }

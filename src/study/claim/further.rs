@@ -62,7 +62,11 @@ pub(super) fn change_of_means(cases: Cases, claimed: Claimed, quantities: &[Quan
                     count if count > 1 && now == Verdict::Refuted => ", were the others that refute it no farther,",
                     _ => "",
                 };
-                moved(name, (scale(*value), scale(*at)), &format!("{others} would leave it open, at this deviation."))
+                moved(
+                    &format!("mean {name}"),
+                    (scale(*value), scale(*at)),
+                    &format!("{others} would leave it open, at this deviation."),
+                )
             })
         }
     }
@@ -193,8 +197,8 @@ mod tests {
     #[test]
     fn what_no_number_of_cases_decides_is_said() {
         for (values, said) in [
-            (&[][..], "At least 5 seeds decide something: --repeats 5."),
-            (&[2.0], "At least 5 seeds decide something: --repeats 5."),
+            (&[][..], "Fewer than 5 seeds decide nothing: --repeats 5."),
+            (&[2.0], "Fewer than 5 seeds decide nothing: --repeats 5."),
             (
                 &[1.0; 5],
                 "No number of seeds changes this: a mean lies on the bound, or nearer to it than an error that all \
@@ -264,7 +268,7 @@ mod tests {
         let said = |pairs: &[(f64, f64)]| {
             stated("", "a and b", Some(Above(0.0))).correlated((SEEDS, pairs.len()), pairs).would_change.unwrap()
         };
-        assert_eq!(said(&[]), "At least 5 seeds decide something: --repeats 5.");
+        assert_eq!(said(&[]), "Fewer than 5 seeds decide nothing: --repeats 5.");
         assert!(said(&[(1.0, 1.0), (2.0, 1.0)]).starts_with("No further cases change this while one"));
         assert!(said(&[(1.0, NAN), (2.0, 1.0)]).starts_with("No further cases change this: in some"));
         let level = [(1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0), (1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (2.0, 2.0)];
@@ -275,7 +279,7 @@ mod tests {
     fn a_share_would_change_with_the_cases_it_says_and_with_no_fewer() {
         let judge = |(count, n)| stated("", "", Some(AtMost(0.05))).of_share(TRAININGS, (count, n));
         for (count, n, said) in [
-            (0, 0, "At least 5 trainings decide something: --trainings 5."),
+            (0, 0, "Fewer than 5 trainings decide nothing: --trainings 5."),
             (0, 71, "At this share (0 of 71), 1 more training would support it: --trainings 72."),
             (0, 100, "1 more training in which it is so would leave it open."),
             (5, 5, "29 more trainings in which it is not so would leave it open."),

@@ -120,7 +120,7 @@ impl Stated {
             "p_as_claimed": p_as_claimed, "p_opposite": p_opposite,
         });
         let of = format!("share of {} where it held (Clopper-Pearson interval)", unit.many);
-        let change = would_change(self.cases(unit, n), &[signs], "in which it holds", "in which it does not");
+        let change = would_change(self.cases(unit, n), &[signs], "in which it holds", "in which it does not hold");
         let point = |held: &Option<bool>| Point::new([("held", held.map(|held| f64::from(u8::from(held))))]);
         let points = named(held.iter().map(point).collect(), self.names.clone());
         let effect = Effect::new(of, share(as_claimed, n));
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn what_is_counted_would_change_with_the_cases_it_says_and_with_no_fewer() {
         for (held, opposite, unknown, said) in [
-            (0, 0, 0, "At least 5 seeds decide something: --repeats 5."),
+            (0, 0, 0, "Fewer than 5 seeds decide nothing: --repeats 5."),
             (1, 0, 0, "At this share (1 of 1), 4 more seeds would support it: --repeats 5."),
             (4, 0, 0, "At this share (4 of 4), 1 more seed would support it: --repeats 5."),
             (0, 4, 0, "At this share (0 of 4), 1 more seed would refute it: --repeats 5."),
@@ -327,9 +327,9 @@ mod tests {
                 "At this share (3 of 6), not even 1000 more seeds would decide it; of seeds in which it holds, 7 \
               would support it: --repeats 13.",
             ),
-            (5, 0, 0, "1 more seed in which it does not would leave it open."),
+            (5, 0, 0, "1 more seed in which it does not hold would leave it open."),
             (0, 5, 0, "1 more seed in which it holds would leave it open."),
-            (9, 0, 0, "3 more seeds in which it does not would leave it open."),
+            (9, 0, 0, "3 more seeds in which it does not hold would leave it open."),
         ] {
             let claim = |held, opposite| holds().counted(SEEDS, &cases(held, opposite, unknown));
             assert_eq!(claim(held, opposite).would_change.as_deref(), Some(said));
@@ -386,8 +386,8 @@ mod tests {
     fn an_order_would_change_with_the_cases_it_says_and_with_no_fewer() {
         let judge = |pairs: &[PairedComparison]| stated("a, then b.", "losses", None).compared(SEEDS, pairs);
         for (pairs, said) in [
-            (vec![], "At least 5 seeds decide something: --repeats 5."),
-            (vec![pair(0, 0, 0)], "At least 5 seeds decide something: --repeats 5."),
+            (vec![], "Fewer than 5 seeds decide nothing: --repeats 5."),
+            (vec![pair(0, 0, 0)], "Fewer than 5 seeds decide nothing: --repeats 5."),
             (vec![pair(3, 0, 0)], "At this share (3 of 3), 2 more seeds would support it: --repeats 5."),
             // Of eight, two of them ties, six; of seven, one of them a tie, only five.
             (

@@ -49,10 +49,15 @@ fn points_on(figure: &Figure, is_meant: fn(&Axis) -> bool) -> impl Iterator<Item
 /// Of a line between two solutions, at 0 and 1, that is drawn beyond them.
 pub fn extrapolated([low, high]: [f64; 2]) -> Option<String> {
     (low < 0.0 || high > 1.0).then(|| {
+        let beyond = match (low < 0.0, high > 1.0) {
+            (true, true) => "below 0 and above 1",
+            (true, false) => "below 0",
+            (false, _) => "above 1",
+        };
         let [low, high] = [low, high].map(|end| whole_or_significant(end, 3));
         format!(
-            "α goes from {low} to {high}: below 0 and above 1 the weights are extrapolated, where no training went, and the \
-             losses there say nothing of what lies between the two solutions."
+            "α goes from {low} to {high}: {beyond} the weights are extrapolated, and the losses there say nothing of what lies \
+             between the two solutions."
         )
     })
 }

@@ -30,11 +30,9 @@ pub fn of_trainings(records: &[&Measurements], planned: usize, chance: Option<f6
 }
 
 const DIVERGED: &str = "diverged: their curves end there, and what is drawn of the end is of the others";
-const ON_PLATEAU: &str =
-    "stopped on their first plateau, the loss hardly fallen: they learned little of what was asked";
-const CUT_OFF: &str = "were ended by the last epoch, before they had converged: what is drawn may still have changed";
-const GUESSING: &str =
-    "are hardly better than guessing on what they were trained on: what is drawn is of hardly trained networks";
+const ON_PLATEAU: &str = "stopped on a first plateau, where the loss had hardly fallen";
+const CUT_OFF: &str = "were ended by the last epoch, before they had converged: they would have gone on changing";
+const GUESSING: &str = "are hardly better than guessing on what they were trained on: their part of what is drawn is of hardly trained networks";
 
 /// "2 of 5 trainings diverged: …"; nothing of none.
 fn some(count: usize, all: usize, what: &str) -> Option<String> {
@@ -126,7 +124,7 @@ mod tests {
             (
                 vec![fine(), training(&[("converged", 1.0), ("stopped_on_plateau", 1.0)]), fine()],
                 3,
-                vec!["1 of 3 trainings stopped on their first plateau"],
+                vec!["1 of 3 trainings stopped on a first plateau"],
             ),
             (vec![training(&[("converged", 0.0)]), fine()], 2, vec!["1 of 2 trainings were ended by the last epoch"]),
             (vec![training(&[("met_threshold", 0.0)])], 1, vec!["1 of 1 trainings were ended by the last epoch"]),
