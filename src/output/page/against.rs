@@ -3,7 +3,7 @@
 use super::beside::beside;
 use super::html::Image;
 use super::words::plain;
-use super::{Drawn, Format, Reference, explore, markdown, place, read_figure};
+use super::{Drawn, Format, Reference, explore, markdown, place, read_figure, thin};
 use crate::output::compare::{Answer, PairedClaim, paired_claims, setting_differences};
 use crate::output::metrics::{Figure, Metrics};
 use crate::output::study_folder::{StudyFolder, read_run_dir};
@@ -98,6 +98,7 @@ impl Against {
                 figure: Figure::from(figure),
                 svg: svg.as_deref().filter(|_| is_html).and_then(Image::of),
                 data: is_html.then(|| explore::block(figure).ok()).flatten(),
+                thinned: thin::most_thinned(figure),
                 png: svg.is_some().then(|| format!("{BESIDE}/{}", markdown::link(study, &figure.name))),
             };
             (study.clone(), drawn)

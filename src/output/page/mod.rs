@@ -144,6 +144,8 @@ struct Drawn {
     svg: Option<Image>,
     /// What it shows, for the page's script. None where an older version drew it.
     data: Option<String>,
+    /// Points of a curve, and how many of them the script draws.
+    thinned: Option<(usize, usize)>,
     /// For Markdown: the path from the run directory. None where there is no such file, or not all of it.
     png: Option<String>,
 }
@@ -417,7 +419,7 @@ fn read_figure(dir: &StudyDir, name: &str) -> Option<plot::Figure> {
 
 impl Drawn {
     fn read(number: usize, figure: Figure, folder: &str, dir: &StudyDir, format: Format) -> Self {
-        let mut drawn = Self { number, svg: None, data: None, png: None, figure };
+        let mut drawn = Self { number, svg: None, data: None, thinned: None, png: None, figure };
         let name = &drawn.figure.name;
         // A name, not a path to elsewhere.
         if name.starts_with('.') || name.contains(['/', '\\']) {
@@ -427,7 +429,9 @@ impl Drawn {
             Format::Html => {
                 let text = std::fs::read_to_string(dir.figures().join(format!("{name}.svg")));
                 drawn.svg = text.ok().filter(|text| is_whole_svg(text)).and_then(|text| Image::of(&text));
-                drawn.data = read_figure(dir, name).and_then(|figure| explore::block(&figure).ok());
+                let shown = read_figure(dir, name);
+                drawn.data = shown.as_ref().and_then(|figure| explore::block(figure).ok());
+                drawn.thinned = shown.as_ref().and_then(thin::most_thinned);
             }
             Format::Markdown => {
                 let path = dir.figures().join(format!("{name}.png"));

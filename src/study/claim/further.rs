@@ -220,9 +220,18 @@ mod tests {
         let said = |claimed, values: &[&[f64]]| interval(claimed, values).would_change.unwrap_or_default();
         let values: Vec<f64> = such(4.0, 1.0, 5);
         // Half the interval is 1.2417.
-        assert_eq!(said(Above(1.0), &[&values]), "A mean q0 below 2.24 (it is 4) would leave it open, at this deviation.");
-        assert_eq!(said(AtMost(1.0), &[&values]), "A mean q0 below 2.24 (it is 4) would leave it open, at this deviation.");
-        assert_eq!(said(AtMost(9.0), &[&values]), "A mean q0 above 7.76 (it is 4) would leave it open, at this deviation.");
+        assert_eq!(
+            said(Above(1.0), &[&values]),
+            "A mean q0 below 2.24 (it is 4) would leave it open, at this deviation."
+        );
+        assert_eq!(
+            said(AtMost(1.0), &[&values]),
+            "A mean q0 below 2.24 (it is 4) would leave it open, at this deviation."
+        );
+        assert_eq!(
+            said(AtMost(9.0), &[&values]),
+            "A mean q0 above 7.76 (it is 4) would leave it open, at this deviation."
+        );
         for (shift, verdict) in [(-1.75, Supported), (-1.77, Inconclusive)] {
             let moved: Vec<f64> = values.iter().map(|value| value + shift).collect();
             assert_eq!(interval(Above(1.0), &[&moved]).verdict, verdict);
@@ -240,7 +249,10 @@ mod tests {
         assert_eq!((claim(AtMost(1.0)), claim(AtLeast(0.5)).is_some()), (None, true));
         let factor = Quantity::new("q", vec![2.0; 5]).shown_as(|power| 10f64.powf(power));
         let claim = stated("", "", Some(Above(1.0))).interval(SEEDS, &[factor]);
-        assert_eq!(claim.would_change.unwrap(), "A mean q below 10 (it is 100) would leave it open, at this deviation.");
+        assert_eq!(
+            claim.would_change.unwrap(),
+            "A mean q below 10 (it is 100) would leave it open, at this deviation."
+        );
     }
 
     #[test]
