@@ -71,11 +71,15 @@ export class Brush {
 
   /** @param {Curve[]} curves @param {string} what  such as "eigenvalues" */
   words(curves, what) {
-    const { inside, all } = this.count(curves);
     const range = rangeWords(this.low, this.high);
-    const counted = `${formatted(inside)} of ${formatted(all)}`;
+    // Curve by curve: together they are nobody's spectrum.
+    const counted = curves.map((curve) => {
+      const { inside, all } = this.count([curve]);
+      return { name: curves.length > 1 ? curve.title : "", words: `${formatted(inside)} of ${formatted(all)}` };
+    });
+    const text = counted.map(({ name, words }) => (name ? `${name}: ${words}` : words)).join(", ");
     /** @type {[string, string][]} */
-    const rows = [[what, counted], ["from", range]];
-    return { text: `${counted} ${what} from ${range}`, rows };
+    const rows = [...counted.map(({ name, words }) => /** @type {[string, string]} */ ([name || what, words])), ["from", range]];
+    return { text: `${text} ${what} from ${range}`, rows };
   }
 }

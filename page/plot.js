@@ -384,7 +384,7 @@ export class PlotView {
   }
 
   counted() {
-    return this.shown().filter((curve) => !curve.member && curve.mark !== "band");
+    return this.shown().filter((curve) => !curve.member && curve.mark !== "band" && curve.mark !== "thin");
   }
 
   /** @param {[number, number]} from @param {[number, number]} to @returns {Reading | null} */

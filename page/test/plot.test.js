@@ -110,6 +110,13 @@ test("a brush counts whole bars, or values over their rank", () => {
   const ranks = viewOf(axis("rank"), axis("eigenvalue of ∇²L"), [series("largest", "points", [1, 2, 3], [9, 4, 1])]);
   ranks.setCounting(true);
   assert.match(ranks.select(placed(ranks, 1, 3), placed(ranks, 2, 9.1), true).text, /^2 of 3 eigenvalues of ∇²L from 3 to 9.1/);
+  // Each curve by itself, and the one that is looked at alone.
+  const several = [series("a", "points", [1, 2, 3], [9, 4, 1]), series("b", "points", [1, 2], [5, 2]), series("b", "thin", [1, 2], [5, 4])];
+  const both = viewOf(axis("rank"), axis("eigenvalue"), several);
+  both.setCounting(true);
+  const read = both.select(placed(both, 1, 3), placed(both, 2, 9.1), true);
+  assert.match(read.text, /^a: 2 of 3, b: 1 of 2 eigenvalues from 3 to 9.1/);
+  assert.deepEqual(read.rows.slice(0, 2), [["a", "2 of 3"], ["b", "1 of 2"]]);
 });
 
 test("a slider over α moves the cursor of all curves, one over snapshots the paths", () => {

@@ -20,13 +20,14 @@ pub struct Report {
     /// Preset whose run directory it is, where --out names none
     #[arg(long, value_name = "NAME", default_value = DEFAULT_PRESET)]
     preset: String,
-    /// Run directory whose verdicts, settings and figures stand beside [default: of preset canonical, its neighbour report]
+    /// Run directory whose verdicts, settings and figures stand beside, as PNG in against/, too [default: of preset canonical,
+    /// its neighbour report]
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
     /// html: report.html, one file that needs no other; markdown: report.md, beside its figures
     #[arg(long, value_name = "FORMAT", value_parser = ["html", "markdown"], default_value = "html")]
     format: String,
-    /// Write the page there instead, such as of a run directory that cannot be written; - is standard output. Of html
+    /// Write the page alone there instead, such as of a run directory that cannot be written; - is standard output. Of html
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
 }

@@ -208,6 +208,11 @@ impl Claim {
             self.would_change = Some(format!("At least {epochs} epochs: --epochs {epochs}."));
             return self.noting(&format!("Fewer than {epochs} epochs refute nothing."));
         }
+        // More of what is too short would not do what is said of it.
+        if is_short && self.verdict == Verdict::Inconclusive {
+            let further = self.would_change.take().map(|change| format!("{change} ")).unwrap_or_default();
+            self.would_change = Some(format!("{further}Fewer than {epochs} epochs refute nothing: --epochs {epochs}."));
+        }
         self
     }
 
@@ -215,6 +220,7 @@ impl Claim {
     /// where there is nothing that it could be near: then nothing is said of it.
     pub fn only_near(mut self, near: Option<&[bool]>) -> Self {
         let by_itself = self.verdict;
+        let count = |near: &[bool]| (near.iter().filter(|near| **near).count(), near.len());
         self.verdict = match (self.verdict, near) {
             (_, None) => Verdict::Inconclusive,
             (Verdict::Supported, Some(near)) if near.iter().all(|near| *near) && !near.is_empty() => Verdict::Supported,
@@ -224,10 +230,20 @@ impl Claim {
             (Verdict::Supported, _) => Verdict::Refuted,
             (other, _) => other,
         };
-        if self.verdict != by_itself {
-            let count = |near: &[bool]| (near.iter().filter(|near| **near).count(), near.len());
+        if by_itself == Verdict::Inconclusive {
+            // What further cases would do to the one part leaves the other as it is.
+            match near.map(count) {
+                None => self.would_change = Some(NOWHERE_NEAR.to_owned()),
+                Some((near, n)) if near < n => {
+                    let further = self.would_change.take().map(|change| format!("{change} ")).unwrap_or_default();
+                    self.would_change =
+                        Some(format!("{further}It would have to be near, too: it is in {near} of {n}."));
+                }
+                Some(_) => {}
+            }
+        } else if self.verdict != by_itself {
             self.would_change = Some(match near.map(count) {
-                None => "No number of cases changes this: there is nothing here that it could be near.".to_owned(),
+                None => NOWHERE_NEAR.to_owned(),
                 Some((_, 0)) => "It would have to be near, and nothing is known of where it is.".to_owned(),
                 Some((count, n)) => {
                     format!("It would have to be near with all cases, or all but any one: it is in {count} of {n}.")
@@ -237,6 +253,8 @@ impl Claim {
         self
     }
 }
+
+const NOWHERE_NEAR: &str = "No number of cases changes this: there is nothing here that it could be near.";
 
 /// With a capital letter in front.
 fn sentence(text: &str) -> String {
@@ -283,8 +301,11 @@ mod tests {
             (Refuted, false, Refuted),
             (Supported, true, Supported),
             (Inconclusive, true, Inconclusive),
+            (Inconclusive, false, Inconclusive),
         ] {
             let judged = claim(verdict).unless_too_short(is_short, 100);
+            let says_epochs = judged.would_change.as_ref().is_some_and(|change| change.contains("--epochs 100"));
+            assert_eq!(says_epochs, is_short && verdict != Supported, "{verdict} {:?}", judged.would_change);
             assert_eq!(judged.verdict, expected);
             assert_eq!(judged.detail.contains("Fewer than 100 epochs"), verdict == Refuted && is_short);
         }
@@ -306,6 +327,16 @@ mod tests {
         ] {
             let claim = Claim { verdict, ..interval(&[1.0; 5], Claimed::AtLeast(2.0)) }.only_near(near);
             assert_eq!(claim.verdict, expected, "{verdict} {near:?}");
+            let said = claim.would_change.unwrap_or_default();
+            let says_near = ["near", "nothing here"].iter().any(|words| said.contains(words));
+            let is_near_enough = near.is_some_and(|near| near.iter().all(|near| *near));
+            assert_eq!(
+                says_near,
+                verdict == Refuted && near.is_none()
+                    || verdict != Refuted && !is_near_enough
+                    || verdict == Supported && near.is_some_and(<[bool]>::is_empty),
+                "{verdict} {near:?}: {said}"
+            );
         }
     }
 
