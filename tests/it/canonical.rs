@@ -196,7 +196,7 @@ fn claims_are_held_against_the_reports() {
 
     // `hw1 all` ended with the page, which found the neighbour by itself.
     let html = std::fs::read_to_string(dir.path().join("runs/canonical/report.html")).unwrap();
-    let table = html.split_once("<section id=\"against\">").unwrap().1.split_once("</section>").unwrap().0;
+    let table = html.split_once("<section id=\"against\">").unwrap().1.split_once("</table>").unwrap().0;
     assert_eq!(table.matches("<tr>").count() - 1, compared["claims"].as_array().unwrap().len());
     assert!(table.contains("There: preset smoke") && table.contains("Here: preset canonical"), "{table:.2000}");
     assert!(
