@@ -281,7 +281,9 @@ impl Arrays {
             return Numbers { kind: "range", count, at: *first, step: Some(second - first) };
         }
         let whole = |low: f64, high: f64| {
-            values.iter().all(|value| (low..=high).contains(value) && value.fract() == 0.0 && !is_minus_zero(*value))
+            values.iter().all(|value| {
+                (low..=high).contains(value) && value.fract() == 0.0 && value.to_bits() != (-0.0_f64).to_bits()
+            })
         };
         // Casts of numbers that fit, as has just been seen.
         if whole(0.0, 255.0) {
@@ -301,10 +303,6 @@ impl Arrays {
         self.0.extend(bytes);
         Numbers { kind, count, at, step: None }
     }
-}
-
-fn is_minus_zero(value: f64) -> bool {
-    value == 0.0 && value.is_sign_negative()
 }
 
 fn axis(axis: &plot::Axis) -> Axis<'_> {
