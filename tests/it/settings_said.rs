@@ -48,11 +48,12 @@ fn standard_input_is_a_file_of_settings() {
 #[test]
 fn numbers_are_taken_as_they_were_meant() {
     let dir = Dir::new();
-    let listed = |arguments: &[&str]| {
-        let ran = dir.succeed(&[&["simulate", "--preset", "smoke", "--dry-run"], arguments].concat());
+    let planned = |study: &str, arguments: &[&str]| {
+        let ran = dir.succeed(&[&[study, "--preset", "smoke", "--dry-run"], arguments].concat());
         // Without what is free at the moment.
         ran.stdout().lines().filter(|line| !line.starts_with("They hold ")).collect::<Vec<_>>().join("\n")
     };
+    let listed = |arguments: &[&str]| planned("simulate", arguments);
     for (written, toml) in [
         (&["--set", "learning_rate=.001"][..], &["--set", "learning_rate=0.001"][..]),
         (&["--set", "learning_rate=1."], &["--set", "learning_rate=1.0"]),
@@ -63,8 +64,7 @@ fn numbers_are_taken_as_they_were_meant() {
     ] {
         assert_eq!(listed(written), listed(toml), "{written:?}");
     }
-    let trainings =
-        |count: &str| dir.succeed(&["min-ratio", "--preset", "smoke", "--dry-run", "--trainings", count]).stdout();
+    let trainings = |count: &str| planned("min-ratio", &["--trainings", count]);
     assert_eq!(trainings("1e1"), trainings("10"));
 }
 
