@@ -19,6 +19,11 @@ fn is_of(standing: &str, sources: &str) -> bool {
     standing.rfind("<!-- ").is_some_and(|at| standing[at..] == last_line(sources, &standing[..at]))
 }
 
+/// Whether a figure's name is one, not a path to elsewhere.
+pub(super) fn is_file_name(name: &str) -> bool {
+    !name.starts_with('.') && !name.contains(['/', '\\'])
+}
+
 /// Whether this is an SVG to its end, as far as can be told of one of any version.
 pub(super) fn is_whole_svg(text: &str) -> bool {
     text.contains("</svg>")

@@ -143,6 +143,16 @@ fn two_runs_stand_in_one_figure_and_their_settings_beside() {
     let markdown = fs::read_to_string(dir.path().join(markdown.stdout().trim_end())).unwrap();
     assert!(markdown.contains("](against/grad-norm/figures/loss.png)"), "{markdown}");
 
+    // Data that names itself a path to elsewhere is none of this figure, and nothing is written there.
+    let path = dir.path().join("long/grad-norm/figures/loss.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.replacen("\"name\":\"loss\"", "\"name\":\"../../../../loss\"", 1)).unwrap();
+    dir.succeed(&["report", "--out", "long", "--against", "short"]);
+    let html = fs::read_to_string(dir.path().join("long/report.html")).unwrap();
+    assert_eq!(section(&html, "of-both").matches("<img ").count(), names.len() - 1);
+    assert!(["png", "svg", "json"].iter().all(|ending| !dir.path().join(format!("loss.{ending}")).exists()));
+    fs::write(&path, whole).unwrap();
+
     // An older version wrote no data of its figures: said, and no reason for less.
     for name in &names {
         fs::remove_file(dir.path().join(format!("short/grad-norm/figures/{name}.json"))).unwrap();

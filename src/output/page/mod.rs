@@ -13,7 +13,7 @@ mod words;
 
 use crate::error::{one_line, say};
 use crate::output::compare::Answer;
-use crate::output::figures::{self, is_whole_png, is_whole_svg};
+use crate::output::figures::{self, is_file_name, is_whole_png, is_whole_svg};
 use crate::output::metrics::{Claim, Figure, Metrics, Table, Trial};
 use crate::plot;
 use crate::store::{RunDir, StudyDir};
@@ -408,21 +408,18 @@ fn read_metrics(dir: &StudyDir) -> Result<Metrics> {
     metrics.context("there is no metrics.json: its run did not end, and the same command goes on")
 }
 
-/// What a figure shows. What cannot be read is a figure that does not answer, and is seen all the same.
+/// What a figure shows. What cannot be read is a figure that does not answer, and is seen all the same; so is what calls
+/// itself otherwise, since files are named by it.
 fn read_figure(dir: &StudyDir, name: &str) -> Option<plot::Figure> {
-    if name.starts_with('.') || name.contains(['/', '\\']) {
-        return None;
-    }
-    let json = std::fs::read(dir.figures().join(format!("{name}.json"))).ok()?;
-    plot::Figure::from_json(&json).ok()
+    let json = is_file_name(name).then(|| std::fs::read(dir.figures().join(format!("{name}.json"))))?.ok()?;
+    plot::Figure::from_json(&json).ok().filter(|figure| figure.name == name)
 }
 
 impl Drawn {
     fn read(number: usize, figure: Figure, folder: &str, dir: &StudyDir, format: Format) -> Self {
         let mut drawn = Self { number, svg: None, data: None, thinned: None, png: None, figure };
         let name = &drawn.figure.name;
-        // A name, not a path to elsewhere.
-        if name.starts_with('.') || name.contains(['/', '\\']) {
+        if !is_file_name(name) {
             return drawn;
         }
         match format {

@@ -13,7 +13,7 @@ mod trials;
 
 use crate::error::Interrupted;
 use crate::files::sha256;
-use crate::output::figures::is_whole_png;
+use crate::output::figures::{is_file_name, is_whole_png};
 use crate::output::study_folder::StudyFolder;
 use crate::output::typed::typed;
 use crate::runner::Signals;
@@ -139,9 +139,8 @@ fn export_figures(study: &StudyFolder, place: &Place, notes: &mut Vec<String>) -
     let (mut events, mut count, mut new) = (Events::new(wall_time), 0, 0);
     for name in figures(study)? {
         let path = study.path.join(format!("figures/{name}.png"));
-        // A name, not a path to elsewhere; opening a pipe would wait for ever.
-        let is_name = !name.starts_with('.') && !name.contains(['/', '\\']);
-        let png = if is_name && path.is_file() { fs::read(&path).ok() } else { None };
+        // Opening a pipe would wait for ever.
+        let png = if is_file_name(&name) && path.is_file() { fs::read(&path).ok() } else { None };
         let Some(png) = png.filter(|png| is_whole_png(png)) else {
             notes.push(format!("left out: figure {name} is no PNG; the study's command, again, draws it"));
             continue;
