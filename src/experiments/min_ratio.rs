@@ -15,6 +15,7 @@ use crate::settings;
 use crate::study::claim::{Claim, TRAININGS, Unit};
 use crate::study::number::some_of;
 use crate::study::points::discs_and_crosses;
+use crate::study::seeds;
 use crate::study::trust::{self, Doubts};
 use crate::study::{
     Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Fingerprint, Flag, Held, Instead, Measurements,
@@ -491,7 +492,7 @@ impl MinRatio {
             seeds.dedup_by_key(|seed| self.place(*seed).0);
             return seeds.into_iter().map(|seed| format!("stages from seed {seed} on")).collect();
         }
-        seeds.into_iter().map(|seed| format!("seed {seed}")).collect()
+        seeds.into_iter().map(seeds::name).collect()
     }
 
     /// What is told of trainings, each with its seed; where one training goes on and on, of its stages, by repeat.

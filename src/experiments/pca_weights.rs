@@ -382,8 +382,9 @@ impl PcaWeights {
         findings.doubt("surface", &Doubts::of([trust::first_of(TRAININGS, surfaces.len())]));
         let hold = surfaces.iter().map(|surface| trust::projected(surface.explained()));
         let little = hold.flatten().count();
-        let little =
-            some_of(little, surfaces.len(), "planes hold less than 80 % of their path's variance: see the distance.");
+        let most = 100.0 * trust::MOST_OF_IT;
+        let what = format!("planes hold less than {most:.0} % of their path's variance: see the distance.");
+        let little = some_of(little, surfaces.len(), &what);
         findings.doubt("plane", &Doubts::of([trust::said(little)]));
         let over_trainings = seeds::caption(surfaces.len() as u64, TRAININGS);
         findings.figure("plane", &[("over_trainings", &over_trainings)], 2, beside_the_plane(surfaces))

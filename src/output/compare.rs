@@ -297,7 +297,7 @@ impl Compared {
         };
         Self {
             study: study.to_owned(),
-            settings: pairs(&a.settings, &b.settings),
+            settings: setting_differences(a, b),
             provenance: pairs(&provenance(a), &provenance(b)),
             claims: pairs(&verdicts(a), &verdicts(b)),
             labels_only_in_a: labels(&a.trials, &b.trials),

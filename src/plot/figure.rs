@@ -415,13 +415,21 @@ fn check_grid(x: &[f64], y: &[f64], values: &[f64]) -> Result<()> {
 
 impl Plot {
     /// The vertical axes, left and right, each with the series that it measures.
-    pub(super) fn sides(&self) -> impl Iterator<Item = (&Axis, &[Series])> {
+    pub fn sides(&self) -> impl Iterator<Item = (&Axis, &[Series])> {
         let left = (&self.y, &self.series[..]);
         std::iter::once(left).chain(self.right.iter().map(|(axis, series)| (axis, &series[..])))
     }
 }
 
 impl Figure {
+    /// Its panels that are plots.
+    pub fn plots(&self) -> impl Iterator<Item = &Plot> {
+        self.panels.iter().filter_map(|panel| match &panel.content {
+            Content::Plot(plot) => Some(plot),
+            _ => None,
+        })
+    }
+
     /// Points of its curves and surfaces that cannot be shown since they are not finite.
     pub fn not_finite(&self) -> usize {
         let of_panel = |panel: &Panel| match &panel.content {

@@ -224,9 +224,11 @@ pub fn one_pair(pairs: u64) -> Option<String> {
     })
 }
 
+/// The share of a variance that a projection should hold.
+pub const MOST_OF_IT: f64 = 0.8;
+
 /// Of what was seen of the variance of a path.
 pub fn projected(explained: f64) -> Option<String> {
-    const MOST_OF_IT: f64 = 0.8;
     let is_most = explained >= MOST_OF_IT;
     (!is_most).then(|| {
         format!("The plane holds {} of the path's variance: most of what happened may be off it.", percent(explained))
@@ -235,7 +237,6 @@ pub fn projected(explained: f64) -> Option<String> {
 
 /// Of two components of several paths together, which are called so.
 pub fn two_components(name: &str, explained: f64) -> Option<String> {
-    const MOST_OF_IT: f64 = 0.8;
     let is_most = explained >= MOST_OF_IT;
     (!is_most).then(|| {
         format!(

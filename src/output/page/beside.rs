@@ -9,18 +9,10 @@ const HALF: usize = 3;
 
 /// A figure of two runs; each by its name, that of `here` last.
 pub(super) fn beside(there: (&str, &Figure), here: (&str, &Figure)) -> Figure {
-    let plots = |figure: &Figure| -> Option<Vec<Plot>> {
-        let of_panel = |panel: &Panel| match &panel.content {
-            Content::Plot(plot) => Some(plot.clone()),
-            _ => None,
-        };
-        figure.panels.iter().map(of_panel).collect()
-    };
-    let together = plots(there.1).zip(plots(here.1)).and_then(|(a, b)| {
-        (a.len() == b.len()).then_some(())?;
-        let plots = a.iter().zip(&b).map(|(a, b)| together((there.0, a), (here.0, b)));
-        plots.collect::<Option<Vec<Plot>>>()
-    });
+    let holds_plots = |figure: &Figure| figure.plots().count() == figure.panels.len();
+    let are_alike = there.1.panels.len() == here.1.panels.len() && holds_plots(there.1) && holds_plots(here.1);
+    let pairs = there.1.plots().zip(here.1.plots()).map(|(a, b)| together((there.0, a), (here.0, b)));
+    let together = are_alike.then(|| pairs.collect::<Option<Vec<Plot>>>()).flatten();
     let Figure { name, title, caption, columns, panels, .. } = here.1;
     let captions = if caption == &there.1.caption {
         caption.clone()

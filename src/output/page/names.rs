@@ -1,7 +1,7 @@
 //! What the curves of a figure are called for the page's switches and readings. A static legend names a curve once, in one of
 //! its panels; in the others the same colour says which it is, which no script can read.
 
-use crate::plot::{Color, Content, Figure, Mark, Series};
+use crate::plot::{Color, Figure, Mark, Series};
 use std::collections::BTreeSet;
 
 /// The labelled curves of a figure, by how they look.
@@ -9,11 +9,7 @@ pub(super) struct Names<'a>(Vec<(Color, Mark, &'a str)>);
 
 impl<'a> Names<'a> {
     pub fn of(figure: &'a Figure) -> Self {
-        let plots = figure.panels.iter().filter_map(|panel| match &panel.content {
-            Content::Plot(plot) => Some(plot),
-            _ => None,
-        });
-        let series = plots.flat_map(|plot| plot.series.iter().chain(plot.right.iter().flat_map(|(_, series)| series)));
+        let series = figure.plots().flat_map(|plot| plot.sides().flat_map(|(_, series)| series));
         let labelled = series.filter(|series| !series.label.is_empty() && series.mark != Mark::Band);
         Self(labelled.map(|series| (series.color, series.mark, series.label.as_str())).collect())
     }

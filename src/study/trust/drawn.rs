@@ -1,7 +1,7 @@
 //! What a figure cannot show of its own numbers, and what it shows that was never measured: the range of its axes. Knows
 //! figures and numbers, no study.
 
-use crate::plot::{Axis, Content, Figure, Mark, Scale};
+use crate::plot::{Axis, Figure, Mark, Scale};
 use crate::study::number::whole_or_significant;
 
 /// Of points that a logarithmic axis has no place for.
@@ -30,14 +30,8 @@ fn points(figure: &Figure) -> impl Iterator<Item = (Placed, Placed)> {
 
 /// Those on some of the vertical axes.
 fn points_on(figure: &Figure, is_meant: fn(&Axis) -> bool) -> impl Iterator<Item = (Placed, Placed)> {
-    let plots = figure.panels.iter().filter_map(|panel| match &panel.content {
-        Content::Plot(plot) => Some(plot),
-        _ => None,
-    });
-    plots.flat_map(move |plot| {
-        let left = (&plot.y, &plot.series);
-        let sides = std::iter::once(left).chain(plot.right.iter().map(|(axis, series)| (axis, series)));
-        sides.filter(move |(axis, _)| is_meant(axis)).flat_map(|(axis, series)| {
+    figure.plots().flat_map(move |plot| {
+        plot.sides().filter(move |(axis, _)| is_meant(axis)).flat_map(|(axis, series)| {
             let (log_x, log_y) = (plot.x.scale == Scale::Log, axis.scale == Scale::Log);
             let curves = series.iter().filter(|one| !matches!(one.mark, Mark::Band | Mark::Bars));
             let finite = curves.flat_map(|one| &one.points).filter(|(x, y)| x.is_finite() && y.is_finite());
