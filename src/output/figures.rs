@@ -2,7 +2,7 @@
 //! what they show as JSON.
 
 use crate::files::sha256;
-use crate::plot::{Figure, rasterize};
+use crate::plot::{Drawing, Figure, rasterize};
 use crate::runner;
 use crate::store::StudyDir;
 use anyhow::{Result, anyhow};
@@ -37,37 +37,63 @@ pub(super) fn is_whole_png(bytes: &[u8]) -> bool {
 /// SHA-256 by file.
 pub(super) type Digests = BTreeMap<String, String>;
 
+/// The path of one of a figure's files from the study's folder.
+fn name(figure: &Figure, ending: &str) -> String {
+    format!("figures/{}.{ending}", figure.name)
+}
+
+/// The SVG of a figure as it is written.
+///
+/// # Errors
+/// Where it cannot be drawn.
+pub(super) fn published(drawing: &Drawing) -> Result<String> {
+    let svg = drawing.publish()?;
+    let last = last_line(&sha256(drawing.sources().as_bytes()), &svg);
+    Ok(svg + &last)
+}
+
+/// Writes a figure of which this is the SVG, as SVG, PNG and JSON; their digests.
+///
+/// # Errors
+/// Where a file cannot be written, or the picture is too large.
+pub(super) fn write(figure: &Figure, svg: &str, dir: &StudyDir) -> Result<Digests> {
+    let png = rasterize(svg)?;
+    let data = write_data(figure, dir)?;
+    let drawn = [("png", &png[..]), ("svg", svg.as_bytes())];
+    let written = drawn.into_iter().map(|(ending, bytes)| {
+        let name = name(figure, ending);
+        dir.write(&name, bytes)?;
+        Ok((name, sha256(bytes)))
+    });
+    written.chain([Ok(data)]).collect()
+}
+
+/// Writes what a figure shows as JSON, unless it stands there; its name and digest.
+fn write_data(figure: &Figure, dir: &StudyDir) -> Result<(String, String)> {
+    let (name, json) = (name(figure, "json"), figure.to_json()?);
+    if std::fs::read(dir.root().join(&name)).ok().as_ref() != Some(&json) {
+        dir.write(&name, &json)?;
+    }
+    let digest = sha256(&json);
+    Ok((name, digest))
+}
+
 /// Writes each figure as SVG, PNG and JSON; one that has not changed, and whose PNG is the `known` one, is left as it stands.
 /// Returns the digests of all of them.
 pub(super) fn draw(figures: &[Figure], dir: &StudyDir, known: &Digests) -> Result<Digests> {
     let draw_one = |figure: &Figure| -> Result<Digests> {
-        let (svg_name, png_name) = (format!("figures/{}.svg", figure.name), format!("figures/{}.png", figure.name));
-        let json_name = format!("figures/{}.json", figure.name);
-        let json = figure.to_json()?;
-        let json_digest = sha256(&json);
-        if std::fs::read(dir.root().join(&json_name)).ok().as_ref() != Some(&json) {
-            dir.write(&json_name, &json)?;
-        }
         let drawing = figure.drawing()?;
-        let sources = sha256(drawing.sources().as_bytes());
-        let digests = |svg: &str, png: String| {
-            let svg = sha256(svg.as_bytes());
-            Digests::from([(json_name.clone(), json_digest.clone()), (svg_name.clone(), svg), (png_name.clone(), png)])
-        };
+        let (svg_name, png_name) = (name(figure, "svg"), name(figure, "png"));
         let standing = std::fs::read_to_string(dir.root().join(&svg_name));
         if let Ok(svg) = standing.as_ref().map_err(drop)
-            && is_of(svg, &sources)
+            && is_of(svg, &sha256(drawing.sources().as_bytes()))
             && let Ok(png) = std::fs::read(dir.root().join(&png_name))
             && known.get(&png_name) == Some(&sha256(&png))
         {
-            return Ok(digests(svg, sha256(&png)));
+            let drawn = [(svg_name, sha256(svg.as_bytes())), (png_name, sha256(&png))];
+            return Ok(drawn.into_iter().chain([write_data(figure, dir)?]).collect());
         }
-        let svg = drawing.publish()?;
-        let png = rasterize(&svg)?;
-        let svg = format!("{svg}{}", last_line(&sources, &svg));
-        dir.write(&png_name, &png)?;
-        dir.write(&svg_name, svg.as_bytes())?;
-        Ok(digests(&svg, sha256(&png)))
+        write(figure, &published(&drawing)?, dir)
     };
     let mut drawn: Vec<_> = figures.iter().map(|figure| (figure, Ok(Digests::new()))).collect();
     // By this thread, and by the cores that the run has and that draw nothing else: each picture takes memory.

@@ -3,8 +3,9 @@
 use super::beside::beside;
 use super::html::Image;
 use super::words::plain;
-use super::{Drawn, Format, Reference, explore, markdown, place, read_figure, thin};
+use super::{Drawn, Format, Reference, explore, markdown, place, read_figure};
 use crate::output::compare::{Answer, PairedClaim, paired_claims, setting_differences};
+use crate::output::figures::published;
 use crate::output::metrics::{Figure, Metrics};
 use crate::output::study_folder::{StudyFolder, read_run_dir};
 use crate::plot;
@@ -15,6 +16,14 @@ use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// A figure of two runs.
+pub(super) struct OfBoth {
+    pub study: String,
+    pub figure: plot::Figure,
+    /// `None` where it is too large to be drawn: it is left out, as one that cannot be read.
+    pub svg: Option<String>,
+}
+
 pub(super) struct Against {
     /// "preset report", or the folder's name where both are of one preset.
     pub there: String,
@@ -24,7 +33,7 @@ pub(super) struct Against {
     pub settings: Vec<[String; 4]>,
     /// Each with its study.
     pub figures: Vec<(String, Drawn)>,
-    pub of_both: Vec<(String, plot::Figure)>,
+    pub of_both: Vec<OfBoth>,
     /// Studies of both that have no figure of both, as an older version drew one of them.
     pub without: Vec<String>,
 }
@@ -66,7 +75,7 @@ impl Against {
         }
         shared.sort_by_cached_key(|(study, ..)| order(study));
         let mut settings = Vec::new();
-        let (mut of_both, mut without) = (Vec::new(), Vec::new());
+        let (mut of_both, mut without) = (Vec::<OfBoth>::new(), Vec::new());
         for (study, a, b) in shared {
             let text = |value: &Value| if value.is_null() { "none".to_owned() } else { plain(value) };
             settings.extend(
@@ -79,31 +88,30 @@ impl Against {
             for name in &names {
                 let read = |run_dir: &RunDir| read_figure(&run_dir.study(study), name);
                 if let Some((a, b)) = read(other).zip(read(run_dir)) {
-                    of_both.push((study.to_owned(), beside((&name_there, &a), (&name_here, &b))));
+                    let figure = beside((&name_there, &a), (&name_here, &b));
+                    of_both.push(OfBoth { study: study.to_owned(), figure, svg: None });
                 }
             }
             if of_both.len() == before && !names.is_empty() {
                 without.push(study.to_owned());
             }
         }
-        // A picture that is too large is left out, as one that cannot be read.
-        let mut pictures: Vec<_> = of_both.iter().map(|(study, figure)| (study, figure, None)).collect();
-        runner::side_by_side(&mut pictures, 1, |(_, figure, svg)| {
-            *svg = figure.drawing().and_then(|drawing| drawing.publish()).ok();
+        runner::side_by_side(&mut of_both, 1, |of| {
+            of.svg = of.figure.drawing().and_then(|drawing| published(&drawing)).ok();
         });
-        let drawn = |(number, (study, figure, svg)): (usize, (&String, &plot::Figure, Option<String>))| {
+        let drawn = |(number, OfBoth { study, figure, svg }): (usize, &OfBoth)| {
             let is_html = format == Format::Html;
+            let block = is_html.then(|| explore::block(figure).ok()).flatten();
             let drawn = Drawn {
                 number,
                 figure: Figure::from(figure),
                 svg: svg.as_deref().filter(|_| is_html).and_then(Image::of),
-                data: is_html.then(|| explore::block(figure).ok()).flatten(),
-                thinned: thin::most_thinned(figure),
+                block,
                 png: svg.is_some().then(|| format!("{BESIDE}/{}", markdown::link(study, &figure.name))),
             };
             (study.clone(), drawn)
         };
-        let figures = (number..).zip(pictures).map(drawn).collect();
+        let figures = (number..).zip(&of_both).map(drawn).collect();
         Ok(Self { there: name_there, here: name_here, rows, settings, figures, of_both, without })
     }
 

@@ -15,11 +15,11 @@ use crate::error::{one_line, say};
 use crate::output::compare::Answer;
 use crate::output::figures::{self, is_file_name, is_whole_png, is_whole_svg};
 use crate::output::metrics::{Claim, Figure, Metrics, Table, Trial};
-use crate::plot;
 use crate::store::{RunDir, StudyDir};
 use crate::study::{claim::Verdict, number::whole_or_significant, settings::DEFAULT_PRESET};
 use crate::terminal::{counted, is_number};
-use against::Against;
+use crate::{plot, runner};
+use against::{Against, OfBoth};
 use anyhow::{Context as _, Result, bail};
 use askama::Template as _;
 use html::{Html, Image};
@@ -78,7 +78,7 @@ pub fn render(
 /// A page, and the figures of two runs that are on it.
 pub struct Rendered {
     pub text: String,
-    of_both: Vec<(String, plot::Figure)>,
+    of_both: Vec<OfBoth>,
 }
 
 impl Rendered {
@@ -87,12 +87,12 @@ impl Rendered {
     /// # Errors
     /// What cannot be drawn or written.
     pub fn write(&self, run_dir: &RunDir, name: &str) -> Result<PathBuf> {
-        let studies: BTreeSet<&str> = self.of_both.iter().map(|(study, _)| study.as_str()).collect();
-        for study in studies {
-            let of_study = self.of_both.iter().filter(|(of, _)| of == study).map(|(_, figure)| figure.clone());
-            let dir = run_dir.beside(study)?;
-            figures::draw(&of_study.collect::<Vec<_>>(), &dir, &figures::Digests::new())?;
-        }
+        let drawn = self.of_both.iter().filter_map(|of| Some((of, of.svg.as_deref()?)));
+        let mut written: Vec<_> = drawn.map(|drawn| (drawn, Ok(figures::Digests::new()))).collect();
+        runner::side_by_side(&mut written, 1, |((of, svg), written)| {
+            *written = run_dir.beside(&of.study).and_then(|dir| figures::write(&of.figure, svg, &dir));
+        });
+        written.into_iter().try_for_each(|(_, written)| written.map(drop))?;
         run_dir.write(name, self.text.as_bytes())
     }
 }
@@ -143,9 +143,7 @@ struct Drawn {
     /// For the HTML page. None where the file is missing or cut off.
     svg: Option<Image>,
     /// What it shows, for the page's script. None where an older version drew it.
-    data: Option<String>,
-    /// Points of a curve, and how many of them the script draws.
-    thinned: Option<(usize, usize)>,
+    block: Option<explore::Block>,
     /// For Markdown: the path from the run directory. None where there is no such file, or not all of it.
     png: Option<String>,
 }
@@ -417,7 +415,7 @@ fn read_figure(dir: &StudyDir, name: &str) -> Option<plot::Figure> {
 
 impl Drawn {
     fn read(number: usize, figure: Figure, folder: &str, dir: &StudyDir, format: Format) -> Self {
-        let mut drawn = Self { number, svg: None, data: None, thinned: None, png: None, figure };
+        let mut drawn = Self { number, svg: None, block: None, png: None, figure };
         let name = &drawn.figure.name;
         if !is_file_name(name) {
             return drawn;
@@ -426,9 +424,7 @@ impl Drawn {
             Format::Html => {
                 let text = std::fs::read_to_string(dir.figures().join(format!("{name}.svg")));
                 drawn.svg = text.ok().filter(|text| is_whole_svg(text)).and_then(|text| Image::of(&text));
-                let shown = read_figure(dir, name);
-                drawn.data = shown.as_ref().and_then(|figure| explore::block(figure).ok());
-                drawn.thinned = shown.as_ref().and_then(thin::most_thinned);
+                drawn.block = read_figure(dir, name).and_then(|figure| explore::block(&figure).ok());
             }
             Format::Markdown => {
                 let path = dir.figures().join(format!("{name}.png"));
@@ -437,6 +433,11 @@ impl Drawn {
             }
         }
         drawn
+    }
+
+    /// Points of a curve, and how many of them the script draws.
+    fn thinned(&self) -> Option<(usize, usize)> {
+        self.block.as_ref()?.thinned
     }
 
     /// What speaks against it, as far as its caption does not say it.

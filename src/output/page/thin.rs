@@ -1,7 +1,7 @@
 //! Curves thinned to what a screen can show: of each column of pixels the first point, the lowest, the highest and the last, so
 //! that the drawn line is the same (M4: Jugel, Jerzak, Hackenbroich and Markl, 2014). Knows points, no figure.
 
-use crate::plot::{Content, Figure, Mark, Scale};
+use crate::plot::{Mark, Scale};
 
 /// As many columns as a large screen has for a figure.
 const COLUMNS: usize = 1500;
@@ -40,21 +40,6 @@ pub(super) fn thinned_band(edges: &[[f64; 3]], scale: Scale) -> Vec<[f64; 3]> {
         [column[0][0], lower, column.iter().map(|edge| edge[2]).fold(f64::NAN, f64::max)]
     };
     columns.into_iter().map(widest).collect()
-}
-
-/// Of the curve of a figure that has most points of those that are thinned: how many it has, and how many are shown.
-pub(super) fn most_thinned(figure: &Figure) -> Option<(usize, usize)> {
-    let plots = figure.panels.iter().filter_map(|panel| match &panel.content {
-        Content::Plot(plot) => Some(plot),
-        _ => None,
-    });
-    let of_plot = plots.flat_map(|plot| {
-        let right = plot.right.iter().flat_map(|(_, series)| series);
-        plot.series.iter().chain(right).map(|series| (series, plot.x.scale))
-    });
-    let counts =
-        of_plot.map(|(series, scale)| (series.points.len(), thinned(&series.points, scale, series.mark).len()));
-    counts.filter(|(all, shown)| shown < all).max()
 }
 
 /// The points of each column of pixels; `None` where there is nothing to thin, or x does not rise.
@@ -121,19 +106,6 @@ mod tests {
                 same.fold((f64::INFINITY, 0.0), |(low, high), of| (f64::min(low, of[1]), f64::max(high, of[2])));
             assert_eq!([edge[1], edge[2]], [low, high]);
         }
-    }
-
-    #[test]
-    fn a_figure_says_how_many_points_it_shows_of_how_many() {
-        use crate::plot::{Axis, Color, Panel, Series};
-        let line = |count: u32| Series::over_epochs("", Color::Ink, 0, &vec![1.0; count as usize]);
-        let figure = |series: Vec<Series>| {
-            let plot = Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![line(9)]);
-            Figure { panels: vec![plot.right(Axis::linear("right"), series)], ..Figure::default() }
-        };
-        assert_eq!(most_thinned(&figure(vec![line(6000)])), None);
-        let (all, shown) = most_thinned(&figure(vec![line(7000), line(90_000), line(8000)])).unwrap();
-        assert!(all == 90_000 && shown <= 5 * (COLUMNS + 1), "{shown}");
     }
 
     #[test]
