@@ -29,7 +29,7 @@ const SYMLOG_STRIDES = [1, 2, 3, 4, 5, 10, 20, 50, 100];
 const LOG_STRIDES = [1, 2, 3, 5, 10, 20, 50, 100];
 
 /** @param {number} e */
-export function powerOfTen(e) {
+function powerOfTen(e) {
   return "10" + [...String(e)].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)])).join("");
 }
 

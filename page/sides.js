@@ -58,7 +58,7 @@ function same(a, b) {
 }
 
 /** @param {Range} a @param {Range} b @returns {Range} */
-export function united(a, b) {
+function united(a, b) {
   return { lo: Math.min(a.lo, b.lo), hi: Math.max(a.hi, b.hi) };
 }
 

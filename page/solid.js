@@ -5,6 +5,7 @@
 /** @import { Box } from "./scene.js" */
 /** @import { Place } from "./relief.js" */
 import { defaultRange, paddedRange, transformed } from "./scale.js";
+import { extremes } from "./curves.js";
 import { valueBetween } from "./contour.js";
 import { finenessesOf } from "./facets.js";
 
@@ -56,7 +57,7 @@ function placesIn(flat) {
 export function solidOfPlot(plot, read, heights) {
   const { contours } = plot;
   const grid = { x: read(contours?.x), y: read(contours?.y), z: read(contours?.z) };
-  const [low, high] = finiteExtent(grid.z);
+  const [low, high] = extremes([grid.z]);
   // As src/plot/contour.rs chooses levels: by ratios if all are positive and far from each other.
   const scale = low > 0 && high / 3 > low ? "log" : "linear";
   /** @type {Marked[]} */
@@ -79,18 +80,6 @@ function markShape(mark) {
   return mark === "bars" || mark === "band" ? null : "disc";
 }
 
-/** The lowest and the highest finite number. @param {ArrayLike<number>} values @returns {[number, number]} */
-function finiteExtent(values) {
-  let low = Infinity;
-  let high = -Infinity;
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) continue;
-    low = Math.min(low, values[i]);
-    high = Math.max(high, values[i]);
-  }
-  return [low, high];
-}
-
 /** @param {ArrayLike<number>} values @param {(v: number) => number} of */
 function eachOf(values, of) {
   const out = new Float64Array(values.length);
@@ -111,8 +100,7 @@ function inBox(axes, x, y, z, marks) {
   const shown = points.flat().filter((at) => at.every(Number.isFinite));
   const grid = [x, y, z].map((values, i) => eachOf(values, (v) => transformed(axes[i], v)));
   const ranges = /** @type {Box["ranges"]} */ (grid.map((values, i) => {
-    const ends = [...finiteExtent(values), ...finiteExtent(shown.map((at) => at[i]))];
-    return boxRange(axes[i], finiteExtent(ends), i === 2 ? BOX_PADDING : 0);
+    return boxRange(axes[i], extremes([values, shown.map((at) => at[i])]), i === 2 ? BOX_PADDING : 0);
   }));
   const share = (/** @type {number} */ t, /** @type {number} */ i) => (t - ranges[i].lo) / (ranges[i].hi - ranges[i].lo);
   marks.forEach((mark, k) => {

@@ -12,7 +12,7 @@ import { colorIn } from "./theme.js";
  */
 
 const DISC = 2.35;
-const PATH_DISCS = [1.4, 2.9];
+export const PATH_DISCS = [1.4, 2.9]; // of a path: the first, and the last
 const MOST_DISCS = 5000;
 const FAR = 1e5; // beyond this, canvases lose precision
 

@@ -6,11 +6,10 @@
 /** @import { Marked } from "./solid.js" */
 import { colorIn } from "./theme.js";
 import { spotOf, tracePath } from "./scene.js";
+import { PATH_DISCS } from "./strokes.js";
 
 const MARK_LINE = 1.5;
 const MARK_HALO = 0.6;
-// Radii of a path's first disc and its last, and of a disc.
-const MARK_RADII = [1.4, 2.9];
 const MARK_DISC = 2.4;
 
 /**
@@ -64,7 +63,7 @@ function drawGrowing(ctx, spots, from, to, shape, color) {
     if (!spot || (next && apart(next, spot) < 0.6 && (!last || apart(last, spot) < 3))) continue;
     last = spot;
     const age = i / Math.max(spots.length - 1, 1);
-    drawShape(ctx, shape, spot, MARK_RADII[0] + (MARK_RADII[1] - MARK_RADII[0]) * age, color);
+    drawShape(ctx, shape, spot, PATH_DISCS[0] + (PATH_DISCS[1] - PATH_DISCS[0]) * age, color);
   }
 }
 
