@@ -20,16 +20,15 @@ export function sidesOf(plot, axes, curves, read) {
   const [x, ...y] = axes;
   const grid = plot.contours ? gridRanges(plot.contours, x, y[0], read) : null;
   const data = y.map((axis, side) => boundsOf(curves.filter((curve) => curve.side === side), transformed(axis, 0)));
-  const marked = plot.rules.map((rule) => transformed(x, rule.x)).filter((t) => !Number.isNaN(t));
-  const points = marked.map((t) => ({ lo: t, hi: t }));
-  const across = [...data.map((ranges) => ranges[0]), ...(grid ? [grid[0]] : []), ...points].reduce(united, NOTHING);
+  const marked = reachOf({ ...x, reach: plot.rules.map((rule) => rule.x) });
+  const across = [...data.map((ranges) => ranges[0]), ...(grid ? [grid[0]] : []), ...marked, ...reachOf(x)].reduce(united, NOTHING);
   // Level lines reach to the axes, unless something lies beyond their grid.
   /** @type {(range: Range, of: Range | undefined, usual: number) => number} */
   const padding = (range, of, usual) => (of && same(range, of) ? 0 : usual);
   const headroom = plot.rules.some((rule) => rule.label.trim() !== "") ? 0.06 : 0;
   const vertical = y.map((axis, side) => {
     const of = side === 0 && grid ? grid[1] : undefined;
-    const range = united(data[side][1], of ?? NOTHING);
+    const range = [data[side][1], ...(of ? [of] : []), ...reachOf(axis)].reduce(united, NOTHING);
     const full = shownRange(axis, range, padding(range, of, 0.05));
     const bars = curves.filter((curve) => curve.side === side && curve.mark === "bars").length > 0;
     if (bars) onZero(axis, full, range);
@@ -38,6 +37,12 @@ export function sidesOf(plot, axes, curves, read) {
   });
   const full = shownRange(x, across, padding(across, grid?.[0], 0.025));
   return [{ axis: x, full, shown: { ...full } }, ...vertical];
+}
+
+/** What it shows in any case. @param {Axis} axis */
+function reachOf(axis) {
+  const shown = (axis.reach ?? []).map((value) => transformed(axis, value)).filter((t) => !Number.isNaN(t));
+  return shown.map((t) => ({ lo: t, hi: t }));
 }
 
 /** @param {Axis} axis @param {Range} range @param {number} padding */

@@ -49,6 +49,7 @@
  * @property {"linear" | "log" | "symlog"} scale
  * @property {number} [linear]  of symlog: linear within ± ten to this power
  * @property {number[]} levels  where the ticks are, if these few values are all there is; else empty
+ * @property {number[]} [reach]  values that it shows in any case
  */
 
 /**

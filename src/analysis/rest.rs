@@ -43,10 +43,21 @@ impl Rest {
         at > 0 && highest > 1.1 * self.first && self.highest_at_end < 0.1 * highest
     }
 
+    /// The highest by the first, and the highest of the last tenth by the highest.
+    pub fn rise_and_rest(&self) -> [f64; 2] {
+        [self.highest.1 / self.first, self.highest_at_end / self.highest.1]
+    }
+
     /// To below a tenth, and while it rests within a twentieth of the fall.
     pub fn falls_and_settles(&self) -> bool {
         let (change, fall) = (self.highest_at_end - self.lowest_at_end, self.first - self.median_at_end);
         self.median_at_end < 0.1 * self.first && change < 0.05 * fall
+    }
+
+    /// The median of the last tenth by the first, and the range of the last tenth by the fall to its median.
+    pub fn fall_and_rest(&self) -> [f64; 2] {
+        let (change, fall) = (self.highest_at_end - self.lowest_at_end, self.first - self.median_at_end);
+        [self.median_at_end / self.first, change / fall]
     }
 }
 
@@ -103,6 +114,14 @@ mod tests {
             let found = (rest.rises_and_settles(), rest.falls_and_settles(), rest.settled);
             assert_eq!(found, (rises, falls, settled), "{what}: {rest:?}");
         }
+    }
+
+    #[test]
+    fn a_rise_and_a_fall_have_their_sizes() {
+        let rest = Rest::of(&[10.0, 20.0, 6.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).unwrap();
+        assert_eq!((rest.rise_and_rest(), rest.fall_and_rest()), ([2.0, 0.05], [0.1, 0.0]));
+        let restless = Rest::of(&[&resting(&[10.0, 1.0])[..18], &[1.0, 3.0]].concat()).unwrap();
+        assert_eq!((restless.rise_and_rest(), restless.fall_and_rest()), ([1.0, 0.3], [0.2, 0.25]));
     }
 
     #[test]

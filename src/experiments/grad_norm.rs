@@ -21,6 +21,7 @@ use crate::tasks::gradient_norms::{MiniBatchNorms, of_function};
 use crate::tasks::problem::Problem;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::iter::zip;
 use std::sync::Arc;
 
 // ---------------------------------------------------------------------------------- settings
@@ -247,6 +248,7 @@ fn panel(y: &str, done: &[&Done<GradNorm>], of: &[(&str, &str, Mark)]) -> Result
 /// That gradient norm and loss settle, and do so together. A training that diverged did not settle.
 fn claims(done: &[&Done<GradNorm>], findings: &Findings) -> Result<Vec<Claim>> {
     let (mut rises, mut falls, mut together) = (Vec::new(), Vec::new(), Vec::new());
+    let mut numbers: [Vec<f64>; 6] = Default::default();
     for done in done {
         let losses = done.record.series("train_loss")?;
         let is_whole = !done.record.diverged();
@@ -256,11 +258,22 @@ fn claims(done: &[&Done<GradNorm>], findings: &Findings) -> Result<Vec<Claim>> {
         falls.push(Some(loss.is_some_and(|loss| loss.falls_and_settles())));
         let apart = norm.zip(loss).map(|(norm, loss)| norm.settled.abs_diff(loss.settled));
         together.push(Some(apart.is_some_and(|epochs| epochs < losses.len().div_ceil(10))));
+        let [rise, fall] = [norm.map(|norm| norm.rise_and_rest()), loss.map(|loss| loss.fall_and_rest())];
+        let settled = norm.zip(loss).map(|(norm, loss)| [norm, loss].map(|rest| rest.settled as f64));
+        let of_seed = [rise, fall, settled].map(|pair| pair.unwrap_or([f64::NAN; 2]));
+        zip(&mut numbers, of_seed.into_iter().flatten()).for_each(|(all, number)| all.push(number));
     }
+    let [peak, norm_end, loss_end, range, norm_settled, loss_settled] = &numbers;
     Ok(vec![
-        findings.claim("grad-norm-rises-and-settles", &[])?.counted(SEEDS, &rises),
-        findings.claim("grad-norm-loss-settles", &[])?.counted(SEEDS, &falls),
-        findings.claim("grad-norm-together", &[])?.counted(SEEDS, &together),
+        (findings.claim("grad-norm-rises-and-settles", &[])?.counted(SEEDS, &rises))
+            .beside("highest norm by the first", peak)
+            .beside("highest of the last tenth by the highest", norm_end),
+        (findings.claim("grad-norm-loss-settles", &[])?.counted(SEEDS, &falls))
+            .beside("median loss of the last tenth by the first", loss_end)
+            .beside("range of the last tenth by the fall", range),
+        (findings.claim("grad-norm-together", &[])?.counted(SEEDS, &together))
+            .beside("epoch in which the norm settled", norm_settled)
+            .beside("epoch in which the loss settled", loss_settled),
     ])
 }
 

@@ -563,6 +563,7 @@ fn moves_together(lines: &[(u64, Line)], findings: &Findings) -> Result<Claim> {
     };
     let bounds: With = &[("ranked_alike", &RANKED_ALIKE), ("close", &CLOSE), ("fewest_alphas", &FEWEST_ALPHAS)];
     let claim = findings.claim("interpolate-move-together", bounds)?.counted(SEEDS, &held).noting(&note);
+    let claim = claim.beside("rank correlation of the losses", &correlations).beside("widest gap of accuracies", &gaps);
     Ok(claim.and("loss_spearman", correlations).and("widest_accuracy_gap", gaps))
 }
 

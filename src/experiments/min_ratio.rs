@@ -519,6 +519,7 @@ impl MinRatio {
         let few_high = findings.claim("min-ratio-few-high", &[("high", &HIGH)])?;
         let few_high =
             few_high.named(self.names(&high)).of_share_told("share of stages with a high loss", &self.told(&high));
+        let few_high = few_high.beside("final train loss", &done.iter().map(loss).collect::<Vec<_>>());
         Ok(vec![hardly("entry_ratio", "entries")?, hardly("minimal_ratio", "eigenvalues")?, few_high])
     }
 
@@ -532,9 +533,20 @@ impl MinRatio {
     }
 
     /// About most of the trainings, each for itself; of stages of one training, most of its stages.
-    fn most(&self, claim: Stated, trainings: &[&DoneTrial], holds: impl Fn(&DoneTrial) -> bool) -> Claim {
+    /// Each is judged by a number, which is called so.
+    fn most(
+        &self,
+        claim: Stated,
+        trainings: &[&DoneTrial],
+        (called, number): (&str, impl Fn(&DoneTrial) -> f64),
+        holds: impl Fn(&DoneTrial) -> bool,
+    ) -> Claim {
         let told: Vec<_> = trainings.iter().map(|done| (done.seed(), holds(done))).collect();
-        claim.named(self.names(&told)).most(&self.told(&told))
+        let claim = claim.named(self.names(&told)).most(&self.told(&told));
+        match self.warm {
+            true => claim,
+            false => claim.beside(called, &trainings.iter().map(|done| number(done)).collect::<Vec<_>>()),
+        }
     }
 
     /// What only points with a vanishing gradient can decide.
@@ -548,10 +560,17 @@ impl MinRatio {
         let claim = |key| findings.claim(key, with);
         let is_minimum = |done: &DoneTrial| scalar(done, "negative_eigenvalues") == 0.0;
         let is_not_flat = |done: &DoneTrial| scalar(done, FLATNESS) > self.tolerance;
+        let of = |name: &'static str| move |done: &DoneTrial| scalar(done, name);
+        let [norm, negative, flat] = [
+            ("gradient norm", "final_gradient_norm"),
+            ("negative eigenvalues", "negative_eigenvalues"),
+            (FLATNESS, FLATNESS),
+        ]
+        .map(|(called, name)| (called, of(name)));
         Ok(vec![
-            self.most(claim("min-ratio-reached")?, &all, has_reached),
-            self.most(claim("min-ratio-minima")?, &with_spectrum, is_minimum).noting(&left_out),
-            self.most(claim("min-ratio-not-gradient-flat")?, &reached, is_not_flat).noting(&left_out),
+            self.most(claim("min-ratio-reached")?, &all, norm, has_reached),
+            self.most(claim("min-ratio-minima")?, &with_spectrum, negative, is_minimum).noting(&left_out),
+            self.most(claim("min-ratio-not-gradient-flat")?, &reached, flat, is_not_flat).noting(&left_out),
             self.correlation(claim("min-ratio-higher-lower-loss")?, "minimal_ratio", &all),
             self.correlation(claim("min-ratio-higher-lower-loss-reached")?, "minimal_ratio", &reached)
                 .noting(&left_out),

@@ -160,6 +160,9 @@ fn show_errors(set: &dyn Dataset, done: &Done<MnistCnn>, findings: &mut Findings
 /// Letters of a class's name above a picture, with its probability.
 const LONGEST_NAME: usize = 13;
 
+/// Of the epoch and the running train loss, of the model whose loss falls least.
+const TREND: &str = "highest rank correlation";
+
 /// From here on a loss falls throughout, in rank correlation with the epoch.
 const FALLS: f64 = -0.9;
 
@@ -177,7 +180,7 @@ impl MnistCnn {
         })?;
         let falls: Vec<_> = trends.iter().map(|trend| (!trend.is_nan()).then_some(*trend <= FALLS)).collect();
         let mut claims = vec![
-            findings.claim("mnist-cnn-loss-falls", &[("falls", &FALLS)])?.counted(SEEDS, &falls),
+            findings.claim("mnist-cnn-loss-falls", &[("falls", &FALLS)])?.counted(SEEDS, &falls).beside(TREND, &trends),
             findings.claim("mnist-cnn-little-overfitting", &[])?.interval(SEEDS, &self.overfitting(done)?),
         ];
         let pairs = self.neighbours_in_size(done)?;

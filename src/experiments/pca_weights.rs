@@ -2,7 +2,7 @@
 //! their weights in the plane of the two principal components of all snapshots together. With a
 //! `grid`, also each training's path on the loss surface of its own plane (Li et al. 2018).
 
-use crate::analysis::paths::{leave_their_cluster, mean_distance};
+use crate::analysis::paths::{Ends, from_their_cluster, mean_distance};
 use crate::analysis::statistics::RANKED_ALIKE;
 use crate::data::{DataSpec, Dataset};
 use crate::model::{Architecture, Model as _};
@@ -419,27 +419,43 @@ impl PcaWeights {
 /// That trainings leave a common cluster, and lie closer to the origin in the plane of all weights.
 fn claim_of_paths(analyses: &[[Paths; 2]], findings: &mut Findings) -> Result<()> {
     let (mut spread, mut closer) = (Vec::new(), Vec::new());
-    for [of_first_layer, whole] in analyses {
-        for (first, whole) in zip(&of_first_layer.paths, &whole.paths) {
-            let [first, whole] = [first, whole].map(|path| mean_distance(path));
-            closer.push((first.is_finite() && whole.is_finite()).then_some(whole < first));
-        }
-        let [first, whole] = [of_first_layer, whole].map(|of| leave_their_cluster(&of.paths));
-        spread.extend(zip(first, whole).map(|(first, whole)| Some(first? && whole?)));
+    let (mut ways, mut distances) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for of_group in analyses {
+        let [first, whole] = of_group.each_ref().map(|of| from_their_cluster(&of.paths));
+        let leaves = |ends: &Option<Ends>| ends.as_ref().map(Ends::leave);
+        spread.extend(zip(&first, &whole).map(|(first, whole)| Some(leaves(first)? && leaves(whole)?)));
+        let way = |ends: &Option<Ends>| ends.map_or(f64::NAN, |ends| ends.last / ends.first);
+        zip(&mut ways, [first, whole]).for_each(|(ways, ends)| ways.extend(ends.iter().map(way)));
+        let [first, whole] = of_group.each_ref().map(|of| of.paths.iter().map(|path| mean_distance(path)).collect());
+        let [first, whole]: [Vec<f64>; 2] = [first, whole];
+        let is_closer =
+            |(first, whole): (&f64, &f64)| (first.is_finite() && whole.is_finite()).then_some(whole < first);
+        closer.extend(zip(&first, &whole).map(is_closer));
+        zip(&mut distances, [first, whole]).for_each(|(all, its)| all.extend(its));
     }
     let [spreads, is_closer] = ["pca-weights-spread", "pca-weights-whole-closer"].map(|key| findings.claim(key, &[]));
-    findings.claims.extend([spreads?.counted(TRAININGS, &spread), is_closer?.counted(TRAININGS, &closer)]);
+    let spreads = spreads?.counted(TRAININGS, &spread);
+    let is_closer = is_closer?.counted(TRAININGS, &closer);
+    findings.claims.extend([
+        spreads
+            .beside("last by first distance, first layer", &ways[0])
+            .beside("last by first distance, whole", &ways[1]),
+        is_closer.beside("mean distance, first layer", &distances[0]).beside("mean distance, whole", &distances[1]),
+    ]);
     Ok(())
 }
 
 /// That a path is flat, and that its plane shows how the loss falls.
 fn claim_of_surfaces(surfaces: &[PathOnSurface], findings: &mut Findings) -> Result<()> {
-    let is_flat = |share: f64| share.is_finite().then_some(share >= LOW_DIMENSIONAL);
-    let flat: Vec<Option<bool>> = surfaces.iter().map(|surface| is_flat(surface.explained())).collect();
-    let is_alike = |surface: &PathOnSurface| Some(surface.correlation()? >= RANKED_ALIKE);
-    let alike: Vec<Option<bool>> = surfaces.iter().map(is_alike).collect();
+    let shares: Vec<f64> = surfaces.iter().map(PathOnSurface::explained).collect();
+    let flat: Vec<_> = shares.iter().map(|share| share.is_finite().then_some(*share >= LOW_DIMENSIONAL)).collect();
+    let trends: Vec<Option<f64>> = surfaces.iter().map(PathOnSurface::correlation).collect();
+    let alike: Vec<_> = trends.iter().map(|trend| Some((*trend)? >= RANKED_ALIKE)).collect();
+    let trends: Vec<f64> = trends.into_iter().map(|trend| trend.unwrap_or(f64::NAN)).collect();
     let is_low_dimensional = findings.claim("pca-weights-low-dimensional", &[("share", &(100.0 * LOW_DIMENSIONAL))])?;
     let ranks = findings.claim("pca-weights-plane-ranks-losses", &[("alike", &RANKED_ALIKE)])?;
-    findings.claims.extend([is_low_dimensional.counted(TRAININGS, &flat), ranks.counted(TRAININGS, &alike)]);
+    let is_low_dimensional = is_low_dimensional.counted(TRAININGS, &flat).beside("share of the variance", &shares);
+    let ranks = ranks.counted(TRAININGS, &alike).beside("rank correlation of the losses", &trends);
+    findings.claims.extend([is_low_dimensional, ranks]);
     Ok(())
 }

@@ -246,15 +246,14 @@ impl RandomLabels {
             let name = format!("final train accuracy at corruption {level}");
             fitted.push(Quantity::new(name, accuracies.collect::<Result<_>>()?).range([0.0, 1.0]));
         }
-        let mut rises = Vec::new();
-        for done in all_random(done) {
-            let trend = trend_over_epochs(done.record.series("test_loss")?);
-            rises.push((!trend.is_nan()).then_some(trend >= RISES));
-        }
+        let trends = all_random(done).map(|done| Ok(trend_over_epochs(done.record.series("test_loss")?)));
+        let trends = trends.collect::<Result<Vec<f64>>>()?;
+        let rises: Vec<_> = trends.iter().map(|trend| (!trend.is_nan()).then_some(*trend >= RISES)).collect();
         let fits = findings.claim("random-labels-fits", &[("share", &(100.0 * self.fitted))])?;
         Ok(vec![
             fits.at_least(self.fitted).interval(SEEDS, &fitted).unless_too_short(self.fit.epochs < EPOCHS, EPOCHS),
-            findings.claim("random-labels-test-loss-rises", &[("rises", &RISES)])?.counted(SEEDS, &rises),
+            (findings.claim("random-labels-test-loss-rises", &[("rises", &RISES)])?.counted(SEEDS, &rises))
+                .beside("rank correlation of epoch and test loss", &trends),
         ])
     }
 

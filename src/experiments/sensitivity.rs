@@ -319,9 +319,12 @@ impl Sensitivity {
             if one_optimizer { (JACOBIAN, "Jacobian norm") } else { (INPUT_GRADIENT, "input gradient norm") };
         let ratio = self.seeds.cases(done, enough, |done| Ok(Some(highest_by_lowest(done.record.series(series)?))))?;
         let note = if is_long { String::new() } else { format!("Fewer than {EPOCHS} epochs tell nothing.") };
+        let [adam, sgd] = [OptimizerName::Adam, OptimizerName::Sgd].map(|optimizer| self.curves_with(done, optimizer));
+        let [falls, rises] =
+            ["sensitivity-adam-loss-falls", "sensitivity-sgd-accuracy-rises"].map(|key| findings.claim(key, &[]));
         let mut claims = vec![
-            findings.claim("sensitivity-adam-loss-falls", &[])?.worst_within(SEEDS, &fallen).noting(&note),
-            findings.claim("sensitivity-sgd-accuracy-rises", &[])?.worst_within(SEEDS, &risen).noting(&note),
+            falls?.shown_in(adam).worst_within(SEEDS, &fallen).noting(&note),
+            rises?.shown_in(sgd).worst_within(SEEDS, &risen).noting(&note),
             findings.claim("sensitivity-constant", &[("name", &name)])?.worst_within(SEEDS, &ratio).noting(&note),
         ];
         if one_optimizer {
@@ -332,6 +335,15 @@ impl Sensitivity {
             claims.push(findings.claim("sensitivity-falls-with-batch-size", &[])?.correlated_within(SEEDS, &norms));
         }
         Ok(claims)
+    }
+}
+
+impl Sensitivity {
+    /// The figures of the trainings with this optimizer.
+    fn curves_with(&self, done: &[Done<Self>], optimizer: OptimizerName) -> Vec<String> {
+        let of_first = done.iter().filter(|done| done.seed() == self.seeds.seed);
+        let its = of_first.filter(|done| done.trial.training.fit.optimizer == optimizer);
+        its.map(|done| format!("training-{}", done.label)).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::study::claim::{Claim, SEEDS};
 use crate::study::seeds::{self, caption_of_median, median_of_each};
 use crate::study::{
     Cell, Context, DOMAIN_FLAG, Done, Experiment, FUNCTION_FLAG, Findings, Flag, Held, Instead, Measurements, POINTS,
-    POINTS_FLAG, Records, Reported, Seeds, Size, Table, cell, curves,
+    POINTS_FLAG, Records, Reported, Seeds, Size, Table, cell,
 };
 use crate::tasks::function::{FullBatch, FunctionTraining, ending};
 use crate::tasks::problem::Problem;
@@ -172,12 +172,12 @@ impl Simulate {
             for &loss in loss.iter().filter(|loss| loss.is_finite()) {
                 (lowest, highest) = (lowest.min(loss), highest.max(loss));
             }
-            losses.push(self.curve(done, (0..).map(f64::from).zip(loss.iter().copied()).collect()));
             let prediction = done.record.series("prediction")?;
             let error: Vec<f64> =
                 prediction.iter().zip(&validation).map(|(prediction, (_, y))| prediction - y).collect();
             let (mut line, mut error) = (over_x(prediction), self.curve(done, over_x(&error)));
             let at_end = done.record.scalar("final_train_loss")?;
+            losses.push((self.curve(done, (0..).map(f64::from).zip(loss.iter().copied()).collect()), at_end));
             if is_measured {
                 let curve =
                     done.record.series("curve_x")?.iter().copied().zip(done.record.series("curve")?.iter().copied());
@@ -189,12 +189,15 @@ impl Simulate {
         // A log axis shows the end of a steep curve, and would blow up the ripples of a flat one.
         let label = "training loss (mean squared error)";
         let y = if highest > 4.0 * lowest { Axis::log(label) } else { Axis::linear(label) };
-        findings.figure("training-loss", &words.with(), 1, vec![curves::panel(y, losses)])?;
+        // Some seeds may have stayed on the plateau: the mean of all would be a curve that no network has.
+        let losses = Panel::plot("", Axis::linear("epoch"), y, median_of_each(losses));
+        let of_seeds = caption_of_median(self.seeds.repeats, "final training loss");
+        let with = [&words.with()[..], &[("of_seeds", &of_seeds)]].concat();
+        findings.figure("training-loss", &with, 1, vec![losses])?;
         let (key, reference, truth) = match is_measured {
             true => ("predictions-of-points", marks(), "measured"),
             false => ("predictions", vec![Series::new("ground truth", Color::Ink, validation.clone())], "truth"),
         };
-        // Some seeds may have stayed on the plateau: the mean of all would be a curve that no network has.
         let predictions = [reference, median_of_each(predictions)].concat();
         // Of points an error is one point's: there is no line through them.
         let errors = match is_measured {
@@ -205,8 +208,7 @@ impl Simulate {
             Panel::plot("Prediction", Axis::linear("x"), Axis::linear("f(θ, x)"), predictions),
             Panel::plot("Error", Axis::linear("x"), Axis::linear(format!("prediction − {truth}")), errors),
         ];
-        let of_seeds = caption_of_median(self.seeds.repeats, "final training loss");
-        findings.figure(key, &[&words.with()[..], &[("of_seeds", &of_seeds)]].concat(), 2, panels)
+        findings.figure(key, &with, 2, panels)
     }
 
     /// A line in its model's colour; only the first seed's is in the legend.

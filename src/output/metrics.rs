@@ -169,9 +169,9 @@ pub struct Claim {
     /// The numbers behind the verdict, by name.
     #[serde(default)]
     pub evidence: Value,
-    /// The study's figure that shows it, by its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub figure: Option<String>,
+    /// The study's figures that show it, by their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<String>,
     /// The numbers it was judged by, one entry a case.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<Point>,
@@ -200,7 +200,8 @@ impl Effect {
 
 impl From<claim::Claim> for Claim {
     fn from(claim: claim::Claim) -> Self {
-        let claim::Claim { id, statement, verdict, effect, detail, evidence, figure, points, would_change, .. } = claim;
+        let claim::Claim { id, statement, verdict, effect, detail, evidence, figures, points, would_change, .. } =
+            claim;
         let effect = effect.map(|claim::Effect { effect_of, effect, interval, n }| Effect {
             effect_of: Some(effect_of),
             effect: Some(effect),
@@ -208,7 +209,7 @@ impl From<claim::Claim> for Claim {
             n: Some(n),
         });
         let effect = effect.unwrap_or_default();
-        Self { id, statement, verdict, effect, detail, evidence, figure, points, would_change }
+        Self { id, statement, verdict, effect, detail, evidence, figures, points, would_change }
     }
 }
 

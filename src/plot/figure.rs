@@ -184,6 +184,9 @@ pub struct Axis {
     /// The values that there are, where they are few: a horizontal axis has its ticks there. Else empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<f64>,
+    /// Values that it shows in any case, such as the ends of an axis that it is held against. Else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<f64>,
 }
 
 /// One curve or cloud of points.
@@ -252,17 +255,21 @@ pub enum Mark {
 impl Axis {
     /// A linear axis with this label.
     pub fn linear(label: impl Into<String>) -> Self {
-        Self { label: label.into(), scale: Scale::Linear, levels: Vec::new() }
+        Self::of(label, Scale::Linear)
     }
 
     /// A base-10 logarithmic axis with this label.
     pub fn log(label: impl Into<String>) -> Self {
-        Self { label: label.into(), scale: Scale::Log, levels: Vec::new() }
+        Self::of(label, Scale::Log)
     }
 
     /// An axis with this label that is linear within ± ten to the power `linear`, and base-10 logarithmic beyond.
     pub fn symlog(label: impl Into<String>, linear: i32) -> Self {
-        Self { label: label.into(), scale: Scale::SymLog(linear), levels: Vec::new() }
+        Self::of(label, Scale::SymLog(linear))
+    }
+
+    fn of(label: impl Into<String>, scale: Scale) -> Self {
+        Self { label: label.into(), scale, levels: Vec::new(), reach: Vec::new() }
     }
 
     /// The same of which these values are all there are, such as batch sizes: ticks stand at them. Where they are too many

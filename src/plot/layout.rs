@@ -143,12 +143,14 @@ fn plot_sides(plot: &Plot) -> (Side<'_>, Vec<Side<'_>>) {
     let padding = |data, grid: Option<Range>, usual| if grid.is_some() && data == grid { 0.0 } else { usual };
     let marked = rules.iter().filter_map(|(at, _)| x.scale.transform(*at)).map(Range::point);
     let data = plot.sides().filter_map(|(axis, series)| of_series(axis, series));
-    let across = data.chain(grid).map(|b| b.0).chain(marked).reduce(Range::union);
+    let reach = |axis: &Axis| axis.reach.iter().filter_map(|at| axis.scale.transform(*at)).map(Range::point).collect();
+    let of_x: Vec<Range> = reach(x);
+    let across = data.chain(grid).map(|b| b.0).chain(marked).chain(of_x).reduce(Range::union);
     // The first row of the rules' labels, kept free of data.
     let headroom = if rules.iter().all(|(_, label)| clean(label).is_empty()) { 0.0 } else { 0.06 };
     let vertical = |(i, (axis, series))| {
         let grid = grid.filter(|_| i == 0).map(|b| b.1);
-        let data = of_series(axis, series).map(|b| b.1).into_iter().chain(grid).reduce(Range::union);
+        let data = of_series(axis, series).map(|b| b.1).into_iter().chain(grid).chain(reach(axis)).reduce(Range::union);
         let mut side = Side::continuous(axis, series, data, padding(data, grid, 0.05));
         side.range.hi += headroom * (side.range.hi - side.range.lo);
         side

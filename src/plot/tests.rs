@@ -187,7 +187,8 @@ fn degenerate_data_are_drawn() {
     for points in points {
         for scale in [Scale::Linear, Scale::Log, Scale::SymLog(-8), Scale::SymLog(i32::MIN)] {
             for mark in MARKS {
-                let axis = || Axis { label: "v".into(), scale, levels: vec![0.0, 1.0] };
+                let axis =
+                    || Axis { label: "v".into(), scale, levels: vec![0.0, 1.0], reach: vec![0.0, f64::MAX, f64::NAN] };
                 let series = Series::new("s", Color::Ink, points.clone()).mark(mark);
                 let svg = figure(Panel::plot("", axis(), axis(), vec![series])).svg().unwrap();
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{points:?}");

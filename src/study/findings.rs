@@ -116,7 +116,7 @@ impl Findings {
     pub(super) fn settle(&mut self, seeds: &BTreeSet<u64>) {
         for claim in &mut self.claims {
             claim.name_cases(seeds);
-            claim.figure = claim.figure.take().filter(|name| self.figures.iter().any(|figure| figure.name == *name));
+            claim.figures.retain(|name| self.figures.iter().any(|figure| figure.name == *name));
         }
     }
 

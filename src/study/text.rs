@@ -60,8 +60,9 @@ struct ClaimText {
     says: String,
     /// How it is judged.
     rule: String,
-    /// The name of the study's figure that shows it.
-    figure: Option<String>,
+    /// The names of the study's figures that show it.
+    #[serde(default)]
+    figures: Vec<String>,
     /// Whose protocol differs from ours, in `[differs]`.
     differs: Option<String>,
     /// Where the number is claimed to lie: at most one of these.
@@ -176,7 +177,7 @@ impl Texts {
             says: self.filled(&text.says, with)?,
             rule: self.filled(&text.rule, with)?,
             differs: differs.transpose()?,
-            figure: text.figure.as_ref().map(|figure| self.filled(figure, with)).transpose()?,
+            figures: text.figures.iter().map(|figure| self.filled(figure, with)).collect::<Result<_>>()?,
             asked: asked.into_iter().flatten().collect(),
             names: Vec::new(),
             claimed,

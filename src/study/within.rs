@@ -60,7 +60,9 @@ impl Stated {
         match held {
             Told::OfEach(held) => self.counted(TRAININGS, &held.iter().copied().map(Some).collect::<Vec<_>>()),
             Told::OfStages(cases) => {
-                self.counted(SEEDS, &cases.iter().map(|held| Some(share(held) > 0.5)).collect::<Vec<_>>())
+                let shares: Vec<f64> = cases.iter().map(|held| share(held)).collect();
+                let held: Vec<_> = shares.iter().map(|share| Some(*share > 0.5)).collect();
+                self.counted(SEEDS, &held).beside("share of its stages", &shares)
             }
         }
     }

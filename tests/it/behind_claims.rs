@@ -24,19 +24,22 @@ fn doubts(metrics: &Value, figure: &str) -> Vec<String> {
     named["doubts"].as_array().into_iter().flatten().map(|said| said.as_str().unwrap().to_owned()).collect()
 }
 
-/// Claims of the settings files: the name, which may hold braces, and the figure.
-fn declared() -> Vec<(String, String)> {
+/// Claims of the settings files: the name, which may hold braces, and the figures, unless the study names them.
+fn declared() -> Vec<(String, Vec<String>)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments")).unwrap() {
         let path = entry.unwrap().path();
         let file: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
         let figures = file["figure"].as_table().unwrap();
         for (key, claim) in file["claim"].as_table().unwrap() {
-            let figure = claim.get("figure").and_then(|figure| figure.as_str());
-            let figure = figure.unwrap_or_else(|| panic!("{}: claim {key} names no figure", path.display()));
-            assert!(figure.starts_with('{') || figures.contains_key(figure), "{key}: there is no figure {figure}");
+            let named = claim.get("figures").into_iter().flat_map(|named| named.as_array().unwrap());
+            let named: Vec<String> = named.map(|figure| figure.as_str().unwrap().to_owned()).collect();
+            for figure in &named {
+                let is_known = figure.starts_with('{') || figures.contains_key(figure);
+                assert!(is_known, "{}: claim {key} names figure {figure}", path.display());
+            }
             let id = claim.get("id").and_then(|id| id.as_str()).unwrap_or(key);
-            all.push((id.to_owned(), figure.to_owned()));
+            all.push((id.to_owned(), named));
         }
     }
     all
@@ -89,7 +92,8 @@ fn each_claim_has_its_figure_its_cases_and_what_would_change_it() {
         assert!(!list(&metrics, "claims").is_empty(), "{study:?}");
         for claim in list(&metrics, "claims") {
             seen.insert(text(claim, "id").to_owned());
-            assert!(figures.contains(&text(claim, "figure")), "{figures:?} {claim}");
+            let shown = list(claim, "figures");
+            assert!(!shown.is_empty() && shown.iter().all(|name| figures.contains(&name.as_str().unwrap())), "{claim}");
             if claim["verdict"] == "inconclusive" {
                 let said = text(claim, "would_change");
                 assert!(said.ends_with('.') && !said.contains("NaN"), "{said}");
@@ -97,7 +101,9 @@ fn each_claim_has_its_figure_its_cases_and_what_would_change_it() {
             let cases = claim["points"].as_array().cloned().unwrap_or_default();
             let names: BTreeSet<&str> = cases.iter().map(|point| text(point, "case")).collect();
             assert!(names.len() == cases.len() && !names.contains(""), "{claim}");
-            assert!(cases.iter().all(|point| !point["values"].as_object().unwrap().is_empty()), "{claim}");
+            // What was measured, beside whether it held.
+            let measured = |point: &Value| point["values"].as_object().unwrap().keys().any(|name| name != "held");
+            assert!(cases.iter().all(measured), "{claim}");
             let n = claim["n"].as_u64().unwrap_or(0) as usize;
             assert!(cases.len() >= n, "{n} cases: {claim}");
         }
@@ -148,7 +154,7 @@ fn what_would_change_a_claim_is_listed_and_true() {
     let mut metrics: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     for claim in metrics["claims"].as_array_mut().unwrap() {
         let claim = claim.as_object_mut().unwrap();
-        claim.retain(|name, _| !["figure", "points", "would_change"].contains(&name.as_str()));
+        claim.retain(|name, _| !["figures", "points", "would_change"].contains(&name.as_str()));
     }
     for figure in metrics["figures"].as_array_mut().unwrap() {
         figure.as_object_mut().unwrap().remove("doubts");

@@ -36,6 +36,8 @@ pub(super) struct Against {
     pub of_both: Vec<OfBoth>,
     /// Studies of both that have no figure of both, as an older version drew one of them.
     pub without: Vec<String>,
+    /// Figures that only one run has: "mnist-cnn: test-curves (preset report)".
+    pub single: Vec<String>,
 }
 
 impl Against {
@@ -75,7 +77,7 @@ impl Against {
         }
         shared.sort_by_cached_key(|(study, ..)| order(study));
         let mut settings = Vec::new();
-        let (mut of_both, mut without) = (Vec::<OfBoth>::new(), Vec::new());
+        let (mut of_both, mut without, mut single) = (Vec::<OfBoth>::new(), Vec::new(), Vec::new());
         for (study, a, b) in shared {
             let text = |value: &Value| if value.is_null() { "none".to_owned() } else { plain(value) };
             settings.extend(
@@ -84,7 +86,15 @@ impl Against {
                     .map(|differing| [study.to_owned(), differing.name, text(&differing.a), text(&differing.b)]),
             );
             let before = of_both.len();
-            let names: Vec<&str> = b.figures.iter().flatten().map(|figure| figure.name.as_str()).collect();
+            let [names_there, names] = [a, b].map(|of| of.figures.iter().flatten().map(|figure| figure.name.as_str()));
+            let (names_there, names): (Vec<&str>, Vec<&str>) = (names_there.collect(), names.collect());
+            for (run, its, others) in [(&name_there, &names_there, &names), (&name_here, &names, &names_there)] {
+                let alone: Vec<&str> = its.iter().copied().filter(|name| !others.contains(name)).collect();
+                // An older version did not say which it drew.
+                if !alone.is_empty() && !names.is_empty() && !names_there.is_empty() {
+                    single.push(format!("{study}: {} ({run})", alone.join(", ")));
+                }
+            }
             for name in &names {
                 let read = |run_dir: &RunDir| read_figure(&run_dir.study(study), name);
                 if let Some((a, b)) = read(other).zip(read(run_dir)) {
@@ -112,7 +122,7 @@ impl Against {
             (study.clone(), drawn)
         };
         let figures = (number..).zip(&of_both).map(drawn).collect();
-        Ok(Self { there: name_there, here: name_here, rows, settings, figures, of_both, without })
+        Ok(Self { there: name_there, here: name_here, rows, settings, figures, of_both, without, single })
     }
 
     fn count(&self, answer: Answer) -> usize {

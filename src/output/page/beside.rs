@@ -3,6 +3,7 @@
 //! Knows figures as data, no study.
 
 use crate::plot::{Axis, Color, Content, Figure, Mark, Panel, Plot, Series};
+use std::iter::zip;
 
 /// The palette's colours, half of which are another run's.
 const HALF: usize = 3;
@@ -19,7 +20,7 @@ pub(super) fn beside(there: (&str, &Figure), here: (&str, &Figure)) -> Figure {
     } else {
         format!("({}) {} ({}) {caption}", there.0, there.1.caption, here.0)
     };
-    let is_paired = together.is_none();
+    let mut is_apart = false;
     let (columns, panels, how) = match together {
         Some(plots) => {
             let titles = panels.iter().map(|panel| panel.title.clone());
@@ -31,14 +32,16 @@ pub(super) fn beside(there: (&str, &Figure), here: (&str, &Figure)) -> Figure {
             )
         }
         None => {
-            let (columns, panels) = paired(there, here);
+            let (columns, mut panels) = paired(there, here);
+            is_apart = !share_axes(&mut panels);
             (columns, panels, format!("Above: {}; below: {}. In each", there.0, here.0))
         }
     };
     let said = |run: &str, of: &Figure| of.doubts.iter().map(|doubt| format!("{run}: {doubt}")).collect::<Vec<_>>();
     let mut doubts = [said(there.0, there.1), said(here.0, here.1)].concat();
-    if is_paired {
-        doubts.insert(0, "Each run has axes of its own: compare numbers, not heights.".to_owned());
+    if is_apart {
+        doubts
+            .insert(0, "Each run has axes or colours of its own: compare numbers, not what they look like.".to_owned());
     }
     Figure { name: name.clone(), title: title.clone(), caption: format!("{how}: {captions}"), columns, panels, doubts }
 }
@@ -132,6 +135,58 @@ fn paired((there, a): (&str, &Figure), (here, b): (&str, &Figure)) -> (usize, Ve
     (columns, of_there.chain(b.panels.iter().map(|panel| titled(here, panel))).collect())
 }
 
+/// Gives each panel of the upper half and the one below it the same axes, and says whether all have them.
+fn share_axes(panels: &mut [Panel]) -> bool {
+    let half = panels.len() / 2;
+    let is_even = panels.len().is_multiple_of(2);
+    let (upper, lower) = panels.split_at_mut(half);
+    zip(upper, lower).fold(is_even, |all, (a, b)| {
+        let (Content::Plot(a), Content::Plot(b)) = (&mut a.content, &mut b.content) else { return false };
+        share(a, b) && all
+    })
+}
+
+/// Where they measure the same, and what one's axes mean does not depend on the run, as a plane does.
+fn share(a: &mut Plot, b: &mut Plot) -> bool {
+    let sides = |plot: &Plot| plot.sides().map(|(axis, _)| (axis.label.clone(), axis.scale)).collect::<Vec<_>>();
+    let kind =
+        |plot: &Plot| (plot.x.label.clone(), plot.x.scale, sides(plot), has_labels(plot), plot.contours.is_none());
+    if kind(a) != kind(b) || a.contours.is_some() {
+        return false;
+    }
+    let ends = [extents(a), extents(b)];
+    for plot in [a, b] {
+        plot.x.reach = ends.iter().flat_map(|its| its.0.clone()).collect();
+        plot.y.reach = ends.iter().flat_map(|its| its.1.clone()).collect();
+        if let Some((right, _)) = &mut plot.right {
+            right.reach = ends.iter().flat_map(|its| its.2.clone()).collect();
+        }
+    }
+    true
+}
+
+/// Above the curves there is room for these.
+fn has_labels(plot: &Plot) -> bool {
+    plot.rules.iter().any(|(_, label)| !label.is_empty())
+}
+
+/// The least and the greatest number that each axis can show: of x, y and the right one.
+fn extents(plot: &Plot) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let ends = |axis: &Axis, values: Vec<f64>| {
+        let shown = values.into_iter().filter(|value| axis.scale.transform(*value).is_some());
+        let range = shown.fold(None, |range: Option<[f64; 2]>, value| {
+            Some(range.map_or([value; 2], |[low, high]| [low.min(value), high.max(value)]))
+        });
+        range.into_iter().flatten().collect()
+    };
+    let x = plot.sides().flat_map(|(_, series)| series).flat_map(|series| series.points.iter().map(|point| point.0));
+    let x = ends(&plot.x, x.chain(plot.rules.iter().map(|rule| rule.0)).collect());
+    let mut vertical = plot.sides().map(|(axis, series)| {
+        ends(axis, series.iter().flat_map(|series| series.points.iter().map(|point| point.1)).collect())
+    });
+    (x, vertical.next().unwrap_or_default(), vertical.next().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,8 +261,31 @@ mod tests {
             let titles: Vec<&str> = both.panels.iter().map(|panel| panel.title.as_str()).collect();
             assert_eq!((titles, both.columns), (vec!["a", "b"], 1));
             assert!(both.caption.starts_with("Above: a; below: b. In each: Seen."), "{}", both.caption);
-            assert!(both.doubts[0].starts_with("Each run has axes of its own"));
+            let [a, b] = [0, 1].map(|at| match &both.panels[at].content {
+                Content::Plot(plot) => plot,
+                _ => panic!("no plot"),
+            });
+            let is_shared = !a.x.reach.is_empty() && (&a.x, &a.y) == (&b.x, &b.y);
+            assert_eq!(both.doubts.is_empty(), is_shared, "{:?}", both.doubts);
         }
+        // The lower panel begins at 1, and a rule of the upper one lies at 7.
+        let of = |height, at| {
+            let dashed = vec![line("A", Color::Cycle(0), height).mark(Mark::Dashed), line("A", Color::Cycle(0), -1.0)];
+            figure(vec![
+                panel(dashed)
+                    .rules(vec![(at, String::new())])
+                    .right(Axis::linear("r"), vec![line("", Color::Ink, height)]),
+            ])
+        };
+        let both = beside(("a", &of(2.0, 7.0)), ("b", &of(1.0, 0.5)));
+        for panel in &both.panels {
+            let Content::Plot(plot) = &panel.content else { panic!("no plot") };
+            let right = &plot.right.as_ref().unwrap().0;
+            // What a log axis cannot show is not reached for.
+            let reach = [&plot.x, &plot.y, right].map(|axis| axis.reach.clone());
+            assert_eq!(reach, [vec![0.0, 7.0, 0.0, 1.0], vec![2.0, 2.0, 1.0, 1.0], vec![2.0, 2.0, 1.0, 1.0]]);
+        }
+        assert_eq!(both.doubts, [""; 0]);
         // More panels there; as many a row as each has, or as fit.
         for (there, here, columns, expected) in [(2, 1, 1, 1), (2, 2, 2, 2), (4, 4, 2, 2), (3, 3, 2, 3), (5, 5, 2, 1)] {
             let of = |count: usize| Figure { columns, ..figure((0..count).map(|_| panel(vec![])).collect()) };

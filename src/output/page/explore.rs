@@ -68,6 +68,7 @@ struct Axis<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     linear: Option<i32>,
     levels: &'a [f64],
+    reach: &'a [f64],
 }
 
 #[derive(Serialize)]
@@ -325,7 +326,7 @@ fn axis(axis: &plot::Axis) -> Axis<'_> {
         Scale::Log => ("log", None),
         Scale::SymLog(power) => ("symlog", Some(power)),
     };
-    Axis { label: &axis.label, scale, linear, levels: &axis.levels }
+    Axis { label: &axis.label, scale, linear, levels: &axis.levels, reach: &axis.reach }
 }
 
 #[cfg(test)]

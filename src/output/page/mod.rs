@@ -204,7 +204,9 @@ impl Page {
     }
 
     fn has_figures_of_both(&self) -> bool {
-        self.against.as_ref().is_some_and(|against| !against.figures.is_empty() || !against.without.is_empty())
+        self.against.as_ref().is_some_and(|against| {
+            !against.figures.is_empty() || !against.without.is_empty() || !against.single.is_empty()
+        })
     }
 
     /// Whether any study here claims something.
@@ -326,10 +328,10 @@ impl Study {
         format!("claim-{}-{place}", self.anchor)
     }
 
-    /// The number of the figure that shows a claim.
-    fn shown_in(&self, claim: &Claim) -> Option<usize> {
-        let name = claim.figure.as_ref()?;
-        self.figures.iter().find(|drawn| drawn.figure.name == *name).map(|drawn| drawn.number)
+    /// The numbers of the figures that show a claim.
+    fn shown_in(&self, claim: &Claim) -> Vec<usize> {
+        let shows = |drawn: &&Drawn| claim.figures.contains(&drawn.figure.name);
+        self.figures.iter().filter(shows).map(|drawn| drawn.number).collect()
     }
 
     fn verdicts(&self) -> String {

@@ -43,8 +43,8 @@ pub struct Claim {
     pub detail: String,
     /// The numbers behind the verdict; `rule` names unit, rule and level in one line.
     pub evidence: Value,
-    /// The study's figure that shows it.
-    pub figure: Option<String>,
+    /// The study's figures that show it.
+    pub figures: Vec<String>,
     /// The numbers it was judged by, one a case.
     pub points: Vec<Point>,
     /// What would decide it, or overturn it, in a sentence or two.
@@ -134,8 +134,8 @@ pub struct Stated {
     pub differs: Option<String>,
     /// Where its number is claimed to lie.
     pub claimed: Option<Claimed>,
-    /// The study's figure that shows it.
-    pub figure: Option<String>,
+    /// The study's figures that show it.
+    pub figures: Vec<String>,
     /// How many seeds and trainings the settings ask for, by the setting.
     pub asked: BTreeMap<&'static str, u64>,
     /// What its cases are called, in their order; empty where that is told by their seeds.
@@ -158,6 +158,11 @@ impl Stated {
         Self { names: names.into_iter().collect(), ..self }
     }
 
+    /// With the figures that show it, by their names.
+    pub fn shown_in(self, figures: Vec<String>) -> Self {
+        Self { figures, ..self }
+    }
+
     fn claimed(&self) -> Claimed {
         self.claimed.unwrap_or(Claimed::Above(f64::NAN))
     }
@@ -170,10 +175,10 @@ impl Stated {
         evidence: Value,
         cases: (Unit, usize),
     ) -> Claim {
-        let Self { id, says: statement, differs, figure, .. } = self;
+        let Self { id, says: statement, differs, figures, .. } = self;
         let detail = sentence(detail.trim_end());
         let (points, would_change) = (Vec::new(), None);
-        let claim = Claim { id, statement, verdict, effect, detail, evidence, figure, points, would_change, cases };
+        let claim = Claim { id, statement, verdict, effect, detail, evidence, figures, points, would_change, cases };
         differs.into_iter().fold(claim, |claim, protocol| claim.and("protocol", protocol))
     }
 }
