@@ -92,8 +92,11 @@ fn each_claim_has_its_figure_its_cases_and_what_would_change_it() {
         assert!(!list(&metrics, "claims").is_empty(), "{study:?}");
         for claim in list(&metrics, "claims") {
             seen.insert(text(claim, "id").to_owned());
-            let shown = list(claim, "figures");
-            assert!(!shown.is_empty() && shown.iter().all(|name| figures.contains(&name.as_str().unwrap())), "{claim}");
+            // Nothing shows what was not trained, as with no optimizer of that name.
+            let shown = claim["figures"].as_array().cloned().unwrap_or_default();
+            let is_asked = !claim["detail"].as_str().unwrap().starts_with("No seeds to say it of.");
+            assert!(!is_asked || !shown.is_empty(), "{claim}");
+            assert!(shown.iter().all(|name| figures.contains(&name.as_str().unwrap())), "{claim}");
             if claim["verdict"] == "inconclusive" {
                 let said = text(claim, "would_change");
                 assert!(said.ends_with('.') && !said.contains("NaN"), "{said}");

@@ -138,7 +138,7 @@ fn odd_data_are_shown_for_what_they_are() {
         series.retain(|series| series["label"] == "DNN_1");
         series[0]["points"] = json!(many);
         series[0]["label"] = json!(MARKUP);
-        series[0]["members"] = json!([]);
+        series[0]["name"] = json!("");
     });
     let title = |figure: &str| dir.json(&format!("run/{figure}.json"))["title"].as_str().unwrap().to_owned();
     let titles = ["grad-norm/figures/loss", empty, &long].map(title);

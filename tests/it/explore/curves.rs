@@ -10,6 +10,11 @@ use std::fs;
 
 const LOSS: &str = "training-loss";
 
+/// Curves that are means over seeds, each on its band.
+const MEANS: (&str, &str) = ("grad-norm", "loss");
+const OF_MEANS: [&str; 2] = ["train", "validation"];
+const QUANTITY: &str = "loss (mean squared error)";
+
 /// The ends of a band by x.
 fn band(series: &Value) -> BTreeMap<u64, (f64, f64)> {
     points_of(series).chunks(2).map(|ends| (ends[0].0 as u64, (ends[0].1, ends[1].1))).collect()
@@ -17,19 +22,19 @@ fn band(series: &Value) -> BTreeMap<u64, (f64, f64)> {
 
 #[test]
 fn a_value_is_what_was_measured() {
-    let figure = made().figure(SIMULATE, LOSS);
+    let figure = made().figure(MEANS.0, MEANS.1);
     on_each_screen(|page| {
-        let loss = page.figure(SIMULATE, LOSS);
+        let loss = page.figure(MEANS.0, MEANS.1);
         let mut seen = Vec::new();
         for place in [(0.3, 0.4), (0.6, 0.5), (0.95, 0.3)] {
             let spot = page.spot(&loss, 0, place);
             page.point_at(spot);
             let rows = page.read(&loss, 0);
             let epoch = number(beside(&rows, "epoch"));
-            for name in ["DNN_1", "DNN_2", "DNN_3"] {
+            for name in OF_MEANS {
                 // The nearest curve has its value beside what is measured, the others beside their names.
                 let shown = match beside(&rows, name) {
-                    "" => beside(&rows, "training loss (mean squared error)"),
+                    "" => beside(&rows, QUANTITY),
                     shown => shown,
                 };
                 assert!(agrees(shown, at(&points(&figure, 0, name), epoch)), "{name}, epoch {epoch}: {rows:?}");
@@ -57,12 +62,12 @@ fn close(shown: &str, exact: f64) -> bool {
 
 #[test]
 fn keys_read_point_by_point_and_say_so() {
-    let figure = made().figure(SIMULATE, LOSS);
+    let figure = made().figure(MEANS.0, MEANS.1);
     on_each_screen(|page| {
-        let loss = page.figure(SIMULATE, LOSS);
+        let loss = page.figure(MEANS.0, MEANS.1);
         let about = page.about(&loss, 0);
-        let what = "training loss (mean squared error) over epoch. 3 series: DNN_1; DNN_2; DNN_3. Values from ";
-        assert!(about.starts_with(what), "{about}");
+        let what = format!("{QUANTITY} over epoch, logarithmic. 2 series: train; validation. Values from ");
+        assert!(about.starts_with(&what), "{about}");
         page.focus(&loss, 0);
         let mut curves = Vec::new();
         for (key, held, epoch) in [
@@ -79,7 +84,7 @@ fn keys_read_point_by_point_and_say_so() {
             page.key(key, held);
             let heard = page.heard(&loss);
             let (curve, rest) = heard.split_once(": epoch ").unwrap_or_else(|| panic!("{key}: {heard}"));
-            let (x, rest) = rest.split_once(", training loss (mean squared error) ").unwrap();
+            let (x, rest) = rest.split_once(&format!(", {QUANTITY} ")).unwrap();
             let (value, _) = rest.split_once(", band ").unwrap();
             assert_eq!(number(x), epoch, "{key}: {heard}");
             assert!(agrees(value, at(&points(&figure, 0, curve), epoch)), "{key}: {heard}");
@@ -89,7 +94,7 @@ fn keys_read_point_by_point_and_say_so() {
             curves.push(curve.to_owned());
         }
         // On top first; up and down to the next curve and back.
-        assert_eq!([&curves[3][..], &curves[4], &curves[7]], ["DNN_3", "DNN_1", "DNN_3"]);
+        assert_eq!([&curves[3][..], &curves[4], &curves[7]], ["validation", "train", "validation"]);
         // Out of the figure with Tab, as from any other field.
         page.key("Tab", PLAIN);
         assert!(page.is("document.activeElement.matches('button')"));
@@ -256,10 +261,15 @@ fn panels_beside_each_other_show_the_same_part() {
 fn axes_are_linear_or_logarithmic_as_asked() {
     // One that is logarithmic at first, and one that is not.
     for (study, name, curve, quantity, is_log) in [
-        ("grad-norm", "loss", "validation", "loss (mean squared error)", true),
+        (MEANS.0, MEANS.1, "validation", QUANTITY, true),
         (SIMULATE, LOSS, "DNN_3", "training loss (mean squared error)", false),
     ] {
-        let value = at(&points(&made().figure(study, name), 0, curve), 29.0);
+        let figure = made().figure(study, name);
+        let value = at(&points(&figure, 0, curve), 29.0);
+        let series = figure["panels"][0]["plot"]["series"].as_array().unwrap();
+        let of_curve = series.iter().find(|series| series["label"] == curve && series["mark"] != "band").unwrap();
+        // Of one seed: with its name.
+        let read_as = of_curve["name"].as_str().map_or(curve.to_owned(), |seed| format!("{curve}, {seed}"));
         on_each_screen(|page| {
             let loss = page.figure(study, name);
             let axis = format!("log: vertical axis, {quantity}");
@@ -272,7 +282,7 @@ fn axes_are_linear_or_logarithmic_as_asked() {
             page.focus(&loss, 0);
             page.key("End", PLAIN);
             let shown = page.read(&loss, 0);
-            assert!(agrees(beside(&shown, curve), value), "{shown:?}");
+            assert!(agrees(beside(&shown, &read_as), value), "{shown:?}");
             page.key("Escape", PLAIN);
             page.press(&loss, &axis);
             assert_eq!(page.is_pressed(&loss, &axis), is_log);
@@ -283,17 +293,17 @@ fn axes_are_linear_or_logarithmic_as_asked() {
 
 #[test]
 fn seeds_are_shown_one_by_one() {
-    let figure = made().figure(SIMULATE, LOSS);
+    let figure = made().figure(MEANS.0, MEANS.1);
     let series = figure["panels"][0]["plot"]["series"].as_array().unwrap();
-    let mean = series.iter().find(|series| series["label"] == "DNN_3").unwrap();
+    let mean = series.iter().find(|series| series["label"] == "validation" && series["mark"] != "band").unwrap();
     let seeds: Vec<Vec<(f64, f64)>> = mean["members"].as_array().unwrap().iter().map(points_of).collect();
-    assert_eq!(seeds.len(), 3);
+    assert_eq!(seeds.len(), 2);
     on_each_screen(|page| {
-        let loss = page.figure(SIMULATE, LOSS);
+        let loss = page.figure(MEANS.0, MEANS.1);
         let before = page.picture(&loss, 0);
         page.press(&loss, "Seeds");
         page.wait_for_another(&loss, 0, &before);
-        for seed in ["seed 0", "seed 1", "seed 2"] {
+        for seed in ["seed 0", "seed 1"] {
             assert!(page.texts(&loss, ".legend button").contains(&seed.to_owned()), "{seed}");
         }
         page.focus(&loss, 0);
@@ -303,19 +313,19 @@ fn seeds_are_shown_one_by_one() {
             page.key("ArrowDown", PLAIN);
             let said = page.heard(&loss);
             let (name, rest) = said.split_once(": epoch ").unwrap();
-            let (epoch, rest) = rest.split_once(", training loss (mean squared error) ").unwrap();
+            let (epoch, rest) = rest.split_once(&format!(", {QUANTITY} ")).unwrap();
             let value = rest.split(", band").next().unwrap().to_owned();
             heard.insert(name.to_owned(), (number(epoch), value));
         }
         for (seed, points) in seeds.iter().enumerate() {
-            let (epoch, value) = &heard[&format!("DNN_3, seed {seed}")];
+            let (epoch, value) = &heard[&format!("validation, seed {seed}")];
             assert!(agrees(value, at(points, *epoch)), "seed {seed}: {heard:?}");
         }
         // In the study's other figures too, and one can be left out.
         let with_all = page.picture(&loss, 0);
-        page.press(&loss, "seed 2");
+        page.press(&loss, "seed 1");
         page.wait_for_another(&loss, 0, &with_all);
-        page.press(&loss, "seed 2");
+        page.press(&loss, "seed 1");
         page.press(&loss, "Seeds");
         assert!(!page.texts(&loss, ".legend button").iter().any(|text| text.starts_with("seed")));
     });
@@ -341,22 +351,22 @@ fn what_is_saved_is_the_figure() {
     let folder = tempfile::tempdir().unwrap();
     browser.saves_to(folder.path());
     let mut page = browser.open(&made().page(), Screen::wide(1280));
-    let loss = page.figure(SIMULATE, LOSS);
+    let loss = page.figure(MEANS.0, MEANS.1);
     page.press(&loss, "CSV");
     page.wait_for(&format!("document.querySelector('{loss} .told').textContent === 'copied'"));
     let csv = page.text("navigator.clipboard.readText()");
     let mut rows = csv.lines().map(cells);
-    assert_eq!(rows.next().unwrap(), ["series", "mark", "epoch", "training loss (mean squared error)", "to"]);
+    assert_eq!(rows.next().unwrap(), ["series", "mark", "epoch", QUANTITY, "to"]);
     let rows: Vec<Vec<String>> = rows.collect();
 
     // All numbers of the figure's JSON, and no other; a mean's seeds are before it.
-    let figure = made().figure(SIMULATE, LOSS);
+    let figure = made().figure(MEANS.0, MEANS.1);
     let mut expected: Vec<Vec<String>> = Vec::new();
     let row = |name: &str, mark: &str, x: f64, y: f64, to: Option<f64>| {
         let to = to.map_or(String::new(), |to| to.to_string());
         vec![name.to_owned(), mark.to_owned(), x.to_string(), y.to_string(), to]
     };
-    let names = ["DNN_1", "DNN_2", "DNN_3"];
+    let names = OF_MEANS;
     for series in figure["panels"][0]["plot"]["series"].as_array().unwrap() {
         if series["mark"] == "band" {
             let name = names[series["color"]["cycle"].as_u64().unwrap() as usize];
@@ -386,10 +396,10 @@ fn what_is_saved_is_the_figure() {
         fs::read(path).unwrap()
     };
     page.press(&loss, "SVG");
-    let svg = fs::read(made().file(SIMULATE, "figures/training-loss.svg")).unwrap();
-    assert!(saved("training-loss.svg").trim_ascii() == svg.trim_ascii());
+    let svg = fs::read(made().file(MEANS.0, "figures/loss.svg")).unwrap();
+    assert!(saved("loss.svg").trim_ascii() == svg.trim_ascii());
     page.press(&loss, "PNG");
-    let png = saved("training-loss.png");
+    let png = saved("loss.png");
     assert_eq!(png[..8], *b"\x89PNG\r\n\x1a\n");
     let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
     assert!(side(16) > 800 && side(20) > 400, "{} × {}", side(16), side(20));
