@@ -2,7 +2,7 @@
 
 use crate::cli::registry::{REGISTRY, Studies};
 use crate::cli::run::{Common, made, run_or_list};
-use crate::cli::{print_path, report::write_page, run_dir};
+use crate::cli::{print_path, report::write_page};
 use crate::data::{DataOptions, DataSpec};
 use crate::error::{Exit, Usage, one_line, say, usage};
 use crate::output::page::Format;
@@ -50,11 +50,11 @@ pub fn with_own_help(command: Command) -> Command {
 pub fn run(all: &All) -> Result<()> {
     let common = &all.common;
     let preset = common.preset.as_deref().unwrap_or(DEFAULT_PRESET);
-    let run_dir = run_dir(common.out.as_deref(), preset);
+    let run_dir = common.run_dir(preset);
     let signals = Signals::install()?;
     let studies = made(&signals, || all.studies(&signals))?;
     let ran = run_or_list(&studies, &run_dir, common, &signals, preset);
-    if common.dry_run || ran.as_ref().is_err_and(|error| error.is::<Exit>()) {
+    if common.dry_run || common.shard.is_some() || ran.as_ref().is_err_and(|error| error.is::<Exit>()) {
         return ran;
     }
     // Also where a trial failed: the page shows what there is.

@@ -1,5 +1,6 @@
 //! The commands that look at runs: show, claims, compare. None trains anything, and none writes to a run directory.
 
+use crate::cli::complete::furthest;
 use crate::cli::registry::{logged_data_dir, study_in};
 use crate::cli::{answer, run_dir};
 use crate::data::Access;
@@ -7,10 +8,9 @@ use crate::error::Exit;
 use crate::output::show::{Listing, Unfinished};
 use crate::output::study_folder::{StudyFolder, read_run_dir};
 use crate::output::{claims::Claims, compare::Comparison};
-use crate::runner::Job;
 use crate::store::RunDir;
 use crate::study::settings::DEFAULT_PRESET;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -66,18 +66,10 @@ fn unfinished(run_dir: &RunDir, folder: &StudyFolder) -> Result<Unfinished> {
     let dir = run_dir.study(&folder.name);
     let access = Access { data_dir: logged_data_dir(&dir), ..Access::default() };
     let (entry, layers, study) = study_in(&folder.name, &dir, &access)?;
-    let mut furthest: Option<Unfinished> = None;
-    for device_kind in ["cpu", "cuda"] {
-        let mut job = Job::new(study.as_ref(), run_dir, layers.preset());
-        job.due(device_kind, false)?;
-        let (done, total) = (job.finished.len(), job.planned.len());
-        if furthest.as_ref().is_none_or(|furthest| furthest.done < done) {
-            let preset = layers.preset().to_owned();
-            let data_dir = access.data_dir.clone();
-            furthest = Some(Unfinished { experiment: entry.name, preset, data_dir, device_kind, done, total });
-        }
-    }
-    furthest.context("no device")
+    let (device_kind, job) = furthest(study.as_ref(), run_dir, layers.preset())?;
+    let (done, total) = (job.finished.len(), job.planned.len());
+    let (preset, data_dir) = (layers.preset().to_owned(), access.data_dir.clone());
+    Ok(Unfinished { experiment: entry.name, preset, data_dir, device_kind, done, total })
 }
 
 pub fn claims(look: &Look) -> Result<()> {

@@ -5,6 +5,7 @@ mod all;
 mod analyse;
 mod bench;
 mod command;
+mod complete;
 mod data;
 mod doctor;
 mod export;

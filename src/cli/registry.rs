@@ -11,7 +11,7 @@ use crate::store::StudyDir;
 use crate::study::settings::{Layers, vocabulary};
 use crate::study::{Experiment, Flag, Study};
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -104,9 +104,7 @@ pub(super) fn log_data_dir(dir: &StudyDir, data_dir: Option<&Path>) -> Result<()
 
 /// The folder that the last call of a study named for data; `None` where it named none.
 pub(super) fn logged_data_dir(dir: &StudyDir) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(dir.root().join("log.jsonl")).ok()?;
-    let calls = text.lines().rev().filter(|line| line.contains(CALL));
-    let last = calls.filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|line| line["event"] == CALL)?;
+    let last = dir.logged().ok()?.into_iter().rfind(|line| line["event"] == CALL)?;
     last["data_dir"].as_str().map(PathBuf::from)
 }
 

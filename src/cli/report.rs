@@ -1,9 +1,11 @@
 //! `hw1 report`: all studies of a run directory on one page, which `hw1 all` writes at its end, too.
 
+use crate::cli::complete::complete;
 use crate::cli::{print_path, registry::REGISTRY, run_dir};
-use crate::error::{Unwritable, usage};
+use crate::error::{Exit, Unwritable, say, usage};
 use crate::files::write_atomically;
 use crate::output::page::{self, Format, Reference, Rendered};
+use crate::runner::Signals;
 use crate::store::RunDir;
 use crate::study::settings::{DEFAULT_PRESET, Layers};
 use crate::terminal::print;
@@ -35,6 +37,12 @@ pub struct Report {
 pub fn run(Report { out, preset, against, format, to }: Report) -> Result<()> {
     let format = if format == "markdown" { Format::Markdown } else { Format::Html };
     let (run_dir, against) = (run_dir(out.as_deref(), &preset), against.map(RunDir::new));
+    let signals = Signals::install()?;
+    complete(&run_dir, &signals)?;
+    if signals.stopped() {
+        say(&format!("hw1: interrupted{}; the same command writes the rest", signals.by()));
+        return Err(Exit(signals.exit_code()).into());
+    }
     let Some(to) = to else {
         let path = write_page(&run_dir, against.as_ref(), format).map_err(|error| match error.is::<Unwritable>() {
             true => anyhow!("{error}; --to FILE puts the page elsewhere, --to - on standard output"),

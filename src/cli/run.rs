@@ -6,8 +6,8 @@ use crate::cli::registry::{Entry, log_data_dir, read_settings};
 use crate::cli::run_dir;
 use crate::data::Access;
 use crate::error::{Exit, Interrupted, one_line, say, usage};
-use crate::output::{self, provenance::Call};
-use crate::runner::{self, Job, Options, ProgressMode, Signals, Watcher};
+use crate::output::{self, provenance::Call, show::path_word};
+use crate::runner::{self, Job, Options, ProgressMode, Signals, Watcher, shard::Shard};
 use crate::store::RunDir;
 use crate::study::{Fingerprint, Study, settings::Layers, whole};
 use crate::terminal::{counted, print};
@@ -53,6 +53,10 @@ pub struct Common {
     /// Memory that the run may take, in gigabytes [default: 80 % of what is free]
     #[arg(long, value_name = "GB")]
     pub memory: Option<Allowed>,
+    /// Only the i-th of K parts of the trials, counted from 0, beside the others in the same run directory; hw1 report makes
+    /// the results of all
+    #[arg(long, value_name = "i/K", conflicts_with_all = ["force", "json"])]
+    pub shard: Option<Shard>,
     /// Run finished trials again
     #[arg(long)]
     pub force: bool,
@@ -107,7 +111,7 @@ pub fn run(entry: &Entry, matches: &ArgMatches) -> Result<()> {
     let common = Common::from_arg_matches(matches)?;
     let signals = Signals::install()?;
     let layers = layers(entry, &common, &signals, matches)?;
-    let run_dir = run_dir(common.out.as_deref(), layers.preset());
+    let run_dir = common.run_dir(layers.preset());
     let studies = made(&signals, || (entry.studies)(&layers))?;
     run_or_list(&studies, &run_dir, &common, &signals, layers.preset())
 }
@@ -162,6 +166,12 @@ impl Common {
         Ok(())
     }
 
+    /// Where the run is, alone or beside other shards.
+    pub fn run_dir(&self, preset: &str) -> RunDir {
+        let run_dir = run_dir(self.out.as_deref(), preset);
+        if self.shard.is_some() { run_dir.among_others() } else { run_dir }
+    }
+
     /// What is shown of progress.
     fn progress(&self) -> ProgressMode {
         match self.progress {
@@ -176,6 +186,15 @@ impl Common {
     pub fn access(&self, signals: &Signals) -> Access {
         let watcher = Watcher::new(self.progress(), signals).of_dry_run(self.dry_run);
         Access { data_dir: self.data_dir.clone(), watch: Some(Arc::new(watcher)) }
+    }
+
+    /// The studies with their places on disk, of all their trials or a shard's.
+    fn jobs<'a>(&self, studies: &'a [Box<dyn Study>], run_dir: &RunDir, preset: &'a str) -> Result<Vec<Job<'a>>> {
+        let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
+        if let Some(shard) = self.shard {
+            Job::shard(&mut jobs, shard, self.device.kind())?;
+        }
+        Ok(jobs)
     }
 
     /// Trials of these studies at a time.
@@ -229,6 +248,7 @@ pub fn run_or_list(
         verbose: common.verbose,
         access: common.access(signals),
         checkpoint_every: runner::checkpoint_interval()?,
+        shard: common.shard,
     };
     if let (DeviceChoice::Cuda(index), true) = (options.choice, cpu::wanted())
         && let Err(error) = cuda::card(index)
@@ -248,16 +268,23 @@ pub fn run_or_list(
         say(&format!("hw1: {}", need.told()));
     }
     let call = Call::now(options.choice, options.workers, preset);
-    let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
+    let mut jobs = common.jobs(studies, run_dir, preset)?;
     let ran = runner::lock(run_dir, signals, &options).and_then(|lock| {
         if let Some(why) = lock.missing() {
             let folder = run_dir.root().display();
             say(&format!(
                 "hw1: warning: the file system of {folder} has no locks ({why}): goes on without, and leaves alone what a \
-                 killed process may have left; run one hw1 at a time there, as two would do the same work twice"
+                 killed process may have left{}",
+                match common.shard {
+                    Some(_) => "",
+                    None => "; run one hw1 at a time there, as two would do the same work twice",
+                }
             ));
         }
         jobs.iter().try_for_each(|job| lock.remove_leftovers(&job.dir))?;
+        if lock.is_alone() {
+            tidy(run_dir, &jobs)?;
+        }
         for job in jobs.iter().filter(|job| job.study.data().is_some()) {
             log_data_dir(&job.dir, common.data_dir.as_deref())?;
         }
@@ -276,6 +303,9 @@ pub fn run_or_list(
         }
         ran => ran?,
     };
+    if let Some(shard) = common.shard {
+        return end_shard(shard, &jobs, run_dir);
+    }
     let mut failures = Vec::new();
     let all_written = output::write_all(&jobs, &call, options.workers, signals);
     if signals.stopped() {
@@ -295,10 +325,19 @@ pub fn run_or_list(
             Err(error) => failures.push(format!("{}: {}", job.study.folder(), one_line(&error))),
         }
     }
-    for job in &jobs {
+    failures.extend(failed(&jobs));
+    fail_of(&failures)
+}
+
+/// "mnist-cnn, CNN_1, seed 3: why" of each trial that failed.
+fn failed<'a>(jobs: &'a [Job]) -> impl Iterator<Item = String> + 'a {
+    jobs.iter().flat_map(|job| {
         let failed = job.failures.iter();
-        failures.extend(failed.map(|(trial, reason)| format!("{}, {trial}: {reason}", job.study.folder())));
-    }
+        failed.map(|(trial, reason)| format!("{}, {trial}: {reason}", job.study.folder()))
+    })
+}
+
+fn fail_of(failures: &[String]) -> Result<()> {
     if let Some((last, rest)) = failures.split_last() {
         for failure in rest {
             say(&format!("hw1: error: {failure}"));
@@ -308,10 +347,26 @@ pub fn run_or_list(
     Ok(())
 }
 
+/// What shards before left: a log of each, and what the killed ones last told.
+fn tidy(run_dir: &RunDir, jobs: &[Job]) -> Result<()> {
+    run_dir.forget_shards();
+    jobs.iter().filter(|job| job.dir.root().is_dir()).try_for_each(|job| job.dir.gather_logs())
+}
+
+/// What is said of a shard that is done.
+fn end_shard(shard: Shard, jobs: &[Job], run_dir: &RunDir) -> Result<()> {
+    let planned: usize = jobs.iter().map(|job| job.planned.len()).sum();
+    let done: usize = jobs.iter().map(|job| job.finished.len()).sum();
+    let trials = counted(planned, "trial", "trials");
+    let out = path_word(run_dir.root());
+    print(&format!("shard {shard}: {done} of its {trials} done; when all shards are: hw1 report --out {out}\n"))?;
+    fail_of(&failed(jobs).collect::<Vec<_>>())
+}
+
 /// Whether anything is left to do. Reads all records, and so is asked only where it matters.
 fn is_any_due(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<bool> {
-    for study in studies {
-        if !Job::new(study.as_ref(), run_dir, preset).due(common.device.kind(), common.force)?.is_empty() {
+    for mut job in common.jobs(studies, run_dir, preset)? {
+        if !job.due(common.device.kind(), common.force)?.is_empty() {
             return Ok(true);
         }
     }
@@ -321,8 +376,8 @@ fn is_any_due(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, pre
 /// `--dry-run`: the trials, whether each is done, and about how long the others will take.
 fn list(studies: &[Box<dyn Study>], run_dir: &RunDir, common: &Common, preset: &str) -> Result<()> {
     let (mut text, mut trials, mut seconds, mut unknown) = (String::new(), 0, 0.0, Vec::new());
-    for study in studies {
-        let mut job = Job::new(study.as_ref(), run_dir, preset);
+    for mut job in common.jobs(studies, run_dir, preset)? {
+        let study = job.study;
         job.due(common.device.kind(), false)?;
         let invalid: BTreeSet<&Fingerprint> = job.invalid.iter().map(|(planned, _)| &planned.fingerprint).collect();
         let took = job.dir.durations()?;

@@ -7,7 +7,7 @@ use super::decoded::{About, Arrays, Decoded, Learned};
 use super::folders::caches;
 use super::raw::Numbers;
 use super::stored::{Stored, shaped};
-use crate::files::{Locked, remove_leftovers, sha256, try_lock, write_atomically, write_atomically_with};
+use crate::files::{Locked, Sharing, remove_leftovers, sha256, try_lock, write_atomically, write_atomically_with};
 use anyhow::{Context as _, Result};
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ impl Place {
     /// Keeps what was read; its arrays too where that was `slow`.
     pub(super) fn remember(&self, stamp: &Stamp, Decoded { about, arrays }: &Decoded, slow: bool) -> Result<()> {
         fs::create_dir_all(&self.0)?;
-        let lock = try_lock(&self.0.join(".lock"))?;
+        let lock = try_lock(&self.0.join(".lock"), Sharing::Nobody)?;
         match &lock {
             // Of a process that was killed; without a lock it may be of one that runs.
             Locked::Held(_) => remove_leftovers(&self.0)?,

@@ -197,6 +197,10 @@ impl Experiment for Interpolate {
         Ok(trials)
     }
 
+    fn family(&self, trial: &Trial) -> Option<u64> {
+        Some(trial.seed())
+    }
+
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         match trial {
             Trial::Training(training) => {

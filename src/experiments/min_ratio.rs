@@ -177,6 +177,10 @@ impl Experiment for MinRatio {
         Ok(seeds.filter_map(trial).collect())
     }
 
+    fn family(&self, trial: &Trial) -> Option<u64> {
+        self.warm.then(|| self.place(trial.seed).0)
+    }
+
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         let Trial { learned, model, .. } = trial;
         let (layout, network, key) = (model.layout(), model.network(), function::key(model));

@@ -261,6 +261,10 @@ impl Experiment for PcaWeights {
         Ok(trials)
     }
 
+    fn family(&self, trial: &Trial) -> Option<u64> {
+        Some((trial.seed().saturating_sub(self.seeds.seed)) / self.trainings.max(1))
+    }
+
     fn run_trial(trial: &Trial, cx: &mut Context) -> Result<Measurements> {
         match trial {
             Trial::Training { training, snapshot_every } => paths::train(training, *snapshot_every, cx),

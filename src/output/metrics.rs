@@ -33,6 +33,9 @@ pub struct Metrics {
     /// Trials that failed, so that all this is of the others only.
     #[serde(default)]
     pub failures: Vec<Failure>,
+    /// Trials that have not run yet, as far as they can be named.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing: usize,
     pub table: Option<Table>,
     #[serde(skip_deserializing)]
     pub summary: Map<String, Value>,
@@ -41,6 +44,10 @@ pub struct Metrics {
     /// SHA-256 of the other files that were written, by their paths from the study's folder.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A trial that failed, and why.

@@ -78,6 +78,7 @@ pub fn write(job: &Job, call: &Call, signals: &Signals) -> Result<Metrics> {
         provenance,
         trials: trials.collect::<Result<_>>()?,
         failures: job.failures.iter().cloned().map(|(trial, why)| Failure { trial, why }).collect(),
+        missing: job.missing(),
         table: Some(Table { columns, rows, notes }),
         summary,
         figures: Some(figures.iter().map(Figure::from).collect()),

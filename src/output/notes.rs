@@ -51,8 +51,15 @@ pub(super) fn diverged(job: &Job) -> Result<Option<String>> {
 
 /// That not all trials are in what is shown.
 pub(super) fn partial(job: &Job) -> Option<String> {
-    let (first, why) = job.failures.first()?;
-    let (failed, planned) = (job.failures.len(), job.planned.len());
+    let (failed, missing, planned) = (job.failures.len(), job.missing(), job.planned.len());
+    let Some((first, why)) = job.failures.first() else {
+        return (missing > 0).then(|| {
+            format!(
+                "Partial: {missing} of {planned} trials have not run yet, nor those that build on them; this is what the \
+                 others show."
+            )
+        });
+    };
     Some(format!(
         "Partial: {failed} of {planned} trials failed, and those that build on them are missing; this is what the others \
          show. {first}: {why}."

@@ -1,7 +1,7 @@
 //! `hw1 show`: the studies of a run directory, how far each is, of what and when; as text and as JSON.
 
 use crate::output::{provenance::timestamp, study_folder::StudyFolder, typed::typed};
-use crate::store::progress::Whole;
+use crate::store::progress::{Now, ShardProgress, Whole};
 use crate::store::{RunDir, Stored};
 use crate::terminal::{counted, paragraph, plain, table};
 use anyhow::Result;
@@ -23,6 +23,21 @@ pub struct Unfinished {
     pub total: usize,
 }
 
+impl Unfinished {
+    /// What goes on with it, where its folder is this one of that run directory.
+    pub fn command(&self, folder: &Path, run_dir: &Path) -> String {
+        let config = path_word(&folder.join("settings.toml"));
+        let mut words = format!("hw1 {} --config {config} --out {}", self.experiment, path_word(run_dir));
+        if let Some(data_dir) = &self.data_dir {
+            words.push_str(&format!(" --data-dir {}", path_word(data_dir)));
+        }
+        if self.device_kind != "cpu" {
+            words.push_str(&format!(" --device {}", self.device_kind));
+        }
+        words
+    }
+}
+
 /// Tells how far a study is whose last call did not come to its end.
 type Look<'a> = &'a dyn Fn(&StudyFolder) -> Result<Unfinished>;
 
@@ -34,6 +49,9 @@ pub struct Listing {
     in_use: bool,
     /// How far that process is, where it says so.
     progress: Option<Whole>,
+    /// The same of each shard that is under way, or was killed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shards: Vec<ShardProgress>,
     studies: Vec<Listed>,
 }
 
@@ -69,8 +87,8 @@ enum Completeness {
 impl Listing {
     pub fn new(run_dir: &RunDir, folders: &[StudyFolder], look: Look) -> Self {
         let studies = folders.iter().map(|folder| Listed::new(folder, run_dir.root(), look)).collect();
-        let (in_use, progress) = (run_dir.is_in_use(), run_dir.progress());
-        Self { run_dir: run_dir.root().display().to_string(), in_use, progress, studies }
+        let (in_use, progress, shards) = (run_dir.is_in_use(), run_dir.progress(), run_dir.shards());
+        Self { run_dir: run_dir.root().display().to_string(), in_use, progress, shards, studies }
     }
 
     /// A table, and a line for each study that is not complete.
@@ -83,10 +101,12 @@ impl Listing {
         text.push_str(if self.in_use { "; another hw1 works here now\n" } else { "\n" });
         if let Some(whole) = &self.progress {
             text.push_str(&format!("{}\n", whole.line()));
-            for now in &whole.running {
-                let share = now.share.map(|share| format!("{:.0} %", 100.0 * share));
-                let said: Vec<&str> = share.as_deref().into_iter().chain(now.state.as_deref()).collect();
-                text.push_str(&paragraph(&plain(&format!("{}: {}", now.name, said.join(", "))), 2, width));
+            text.push_str(&running(whole, width));
+        }
+        for shard in &self.shards {
+            text.push_str(&paragraph(&plain(&shard.line()), 0, width));
+            if !shard.is_lost {
+                text.push_str(&running(&shard.whole, width));
             }
         }
         let columns = ["study", "trials", "preset", "seeds", "data", "ended", "took"].map(String::from);
@@ -98,6 +118,16 @@ impl Listing {
         }
         text
     }
+}
+
+/// A line for each trial that runs.
+fn running(whole: &Whole, width: Option<usize>) -> String {
+    let line = |now: &Now| {
+        let share = now.share.map(|share| format!("{:.0} %", 100.0 * share));
+        let said: Vec<&str> = share.as_deref().into_iter().chain(now.state.as_deref()).collect();
+        paragraph(&plain(&format!("{}: {}", now.name, said.join(", "))), 2, width)
+    };
+    whole.running.iter().map(line).collect()
 }
 
 impl Listed {
@@ -118,17 +148,8 @@ impl Listed {
         } else {
             match look(folder) {
                 Ok(unfinished) => {
+                    command = Some(unfinished.command(&folder.path, run_dir));
                     (done, total, preset) = (unfinished.done, Some(unfinished.total), Some(unfinished.preset));
-                    let config = folder.path.join("settings.toml");
-                    let mut words = ["hw1", unfinished.experiment, "--config"].join(" ");
-                    words.push_str(&format!(" {} --out {}", path_word(&config), path_word(run_dir)));
-                    if let Some(data_dir) = &unfinished.data_dir {
-                        words.push_str(&format!(" --data-dir {}", path_word(data_dir)));
-                    }
-                    if unfinished.device_kind != "cpu" {
-                        words.push_str(&format!(" --device {}", unfinished.device_kind));
-                    }
-                    command = Some(words);
                 }
                 Err(error) => problems.push(format!("how many trials it has cannot be told: {error:#}")),
             }
@@ -195,7 +216,7 @@ impl Listed {
 }
 
 /// A path as a shell and hw1 take it: none is taken for a flag or for standard input.
-fn path_word(path: &Path) -> String {
+pub fn path_word(path: &Path) -> String {
     let is_flag = path.as_os_str().as_encoded_bytes().starts_with(b"-");
     let path = if is_flag { &Path::new(".").join(path) } else { path };
     typed(path.as_os_str())

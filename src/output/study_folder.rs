@@ -47,7 +47,8 @@ impl StudyFolder {
 
     /// Whether the last call came to its end, as far as the settings that it left say.
     pub fn is_complete(&self) -> bool {
-        let Some(metrics) = self.metrics().filter(|metrics| metrics.failures.is_empty()) else { return false };
+        let is_whole = |metrics: &&Metrics| metrics.failures.is_empty() && metrics.missing == 0;
+        let Some(metrics) = self.metrics().filter(is_whole) else { return false };
         self.settings.as_ref().is_none_or(|settings| *settings == metrics.settings)
     }
 
@@ -58,6 +59,10 @@ impl StudyFolder {
             Stored::Valid(metrics) if !metrics.failures.is_empty() => Some(format!(
                 "partial: {} failed, and this is what the others show",
                 counted(metrics.failures.len(), "trial", "trials")
+            )),
+            Stored::Valid(metrics) if metrics.missing > 0 => Some(format!(
+                "partial: {} not run yet, and this is what the others show",
+                counted(metrics.missing, "trial has", "trials have")
             )),
             Stored::Valid(_) => {
                 Some("metrics.json is of an earlier call; the last one, with other settings, is unfinished".into())

@@ -4,6 +4,7 @@
 mod display;
 mod download;
 mod schedule;
+pub mod shard;
 mod signals;
 pub mod verify;
 mod whole;
@@ -21,6 +22,7 @@ use crate::store::{Lock, RunDir};
 use anyhow::{Context as _, Result};
 use display::Display;
 use schedule::{CloseOnDrop, Queue};
+use shard::Shard;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
@@ -44,6 +46,8 @@ pub struct Options {
     pub access: Access,
     /// Between two checkpoints of a trial.
     pub checkpoint_every: Duration,
+    /// Which of several processes this is; `None` of one that does all.
+    pub shard: Option<Shard>,
 }
 
 /// Between two checkpoints of a trial: what a power cut may cost, and the epoch in progress.
@@ -73,11 +77,12 @@ pub fn side_by_side<T: Send>(items: &mut [T], threads: usize, work: impl Fn(&mut
 /// Where it cannot be made, or when the process is to stop.
 pub fn lock(run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<Lock> {
     let mut told = false;
-    loop {
+    for tries in 1.. {
         if let Some(lock) = run_dir.try_lock()? {
             return Ok(lock);
         }
-        if !told && options.progress != ProgressMode::Silent {
+        // Who only looks whether others work there holds it for a moment.
+        if !told && tries > 2 && options.progress != ProgressMode::Silent {
             say(&format!("hw1: another hw1 works in {}; waiting for it", run_dir.root().display()));
             told = true;
         }
@@ -86,6 +91,7 @@ pub fn lock(run_dir: &RunDir, signals: &Signals, options: &Options) -> Result<Lo
         }
         thread::sleep(Duration::from_millis(100));
     }
+    Err(Interrupted.into())
 }
 
 /// Runs every trial that is due, of all jobs together.
@@ -126,7 +132,7 @@ pub fn run(jobs: &mut [Job], run_dir: &RunDir, signals: &Signals, options: &Opti
             Ok(())
         });
         drop(sender);
-        let told = started.and_then(|()| Told::new(jobs, run_dir, options.workers));
+        let told = started.and_then(|()| Told::new(jobs, run_dir, options));
         let result = told.and_then(|told| attend(jobs, &receiver, &queue, (&mut display, told), signals, options));
         if result.is_err() {
             // The scope waits for the trials that run.
@@ -156,21 +162,21 @@ pub const TRIAL_THREAD: &str = "hw1 trial";
 struct Told<'a> {
     tally: Tally,
     run_dir: &'a RunDir,
+    shard: Option<Shard>,
     last: Instant,
 }
 
-/// Between two words of a run.
-const TELL_EVERY: Duration = Duration::from_secs(2);
-
 impl<'a> Told<'a> {
-    fn new(jobs: &[Job], run_dir: &'a RunDir, workers: usize) -> Result<Self> {
-        Ok(Self { tally: Tally::new(jobs, workers)?, run_dir, last: Instant::now() })
+    fn new(jobs: &[Job], run_dir: &'a RunDir, options: &Options) -> Result<Self> {
+        let last = Instant::now();
+        Ok(Self { tally: Tally::new(jobs, options.workers)?, run_dir, shard: options.shard, last })
     }
 
     fn tick(&mut self, jobs: &[Job], display: &mut Display) {
-        let whole = self.tally.whole(jobs, display.running());
+        let mut whole = self.tally.whole(jobs, display.running());
         display.tick(&whole);
-        if self.last.elapsed() >= TELL_EVERY {
+        whole.shard = self.shard.map(|shard| shard.to_string());
+        if self.last.elapsed() >= self.run_dir.tell_every() {
             self.run_dir.tell_progress(&whole);
             self.last = Instant::now();
         }

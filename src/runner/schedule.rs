@@ -3,6 +3,7 @@
 
 use crate::backend::{Backend, cpu::pieces};
 use crate::runner::Options;
+use crate::runner::shard::{Family, Shard};
 use crate::store::{Identity, RunDir, Stored, StudyDir};
 use crate::study::{Fingerprint, Finished, Planned, Study};
 use anyhow::Result;
@@ -29,6 +30,8 @@ pub struct Job<'a> {
     /// Trials loaded whose checkpoints, if any, are still to be removed.
     pub(super) loaded: Vec<Fingerprint>,
     seen: BTreeSet<Fingerprint>,
+    /// Which of several jobs it is, and the families that are a shard's; all are where that is `None`.
+    own: Option<(usize, BTreeSet<Family>)>,
     /// Trials that wait or run.
     pub(super) running: usize,
     /// What those that wait cost together.
@@ -49,9 +52,42 @@ impl<'a> Job<'a> {
             invalid: Vec::new(),
             loaded: Vec::new(),
             seen: BTreeSet::new(),
+            own: None,
             running: 0,
             waiting_cost: 0.0,
         }
+    }
+
+    /// Leaves each job the trials of a shard alone.
+    ///
+    /// # Errors
+    /// Where trials cannot be named.
+    pub fn shard(jobs: &mut [Self], shard: Shard, device_kind: &str) -> Result<()> {
+        let mut costs = Vec::new();
+        for (index, job) in jobs.iter().enumerate() {
+            // What records name later is of the same families.
+            let first = job.study.plan(&[], &Finished::new(), device_kind)?;
+            costs.extend(first.iter().map(|planned| (family(index, planned), planned.cost)));
+        }
+        let mut own: Vec<BTreeSet<Family>> = vec![BTreeSet::new(); jobs.len()];
+        for family in shard.families(costs) {
+            let (Family::Of(job, _) | Family::Alone(job, _)) = &family;
+            own[*job].insert(family);
+        }
+        for (index, (job, own)) in jobs.iter_mut().zip(own).enumerate() {
+            job.own = Some((index, own));
+        }
+        Ok(())
+    }
+
+    /// How many of the trials named so far neither are done nor failed.
+    pub fn missing(&self) -> usize {
+        self.planned.len().saturating_sub(self.finished.len() + self.failures.len())
+    }
+
+    /// Whether a trial is this process's to run.
+    fn is_own(&self, planned: &Planned) -> bool {
+        self.own.as_ref().is_none_or(|(index, own)| own.contains(&family(*index, planned)))
     }
 
     /// Writes `settings.toml` before the first trial, so that a folder always says what it is.
@@ -103,6 +139,11 @@ impl<'a> Job<'a> {
         let mut due = Vec::new();
         loop {
             self.planned = self.study.plan(&self.planned, &self.finished, device_kind)?;
+            if self.own.is_some() {
+                let mut all = std::mem::take(&mut self.planned);
+                all.retain(|planned| self.is_own(planned));
+                self.planned = all;
+            }
             let mut loaded = false;
             for planned in &self.planned {
                 if !self.seen.insert(planned.fingerprint.clone()) {
@@ -134,6 +175,14 @@ impl<'a> Job<'a> {
                 return Ok(due);
             }
         }
+    }
+}
+
+/// The family of a trial of this job.
+fn family(job: usize, planned: &Planned) -> Family {
+    match planned.family {
+        Some(family) => Family::Of(job, family),
+        None => Family::Alone(job, planned.fingerprint.to_string()),
     }
 }
 

@@ -103,7 +103,7 @@ pub fn recompute(
             data = Some(Data::load(set.clone(), access)?);
         }
         let (label, trial) = (fingerprint.to_string(), of.trial.clone());
-        let planned = Planned { label, seed: 0, fingerprint: fingerprint.clone(), cost: 0.0, trial };
+        let planned = Planned { label, seed: 0, fingerprint: fingerprint.clone(), cost: 0.0, family: None, trial };
         let (progress, read_weights) = (Progress::default(), |parent: &Fingerprint| dir.read_weights(parent));
         let data = data.as_ref().map(|data| data.on(Device::Cpu));
         let mut cx = Context::new(Device::Cpu, &progress, stop, &read_weights, data);

@@ -82,6 +82,7 @@ impl Tally {
             failed: jobs.iter().map(|job| job.failures.len()).sum(),
             seconds_left: seconds_left(&self.measured, &waiting, &running, self.workers),
             running: running.into_iter().map(|costing| costing.now).collect(),
+            shard: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Interrupted, Unwritable, one_line};
 use crate::runner::schedule::{Queue, identity};
 use crate::runner::{Options, signals::Signals};
 use crate::store::checkpoint::{EPOCHS, State, Unfit};
-use crate::store::{Encoded, Stored, StudyDir, weights::Tensors};
+use crate::store::{Encoded, Published, Replacing, Stored, StudyDir, weights::Tensors};
 use crate::study::{AnyRecord, CheckpointStore, Context, Fingerprint, Planned, Progress, Study};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -123,16 +123,35 @@ impl Worker<'_> {
             self.log(dir, planned, json!({ "event": event, "reason": reason, "seconds": seconds }))
         };
         match result {
-            Ok((record, encoded)) => {
-                dir.publish(&planned.fingerprint, &encoded)?;
-                log("done", None)?;
-                Ok(End::Done(record))
-            }
+            Ok((record, encoded)) => match self.publish(job, planned, &encoded)? {
+                None => log("done", None).map(|()| End::Done(record)),
+                // What counts is the same for all.
+                Some(standing) => log("surplus", None).map(|()| End::Done(standing)),
+            },
             Err(error) if error.is::<Interrupted>() => log("interrupted", None).map(|()| End::Interrupted),
             Err(error) if error.is::<Unfit>() || error.is::<Unwritable>() => Err(error),
             Err(error) => {
                 let reason = one_line(&error);
                 log("failed", Some(&reason)).map(|()| End::Failed(reason))
+            }
+        }
+    }
+
+    /// Publishes a finished trial; the record that stands, where another process came first.
+    fn publish(&self, job: usize, planned: &Planned, encoded: &Encoded) -> Result<Option<AnyRecord>> {
+        let Shared { study, dir, .. } = &self.shared[job];
+        let fingerprint = &planned.fingerprint;
+        let replacing = if self.options.force { Replacing::Standing } else { Replacing::Nothing };
+        if dir.publish(fingerprint, encoded, replacing)? == Published::Ours {
+            return Ok(None);
+        }
+        let identity = || identity(*study, &planned.trial, self.options.choice.kind());
+        match dir.load(fingerprint, identity, |record| study.decode(record))? {
+            Stored::Valid((record, _)) => Ok(Some(record)),
+            // Damaged, or taken away since.
+            Stored::Nothing | Stored::Invalid(_) => {
+                dir.set_aside(fingerprint)?;
+                dir.publish(fingerprint, encoded, Replacing::Standing).map(|_| None)
             }
         }
     }

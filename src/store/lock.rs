@@ -1,15 +1,16 @@
-//! The lock of a run directory: one process at a time works there, where the file system has locks; and what only its
-//! holder may do. Knows nothing of what else it does.
+//! The lock of a run directory: one process at a time works there, or shards of one run together, where the file system has
+//! locks; and what only who is alone may do. Knows nothing of what else it does.
 
-use crate::files::{self, Locked};
+use crate::files::{self, Locked, Sharing};
 use crate::store::run_dir::{RunDir, StudyDir, create_folder};
 use anyhow::{Context as _, Result};
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 
 /// Held while a process works in a run directory; the system lets go when the process ends.
 pub struct Lock {
     held: io::Result<File>,
+    sharing: Sharing,
 }
 
 impl Lock {
@@ -19,10 +20,14 @@ impl Lock {
         self.held.as_ref().err()
     }
 
-    /// Takes away what killed processes left unfinished in a study's folder. Without a lock nobody knows whose it is,
-    /// so it stays.
+    /// Whether no other process works in the run directory: whatever is unfinished there is nobody's.
+    pub fn is_alone(&self) -> bool {
+        self.held.is_ok() && self.sharing == Sharing::Nobody
+    }
+
+    /// Takes away what killed processes left unfinished in a study's folder. Who is not alone, or cannot know, leaves it.
     pub fn remove_leftovers(&self, dir: &StudyDir) -> Result<()> {
-        if self.held.is_err() {
+        if !self.is_alone() {
             return Ok(());
         }
         for folder in dir.folders().iter().filter(|folder| folder.exists()) {
@@ -35,19 +40,23 @@ impl Lock {
 impl RunDir {
     /// Whether a process works in it now; changes nothing.
     pub fn is_in_use(&self) -> bool {
-        let lock = File::open(self.root().join(".lock"));
-        lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        let path = self.root().join(".lock");
+        let is_taken = |taken| matches!(taken, Err(TryLockError::WouldBlock));
+        // Who may not write there still sees a process that is alone, and where the file is local shards, too.
+        let file = OpenOptions::new().read(true).write(true).open(&path).or_else(|_| File::open(&path));
+        file.is_ok_and(|file| is_taken(file.try_lock_shared()) || is_taken(file.try_lock()))
     }
 
-    /// Makes the directory and takes its lock, or one that says why there is none; `None` while another process holds it.
+    /// Makes the directory and takes its lock, or one that says why there is none; `None` while other processes hold it.
     pub fn try_lock(&self) -> Result<Option<Lock>> {
         create_folder(self.root())?;
         let path = self.root().join(".lock");
         let cannot = || format!("cannot write {}; choose another folder with --out", path.display());
-        Ok(match files::try_lock(&path).with_context(cannot)? {
-            Locked::Held(file) => Some(Lock { held: Ok(file) }),
+        let sharing = self.sharing();
+        Ok(match files::try_lock(&path, sharing).with_context(cannot)? {
+            Locked::Held(file) => Some(Lock { held: Ok(file), sharing }),
             Locked::Busy => None,
-            Locked::Missing(error) => Some(Lock { held: Err(error) }),
+            Locked::Missing(error) => Some(Lock { held: Err(error), sharing }),
         })
     }
 }
@@ -67,6 +76,13 @@ mod tests {
         drop(lock);
         assert!(!run_dir.is_in_use());
         assert!(run_dir.try_lock().unwrap().is_some());
+        // Shards of one run, and nobody else.
+        let among = RunDir::new(run_dir.root().to_owned()).among_others();
+        let shards = [(); 2].map(|()| among.try_lock().unwrap());
+        assert!(shards.iter().flatten().count() == 2 && run_dir.is_in_use());
+        assert!(run_dir.try_lock().unwrap().is_none());
+        drop(shards);
+        assert!(!run_dir.is_in_use());
     }
 
     #[test]
@@ -76,10 +92,15 @@ mod tests {
         dir.prepare().unwrap();
         let unfinished = folder.path().join("trials/.hw1-another");
         files::write_atomically(&unfinished, b"half").unwrap();
-        let without = Lock { held: Err(io::Error::from_raw_os_error(38)) };
+        let without = Lock { held: Err(io::Error::from_raw_os_error(38)), sharing: Sharing::Nobody };
         without.remove_leftovers(&dir).unwrap();
         assert!(without.missing().is_some() && unfinished.exists());
-        let with = RunDir::new(folder.path().to_owned()).try_lock().unwrap().unwrap();
+        let run_dir = RunDir::new(folder.path().to_owned());
+        let shared = RunDir::new(folder.path().to_owned()).among_others().try_lock().unwrap().unwrap();
+        shared.remove_leftovers(&dir).unwrap();
+        assert!(shared.missing().is_none() && unfinished.exists());
+        drop(shared);
+        let with = run_dir.try_lock().unwrap().unwrap();
         with.remove_leftovers(&dir).unwrap();
         assert!(with.missing().is_none() && !unfinished.exists());
     }

@@ -1,43 +1,102 @@
-//! `log.jsonl` of a study: what ran when, how long and on what, one line an event. Only ever added to.
+//! `log.jsonl` of a study: what ran when, how long and on what, one line an event. Only ever added to. Of several processes
+//! at a time each has one of its own, `log.<host>-<process>.jsonl`; who works there alone next puts them together.
 
+use crate::files::{Sharing, process_name};
 use crate::store::Fingerprint;
-use crate::store::run_dir::{StudyDir, read, unwritable};
+use crate::store::run_dir::{StudyDir, names, read, unwritable};
 use anyhow::Result;
 use serde::Deserialize as _;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use std::{collections::BTreeMap, fs::OpenOptions};
 
 const LOG: &str = "log.jsonl";
+const OF_PROCESS: &str = "log.";
+const JSONL: &str = ".jsonl";
+
+/// Adds lines to a file, in one write.
+fn append(path: &Path, mut lines: Vec<u8>) -> Result<()> {
+    let mut append = || {
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let mut last = [b'\n'];
+        if file.seek(SeekFrom::End(0))? > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        if last != *b"\n" {
+            lines.insert(0, b'\n');
+        }
+        file.write_all(&lines)
+    };
+    append().map_err(|error| unwritable(path, &error))
+}
 
 impl StudyDir {
-    /// Adds a line to `log.jsonl`, in one write, whatever half a line a full disk left there.
+    /// Adds a line to the log, in one write, whatever half a line a full disk left there.
     pub fn log(&self, entry: &Value) -> Result<()> {
-        let path = self.root().join(LOG);
+        let path = match self.sharing {
+            Sharing::Nobody => self.root().join(LOG),
+            Sharing::Others => self.root().join(format!("{OF_PROCESS}{}{JSONL}", process_name())),
+        };
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        let mut append = || {
-            let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
-            let mut last = [b'\n'];
-            if file.seek(SeekFrom::End(0))? > 0 {
-                file.seek(SeekFrom::End(-1))?;
-                file.read_exact(&mut last)?;
-            }
-            if last != *b"\n" {
-                line.insert(0, b'\n');
-            }
-            file.write_all(&line)
-        };
-        append().map_err(|error| unwritable(&path, &error))
+        append(&path, line)
     }
 
-    /// The last line of `log.jsonl` on each trial that was done. Lines that make no sense (a power cut
-    /// in the middle of one) are passed over.
+    /// Puts the logs of processes into the one of the study. For who is alone there; killed in the midst of it, some lines
+    /// are there twice.
+    pub fn gather_logs(&self) -> Result<()> {
+        let logs = self.logs_of_processes()?;
+        if logs.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        for line in self.in_order(&logs)? {
+            bytes.extend_from_slice(line.to_string().as_bytes());
+            bytes.push(b'\n');
+        }
+        append(&self.root().join(LOG), bytes)?;
+        logs.iter().try_for_each(|path| fs::remove_file(path).map_err(|error| unwritable(path, &error)))
+    }
+
+    fn logs_of_processes(&self) -> Result<Vec<PathBuf>> {
+        let logs = names(self.root())?
+            .into_iter()
+            .filter(|name| name != LOG && name.starts_with(OF_PROCESS) && name.ends_with(JSONL));
+        Ok(logs.map(|name| self.root().join(name)).collect())
+    }
+
+    /// The lines of logs that make sense (a power cut in the middle of one makes none), in the order of their times; one
+    /// without stays behind the one before it.
+    fn in_order(&self, logs: &[PathBuf]) -> Result<Vec<Value>> {
+        let mut lines = Vec::new();
+        for path in logs {
+            let text = read(path)?.unwrap_or_default();
+            let mut time = String::new();
+            for line in text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+            {
+                if let Some(of_line) = line["time"].as_str() {
+                    of_line.clone_into(&mut time);
+                }
+                lines.push((time.clone(), line));
+            }
+        }
+        lines.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(lines.into_iter().map(|(_, line)| line).collect())
+    }
+
+    /// All lines of all its logs, in the order of their times.
+    pub fn logged(&self) -> Result<Vec<Value>> {
+        let of_processes = if self.root().is_dir() { self.logs_of_processes()? } else { Vec::new() };
+        self.in_order(&[vec![self.root().join(LOG)], of_processes].concat())
+    }
+
+    /// The last line of the log on each trial that was done.
     pub fn last_done(&self) -> Result<BTreeMap<Fingerprint, Value>> {
-        let text = read(&self.root().join(LOG))?.unwrap_or_default();
-        let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-        let done = lines.filter(|line| line["event"] == "done");
+        let done = self.logged()?.into_iter().filter(|line| line["event"] == "done");
         Ok(done.filter_map(|line| Some((Fingerprint::deserialize(&line["fingerprint"]).ok()?, line))).collect())
     }
 
@@ -52,7 +111,7 @@ impl StudyDir {
         Ok(done.filter_map(|(fingerprint, line)| Some((fingerprint, span(&line)?))).collect())
     }
 
-    /// Seconds that trials took, by `log.jsonl`: the last time each was run.
+    /// Seconds that trials took, by the log: the last time each was run.
     pub fn durations(&self) -> Result<BTreeMap<Fingerprint, f64>> {
         let done = self.last_done()?.into_iter();
         Ok(done.filter_map(|(fingerprint, line)| Some((fingerprint, line["seconds"].as_f64()?))).collect())
@@ -62,7 +121,33 @@ impl StudyDir {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RunDir;
     use serde_json::json;
+
+    #[test]
+    fn logs_of_processes_are_read_together_and_put_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let alone = StudyDir::at(folder.path().to_owned());
+        let line = |second: u32, n: u32| json!({"time": format!("1970-01-01T00:00:{second:02}Z"), "n": n});
+        let write = |name: &str, lines: &[String]| fs::write(folder.path().join(name), lines.join("\n")).unwrap();
+        write("log.jsonl", &[line(1, 1).to_string(), line(5, 5).to_string(), "{\"cut".to_owned()]);
+        // A line without a time is of the one before it.
+        write("log.node-7.jsonl", &[line(2, 2).to_string(), json!({"n": 3}).to_string(), line(6, 6).to_string()]);
+        write("log.node-8.jsonl", &[line(4, 4).to_string()]);
+        let numbers = || alone.logged().unwrap().iter().map(|line| line["n"].as_u64().unwrap()).collect::<Vec<_>>();
+        assert_eq!(numbers(), [1, 2, 3, 4, 5, 6]);
+        let among = RunDir::new(folder.path().parent().unwrap().to_owned()).among_others();
+        let among = among.study(folder.path().file_name().unwrap().to_str().unwrap());
+        among.log(&line(7, 7)).unwrap();
+        assert!(folder.path().join(format!("log.{}.jsonl", process_name())).is_file());
+        alone.log(&line(8, 8)).unwrap();
+        assert_eq!(numbers(), [1, 2, 3, 4, 5, 6, 7, 8]);
+        alone.gather_logs().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(numbers(), [1, 2, 3, 4, 5, 6, 7, 8]);
+        alone.gather_logs().unwrap();
+        assert_eq!(StudyDir::at(folder.path().join("none")).logged().unwrap(), [json!(null); 0]);
+    }
 
     #[test]
     fn a_trial_ran_from_its_seconds_before_the_line_on() {

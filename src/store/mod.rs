@@ -16,7 +16,7 @@ pub mod weights;
 
 pub use fingerprint::{Fingerprint, Identity};
 pub use lock::Lock;
-pub use record::{Checked, Encoded};
+pub use record::{Checked, Encoded, Published, Replacing};
 pub use run_dir::{BESIDE, RunDir, StudyDir};
 
 /// What stands in the place of a file.

@@ -1,8 +1,10 @@
 //! How far a run is as a whole, as a process that works in a run directory leaves it there for those who look.
 
-use crate::files::write_atomically;
+use crate::files::{Sharing, process_name, write_atomically};
 use crate::store::RunDir;
 use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A run while it is under way.
@@ -19,6 +21,22 @@ pub struct Whole {
     /// `None` before there is anything to judge by.
     pub seconds_left: Option<f64>,
     pub running: Vec<Now>,
+    /// Of a shard alone: "3/10".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
+}
+
+/// A shard of a run, as one of its processes last told of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ShardProgress {
+    /// "node7-4711": host and process.
+    pub process: String,
+    /// Since then.
+    pub seconds_ago: f64,
+    /// Whether that is so long that it must have been killed.
+    pub is_lost: bool,
+    #[serde(flatten)]
+    pub whole: Whole,
 }
 
 /// A trial that runs.
@@ -51,6 +69,18 @@ impl Whole {
     }
 }
 
+impl ShardProgress {
+    /// "shard 3/10 on node7-4711: 4 of 12 trials done; about 3m left", or that it is lost.
+    pub fn line(&self) -> String {
+        let shard = self.whole.shard.as_deref().unwrap_or("?");
+        let lost = match self.is_lost {
+            true => format!("; lost: no word for {}", duration(self.seconds_ago)),
+            false => String::new(),
+        };
+        format!("shard {shard} on {}: {}{lost}", self.process, self.whole.line())
+    }
+}
+
 /// "6m 12s", "2h 5m": the two largest units.
 pub fn duration(seconds: f64) -> String {
     let text = humantime::format_duration(Duration::from_secs(seconds.clamp(0.0, 1e9) as u64)).to_string();
@@ -59,21 +89,71 @@ pub fn duration(seconds: f64) -> String {
 
 /// Hidden, as nothing of it is a result.
 const NAME: &str = ".progress.json";
+/// Of shards, each process its own.
+const OF_PROCESS: &str = ".progress-";
+const JSON: &str = ".json";
+
+/// Between two words of a run. A thousand shards would be too much for a file server that often.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+const TELL_EVERY_OF_SHARD: Duration = Duration::from_secs(30);
+
+/// Who has not said a word for so long is gone.
+const LOST_AFTER: Duration = Duration::from_secs(180);
 
 impl RunDir {
+    /// Between two words of a run.
+    pub fn tell_every(&self) -> Duration {
+        if self.sharing() == Sharing::Others { TELL_EVERY_OF_SHARD } else { TELL_EVERY }
+    }
+
     /// Leaves word of a run. Where that cannot be done the run goes on: what matters is written elsewhere.
     pub fn tell_progress(&self, whole: &Whole) {
-        let _ = serde_json::to_vec(whole).map(|bytes| write_atomically(&self.root().join(NAME), &bytes));
+        let _ = serde_json::to_vec(whole).map(|bytes| write_atomically(&self.progress_file(), &bytes));
     }
 
     /// Takes it away when the run is over.
     pub fn end_progress(&self) {
-        let _ = std::fs::remove_file(self.root().join(NAME));
+        let _ = fs::remove_file(self.progress_file());
+    }
+
+    fn progress_file(&self) -> PathBuf {
+        match self.sharing() {
+            Sharing::Nobody => self.root().join(NAME),
+            Sharing::Others => self.root().join(format!("{OF_PROCESS}{}{JSON}", process_name())),
+        }
+    }
+
+    /// What shards that are under way last told, or were when they were killed; by shard.
+    pub fn shards(&self) -> Vec<ShardProgress> {
+        let told = self.told_by_shards().into_iter().filter_map(|(process, path)| {
+            let whole: Whole = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+            let ago = fs::metadata(&path).and_then(|found| found.modified()).ok()?.elapsed().unwrap_or_default();
+            Some(ShardProgress { process, seconds_ago: ago.as_secs_f64(), is_lost: ago > LOST_AFTER, whole })
+        });
+        let mut told: Vec<ShardProgress> = told.collect();
+        let number = |of: &ShardProgress| of.whole.shard.as_ref()?.split('/').next()?.parse::<u32>().ok();
+        told.sort_by_key(|of| (number(of), of.process.clone()));
+        told
+    }
+
+    /// Takes away what shards told. For who is alone in the run directory: none is under way.
+    pub fn forget_shards(&self) {
+        self.told_by_shards().into_iter().for_each(|(_, path)| drop(fs::remove_file(path)));
+    }
+
+    fn told_by_shards(&self) -> Vec<(String, PathBuf)> {
+        let entries = fs::read_dir(self.root()).into_iter().flatten().filter_map(Result::ok);
+        let of_process = |entry: fs::DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            let process = name.strip_prefix(OF_PROCESS)?.strip_suffix(JSON)?.to_owned();
+            Some((process, entry.path()))
+        };
+        entries.filter_map(of_process).collect()
     }
 
     /// What a run that is under way left; `None` where none is.
     pub fn progress(&self) -> Option<Whole> {
-        let bytes = self.is_in_use().then(|| std::fs::read(self.root().join(NAME)).ok()).flatten()?;
+        let bytes = self.is_in_use().then(|| fs::read(self.root().join(NAME)).ok()).flatten()?;
         serde_json::from_slice(&bytes).ok()
     }
 }
@@ -99,6 +179,31 @@ mod tests {
         ] {
             assert_eq!(whole.line(), line);
         }
+    }
+
+    #[test]
+    fn shards_tell_of_themselves_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let (alone, among) = (RunDir::new(path.clone()), RunDir::new(path.clone()).among_others());
+        let whole = |shard: &str| Whole { trials: 4, done: 1, shard: Some(shard.to_owned()), ..Whole::default() };
+        let other = serde_json::to_vec(&whole("2/10")).unwrap();
+        fs::write(path.join(".progress-node7-4711.json"), other).unwrap();
+        fs::write(path.join(".progress-node8-1.json"), "{").unwrap();
+        among.tell_progress(&whole("10/12"));
+        // By their numbers; what makes no sense is passed over.
+        let found = alone.shards();
+        let told: Vec<(&str, &Whole)> = found.iter().map(|one| (one.process.as_str(), &one.whole)).collect();
+        assert_eq!(told, [("node7-4711", &whole("2/10")), (process_name(), &whole("10/12"))]);
+        assert!(found.iter().all(|one| !one.is_lost && one.seconds_ago < 60.0));
+        let long_ago = std::time::SystemTime::now() - 2 * LOST_AFTER;
+        fs::File::open(path.join(".progress-node7-4711.json")).unwrap().set_modified(long_ago).unwrap();
+        assert!(alone.shards()[0].is_lost && !alone.shards()[1].is_lost);
+        among.end_progress();
+        assert_eq!(alone.shards().len(), 1);
+        alone.forget_shards();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        assert!(among.tell_every() > alone.tell_every());
     }
 
     #[test]

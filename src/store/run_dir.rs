@@ -2,7 +2,7 @@
 //! what is in the files.
 
 use crate::error::Unwritable;
-use crate::files;
+use crate::files::{self, Sharing};
 use crate::store::Fingerprint;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -14,11 +14,23 @@ pub const BESIDE: &str = "against";
 /// `--out`: one folder of it for each study.
 pub struct RunDir {
     root: PathBuf,
+    sharing: Sharing,
 }
 
 impl RunDir {
+    /// Of who works there alone.
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, sharing: Sharing::Nobody }
+    }
+
+    /// Of one of several processes that work there together, on whatever machines.
+    #[must_use]
+    pub fn among_others(self) -> Self {
+        Self { sharing: Sharing::Others, ..self }
+    }
+
+    pub(super) fn sharing(&self) -> Sharing {
+        self.sharing
     }
 
     pub fn root(&self) -> &Path {
@@ -26,7 +38,7 @@ impl RunDir {
     }
 
     pub fn study(&self, folder: &str) -> StudyDir {
-        StudyDir::at(self.root.join(folder))
+        StudyDir { sharing: self.sharing, ..StudyDir::at(self.root.join(folder)) }
     }
 
     /// Makes the folder of a study's figures beside another run's.
@@ -54,11 +66,12 @@ impl RunDir {
 #[derive(Clone)]
 pub struct StudyDir {
     root: PathBuf,
+    pub(super) sharing: Sharing,
 }
 
 impl StudyDir {
     pub fn at(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, sharing: Sharing::Nobody }
     }
 
     pub fn root(&self) -> &Path {
@@ -129,8 +142,11 @@ impl StudyDir {
         names(&self.trials())
     }
 
-    /// Writes a file of the study's folder whole.
+    /// Writes a file of the study's folder whole; where it is so already, as many shards find it, it stands.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        if self.sharing == Sharing::Others && fs::read(self.root.join(name)).is_ok_and(|found| found == bytes) {
+            return Ok(());
+        }
         write_atomically(&self.root.join(name), bytes)
     }
 }
@@ -149,7 +165,7 @@ pub(super) fn create_folder(path: &Path) -> Result<()> {
 }
 
 /// Names in a folder, sorted; not those that begin with a dot.
-fn names(folder: &Path) -> Result<Vec<String>> {
+pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut names = Vec::new();
     for entry in entries {

@@ -27,6 +27,8 @@ pub struct Planned {
     pub fingerprint: Fingerprint,
     /// See [`super::Trial::cost`].
     pub cost: f64,
+    /// See [`super::Experiment::family`].
+    pub family: Option<u64>,
     /// The trial as JSON.
     pub trial: Value,
 }
@@ -122,6 +124,7 @@ impl<E: Experiment> Study for E {
                         label: self.label(trial),
                         seed: trial.seed(),
                         cost: trial.cost(set.as_deref()),
+                        family: self.family(trial),
                         fingerprint: Fingerprint::of(E::NAME, version, device_kind, data.as_deref(), &json),
                         trial: json,
                     })

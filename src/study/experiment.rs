@@ -101,6 +101,12 @@ pub trait Experiment: Settings + Serialize + Send + Sync + 'static {
     /// drop one.
     fn trials(&self, done: &Records<Self>) -> Result<Vec<Self::Trial>>;
 
+    /// Trials that a later one may join share a number, and run where they find each other; `None` where no other trial
+    /// builds on this one, nor it on another.
+    fn family(&self, _trial: &Self::Trial) -> Option<u64> {
+        None
+    }
+
     /// Runs one trial. No `self`: it sees its trial and nothing else.
     fn run_trial(trial: &Self::Trial, cx: &mut Context) -> Result<Self::Record>;
 

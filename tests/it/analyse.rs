@@ -162,7 +162,7 @@ fn weights_that_studies_saved_give_the_numbers_of_the_studies() {
     let ran = dir.succeed(&["mnist-cnn", "--preset", "smoke", "--json"]);
     let study: Value = serde_json::from_str(&ran.stdout()).unwrap();
     let training = &study["trials"][0];
-    let weights = format!("runs/smoke/mnist-cnn/trials/{}.safetensors", training["fingerprint"].as_str().unwrap());
+    let weights = dir.weights("runs/smoke/mnist-cnn", training).display().to_string();
     let of = |key: &str| study["settings"][key].as_u64().unwrap().to_string();
     let sizes = [format!("train_size={}", of("train_size")), format!("test_size={}", of("test_size"))];
     let model = study["settings"]["models"].as_array().map_or_else(

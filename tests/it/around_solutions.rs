@@ -205,8 +205,7 @@ fn a_surface_has_the_losses_of_the_weights_at_its_points() {
     for even in [-0.2, 0.0, 0.2] {
         assert!([&x, &y].iter().all(|at| at.iter().any(|place| (place - even).abs() < 1e-12)), "{x:?} {y:?}");
     }
-    let fingerprint = trial(&metrics, "surface")["fingerprint"].as_str().unwrap();
-    let saved = std::fs::read(folder.join(format!("trials/{fingerprint}.safetensors"))).unwrap();
+    let saved = std::fs::read(dir.weights("runs/report/analyse-resnet", trial(&metrics, "surface"))).unwrap();
     let (directions, _) = decode(&saved).unwrap();
     for (column, row) in [(0, 0), (4, 4), (8, 2), (1, 7)] {
         let place = changed("resnet", |name, t| {

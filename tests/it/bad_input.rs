@@ -1,6 +1,6 @@
 //! Bad input: one line that names the thing and the way out, the right exit code, nothing lost.
 
-use crate::common::Dir;
+use crate::common::{Dir, weights_of};
 use std::fs;
 
 fn usage_error(arguments: &[&str], words: &[&str]) {
@@ -168,7 +168,7 @@ fn corrupted_and_foreign_records() {
     }
 
     // Weights that are not the record's, and a folder in the record's place.
-    let weights = path.with_extension("safetensors");
+    let weights = weights_of(&path);
     let good_weights = fs::read(&weights).unwrap();
     fs::write(&weights, &good_weights[..good_weights.len() - 1]).unwrap();
     assert!(dir.succeed(&arguments).stderr().contains("are not those its record names"));

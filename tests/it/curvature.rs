@@ -36,8 +36,7 @@ const TINY: [&str; 7] = ["--model", "1-5-1", "--set", "train_size=60", "--set", 
 
 /// Mean squared error and gradient norm of a 1-5-1 network at a trial's saved weights, in float64.
 fn at_saved_weights(dir: &Dir, trial: &Value, prefix: &str) -> (f64, f64) {
-    let path = format!("runs/canonical/min-ratio/trials/{}.safetensors", trial["fingerprint"].as_str().unwrap());
-    let bytes = std::fs::read(dir.path().join(path)).unwrap();
+    let bytes = std::fs::read(dir.weights("runs/canonical/min-ratio", trial)).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let weights: BTreeMap<&str, Tensor> = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
         .into_iter()

@@ -52,8 +52,7 @@ fn train_images() -> Samples {
 
 /// Everything a trial saved: θ of 784-6-10 by prefix, flat, in float64.
 fn weights(dir: &Dir, study: &str, trial: &Value) -> BTreeMap<String, Tensor> {
-    let name = format!("runs/canonical/{study}/trials/{}.safetensors", trial["fingerprint"].as_str().unwrap());
-    let bytes = std::fs::read(dir.path().join(name)).unwrap();
+    let bytes = std::fs::read(dir.weights(&format!("runs/canonical/{study}"), trial)).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let prefixes = file.names().into_iter().filter_map(|name| name.strip_suffix(".fc1.weight").map(str::to_owned));
     let slice = |prefix: &str, name: &str| {

@@ -43,6 +43,7 @@ mod runner;
 mod screen;
 mod settings_extremes;
 mod settings_said;
+mod shards;
 mod shell;
 mod signals;
 mod simulate;

@@ -1,7 +1,7 @@
 //! Parsers under inputs of every kind: no panic, no hang, and no more memory at a time than the input's
 //! size accounts for.
 
-use crate::common::memory::LARGEST;
+use crate::common::{memory::LARGEST, weights_of};
 use hw1::data::functions::Target;
 use hw1::data::mnist::{IdxFile, Items, parse};
 use hw1::experiments::simulate::Simulate;
@@ -107,8 +107,7 @@ fn example() -> &'static Example {
         let study = study(&std::fs::read_to_string(dir.root().join("settings.toml")).unwrap()).unwrap().remove(0);
         let planned = study.plan(&[], &Finished::new(), "cpu").unwrap().remove(0);
         let path = dir.root().join(format!("trials/{}.json", planned.fingerprint));
-        let (record, weights) =
-            (std::fs::read(&path).unwrap(), std::fs::read(path.with_extension("safetensors")).unwrap());
+        let (record, weights) = (std::fs::read(&path).unwrap(), std::fs::read(weights_of(&path)).unwrap());
         Example { _folder: folder, run_dir, study, planned, path, record, weights }
     })
 }

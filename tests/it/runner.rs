@@ -166,6 +166,7 @@ fn options(workers: usize) -> Options {
         verbose: false,
         access: Access::default(),
         checkpoint_every: std::time::Duration::from_secs(30),
+        shard: None,
     }
 }
 

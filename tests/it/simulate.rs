@@ -1,6 +1,6 @@
 //! `hw1 simulate` through the binary, in smoke mode.
 
-use crate::common::Dir;
+use crate::common::{Dir, weights_of};
 use serde_json::Value;
 
 const SMOKE: [&str; 5] = ["simulate", "--preset", "smoke", "--fn", "sin-sq"];
@@ -176,7 +176,8 @@ fn weights_are_safetensors_with_pytorchs_names() {
     let dir = Dir::new();
     dir.succeed(&with(&SMOKE, &["--model", "1-4-1"]));
     let record = dir.only_record("runs/smoke/simulate-sin-sq");
-    let bytes = std::fs::read(record.with_extension("safetensors")).unwrap();
+    let file = weights_of(&record);
+    let bytes = std::fs::read(&file).unwrap();
     let weights = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let mut names = weights.names();
     names.sort_unstable();
@@ -192,11 +193,11 @@ fn weights_are_safetensors_with_pytorchs_names() {
     // A record whose weights are gone or damaged is due again.
     for damage in [None, Some(b"rubbish".as_slice())] {
         match damage {
-            None => std::fs::remove_file(record.with_extension("safetensors")).unwrap(),
-            Some(rubbish) => std::fs::write(record.with_extension("safetensors"), rubbish).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+            Some(rubbish) => std::fs::write(&file, rubbish).unwrap(),
         }
         dir.succeed(&with(&SMOKE, &["--model", "1-4-1"]));
-        assert!(std::fs::read(record.with_extension("safetensors")).unwrap() == bytes);
+        assert!(std::fs::read(&file).unwrap() == bytes);
     }
 }
 

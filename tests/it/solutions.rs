@@ -36,8 +36,7 @@ type Network = BTreeMap<String, Tensor>;
 
 /// A trial's final weights by PyTorch's names, in float64.
 fn final_weights(dir: &Dir, study: &str, trial: &Value) -> Network {
-    let name = format!("runs/smoke/{study}/trials/{}.safetensors", trial["fingerprint"].as_str().unwrap());
-    let bytes = std::fs::read(dir.path().join(name)).unwrap();
+    let bytes = std::fs::read(dir.weights(&format!("runs/smoke/{study}"), trial)).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let read = |(name, view): (&str, safetensors::tensor::TensorView)| {
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
@@ -205,8 +204,7 @@ fn measuring_does_not_touch_the_training() {
         &["mnist-cnn", "--model", "conv8-conv16-128-10", "--set", "shuffle=true", "--set", "test_size=512"],
     );
     let weights = |study: &str, metrics: &Value| {
-        let fingerprint = metrics["trials"][0]["fingerprint"].as_str().unwrap();
-        std::fs::read(dir.path().join(format!("runs/smoke/{study}/trials/{fingerprint}.safetensors"))).unwrap()
+        std::fs::read(dir.weights(&format!("runs/smoke/{study}"), &metrics["trials"][0])).unwrap()
     };
     assert!(weights("sensitivity", &probed) == weights("mnist-cnn", &plain), "the same training, to the bit");
     assert_eq!(probed["trials"][0]["series"]["train_loss"], plain["trials"][0]["series"]["train_loss"]);

@@ -1,6 +1,6 @@
 //! `hw1 verify`: what is as it should be passes, each kind of damage is named on a line of its own.
 
-use crate::common::Dir;
+use crate::common::{Dir, weights_of};
 use std::fs;
 
 const RUN: [&str; 7] = ["all", "--only", "random-labels,simulate", "--preset", "smoke", "--out", "runs"];
@@ -14,7 +14,7 @@ fn every_kind_of_damage_is_found() {
     assert!(ran.stdout().contains("random-labels: 1 record, 1 run again with the same bytes: ok"), "{}", ran.stdout());
 
     let record = dir.only_record("runs/random-labels");
-    let weights = record.with_extension("safetensors");
+    let weights = weights_of(&record);
     let checkpoint = record.with_extension("checkpoint");
     let (good, good_weights) = (fs::read_to_string(&record).unwrap(), fs::read(&weights).unwrap());
     let stem = record.file_stem().unwrap().to_str().unwrap();
@@ -29,6 +29,8 @@ fn every_kind_of_damage_is_found() {
     let edited = good.replace("\"epochs\":", "\"epochs\":1");
     assert!(renamed != good && edited != good);
     let half = &good[..good.len() / 2];
+    // The name of weights has a part of their digest.
+    let of_not_finite = weights.with_file_name(format!("{stem}.{}.safetensors", &digest(&not_finite)[..16]));
     for (text, bytes, word) in [
         (half, Some(&good_weights[..]), "EOF"),
         ("{}", Some(&good_weights), "missing field"),
@@ -39,6 +41,7 @@ fn every_kind_of_damage_is_found() {
     ] {
         fs::write(&record, text).unwrap();
         match bytes {
+            Some(bytes) if word == "not finite" => fs::write(&of_not_finite, bytes).unwrap(),
             Some(bytes) => fs::write(&weights, bytes).unwrap(),
             None => fs::remove_file(&weights).unwrap(),
         }
@@ -48,7 +51,7 @@ fn every_kind_of_damage_is_found() {
         let lines: Vec<String> = ran.stdout().lines().filter(|l| l.starts_with(&expected)).map(str::to_owned).collect();
         assert!(lines.len() == 1 && lines[0].contains(word), "'{word}' in {}", ran.stdout());
     }
-    fs::write(&weights, &good_weights).unwrap();
+    fs::remove_file(&of_not_finite).unwrap();
 
     // A number that was changed by hand looks like any other until it is computed again.
     let (before, after) = good.split_once("\"diverged\":0").unwrap();

@@ -95,9 +95,7 @@ fn a_warm_min_ratio_trains_one_model_on_and_on() {
     let dir = Dir::new();
     let metrics = metrics(&dir, &["min-ratio", "--warm", "--set", "trainings=3"]);
     let weights = |index: usize, name: &str| -> Vec<u8> {
-        let fingerprint = trials(&metrics)[index]["fingerprint"].as_str().unwrap();
-        let path = format!("runs/smoke/min-ratio/trials/{fingerprint}.safetensors");
-        let bytes = std::fs::read(dir.path().join(path)).unwrap();
+        let bytes = std::fs::read(dir.weights("runs/smoke/min-ratio", &trials(&metrics)[index])).unwrap();
         safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor(name).unwrap().data().to_vec()
     };
     assert_eq!(trials(&metrics).len(), 3);
@@ -123,8 +121,7 @@ fn pca_weights_analyses_the_snapshots_of_all_trainings() {
     // By hand: the whole variance of fc1 over all snapshots, of which the components explain a share.
     let mut rows: Vec<Vec<f32>> = Vec::new();
     for trial in &trials[..3] {
-        let path = format!("runs/smoke/pca-weights/trials/{}.safetensors", trial["fingerprint"].as_str().unwrap());
-        let bytes = std::fs::read(dir.path().join(path)).unwrap();
+        let bytes = std::fs::read(dir.weights("runs/smoke/pca-weights", trial)).unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         for epoch in [1, 4, 7] {
             let view = file.tensor(&format!("snapshot.{epoch}.fc1.weight")).unwrap();

@@ -297,6 +297,7 @@ fn warnings(studies: &[Study], broken: &[(String, String)]) -> Vec<String> {
         warn(&capitalised(&said), folders(&|study| substitute(study).as_ref() == Some(&said)));
     }
     warn("Partial, as some trials failed", folders(&|study| !study.metrics.failures.is_empty()));
+    warn("Partial, as some trials have not run yet", folders(&|study| study.metrics.missing > 0));
     let presets: BTreeSet<&str> = studies.iter().filter_map(Study::preset).collect();
     for preset in presets.into_iter().filter(|preset| *preset != DEFAULT_PRESET) {
         let of = folders(&|study| study.preset() == Some(preset));

@@ -29,7 +29,28 @@ fn heeds_signals(command: &mut Command) {
 /// A working folder that goes away with its test.
 pub struct Dir(TempDir);
 
+/// The weights that a trial's record names, beside it.
+#[track_caller]
+pub fn weights_of(record: &Path) -> PathBuf {
+    let stem = format!("{}.", record.file_stem().unwrap().to_str().unwrap());
+    let entries = std::fs::read_dir(record.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let is_its = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with(&stem) && name.ends_with(".safetensors")
+    };
+    let found: Vec<PathBuf> = entries.filter(is_its).collect();
+    assert_eq!(found.len(), 1, "{}: {found:?}", record.display());
+    found[0].clone()
+}
+
 impl Dir {
+    /// The weights of a trial, by the folder of its study.
+    #[track_caller]
+    pub fn weights(&self, study: &str, trial: &serde_json::Value) -> PathBuf {
+        let fingerprint = trial["fingerprint"].as_str().unwrap();
+        weights_of(&self.path().join(study).join(format!("trials/{fingerprint}.json")))
+    }
+
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
