@@ -40,6 +40,28 @@ pub(super) struct Against {
     pub single: Vec<String>,
 }
 
+/// What a page shows of a figure whose numbers are there once more, in the figures of each run: seven digits, and of a mean
+/// no seeds.
+fn lighter(figure: &plot::Figure) -> plot::Figure {
+    let mut figure = figure.clone();
+    let seven = |value: &mut f64| {
+        let rounded = f64::from(*value as f32);
+        // As it is where that would be another number altogether.
+        if rounded.is_finite() && (rounded != 0.0 || *value == 0.0) {
+            *value = rounded;
+        }
+    };
+    for panel in &mut figure.panels {
+        let plot::Content::Plot(plot) = &mut panel.content else { continue };
+        let right = plot.right.iter_mut().flat_map(|(_, series)| series);
+        for series in plot.series.iter_mut().chain(right) {
+            series.members.clear();
+            series.points.iter_mut().for_each(|(x, y)| [x, y].into_iter().for_each(seven));
+        }
+    }
+    figure
+}
+
 impl Against {
     /// `number` is that of its first figure.
     pub fn read(
@@ -111,7 +133,7 @@ impl Against {
         });
         let drawn = |(number, OfBoth { study, figure, svg }): (usize, &OfBoth)| {
             let is_html = format == Format::Html;
-            let block = is_html.then(|| explore::block(figure).ok()).flatten();
+            let block = is_html.then(|| explore::block(&lighter(figure)).ok()).flatten();
             let drawn = Drawn {
                 number,
                 figure: Figure::from(figure),
@@ -142,5 +164,30 @@ impl Against {
             [Answer::Agree, Answer::Differ, Answer::OnlyInA, Answer::OnlyInB].map(|answer| self.count(answer));
         let both = counted(agree + differ, "claim", "claims");
         format!("Of {both} made in both, {agree} agree and {differ} differ; {here} only here, {there} only there")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{Axis, Color, Content, Panel, Series};
+
+    #[test]
+    fn a_figure_of_both_has_seven_digits_and_no_seeds() {
+        let points = vec![(0.1, 1.0 / 3.0), (1e300, -1e-300), (f64::NAN, 0.0)];
+        let mut mean = Series::new("mean", Color::Ink, points.clone());
+        mean.members = vec![Series::new("", Color::Ink, points)];
+        let panel = Panel::plot("", Axis::linear("x"), Axis::linear("y"), vec![mean.clone()]);
+        let figure =
+            plot::Figure { panels: vec![panel.right(Axis::linear("r"), vec![mean])], ..plot::Figure::default() };
+        let light = lighter(&figure);
+        let Content::Plot(plot) = &light.panels[0].content else { panic!("no plot") };
+        for series in plot.series.iter().chain(&plot.right.as_ref().unwrap().1) {
+            let shown: Vec<[f64; 2]> = series.points.iter().map(|(x, y)| [*x, *y]).collect();
+            assert_eq!(shown[0], [f64::from(0.1f32), f64::from(1.0f32 / 3.0)]);
+            // What float32 cannot hold stays.
+            assert_eq!(shown[1], [1e300, -1e-300]);
+            assert!(shown[2][0].is_nan() && shown[2][1] == 0.0 && series.members.is_empty());
+        }
     }
 }
