@@ -37,20 +37,17 @@ pub fn furthest<'a>(study: &'a dyn Study, run_dir: &RunDir, preset: &'a str) -> 
 }
 
 /// Makes results of the studies that have more records than results show, and takes away what killed or slower processes
-/// left. Where others work in the run directory, or it cannot be written, all stays as it is.
-///
-/// # Errors
-/// Where the run directory cannot be read.
-pub fn complete(run_dir: &RunDir, signals: &Signals) -> Result<()> {
-    let folders = read_run_dir(run_dir.root())?;
-    // Of a directory that cannot be written the page shows what stands.
-    let Ok(lock) = run_dir.try_lock() else { return Ok(()) };
+/// left. Where others work in the run directory, or it cannot be read or written, all stays as it is: what is wrong, the page
+/// says.
+pub fn complete(run_dir: &RunDir, signals: &Signals) {
+    let Ok(folders) = read_run_dir(run_dir.root()) else { return };
+    let Ok(lock) = run_dir.try_lock() else { return };
     let Some(lock) = lock else {
         say(&format!(
             "hw1: others work in {} now: the page shows what has results; hw1 report, again, makes those of the rest",
             run_dir.root().display()
         ));
-        return Ok(());
+        return;
     };
     if lock.is_alone() {
         run_dir.forget_shards();
@@ -60,7 +57,6 @@ pub fn complete(run_dir: &RunDir, signals: &Signals) -> Result<()> {
             say(&format!("hw1: {}: no results are made of its records: {}", folder.name, one_line(&error)));
         }
     }
-    Ok(())
 }
 
 fn of_study(run_dir: &RunDir, folder: &StudyFolder, lock: &Lock, signals: &Signals) -> Result<()> {
@@ -71,7 +67,7 @@ fn of_study(run_dir: &RunDir, folder: &StudyFolder, lock: &Lock, signals: &Signa
         dir.remove_orphans()?;
     }
     let shown = folder.metrics().map_or(0, |metrics| metrics.trials.len());
-    if folder.is_complete() && folder.records <= shown || !dir.has_trials() {
+    if folder.is_complete() && folder.records <= shown || folder.records == 0 {
         return Ok(());
     }
     let access = Access { data_dir: logged_data_dir(&dir), ..Access::default() };

@@ -102,7 +102,7 @@ fn shards_side_by_side_leave_what_one_process_leaves() {
         assert!(alone == runs, "{study}");
         studies += 1;
     }
-    assert_eq!(studies, 4);
+    assert_eq!(studies, 5);
     dir.succeed(&["verify", "--out", "runs", "--recompute", "1"]);
     // Nothing is left to do, of a shard or of all.
     let before = fs::read(runs.join("pca-weights/metrics.json")).unwrap();
