@@ -16,9 +16,10 @@ use crate::terminal::counted;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 /// Kinds of devices that records are of.
-pub const DEVICE_KINDS: [&str; 2] = ["cpu", "cuda"];
+const DEVICE_KINDS: [&str; 2] = ["cpu", "cuda"];
 
 /// The trials of a study on the kind of device on which most are done.
 ///
@@ -34,6 +35,16 @@ pub fn furthest<'a>(study: &'a dyn Study, run_dir: &RunDir, preset: &'a str) -> 
         }
     }
     furthest.context("no device")
+}
+
+/// How far a study is, by the trials that [`furthest`] found.
+pub fn unfinished(
+    (experiment, preset): (&'static str, &str),
+    data_dir: Option<PathBuf>,
+    (device_kind, job): (&'static str, &Job),
+) -> Unfinished {
+    let (done, total) = (job.finished.len(), job.planned.len());
+    Unfinished { experiment, preset: preset.to_owned(), data_dir, device_kind, done, total }
 }
 
 /// Makes results of the studies that have more records than results show, and takes away what killed or slower processes
@@ -81,11 +92,9 @@ fn of_study(run_dir: &RunDir, folder: &StudyFolder, lock: &Lock, signals: &Signa
         .map(|of| of.name())
         .collect();
     if !missing.is_empty() {
-        let (done, total) = (job.finished.len(), job.planned.len());
-        let (experiment, preset, data_dir) = (entry.name, preset.to_owned(), access.data_dir.clone());
-        let unfinished = Unfinished { experiment, preset, data_dir, device_kind, done, total };
+        let unfinished = unfinished((entry.name, preset), access.data_dir.clone(), (device_kind, &job));
         let go_on = unfinished.command(dir.root(), run_dir.root());
-        say(&format!("hw1: {}", told(&folder.name, &missing, total, &go_on)));
+        say(&format!("hw1: {}", told(&folder.name, &missing, unfinished.total, &go_on)));
     }
     if !has_more(&job, folder.metrics()) {
         return Ok(());

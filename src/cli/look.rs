@@ -1,6 +1,6 @@
 //! The commands that look at runs: show, claims, compare. None trains anything, and none writes to a run directory.
 
-use crate::cli::complete::furthest;
+use crate::cli::complete::{self, furthest};
 use crate::cli::registry::{logged_data_dir, study_in};
 use crate::cli::{answer, run_dir};
 use crate::data::Access;
@@ -67,9 +67,7 @@ fn unfinished(run_dir: &RunDir, folder: &StudyFolder) -> Result<Unfinished> {
     let access = Access { data_dir: logged_data_dir(&dir), ..Access::default() };
     let (entry, layers, study) = study_in(&folder.name, &dir, &access)?;
     let (device_kind, job) = furthest(study.as_ref(), run_dir, layers.preset())?;
-    let (done, total) = (job.finished.len(), job.planned.len());
-    let (preset, data_dir) = (layers.preset().to_owned(), access.data_dir.clone());
-    Ok(Unfinished { experiment: entry.name, preset, data_dir, device_kind, done, total })
+    Ok(complete::unfinished((entry.name, layers.preset()), access.data_dir, (device_kind, &job)))
 }
 
 pub fn claims(look: &Look) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::experiments::{
 };
 use crate::experiments::{params_sweep::ParamsSweep, pca_weights::PcaWeights, random_labels::RandomLabels};
 use crate::experiments::{sensitivity::Sensitivity, simulate::Simulate};
-use crate::store::StudyDir;
+use crate::store::{StudyDir, log_time};
 use crate::study::settings::{Layers, vocabulary};
 use crate::study::{Experiment, Flag, Study};
 use anyhow::{Context as _, Result};
@@ -99,7 +99,8 @@ pub(super) fn log_data_dir(dir: &StudyDir, data_dir: Option<&Path>) -> Result<()
         return Ok(());
     }
     dir.prepare()?;
-    dir.log(&json!({"event": CALL, "data_dir": named.as_deref().and_then(Path::to_str)}))
+    // Logs of several processes are read in the order of their times.
+    dir.log(&json!({"event": CALL, "time": log_time(), "data_dir": named.as_deref().and_then(Path::to_str)}))
 }
 
 /// The folder that the last call of a study named for data; `None` where it named none.

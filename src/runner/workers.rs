@@ -7,14 +7,14 @@ use crate::error::{Interrupted, Unwritable, one_line};
 use crate::runner::schedule::{Queue, identity};
 use crate::runner::{Options, signals::Signals};
 use crate::store::checkpoint::{EPOCHS, State, Unfit};
-use crate::store::{Encoded, Published, Replacing, Stored, StudyDir, weights::Tensors};
+use crate::store::{Encoded, Published, Replacing, Stored, StudyDir, log_time, weights::Tensors};
 use crate::study::{AnyRecord, CheckpointStore, Context, Fingerprint, Planned, Progress, Study};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// What workers need of a job.
 pub(super) struct Shared<'a> {
@@ -159,7 +159,7 @@ impl Worker<'_> {
     /// Adds a line on a trial to its study's log: an event, with what it was and what computed it.
     fn log(&self, dir: &StudyDir, planned: &Planned, mut event: Value) -> Result<()> {
         let common = json!({
-            "time": humantime::format_rfc3339_millis(SystemTime::now().max(SystemTime::UNIX_EPOCH)).to_string(),
+            "time": log_time(),
             "label": planned.label, "seed": planned.seed, "fingerprint": planned.fingerprint,
             "device": self.options.choice, "jobs": self.options.workers,
             "version": env!("CARGO_PKG_VERSION"), "commit": env!("HW1_COMMIT"),

@@ -17,6 +17,11 @@ const LOG: &str = "log.jsonl";
 const OF_PROCESS: &str = "log.";
 const JSONL: &str = ".jsonl";
 
+/// Now, as lines of logs have it under `time`.
+pub fn log_time() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now().max(SystemTime::UNIX_EPOCH)).to_string()
+}
+
 /// Adds lines to a file, in one write.
 fn append(path: &Path, mut lines: Vec<u8>) -> Result<()> {
     let mut append = || {

@@ -284,6 +284,14 @@ mod tests {
         Identity { experiment: "toy".into(), version: 1, device: "cpu".into(), data: None, trial: json!({"seed": 0}) }
     }
 
+    /// A study's folder without records, and the trial of which there will be one.
+    fn empty() -> (tempfile::TempDir, StudyDir, Fingerprint) {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StudyDir::at(folder.path().to_owned());
+        dir.prepare().unwrap();
+        (folder, dir, whose().fingerprint())
+    }
+
     /// What a processor that computes this number would publish.
     fn encoded(number: f64) -> Encoded {
         let weights = [("final.w".to_owned(), NamedTensor::of_numbers(&[number]))].into();
@@ -303,10 +311,7 @@ mod tests {
 
     #[test]
     fn the_first_record_stands_whoever_comes_later() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = StudyDir::at(folder.path().to_owned());
-        dir.prepare().unwrap();
-        let fingerprint = whose().fingerprint();
+        let (_folder, dir, fingerprint) = empty();
         let publish = |number, replacing| dir.publish(&fingerprint, &encoded(number), replacing).unwrap();
         assert_eq!(publish(1.0, Replacing::Nothing), Published::Ours);
         assert_eq!(publish(2.0, Replacing::Nothing), Published::Theirs);
@@ -324,10 +329,7 @@ mod tests {
 
     #[test]
     fn weights_without_a_record_are_orphans_and_of_one_that_cannot_be_read_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = StudyDir::at(folder.path().to_owned());
-        dir.prepare().unwrap();
-        let fingerprint = whose().fingerprint();
+        let (_folder, dir, fingerprint) = empty();
         dir.publish(&fingerprint, &encoded(1.0), Replacing::Nothing).unwrap();
         let record = dir.of(&fingerprint, "json");
         let good = fs::read(&record).unwrap();
@@ -348,10 +350,7 @@ mod tests {
 
     #[test]
     fn a_record_names_weights_by_a_digest_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = StudyDir::at(folder.path().to_owned());
-        dir.prepare().unwrap();
-        let fingerprint = whose().fingerprint();
+        let (_folder, dir, fingerprint) = empty();
         dir.publish(&fingerprint, &encoded(1.0), Replacing::Nothing).unwrap();
         let record = dir.of(&fingerprint, "json");
         let good = fs::read_to_string(&record).unwrap();
