@@ -49,10 +49,9 @@ pub fn with_own_help(command: Command) -> Command {
 
 pub fn run(all: &All) -> Result<()> {
     let common = &all.common;
-    let preset = common.preset.as_deref().unwrap_or(DEFAULT_PRESET);
-    let run_dir = common.run_dir(preset);
     let signals = Signals::install()?;
-    let studies = made(&signals, || all.studies(&signals))?;
+    let (studies, preset) = all.wanted(&signals)?;
+    let run_dir = common.run_dir(preset);
     let ran = run_or_list(&studies, &run_dir, common, &signals, preset);
     if common.dry_run || common.shard.is_some() || ran.as_ref().is_err_and(|error| error.is::<Exit>()) {
         return ran;
@@ -74,6 +73,12 @@ pub fn run(all: &All) -> Result<()> {
 }
 
 impl All {
+    /// The studies that are asked for, and their preset.
+    pub fn wanted(&self, signals: &Signals) -> Result<(Studies, &str)> {
+        let preset = self.common.preset.as_deref().unwrap_or(DEFAULT_PRESET);
+        Ok((made(signals, || self.studies(signals))?, preset))
+    }
+
     fn studies(&self, signals: &Signals) -> Result<Studies> {
         let Self { only, skip, data, common } = self;
         if common.config.is_some() {

@@ -3,7 +3,7 @@
 
 use crate::cli::look::{self, Compare, Look};
 use crate::cli::registry::{self, REGISTRY};
-use crate::cli::{all, analyse, bench, data, doctor, export, report, run, verify};
+use crate::cli::{all, analyse, bench, data, doctor, export, report, run, slurm, verify};
 use crate::error::Exit;
 use crate::study::{DATASET_FLAG, Experiment};
 use crate::terminal::print;
@@ -83,6 +83,7 @@ pub fn command() -> Command {
             let help = "Say what a .pt2 is and whether all of it can be run, and stop";
             command.arg(Arg::new(analyse::CHECK).long(analyse::CHECK).action(ArgAction::SetTrue).help(help))
         })
+        .subcommand(slurm::command())
         .subcommand(of::<Look>("show").about("List the studies of a run directory: how far, of what, when"))
         .subcommand(of::<Look>("claims").about("Print every claim of a run directory with its verdict"))
         .subcommand(of::<Compare>("compare"))
@@ -105,6 +106,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         "verify" => verify::run(&typed(matches)?),
         "all" => all::run(&typed(matches)?),
         "report" => report::run(typed(matches)?),
+        "slurm" => slurm::run(matches),
         "show" => look::show(&typed(matches)?),
         "claims" => look::claims(&typed(matches)?),
         "compare" => look::compare(&typed(matches)?),

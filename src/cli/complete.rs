@@ -78,13 +78,17 @@ fn of_study(run_dir: &RunDir, folder: &StudyFolder, lock: &Lock, signals: &Signa
         dir.remove_orphans()?;
     }
     let shown = folder.metrics().map_or(0, |metrics| metrics.trials.len());
-    if folder.is_complete() && folder.records <= shown || folder.records == 0 {
+    // Where it is not complete records are opened by name: a listing may be stale.
+    if folder.is_complete() && folder.records <= shown || !dir.has_trials() {
         return Ok(());
     }
     let access = Access { data_dir: logged_data_dir(&dir), ..Access::default() };
     let (entry, layers, study) = study_in(&folder.name, &dir, &access)?;
     let preset = layers.preset();
     let (device_kind, job) = furthest(study.as_ref(), run_dir, preset)?;
+    if job.finished.is_empty() {
+        return Ok(());
+    }
     let missing: Vec<String> = job
         .planned
         .iter()

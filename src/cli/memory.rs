@@ -53,6 +53,11 @@ impl Need {
         Ok(Self { bytes, workers, largest, free, allowed: allowed.map(|Allowed(gigabytes)| gigabytes * 1e9).or(share) })
     }
 
+    /// All together.
+    pub fn bytes(&self) -> u128 {
+        self.bytes
+    }
+
     /// Whether it is more than may be taken.
     pub fn is_too_much(&self) -> bool {
         self.allowed.is_some_and(|allowed| self.bytes as f64 > allowed)

@@ -14,6 +14,7 @@ mod memory;
 mod registry;
 mod report;
 mod run;
+mod slurm;
 mod verify;
 
 pub use command::{command, main, main_of_study};

@@ -2,7 +2,7 @@
 
 use crate::backend::{cpu, cuda, device::DeviceChoice};
 use crate::cli::memory::{Allowed, Need};
-use crate::cli::registry::{Entry, log_data_dir, read_settings};
+use crate::cli::registry::{Entry, Studies, log_data_dir, read_settings};
 use crate::cli::run_dir;
 use crate::data::Access;
 use crate::error::{Exit, Interrupted, one_line, say, usage};
@@ -110,10 +110,15 @@ pub fn command(entry: &Entry) -> Command {
 pub fn run(entry: &Entry, matches: &ArgMatches) -> Result<()> {
     let common = Common::from_arg_matches(matches)?;
     let signals = Signals::install()?;
-    let layers = layers(entry, &common, &signals, matches)?;
-    let run_dir = common.run_dir(layers.preset());
-    let studies = made(&signals, || (entry.studies)(&layers))?;
-    run_or_list(&studies, &run_dir, &common, &signals, layers.preset())
+    let (studies, preset) = studies(entry, &common, &signals, matches)?;
+    run_or_list(&studies, &common.run_dir(&preset), &common, &signals, &preset)
+}
+
+/// The studies of an experiment that the command line asks for, and their preset.
+pub fn studies(entry: &Entry, common: &Common, signals: &Signals, matches: &ArgMatches) -> Result<(Studies, String)> {
+    let layers = layers(entry, common, signals, matches)?;
+    let studies = made(signals, || (entry.studies)(&layers))?;
+    Ok((studies, layers.preset().to_owned()))
 }
 
 /// What is made of settings, which may take reading or fetching data.
@@ -189,7 +194,7 @@ impl Common {
     }
 
     /// The studies with their places on disk, of all their trials or a shard's.
-    fn jobs<'a>(&self, studies: &'a [Box<dyn Study>], run_dir: &RunDir, preset: &'a str) -> Result<Vec<Job<'a>>> {
+    pub fn jobs<'a>(&self, studies: &'a [Box<dyn Study>], run_dir: &RunDir, preset: &'a str) -> Result<Vec<Job<'a>>> {
         let mut jobs: Vec<Job> = studies.iter().map(|study| Job::new(study.as_ref(), run_dir, preset)).collect();
         if let Some(shard) = self.shard {
             Job::shard(&mut jobs, shard, self.device.kind())?;
@@ -223,7 +228,7 @@ impl Common {
 /// Trials on a GPU at a time: on points as many as a large one has multiprocessors; as have memory to evaluate a
 /// convolutional network each.
 const JOBS_ON_POINTS: usize = 128;
-const MOST_JOBS: usize = 16;
+pub const MOST_JOBS: usize = 16;
 const MEMORY_OF_JOB: u64 = 640 << 20;
 
 /// Runs what is due of studies and tells what came of it, or lists it for `--dry-run`.
@@ -296,6 +301,14 @@ pub fn run_or_list(
             let done: usize = jobs.iter().map(|job| job.finished.len()).sum();
             let all: usize = jobs.iter().map(|job| job.planned.len()).sum();
             let by = signals.by();
+            if let Some(shard) = common.shard {
+                // What batch systems' scripts read.
+                let epochs: u64 = jobs.iter().map(Job::epochs_kept).sum();
+                print(&format!(
+                    "shard {shard}: interrupted with {done} of its {all} trials done, and {epochs} epochs of others in \
+                     checkpoints\n"
+                ))?;
+            }
             say(&format!(
                 "hw1: interrupted{by}; {done} of {all} trials are done and kept, the same command goes on from there"
             ));

@@ -15,7 +15,7 @@ pub mod provenance;
 pub mod show;
 pub mod study_folder;
 pub mod tensorboard;
-mod typed;
+pub mod typed;
 
 use crate::error::Interrupted;
 use crate::files::sha256;

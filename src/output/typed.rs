@@ -5,7 +5,7 @@ use crate::terminal::{plain, shell_word};
 use std::ffi::OsStr;
 
 /// A word for a shell. Odd ones are written as `$'…'`, which bash, zsh and ksh know.
-pub(super) fn typed(word: &OsStr) -> String {
+pub fn typed(word: &OsStr) -> String {
     if let Some(text) = word.to_str().filter(|text| plain(text) == **text) {
         return shell_word(text);
     }

@@ -3,6 +3,7 @@
 
 mod display;
 mod download;
+mod expected;
 mod schedule;
 pub mod shard;
 mod signals;
@@ -12,6 +13,7 @@ mod workers;
 
 pub use display::ProgressMode;
 pub use download::{Watcher, with_download_bar};
+pub use expected::Expected;
 pub use schedule::{Job, identity};
 pub use signals::Signals;
 

@@ -71,8 +71,8 @@ impl<'a> Job<'a> {
         }
         let mut own: Vec<BTreeSet<Family>> = vec![BTreeSet::new(); jobs.len()];
         for family in shard.families(costs) {
-            let (Family::Of(job, _) | Family::Alone(job, _)) = &family;
-            own[*job].insert(family);
+            let (Family::Of(job, _) | Family::Alone(job, _)) = family;
+            own[job].insert(family);
         }
         for (index, (job, own)) in jobs.iter_mut().zip(own).enumerate() {
             job.own = Some((index, own));
@@ -83,6 +83,12 @@ impl<'a> Job<'a> {
     /// How many of the trials named so far neither are done nor failed.
     pub fn missing(&self) -> usize {
         self.planned.len().saturating_sub(self.finished.len() + self.failures.len())
+    }
+
+    /// Epochs, or what else is counted, in checkpoints of trials that are not done.
+    pub fn epochs_kept(&self) -> u64 {
+        let due = self.planned.iter().filter(|planned| !self.finished.contains_key(&planned.fingerprint));
+        due.map(|planned| self.dir.epochs_kept(&planned.fingerprint)).sum()
     }
 
     /// Whether a trial is this process's to run.
@@ -179,7 +185,7 @@ impl<'a> Job<'a> {
 }
 
 /// The family of a trial of this job.
-fn family(job: usize, planned: &Planned) -> Family {
+pub(super) fn family(job: usize, planned: &Planned) -> Family {
     match planned.family {
         Some(family) => Family::Of(job, family),
         None => Family::Alone(job, planned.fingerprint.to_string()),

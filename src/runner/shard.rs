@@ -46,40 +46,43 @@ pub enum Family {
 }
 
 impl Shard {
-    /// Which families are this shard's, of all that there are at first, each with what its trials cost. All processes of a
-    /// run find the same, as nothing but its settings decides: the dearest first, each to the shard that has least so far,
-    /// equal ones in the order given.
-    pub fn families(self, costs: impl IntoIterator<Item = (Family, f64)>) -> Vec<Family> {
-        let (mut places, mut families) = (BTreeMap::new(), Vec::<(Family, f64)>::new());
-        for (family, cost) in costs {
-            let cost = if cost.is_finite() { cost.max(0.0) } else { 0.0 };
-            match places.get(&family) {
-                Some(place) => {
-                    let (_, whole): &mut (Family, f64) = &mut families[*place];
-                    *whole += cost;
-                }
-                None => {
-                    places.insert(family.clone(), families.len());
-                    families.push((family, cost));
-                }
-            }
-        }
-        // Stable.
-        families.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        let mut shards: std::collections::BinaryHeap<Load> =
-            (0..self.of).map(|index| Load { cost: 0.0, families: 0, index }).collect();
-        let mut own = Vec::new();
-        for (family, cost) in families {
-            let Some(mut least) = shards.pop() else { break };
-            if least.index == self.index {
-                own.push(family);
-            }
-            least.cost += cost;
-            least.families += 1;
-            shards.push(least);
-        }
-        own
+    /// Which families are this shard's, of all that there are at first, each with what its trials cost.
+    pub fn families(self, costs: impl IntoIterator<Item = (Family, f64)>) -> impl Iterator<Item = Family> {
+        let all = shared_out(self.of, costs).into_iter();
+        all.filter_map(move |(family, index)| (index == self.index).then_some(family))
     }
+}
+
+/// Families with the shard of each, of so many. All processes of a run find the same, as nothing but its settings decides:
+/// the dearest first, each to the shard that has least so far, equal ones in the order given.
+pub fn shared_out(shards: u32, costs: impl IntoIterator<Item = (Family, f64)>) -> Vec<(Family, u32)> {
+    let (mut places, mut families) = (BTreeMap::new(), Vec::<(Family, f64)>::new());
+    for (family, cost) in costs {
+        let cost = if cost.is_finite() { cost.max(0.0) } else { 0.0 };
+        match places.get(&family) {
+            Some(place) => {
+                let (_, whole): &mut (Family, f64) = &mut families[*place];
+                *whole += cost;
+            }
+            None => {
+                places.insert(family.clone(), families.len());
+                families.push((family, cost));
+            }
+        }
+    }
+    // Stable.
+    families.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let mut loads: std::collections::BinaryHeap<Load> =
+        (0..shards).map(|index| Load { cost: 0.0, families: 0, index }).collect();
+    let of_least = |(family, cost)| {
+        let mut least = loads.pop()?;
+        let index = least.index;
+        least.cost += cost;
+        least.families += 1;
+        loads.push(least);
+        Some((family, index))
+    };
+    families.into_iter().filter_map(of_least).collect()
 }
 
 /// What a shard has so far; the greatest is the one that has least.
@@ -112,7 +115,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn shards(of: u32, costs: &[(Family, f64)]) -> Vec<Vec<Family>> {
-        (0..of).map(|index| Shard { index, of }.families(costs.iter().cloned())).collect()
+        (0..of).map(|index| Shard { index, of }.families(costs.iter().cloned()).collect()).collect()
     }
 
     fn alone(costs: &[f64]) -> Vec<(Family, f64)> {

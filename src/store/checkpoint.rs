@@ -175,6 +175,13 @@ impl StudyDir {
         }
     }
 
+    /// Epochs that a trial's checkpoint has, of whatever machine; 0 where there is none, or none that is whole.
+    pub fn epochs_kept(&self, fingerprint: &Fingerprint) -> u64 {
+        let bytes = read(&self.of(fingerprint, "checkpoint")).ok().flatten();
+        let state = bytes.and_then(|bytes| decode(&bytes).ok()).map(|(_, state, _)| state);
+        state.and_then(|state| state.counter(EPOCHS).ok()).unwrap_or(0)
+    }
+
     /// Saves what a trial can go on from.
     pub fn write_checkpoint(&self, trial: &Fingerprint, origin: &str, state: &State, weights: &Tensors) -> Result<()> {
         write_atomically(&self.of(trial, "checkpoint"), &encode(origin, state, weights)?)

@@ -3,6 +3,7 @@
 use crate::files::{Sharing, process_name, write_atomically};
 use crate::store::RunDir;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,6 +132,10 @@ impl RunDir {
             Some(ShardProgress { process, seconds_ago: ago.as_secs_f64(), is_lost: ago > LOST_AFTER, whole })
         });
         let mut told: Vec<ShardProgress> = told.collect();
+        // A lost one is forgotten once another does its shard.
+        let alive: BTreeSet<String> =
+            told.iter().filter(|of| !of.is_lost).filter_map(|of| of.whole.shard.clone()).collect();
+        told.retain(|of| !of.is_lost || of.whole.shard.as_ref().is_none_or(|shard| !alive.contains(shard)));
         let number = |of: &ShardProgress| of.whole.shard.as_ref()?.split('/').next()?.parse::<u32>().ok();
         told.sort_by_key(|of| (number(of), of.process.clone()));
         told
@@ -199,6 +204,10 @@ mod tests {
         let long_ago = std::time::SystemTime::now() - 2 * LOST_AFTER;
         fs::File::open(path.join(".progress-node7-4711.json")).unwrap().set_modified(long_ago).unwrap();
         assert!(alone.shards()[0].is_lost && !alone.shards()[1].is_lost);
+        // Requeued elsewhere.
+        fs::write(path.join(".progress-node9-1.json"), serde_json::to_vec(&whole("2/10")).unwrap()).unwrap();
+        assert_eq!(alone.shards()[0].process, "node9-1");
+        fs::remove_file(path.join(".progress-node9-1.json")).unwrap();
         among.end_progress();
         assert_eq!(alone.shards().len(), 1);
         alone.forget_shards();

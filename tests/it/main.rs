@@ -47,6 +47,7 @@ mod shards;
 mod shell;
 mod signals;
 mod simulate;
+mod slurm;
 mod solutions;
 mod standing_output;
 mod tensorboard;

@@ -171,6 +171,32 @@ fn the_same_shard_twice_at_once_does_no_harm() {
 }
 
 #[test]
+fn a_stale_listing_hides_no_record() {
+    let dir = Dir::new();
+    let stale = |words: &[&str]| {
+        let mut command = shim::command(&dir, &[("SHIM_UNLISTED", ".json")], words)?;
+        let ran = Ran::new(command.output().unwrap());
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        Some(ran)
+    };
+    dir.succeed(&out(&TOY, "runs", &["--shard", "0/2"]));
+    let before = trials(&dir.path().join("runs"));
+    // The same again has nothing to do; the other one does its own.
+    let Some(ran) = stale(&out(&TOY, "runs", &["--shard", "0/2", "--dry-run"])) else { return };
+    assert!(ran.stdout().contains("Nothing is left to do."), "{}", ran.stdout());
+    stale(&out(&TOY, "runs", &["--shard", "0/2"]));
+    assert!(trials(&dir.path().join("runs")) == before);
+    stale(&out(&TOY, "runs", &["--shard", "1/2"]));
+    // Weights of records that are not listed are no orphans.
+    assert_eq!(stale(&["report", "--out", "runs"]).map(|ran| ran.stderr()), Some(String::new()));
+    let whole = metrics(&dir, "runs/simulate-sin-sq");
+    assert!(whole["missing"].is_null() && whole["trials"].as_array().unwrap().len() == 3);
+    dir.succeed(&out(&TOY, "alone", &[]));
+    assert!(trials(&dir.path().join("runs")) == trials(&dir.path().join("alone")));
+    assert!(metrics(&dir, "alone/simulate-sin-sq") == whole);
+}
+
+#[test]
 fn records_of_before_have_their_weights_under_the_old_name() {
     let dir = Dir::new();
     dir.succeed(&out(&TOY, "runs", &[]));

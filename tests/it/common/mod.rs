@@ -4,6 +4,7 @@ pub mod browser;
 pub mod memory;
 pub mod sets;
 pub mod shim;
+pub mod slurm;
 pub mod tiny;
 
 use serde_json::Value;

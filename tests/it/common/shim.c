@@ -1,11 +1,13 @@
 // Preloaded into hw1: a machine that has not what this one has. What is not named in the environment stays as it is.
 //
 //   SHIM_FLOCK, SHIM_LINK, SHIM_SYNC_FOLDER   the errno of flock, of hard links, of fsync of folders
+//   SHIM_UNLISTED                             a listing of a folder is stale: it has no names that end so
 //   SHIM_READ_ONLY                            nothing changes below this absolute path
 //   SHIM_CPUS                                 so many processors
 //   SHIM_THREADS                              more threads at a time than so many end the process
 //   SHIM_ROOT                                 /proc/self/cgroup, /proc/meminfo and /sys/fs/cgroup are below this folder
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +53,16 @@ int link(const char* from, const char* to) { return fails("SHIM_LINK") ? -1 : RE
 
 int linkat(int a, const char* from, int b, const char* to, int flags) {
     return fails("SHIM_LINK") ? -1 : REAL(linkat)(a, from, b, to, flags);
+}
+
+struct dirent64* readdir64(DIR* folder) {
+    const char* end = getenv("SHIM_UNLISTED");
+    struct dirent64* entry;
+    while ((entry = ((struct dirent64 * (*)(DIR*)) dlsym(RTLD_NEXT, "readdir64"))(folder)) && end) {
+        size_t length = strlen(entry->d_name);
+        if (length < strlen(end) || strcmp(entry->d_name + length - strlen(end), end)) break;
+    }
+    return entry;
 }
 
 int fsync(int fd) {
