@@ -1,23 +1,23 @@
 #!/bin/bash
 # hw1 @what@, as jobs of Slurm: a check on a node, an array of tasks, the report. Yours to edit.
-#   bash @script@    submits them; again: what is missing, as a finished trial never runs again
-#   hw1 show --out @out@    how far it is; what the jobs say is in @out@/slurm
+#   bash @script@  submits them; again: what is missing, as a finished trial never runs again
+#   hw1 show --out @out@  how far it is; what the jobs say is in @out@/slurm
 # Written by hw1 @version@, @digest@
 
-folder=@folder@    # paths below are from here
+folder=@folder@  # paths are from here
 hw1=@hw1@
 study=(@study@)
 out=@out@
-tasks=@tasks@    # parts of the trials; none waits for another
-at_once=@at_once@    # tasks at a time; empty: all that there is room for
-cpus=@cpus@    # cores of a task
-jobs=@jobs@    # trials at a time in a task; empty: one a core, on GPUs what hw1 chooses
-gpus=@gpus@    # GPUs of a task; each does a part of its trials
-minutes=@minutes@    # what a task has not done by then it goes on with in its next turn
-notice=120    # seconds before that at which it is told to write checkpoints; at most a third of its time
-memory=@memory@    # of a task
-clocks=60    # seconds that the clocks of nodes and of the file server may differ by
-options=(@options@)    # of sbatch: (--partition=short --account=lab)
+tasks=@tasks@  # parts of the trials; none waits for another
+at_once=@at_once@  # tasks at a time; empty: all that there is room for
+cpus=@cpus@  # cores of a task
+jobs=@jobs@  # trials at a time in a task; empty: one a core, on GPUs what hw1 chooses
+gpus=@gpus@  # GPUs of a task; each does a part of its trials
+minutes=@minutes@  # what a task has not done by then it goes on with in its next turn
+notice=120  # seconds before that at which it is told to write checkpoints; at most a third of its time
+memory=@memory@  # of a task
+clocks=60  # seconds that the clocks of nodes and of the file server may differ by
+options=(@options@)  # of sbatch, as in (--partition=short --account=lab)
 
 script=$(realpath "${BASH_SOURCE[0]}")
 cd "$folder" || exit

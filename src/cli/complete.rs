@@ -33,6 +33,9 @@ pub fn furthest<'a>(study: &'a dyn Study, run_dir: &RunDir, preset: &'a str) -> 
         if furthest.as_ref().is_none_or(|(_, furthest)| furthest.finished.len() < job.finished.len()) {
             furthest = Some((kind, job));
         }
+        if furthest.as_ref().is_some_and(|(_, furthest)| furthest.finished.len() == furthest.planned.len()) {
+            break;
+        }
     }
     furthest.context("no device")
 }

@@ -290,9 +290,21 @@ fn filled(values: &[(&str, String)]) -> String {
         };
     }
     text.push_str(rest);
+    let text = text.split_inclusive('\n').map(aligned).collect::<String>();
     let digest = sha256(text.as_bytes());
     with_digest(&text, &digest[..DIGITS])
 }
+
+/// The remark behind a setting stands in one column with the others, where there is room.
+fn aligned(line: &str) -> String {
+    match line.split_once(REMARK) {
+        Some((setting, remark)) => format!("{setting:COLUMN$}{REMARK}{remark}"),
+        None => line.to_owned(),
+    }
+}
+
+const REMARK: &str = "  # ";
+const COLUMN: usize = 26;
 
 const DIGITS: usize = 16;
 

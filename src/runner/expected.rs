@@ -85,3 +85,33 @@ impl Expected {
         loads.into_iter().map(|(all, longest)| (all / workers as f64).max(longest)).fold(0.0, f64::max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(trials: &[(u64, f64, Option<f64>)]) -> Expected {
+        let trials = trials.iter().map(|(family, cost, seconds)| (Family::Of(0, *family), *cost, *seconds)).collect();
+        Expected { trials, is_measured: true }
+    }
+
+    #[test]
+    fn what_is_left_is_counted_by_trial_by_family_and_in_seconds() {
+        let some = of(&[(0, 1.0, Some(10.0)), (0, 2.0, Some(20.0)), (1, 9.0, None), (2, 5.0, Some(50.0))]);
+        assert_eq!((some.due(), some.families(), some.seconds()), (3, 2, 80.0));
+        let none = of(&[(0, 1.0, None)]);
+        assert_eq!((none.due(), none.families(), none.seconds(), none.longest(3, 1)), (0, 0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn the_longest_shard_takes_its_share_or_its_longest_trial() {
+        // By cost 9; 5 and 3: of the first shard nothing is left.
+        let some = of(&[(0, 1.0, Some(10.0)), (0, 2.0, Some(20.0)), (1, 9.0, None), (2, 5.0, Some(50.0))]);
+        for (shards, workers, seconds) in [(1, 1, 80.0), (2, 1, 80.0), (3, 1, 50.0), (1, 2, 50.0), (9, 4, 50.0)] {
+            assert_eq!(some.longest(shards, workers), seconds, "{shards} {workers}");
+        }
+        // What is named later is where its family is, and weighs nothing there.
+        let later = of(&[(0, 1.0, Some(1.0)), (1, 1.0, Some(1.0)), (1, 0.0, Some(7.0))]);
+        assert_eq!(later.longest(2, 1), 8.0);
+    }
+}

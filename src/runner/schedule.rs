@@ -64,10 +64,10 @@ impl<'a> Job<'a> {
     /// Where trials cannot be named.
     pub fn shard(jobs: &mut [Self], shard: Shard, device_kind: &str) -> Result<()> {
         let mut costs = Vec::new();
-        for (index, job) in jobs.iter().enumerate() {
+        for (index, job) in jobs.iter_mut().enumerate() {
             // What records name later is of the same families.
-            let first = job.study.plan(&[], &Finished::new(), device_kind)?;
-            costs.extend(first.iter().map(|planned| (family(index, planned), planned.cost)));
+            job.planned = job.study.plan(&[], &Finished::new(), device_kind)?;
+            costs.extend(job.planned.iter().map(|planned| (family(index, planned), planned.cost)));
         }
         let mut own: Vec<BTreeSet<Family>> = vec![BTreeSet::new(); jobs.len()];
         for family in shard.families(costs) {
@@ -76,8 +76,17 @@ impl<'a> Job<'a> {
         }
         for (index, (job, own)) in jobs.iter_mut().zip(own).enumerate() {
             job.own = Some((index, own));
+            job.leave_others();
         }
         Ok(())
+    }
+
+    /// Forgets the trials of other shards.
+    fn leave_others(&mut self) {
+        let mut all = std::mem::take(&mut self.planned);
+        all.retain(|planned| self.is_own(planned));
+        all.shrink_to_fit();
+        self.planned = all;
     }
 
     /// How many of the trials named so far neither are done nor failed.
@@ -145,11 +154,7 @@ impl<'a> Job<'a> {
         let mut due = Vec::new();
         loop {
             self.planned = self.study.plan(&self.planned, &self.finished, device_kind)?;
-            if self.own.is_some() {
-                let mut all = std::mem::take(&mut self.planned);
-                all.retain(|planned| self.is_own(planned));
-                self.planned = all;
-            }
+            self.leave_others();
             let mut loaded = false;
             for planned in &self.planned {
                 if !self.seen.insert(planned.fingerprint.clone()) {

@@ -132,17 +132,15 @@ impl<E: Experiment> Study for E {
                 .collect()
         };
         // Trials that follow from records are asked for with those records in hand.
-        let (mut planned, mut known) = match before {
-            [] => (named(&Records(Vec::new()))?, Some(0)),
-            _ => (before.to_vec(), None),
-        };
+        let mut planned = if before.is_empty() { named(&Records(Vec::new()))? } else { before.to_vec() };
+        let mut known = 0;
         loop {
             let done = records(&planned, finished)?;
-            // The same records name the same trials.
-            if known == Some(done.0.len()) {
+            // The same records name the same trials, and those named before were named with none where there are none now.
+            if known == done.0.len() {
                 return Ok(planned);
             }
-            known = Some(done.0.len());
+            known = done.0.len();
             let before = planned;
             planned = named(&done)?;
             let still: BTreeSet<&Fingerprint> = planned.iter().map(|planned| &planned.fingerprint).collect();

@@ -83,6 +83,13 @@ fn every_command_runs() {
                 arguments.push("--dry-run");
             }
         }
+        if arguments[0] == "slurm" {
+            // What it submits tests/it/slurm.rs runs.
+            arguments.retain(|word| *word != "--submit");
+            dir.succeed(&arguments);
+            commands += 1;
+            continue;
+        }
         if arguments[0] == "report" {
             // It is of studies that have run.
             dir.succeed(&["grad-norm", "--preset", "smoke"]);
@@ -129,6 +136,20 @@ fn every_command_runs() {
         commands += 1;
     }
     assert!(commands >= 8, "only {commands} commands found");
+}
+
+#[test]
+fn the_script_it_shows_is_the_one_that_is_written() {
+    let dir = Dir::new();
+    dir.succeed(&["slurm", "min-ratio", "--repeats", "100", "--time", "60", "--", "--partition=short"]);
+    let written = std::fs::read_to_string(dir.path().join("runs/report/hw1.slurm")).unwrap();
+    let shown = include_str!("../../README.md").lines().skip_while(|line| *line != "    #!/bin/bash");
+    // What differs by machine.
+    let own = |line: &&str| !["folder=", "hw1=", "# Written by", "tasks="].iter().any(|start| line.starts_with(start));
+    let shown = shown.take_while(|line| line.starts_with("    ") || line.is_empty()).map(str::trim_start).filter(own);
+    let pairs: Vec<(&str, &str)> = shown.zip(written.lines().filter(own)).collect();
+    assert!(pairs.len() >= 16, "{pairs:?}");
+    pairs.iter().for_each(|(shown, written)| assert_eq!(shown, written));
 }
 
 #[test]

@@ -76,11 +76,11 @@ fn where_there_is_no_slurm_the_script_is_written_and_says_what_it_does() {
     for line in [
         "study=(simulate --fn 'sin(9*x)' --repeats 3 --preset smoke)",
         "out='a run'",
-        "tasks=1    #",
-        "at_once=2    #",
-        "minutes=7    #",
-        "gpus=0    #",
-        r"options=(--partition=short '--comment=it'\''s')    #",
+        "tasks=1  ",
+        "at_once=2  ",
+        "minutes=7  ",
+        "gpus=0  ",
+        r"options=(--partition=short '--comment=it'\''s')  ",
     ] {
         assert!(script.contains(line), "{line}: {script}");
     }
@@ -94,8 +94,12 @@ fn where_there_is_no_slurm_the_script_is_written_and_says_what_it_does() {
         "{}",
         ran.stderr()
     );
-    assert!(fs::read_to_string(&path).unwrap().contains("tasks=4    #"));
+    assert!(fs::read_to_string(&path).unwrap().contains("tasks=4  "));
     assert_eq!(fs::read_dir(dir.path().join("a run")).unwrap().count(), 1);
+    // What is done is not left, and tells how long the rest takes.
+    dir.succeed(&["simulate", "--preset", "smoke", "--fn", "sin(9*x)", "--repeats", "2", "--out", "a run", "--quiet"]);
+    let said = run(&words).stderr();
+    assert!(said.contains("3 trials are left") && !said.contains("rule of thumb"), "{said}");
     // What somebody changed stays.
     edit(&path, &[("notice=120", "notice=60")]);
     let ran = run(&words);
@@ -104,7 +108,7 @@ fn where_there_is_no_slurm_the_script_is_written_and_says_what_it_does() {
     // On a GPU a task has one, and room for what CUDA holds.
     let ran = run(&["simulate", "--preset", "smoke", "--device", "cuda", "--out", "gpu"]);
     let script = fs::read_to_string(dir.path().join("gpu/hw1.slurm")).unwrap();
-    assert!(ran.code() == 0 && script.contains("gpus=1    #") && script.contains("cpus=4    #"), "{script}");
+    assert!(ran.code() == 0 && script.contains("gpus=1  ") && script.contains("cpus=4  "), "{script}");
     assert!(!script.contains("--device cuda)"), "the script says of which");
     for (words, said) in [
         (&["simulate", "--shard", "0/2"][..], "--shard is for a run"),
