@@ -47,7 +47,15 @@ pub fn unfinished(
     (device_kind, job): (&'static str, &Job),
 ) -> Unfinished {
     let (done, total) = (job.finished.len(), job.planned.len());
-    Unfinished { experiment, preset: preset.to_owned(), data_dir, device_kind, done, total }
+    let failed = failed(job);
+    Unfinished { experiment, preset: preset.to_owned(), data_dir, device_kind, done, total, failed }
+}
+
+/// The trials that are not done and failed when they last ran, and why.
+fn failed(job: &Job) -> Vec<(String, String)> {
+    let reasons = job.dir.last_failures().unwrap_or_default();
+    let due = job.planned.iter().filter(|planned| !job.finished.contains_key(&planned.fingerprint));
+    due.filter_map(|planned| Some((planned.name(), reasons.get(&planned.fingerprint)?.clone()))).collect()
 }
 
 /// Makes results of the studies that have more records than results show, and takes away what killed or slower processes
@@ -88,7 +96,7 @@ fn of_study(run_dir: &RunDir, folder: &StudyFolder, lock: &Lock, signals: &Signa
     let access = Access { data_dir: logged_data_dir(&dir), ..Access::default() };
     let (entry, layers, study) = study_in(&folder.name, &dir, &access)?;
     let preset = layers.preset();
-    let (device_kind, job) = furthest(study.as_ref(), run_dir, preset)?;
+    let (device_kind, mut job) = furthest(study.as_ref(), run_dir, preset)?;
     if job.finished.is_empty() {
         return Ok(());
     }
@@ -106,6 +114,7 @@ fn of_study(run_dir: &RunDir, folder: &StudyFolder, lock: &Lock, signals: &Signa
     if !has_more(&job, folder.metrics()) {
         return Ok(());
     }
+    job.failures = failed(&job);
     let choice = if device_kind == "cpu" { DeviceChoice::Cpu } else { DeviceChoice::Cuda(0) };
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     output::write(&job, &Call::now(choice, threads, preset), signals).map(drop)

@@ -1,7 +1,7 @@
 //! `hw1 show`: the studies of a run directory, how far each is, of what and when; as text and as JSON.
 
 use crate::output::{provenance::timestamp, study_folder::StudyFolder, typed::typed};
-use crate::store::progress::{Now, ShardProgress, Whole};
+use crate::store::progress::{Now, ShardProgress, Whole, duration};
 use crate::store::{RunDir, Stored};
 use crate::terminal::{counted, paragraph, plain, table};
 use anyhow::Result;
@@ -21,6 +21,8 @@ pub struct Unfinished {
     pub done: usize,
     /// Trials that can be named so far.
     pub total: usize,
+    /// Of those that are not done the ones that failed when they last ran, and why.
+    pub failed: Vec<(String, String)>,
 }
 
 impl Unfinished {
@@ -62,6 +64,9 @@ struct Listed {
     trials_done: usize,
     /// Null where it cannot be told.
     trials_total: Option<usize>,
+    /// Trials that failed when they last ran, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failed>,
     records: usize,
     preset: Option<String>,
     seeds: Vec<u64>,
@@ -74,6 +79,12 @@ struct Listed {
     problems: Vec<String>,
     /// Goes on with what is unfinished.
     command: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    trial: String,
+    reason: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -103,12 +114,16 @@ impl Listing {
             text.push_str(&format!("{}\n", whole.line()));
             text.push_str(&running(whole, width));
         }
-        for shard in &self.shards {
+        if self.shards.len() > 1 {
+            text.push_str(&paragraph(&together(&self.shards), 0, width));
+        }
+        for shard in self.shards.iter().take(MOST_LINES) {
             text.push_str(&paragraph(&plain(&shard.line()), 0, width));
             if !shard.is_lost {
                 text.push_str(&running(&shard.whole, width));
             }
         }
+        text.push_str(&further(self.shards.len(), "shards"));
         let columns = ["study", "trials", "preset", "seeds", "data", "ended", "took"].map(String::from);
         let rows: Vec<Vec<String>> = self.studies.iter().map(Listed::row).collect();
         text.push_str(&table(&columns, &rows, width));
@@ -118,6 +133,35 @@ impl Listing {
         }
         text
     }
+}
+
+/// So many lines of a kind, no more.
+const MOST_LINES: usize = 20;
+
+/// "  and 980 more shards: --json", where there are more than lines.
+fn further(all: usize, what: &str) -> String {
+    if all > MOST_LINES { format!("  and {} more {what}: --json has them\n", all - MOST_LINES) } else { String::new() }
+}
+
+/// "40 shards at work, 2 lost; 300 of their 1000 trials done, 1 failed; about 6m left": the longest of them.
+fn together(shards: &[ShardProgress]) -> String {
+    let lost = shards.iter().filter(|shard| shard.is_lost).count();
+    let sum = |of: fn(&Whole) -> usize| shards.iter().map(|shard| of(&shard.whole)).sum::<usize>();
+    let (done, trials, failed) = (sum(|of| of.done), sum(|of| of.trials), sum(|of| of.failed));
+    let mut text = format!("{} at work", counted(shards.len() - lost, "shard", "shards"));
+    if lost > 0 {
+        text.push_str(&format!(", {lost} lost"));
+    }
+    text.push_str(&format!("; {done} of their {trials} trials done"));
+    if failed > 0 {
+        text.push_str(&format!(", {failed} failed"));
+    }
+    let left = shards.iter().filter(|shard| !shard.is_lost).map(|shard| shard.whole.seconds_left);
+    // Not known where it is not known of one.
+    if let Some(left) = left.collect::<Option<Vec<f64>>>().filter(|left| !left.is_empty()) {
+        text.push_str(&format!("; about {} left", duration(left.into_iter().fold(0.0, f64::max))));
+    }
+    text
 }
 
 /// A line for each trial that runs.
@@ -140,7 +184,7 @@ impl Listed {
             state = Completeness::Damaged;
             problems.push(format!("metrics.json is damaged: {reason}"));
         }
-        let (mut done, mut total, mut command) = (folder.records, None, None);
+        let (mut done, mut total, mut command, mut failed) = (folder.records, None, None, Vec::new());
         let mut preset = provenance.and_then(|provenance| provenance.preset.clone());
         if state == Completeness::Complete {
             done = metrics.map_or(0, |metrics| metrics.trials.len());
@@ -149,6 +193,7 @@ impl Listed {
             match look(folder) {
                 Ok(unfinished) => {
                     command = Some(unfinished.command(&folder.path, run_dir));
+                    failed = unfinished.failed.into_iter().map(|(trial, reason)| Failed { trial, reason }).collect();
                     (done, total, preset) = (unfinished.done, Some(unfinished.total), Some(unfinished.preset));
                 }
                 Err(error) => problems.push(format!("how many trials it has cannot be told: {error:#}")),
@@ -162,6 +207,7 @@ impl Listed {
             state,
             trials_done: done,
             trials_total: total,
+            failed,
             records: folder.records,
             preset: text(&preset),
             seeds: seeds.into_iter().collect(),
@@ -211,6 +257,10 @@ impl Listed {
         let total = self.trials_total.unwrap_or_default();
         // Not wrapped: a command is to be copied.
         text.push_str(&format!("{name}: {state}{} of {total} trials are done{records}{go_on}\n", self.trials_done));
+        for Failed { trial, reason } in self.failed.iter().take(MOST_LINES) {
+            text.push_str(&paragraph(&plain(&format!("failed: {trial}: {reason}")), 2, width));
+        }
+        text.push_str(&further(self.failed.len(), "failed"));
         text
     }
 }
@@ -273,5 +323,28 @@ mod tests {
         assert_eq!(took(252.4).as_deref(), Some("4m 12s"));
         assert_eq!(took(-1.0), None);
         assert_eq!(took(f64::NAN), None);
+    }
+
+    fn shard(is_lost: bool, [trials, done, failed]: [usize; 3], seconds_left: Option<f64>) -> ShardProgress {
+        let whole = Whole { trials, done, failed, seconds_left, ..Whole::default() };
+        ShardProgress { process: "node-1".into(), seconds_ago: 1.0, is_lost, whole }
+    }
+
+    #[test]
+    fn shards_are_told_together() {
+        let (known, unknown, lost) =
+            (shard(false, [9, 3, 0], Some(61.0)), shard(false, [4, 1, 1], None), shard(true, [5, 0, 0], Some(9e3)));
+        for (shards, told) in [
+            (vec![known.clone(), known.clone()], "2 shards at work; 6 of their 18 trials done; about 1m 1s left"),
+            (vec![known.clone(), unknown], "2 shards at work; 4 of their 13 trials done, 1 failed"),
+            (vec![known, lost.clone()], "1 shard at work, 1 lost; 3 of their 14 trials done; about 1m 1s left"),
+            (vec![lost.clone(), lost], "0 shards at work, 2 lost; 0 of their 10 trials done"),
+        ] {
+            assert_eq!(together(&shards), told);
+        }
+        assert_eq!(
+            (further(20, "shards"), further(21, "shards").as_str()),
+            (String::new(), "  and 1 more shards: --json has them\n")
+        );
     }
 }

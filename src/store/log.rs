@@ -105,6 +105,19 @@ impl StudyDir {
         Ok(done.filter_map(|line| Some((Fingerprint::deserialize(&line["fingerprint"]).ok()?, line))).collect())
     }
 
+    /// Why trials failed that nobody has begun again since, by the last line of the log on each.
+    pub fn last_failures(&self) -> Result<BTreeMap<Fingerprint, String>> {
+        let mut failures = BTreeMap::new();
+        for line in self.logged()? {
+            let Ok(fingerprint) = Fingerprint::deserialize(&line["fingerprint"]) else { continue };
+            match (line["event"].as_str(), line["reason"].as_str()) {
+                (Some("failed"), Some(reason)) => failures.insert(fingerprint, reason.to_owned()),
+                _ => failures.remove(&fingerprint),
+            };
+        }
+        Ok(failures)
+    }
+
     /// From when to when trials ran that were done, in seconds since 1970: each the last time.
     pub fn times(&self) -> Result<Vec<(Fingerprint, [f64; 2])>> {
         let span = |line: &Value| {
@@ -169,5 +182,26 @@ mod tests {
         assert_eq!(times.len(), 1);
         assert_eq!((times[0].0.to_string().as_str(), times[0].1), (fingerprint, [170.5, 180.5]));
         assert_eq!(study.durations().unwrap().into_values().collect::<Vec<_>>(), [10.0]);
+        assert_eq!(study.last_failures().unwrap(), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_failure_is_the_last_word_on_a_trial() {
+        let folder = tempfile::tempdir().unwrap();
+        let study = StudyDir::at(folder.path().to_owned());
+        let [a, b] = ["4ed7cc97d9465fa8957d164f", "8ed7cc97d9465fa8957d164f"];
+        let line = |event: &str, minute: u32, of: &str| {
+            let (time, reason) = (format!("1970-01-01T00:{minute:02}:00Z"), (event == "failed").then_some("full"));
+            study.log(&json!({"event": event, "time": time, "fingerprint": of, "reason": reason})).unwrap();
+        };
+        let failed = || study.last_failures().unwrap().into_keys().map(|of| of.to_string()).collect::<Vec<_>>();
+        line("failed", 1, a);
+        line("failed", 2, b);
+        study.log(&json!({"event": "call", "time": "1970-01-01T00:02:30Z"})).unwrap();
+        assert_eq!(failed(), [a, b]);
+        line("done", 3, a);
+        line("failed", 4, b);
+        assert_eq!(failed(), [b]);
+        assert_eq!(study.last_failures().unwrap().into_values().collect::<Vec<_>>(), ["full"]);
     }
 }

@@ -144,6 +144,30 @@ fn what_is_missing_is_said_and_made_by_whoever_comes_next() {
 }
 
 #[test]
+fn what_failed_in_a_shard_is_told_as_failed() {
+    let dir = Dir::new();
+    dir.succeed(&out(&TOY, "runs", &["--shard", "0/2"]));
+    let listed = dir.succeed(&out(&TOY, "runs", &["--dry-run"])).stdout();
+    let due = listed.lines().find(|line| line.ends_with("  due")).unwrap();
+    let [_, fingerprint, name, _] = due.split("  ").collect::<Vec<_>>()[..] else { panic!("{due}") };
+    let line = serde_json::json!({"event": "failed", "time": "2026-01-01T00:00:00Z", "fingerprint": fingerprint,
+        "reason": "a node without memory"});
+    fs::write(dir.path().join("runs/simulate-sin-sq/log.node7-3.jsonl"), format!("{line}\n")).unwrap();
+    let shown = dir.succeed(&["show", "--out", "runs"]).stdout();
+    assert!(shown.contains(&format!("  failed: {name}: a node without memory")), "{shown}");
+    let json: Value = serde_json::from_str(&dir.succeed(&["show", "--out", "runs", "--json"]).stdout()).unwrap();
+    assert_eq!(json["studies"][0]["failed"][0]["trial"], name);
+    dir.succeed(&["report", "--out", "runs"]);
+    let metrics = dir.json("runs/simulate-sin-sq/metrics.json");
+    assert_eq!(metrics["failures"][0]["trial"], name);
+    // Begun again it has not failed.
+    dir.succeed(&out(&TOY, "runs", &["--shard", "1/2"]));
+    dir.succeed(&["report", "--out", "runs"]);
+    let metrics = dir.json("runs/simulate-sin-sq/metrics.json");
+    assert!(metrics["failures"].as_array().is_none_or(Vec::is_empty) && metrics["missing"].is_null(), "{metrics}");
+}
+
+#[test]
 fn the_same_shard_twice_at_once_does_no_harm() {
     let dir = Dir::new();
     dir.succeed(&out(&TOY, "alone", &[]));
