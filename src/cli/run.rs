@@ -57,6 +57,9 @@ pub struct Common {
     /// the results of all
     #[arg(long, value_name = "i/K", conflicts_with_all = ["force", "json"])]
     pub shard: Option<Shard>,
+    /// Open all that a run needs (settings, data, memory, device), and stop: of batch systems' scripts
+    #[arg(long, hide = true)]
+    pub preflight: bool,
     /// Run finished trials again
     #[arg(long)]
     pub force: bool,
@@ -268,6 +271,9 @@ pub fn run_or_list(
     let need = Need::of(studies, options.workers, common.memory)?;
     if need.is_too_much() && is_any_due(studies, run_dir, common, preset)? {
         need.check()?;
+    }
+    if common.preflight {
+        return runner::preflight(studies, &options);
     }
     if options.progress != ProgressMode::Silent {
         say(&format!("hw1: {}", need.told()));

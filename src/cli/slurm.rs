@@ -18,7 +18,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches as _};
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 use std::time::Duration;
-use std::{fs, io};
+use std::{env, fs, io};
 
 // (clap would take a doc comment for the subcommand's own text.)
 #[derive(Args)]
@@ -53,7 +53,7 @@ const HEADING: &str = "Slurm";
 const ELSEWHERE: [&str; 3] = ["out", "device", "jobs"];
 
 /// Those that make no sense in an array.
-const NONE_OF: [&str; 4] = ["shard", "force", "json", "dry_run"];
+const NONE_OF: [&str; 5] = ["shard", "force", "json", "dry_run", "preflight"];
 
 fn memory_word(text: &str) -> Result<String, String> {
     let digits = text.trim_end_matches(['K', 'M', 'G', 'T']);
@@ -93,7 +93,12 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let signals = Signals::install()?;
     let (studies, preset) = studies(name, &common, &signals, matches)?;
     let run_dir = common.run_dir(&preset);
-    let of_study = command().find_subcommand(name).map(|study| words(name, study, matches)).unwrap_or_default();
+    let mut of_study = command().find_subcommand(name).map(|study| words(name, study, matches)).unwrap_or_default();
+    // Who submits the script another day may not have it set.
+    let is_named = common.data_dir.is_some() || studies.iter().all(|study| study.data().is_none());
+    if let Some(folder) = env::var_os("HW1_DATA_DIR").filter(|_| !is_named) {
+        of_study.extend(["--data-dir".to_owned(), path_word(Path::new(&folder))]);
+    }
     let script = script(&slurm, &common, &studies, (&run_dir, &preset), &of_study)?;
     let path = run_dir.root().join("hw1.slurm");
     write(&path, &script.text)?;
@@ -180,7 +185,7 @@ fn script(
         }
     };
     let longest = expected.longest(tasks, side_by_side);
-    let minutes = slurm.time.unwrap_or(((2.0 * longest / 60.0).ceil() as u32).max(LEAST_MINUTES));
+    let minutes = slurm.time.unwrap_or(((2.0 * longest / 60.0).ceil() as u32).clamp(LEAST_MINUTES, MOST_MINUTES));
     let memory = match &slurm.mem {
         Some(memory) => memory.clone(),
         None => {
@@ -188,8 +193,8 @@ fn script(
             memory_of(Need::of(studies, workers, common.memory)?.bytes(), on_gpu)
         }
     };
-    let here = std::env::current_dir().context("the working directory is gone; change to another")?;
-    let hw1 = std::env::current_exe().context("cannot tell where hw1 is")?;
+    let here = env::current_dir().context("the working directory is gone; change to another")?;
+    let hw1 = env::current_exe().context("cannot tell where hw1 is")?;
     let out = path_word(run_dir.root());
     let options: Vec<String> = slurm.options.iter().map(|option| shell_word(option)).collect();
     let number = |number: Option<String>| number.unwrap_or_default();
@@ -227,6 +232,8 @@ fn script(
 /// Of trials that take a task about so long.
 const WORK_OF_TASK: Duration = Duration::from_secs(600);
 const LEAST_MINUTES: u32 = 15;
+/// A day: few partitions let a job have more, and a task goes on in its next turn.
+const MOST_MINUTES: u32 = 24 * 60;
 const CORES_BESIDE_GPU: u16 = 4;
 
 /// Slurm's own default of MaxArraySize.
@@ -272,7 +279,20 @@ const TEMPLATE: &str = include_str!("../../templates/slurm.sh");
 const WRITTEN: &str = "# Written by hw1 ";
 
 fn filled(values: &[(&str, String)]) -> String {
-    let (mut text, mut rest) = (String::new(), TEMPLATE);
+    let text: String = TEMPLATE
+        .split_inclusive('\n')
+        .map(|line| match line.split_once(REMARK) {
+            Some((setting, remark)) => format!("{:COLUMN$}{REMARK}{remark}", put_in(setting, values)),
+            None => put_in(line, values),
+        })
+        .collect();
+    let digest = sha256(text.as_bytes());
+    with_digest(&text, &digest[..DIGITS])
+}
+
+/// A piece of the template with values in the places of their names.
+fn put_in(mut rest: &str, values: &[(&str, String)]) -> String {
+    let mut text = String::new();
     // Piece by piece: a value may hold what looks like a name.
     while let Some((before, behind)) = rest.split_once('@') {
         text.push_str(before);
@@ -289,20 +309,10 @@ fn filled(values: &[(&str, String)]) -> String {
             }),
         };
     }
-    text.push_str(rest);
-    let text = text.split_inclusive('\n').map(aligned).collect::<String>();
-    let digest = sha256(text.as_bytes());
-    with_digest(&text, &digest[..DIGITS])
+    text + rest
 }
 
-/// The remark behind a setting stands in one column with the others, where there is room.
-fn aligned(line: &str) -> String {
-    match line.split_once(REMARK) {
-        Some((setting, remark)) => format!("{setting:COLUMN$}{REMARK}{remark}"),
-        None => line.to_owned(),
-    }
-}
-
+/// Before the remark behind a setting, which stands in one column with the others where there is room.
 const REMARK: &str = "  # ";
 const COLUMN: usize = 26;
 

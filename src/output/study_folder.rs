@@ -2,7 +2,7 @@
 //! does where there is none. Reads, never writes.
 
 use crate::output::metrics::Metrics;
-use crate::store::{Stored, StudyDir};
+use crate::store::{Stored, StudyDir, covered};
 use crate::terminal::counted;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
@@ -40,9 +40,8 @@ impl StudyFolder {
             let own: BTreeSet<&str> = metrics.trials.iter().map(|trial| trial.fingerprint.as_str()).collect();
             times.retain(|(fingerprint, _)| own.contains(fingerprint.to_string().as_str()));
         }
-        let mut spans: Vec<[f64; 2]> = times.into_iter().map(|(_, span)| span).collect();
-        spans.sort_by(|a, b| a[0].total_cmp(&b[0]));
-        (!spans.is_empty()).then(|| covered(&spans))
+        let spans: Vec<[f64; 2]> = times.into_iter().map(|(_, span)| span).collect();
+        (!spans.is_empty()).then(|| covered(spans))
     }
 
     /// Whether the last call came to its end, as far as the settings that it left say.
@@ -146,38 +145,10 @@ fn study_folder(path: PathBuf) -> StudyFolder {
     StudyFolder { name, path, metrics_file, settings, records, last_record }
 }
 
-/// How much of the time spans cover that are sorted by their beginning, each from one to the other.
-fn covered(spans: &[[f64; 2]]) -> f64 {
-    let (mut total, mut until) = (0.0, f64::NEG_INFINITY);
-    for &[begin, end] in spans {
-        total += (end - begin.max(until)).max(0.0);
-        until = until.max(end);
-    }
-    total
-}
-
 /// Without the preset, as metrics.json has them.
 fn read_settings(path: &Path) -> Option<Map<String, Value>> {
     let text = path.is_file().then(|| fs::read_to_string(path).ok()).flatten()?;
     let mut settings: Map<String, Value> = toml::from_str(&text).ok()?;
     settings.remove("preset");
     Some(settings)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_is_counted_once_however_many_trials_ran_in_it() {
-        for (spans, seconds) in [
-            (&[][..], 0.0),
-            (&[[1.0, 3.0]], 2.0),
-            (&[[1.0, 3.0], [3.0, 4.0]], 3.0),
-            (&[[1.0, 5.0], [2.0, 3.0], [4.0, 6.0]], 5.0),
-            (&[[1.0, 2.0], [10.0, 12.0]], 3.0),
-        ] {
-            assert_eq!(covered(spans), seconds, "{spans:?}");
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::runner::schedule::{Job, family};
 use crate::runner::shard::{Family, shared_out};
+use crate::store::covered;
 use crate::study::{Finished, Planned};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,14 +31,17 @@ impl Expected {
         for (index, job) in jobs.iter_mut().enumerate() {
             let due: BTreeSet<_> =
                 job.due(device_kind, false)?.into_iter().map(|planned| planned.fingerprint).collect();
-            let took = job.dir.durations()?;
-            let (mut cost, mut seconds) = (0.0, 0.0);
+            // On a GPU trials run side by side: what counts there is when it was busy.
+            let (mut cost, mut spans, mut seconds) = (0.0, Vec::new(), 0.0);
+            let times: BTreeMap<_, _> = job.dir.times()?.into_iter().collect();
             for planned in &job.planned {
-                if let Some(of_trial) = took.get(&planned.fingerprint) {
+                if let Some([start, end]) = times.get(&planned.fingerprint) {
                     cost += planned.cost;
-                    seconds += of_trial;
+                    seconds += end - start;
+                    spans.push([*start, *end]);
                 }
             }
+            let seconds = if device_kind == "cpu" { seconds } else { covered(spans) };
             let pace = if cost > 0.0 && seconds > 0.0 { seconds / cost } else { by_device };
             is_measured &= due.is_empty() || cost > 0.0;
             let left = |of: &Planned| due.contains(&of.fingerprint).then_some(of.cost * pace);

@@ -21,11 +21,15 @@ use crate::backend::{Backend, cpu::pieces, device::DeviceChoice};
 use crate::data::{Access, Data};
 use crate::error::{Interrupted, say, usage};
 use crate::store::{Lock, RunDir};
+use crate::study::Study;
 use anyhow::{Context as _, Result};
 use display::Display;
 use schedule::{CloseOnDrop, Queue};
 use shard::Shard;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{
+    BTreeSet,
+    btree_map::{BTreeMap, Entry},
+};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -155,6 +159,18 @@ fn share<'a>(jobs: &[Job<'a>], options: &Options) -> Result<Vec<Shared<'a>>> {
     }
     let data = |job: &Job| loaded.get(&job.study.data()?.identity()).cloned();
     Ok(jobs.iter().map(|job| Shared { study: job.study, dir: job.dir.clone(), data: data(job) }).collect())
+}
+
+/// Opens the data that studies learn from, as a run of them does before its first trial.
+///
+/// # Errors
+/// Where some is not there or cannot be read.
+pub fn preflight(studies: &[Box<dyn Study>], options: &Options) -> Result<()> {
+    let mut opened = BTreeSet::new();
+    for set in studies.iter().filter_map(|study| study.data()).filter(|set| opened.insert(set.identity())) {
+        Data::load(set, &options.access)?.on(options.device);
+    }
+    Ok(())
 }
 
 /// The name of worker threads: a panic there is a failed trial, not a bug report on the screen.

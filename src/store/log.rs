@@ -136,6 +136,17 @@ impl StudyDir {
     }
 }
 
+/// Seconds that at least one of these spans covers, each from one to the other.
+pub fn covered(mut spans: Vec<[f64; 2]>) -> f64 {
+    spans.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    let (mut total, mut until) = (0.0, f64::NEG_INFINITY);
+    for [begin, end] in spans {
+        total += (end - begin.max(until)).max(0.0);
+        until = until.max(end);
+    }
+    total
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,5 +214,18 @@ mod tests {
         line("failed", 4, b);
         assert_eq!(failed(), [b]);
         assert_eq!(study.last_failures().unwrap().into_values().collect::<Vec<_>>(), ["full"]);
+    }
+
+    #[test]
+    fn what_spans_cover_together_counts_once() {
+        for (spans, seconds) in [
+            (vec![], 0.0),
+            (vec![[1.0, 3.0]], 2.0),
+            (vec![[1.0, 3.0], [1.0, 3.0], [2.0, 2.5]], 2.0),
+            (vec![[10.0, 12.0], [1.0, 2.0]], 3.0),
+            (vec![[4.0, 6.0], [1.0, 5.0], [2.0, 3.0]], 5.0),
+        ] {
+            assert_eq!(covered(spans.clone()), seconds, "{spans:?}");
+        }
     }
 }

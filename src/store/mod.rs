@@ -16,7 +16,7 @@ pub mod weights;
 
 pub use fingerprint::{Fingerprint, Identity};
 pub use lock::Lock;
-pub use log::log_time;
+pub use log::{covered, log_time};
 pub use record::{Checked, Encoded, Published, Replacing};
 pub use run_dir::{BESIDE, RunDir, StudyDir};
 

@@ -127,6 +127,64 @@ fn where_there_is_no_slurm_the_script_is_written_and_says_what_it_does() {
 }
 
 #[test]
+fn a_task_that_gets_on_goes_on_and_one_that_cannot_be_requeued_says_so() {
+    let dir = Dir::new();
+    let path = |name: &str| dir.path().join(name);
+    let mut command = dir.command(&["slurm", "simulate", "--preset", "smoke", "--device", "cuda", "--out", "runs"]);
+    assert!(command.output().unwrap().status.success());
+    fs::create_dir_all(path("bin")).unwrap();
+    // A turn of two parts: what each says, and its code. Of the parts one ends before the other.
+    let turns = [("0 30", "0 5"), ("2", "0 10"), ("2", "0 15"), ("2", "0 20"), ("2", "2")];
+    let program = |name: &str, text: &str| {
+        fs::write(path(name), format!("#!/bin/bash\n{text}\n")).unwrap();
+        std::process::Command::new("chmod").arg("+x").arg(path(name)).status().unwrap();
+    };
+    program("bin/sleep", "exit 0");
+    program("bin/scontrol", "[[ ! -e refuses ]]");
+    program(
+        "hw1",
+        "echo \"$*\" >>calls; [[ $1 != report ]] || exit 0; shard=$(sed 's/.*--shard \\([^ ]*\\).*/\\1/' <<<\"$*\")\n\
+         read -r records epochs <\"says-${shard%/*}\"\n\
+         if [[ $epochs ]]; then echo \"shard $shard: interrupted with $records of its 2 trials done, and $epochs epochs of others in \
+         checkpoints\"; exit 138; fi; echo \"shard $shard: $records of its 2 trials done; when all shards are: hw1 report\"",
+    );
+    edit(
+        &path("runs/hw1.slurm"),
+        &[(&format!("hw1={}", env!("CARGO_BIN_EXE_hw1")), "hw1=./hw1"), ("gpus=1 ", "gpus=2 ")],
+    );
+    fs::create_dir_all(path("runs/slurm")).unwrap();
+    let role = |words: &[&str]| {
+        let mut command = std::process::Command::new("bash");
+        let places = format!("{}:{}", path("bin").display(), std::env::var("PATH").unwrap());
+        command.arg("runs/hw1.slurm").args(words).current_dir(dir.path()).env("PATH", places);
+        for (name, value) in [("SLURM_JOB_ID", "7"), ("SLURM_ARRAY_JOB_ID", "6"), ("SLURM_ARRAY_TASK_ID", "0")] {
+            command.env(name, value);
+        }
+        Ran::new(command.output().unwrap())
+    };
+    for (turn, (first, second)) in turns.iter().enumerate() {
+        fs::write(path("says-0"), format!("{first}\n")).unwrap();
+        fs::write(path("says-1"), format!("{second}\n")).unwrap();
+        let ran = role(&["task"]);
+        let code = if turn + 1 < turns.len() { 138 } else { 0 };
+        assert!(ran.code() == code && ran.stderr().is_empty(), "{turn}: {} {}", ran.code(), ran.stderr());
+    }
+    let calls = fs::read_to_string(path("calls")).unwrap();
+    assert!(calls.contains("--shard 0/2 --device cuda:0") && calls.contains("--shard 1/2 --device cuda:1"), "{calls}");
+    assert_eq!(fs::read_dir(path("runs/slurm")).unwrap().count(), 0);
+    // Where Slurm refuses, the results are made all the same.
+    fs::write(path("refuses"), "").unwrap();
+    fs::write(path("says-1"), "0 20\n").unwrap();
+    let ran = role(&["report", "6"]);
+    assert!(ran.code() == 1 && ran.stderr().contains("job 7 could not be put back into the queue"), "{}", ran.stderr());
+    assert!(fs::read_to_string(path("calls")).unwrap().ends_with("report --out runs\n"));
+    // And where it cannot write, a task does not pass for one that is done.
+    fs::remove_dir(path("runs/slurm")).unwrap();
+    let ran = role(&["task"]);
+    assert!(ran.code() == 1 && ran.stderr().contains("runs/slurm/of-6_0.0"), "{}", ran.stderr());
+}
+
+#[test]
 fn an_array_leaves_what_one_process_leaves() {
     let Some(cluster) = Slurm::start(4) else { return };
     let dir = Dir::new();
@@ -222,8 +280,11 @@ fn what_fails_beforehand_fails_in_a_line_and_a_task_that_gets_nowhere_stops() {
     };
     for (from, to, said) in [
         (hw1.as_str(), "hw1=/nowhere/hw1", "/nowhere/hw1 does not run: "),
-        ("clocks=60", "clocks=-1", "ahead of that of runs"),
-        ("--fn sin-sq", "--fn 'sin('", "sin("),
+        ("clocks=60", "clocks=-1", "the clock is 0 s ahead of that of runs"),
+        ("--fn sin-sq", "--fn 'sin('", "function \"sin(\": unexpected end"),
+        ("--fn sin-sq", "--epohcs 5", "unexpected argument '--epohcs'"),
+        ("simulate --fn sin-sq", "mnist-cnn --data mnist --data-dir /nowhere", "/nowhere"),
+        ("--preset smoke)", "--preset smoke --memory 0.001)", "it would hold"),
     ] {
         edit(&script, &[(from, to)]);
         let ran = submit();
@@ -244,13 +305,28 @@ fn what_fails_beforehand_fails_in_a_line_and_a_task_that_gets_nowhere_stops() {
     let ran = submit();
     assert!(ran.code() != 0 && ran.stderr().contains("invalid partition specified: none"), "{}", ran.stderr());
     edit(&script, &[("options=(--partition=none)", "options=()")]);
-    // One that checkpoints for ever, at the same place.
+    // Who cancels an array wants no more of it: the report is of what there is.
     let stub = dir.path().join("stub");
-    let text = "case \"$*\" in *--shard*0/2*) echo 'shard 0/2: interrupted with 1 of its 3 trials done, and 5 epochs of others \
-                in checkpoints'; exit 138 ;; esac\n";
-    fs::write(&stub, format!("#!/bin/bash\n{text}")).unwrap();
-    std::process::Command::new("chmod").arg("+x").arg(&stub).status().unwrap();
+    let make = |text: &str| {
+        fs::write(&stub, format!("#!/bin/bash\necho \"$*\" >>{}/calls\n{text}\n", dir.path().display())).unwrap();
+        std::process::Command::new("chmod").arg("+x").arg(&stub).status().unwrap();
+    };
+    make("case \"$*\" in *--preflight*) ;; *--shard*) exec sleep 600 ;; esac");
     edit(&script, &[(hw1.as_str(), &format!("hw1={}", stub.display()))]);
+    assert_eq!(submit().code(), 0);
+    let array = || cluster.ask(&["squeue", "-h", "-t", "R", "-n", "hw1-tasks", "-o", "%F"]);
+    cluster.wait(&dir, "under way", || array().len() == 2);
+    cluster.tell(&["scancel", &array()[0]]);
+    cluster.wait_for_all(&dir);
+    assert!(logs(&runs).contains("tasks were cancelled: the report is of what there is"), "{}", logs(&runs));
+    let calls = fs::read_to_string(dir.path().join("calls")).unwrap();
+    assert!(calls.contains("report --out runs") && !calls.contains("--shard 0/1 --jobs 1\n"), "{calls}");
+    fs::remove_dir_all(runs.join("slurm")).unwrap();
+    // One that checkpoints for ever, at the same place.
+    make(
+        "case \"$*\" in *--preflight*) ;; *--shard*0/2*) echo 'shard 0/2: interrupted with 1 of its 3 trials done, and 5 epochs of \
+         others in checkpoints'; exit 138 ;; esac",
+    );
     assert_eq!(submit().code(), 0);
     cluster.wait_for_all(&dir);
     let told = logs(&runs);

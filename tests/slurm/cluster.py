@@ -116,16 +116,15 @@ def start(at, most):
 
 def stop(at):
     subprocess.run(["scancel", "--user", "root"], env=environment(at), capture_output=True)
-    # Steps end with their daemon's kill of them; whatever is left of this folder's goes, too.
+    # Whatever is left of this folder's: daemons by their words, what ran on nodes by its environment.
     for _ in range(2):
-        for process in pathlib.Path("/proc").iterdir():
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                words = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-                if process.name.isdigit() and int(process.name) != os.getpid() and str(at).encode() in words:
-                    name = (process / "comm").read_text().strip()
-                    if name in ("slurmctld", "slurmd", "slurmstepd", "munged", "slurm_script", "slurmscriptd", "hw1"):
-                        os.kill(int(process.name), signal.SIGKILL)
-            except (OSError, ValueError):
+                words = [(process / name).read_bytes().split(b"\0") for name in ("cmdline", "environ")]
+                own = any(f"{at}/munge".encode() in word for word in words[0]) or f"SLURM_CONF={at}/slurm.conf".encode() in words[1]
+                if own and int(process.name) != os.getpid():
+                    os.kill(int(process.name), signal.SIGKILL)
+            except OSError:
                 continue
         time.sleep(0.2)
 
