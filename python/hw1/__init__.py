@@ -10,14 +10,14 @@ for `export` and `analyse` of a model in memory are imported when they are first
 """
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
 from ._errors import Hw1Error, MissingLibraryError, NotFoundError, UsageError
 
+TYPE_CHECKING = False  # as type checkers know it; `hw1` on the PATH starts by way of this file, and typing takes milliseconds
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from ._results import Claim, Claims, Figure, Figures, Page, Run, Study, Trial
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 
-
 class Hw1Error(Exception):
     """A sentence: what was wrong, where, and what to do next.
 
