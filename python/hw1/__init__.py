@@ -80,7 +80,7 @@ def analyse(model: Any, data: Any, *, measure: str | Sequence[str] | None = None
     data     a DataLoader or another Dataset of (input, target), a pair of arrays or tensors (inputs, targets), a mapping of
              arrays by the names of an .npz (x_train, y_train, x_test, y_test), the path of what `--data` reads, or a set's name.
              A loader that shuffles is read in the order of its data set.
-    test     data for testing in the same forms, beside in-memory `data`; without it a fifth is held out.
+    test     data for testing in the same forms, beside `data` in memory; without it all is over training samples.
     measure  of accuracy, gradient, spectrum, sensitivity, line, path, slices, surface, sharpness; the first four by default.
     example  an input to export the model with, batch first; by default the first two of `data`, which a path has not.
     weights  one or several .safetensors files, or a state_dict, in the place of the model's own.

@@ -88,7 +88,7 @@ def toml(value: object, name: str) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     tolist = getattr(value, "tolist", None)
-    value = cast(object, tolist()) if callable(tolist) else value
+    value = tolist() if callable(tolist) else value
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml(each, name) for each in cast("Iterable[Any]", value)) + "]"
     if isinstance(value, Mapping):

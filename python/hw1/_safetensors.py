@@ -39,7 +39,7 @@ def parse(data: bytes, path: Path) -> tuple[dict[str, Entry], int]:
                         "the run's command makes it anew.")
     if len(data) < 8:
         raise refuse(f"it has {len(data)} bytes")
-    (length,) = cast("tuple[int]", struct.unpack_from("<Q", data))
+    length = int(struct.unpack_from("<Q", data)[0])
     if length > min(_MOST_HEADER, len(data) - 8):
         raise refuse(f"its header would have {length} bytes, and {len(data) - 8} are there")
     try:
