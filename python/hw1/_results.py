@@ -202,13 +202,13 @@ def _pictures(figures: Sequence[tuple[str, Figure]]) -> str:
     spent = 0
     for name, figure in figures:
         try:
-            size = figure.path.stat().st_size * 4 // 3
-            if spent + size > _MOST_INLINE:
-                left_out.append(name)
-                continue
             data, about = figure._repr_png_()  # pyright: ignore[reportPrivateUsage]
-        except (OSError, Hw1Error) as error:
+        except Hw1Error as error:
             parts.append(f"<p>{html.escape(str(error))}</p>")
+            continue
+        size = len(data) * 4 // 3
+        if spent + size > _MOST_INLINE:
+            left_out.append(name)
             continue
         spent += size
         picture = base64.b64encode(data).decode()
