@@ -226,10 +226,13 @@ class Real(Folder):
     @unittest.skipUnless(os.path.exists("/proc/self/status"), "no /proc")
     def test_a_parent_that_ends_with_a_run_in_a_thread(self):
         python, pid = self.child("""
-            import threading, time
+            import os, threading, time
             threading.Thread(target=lambda: hw1.run('simulate', **ENDLESS), daemon=True).start()
-            time.sleep(2.5)""")
-        python.wait(30)
+            while not os.path.exists('stop'):
+                time.sleep(0.05)""")
+        time.sleep(0.5)
+        pathlib.Path("stop").touch()
+        self.assertEqual(python.wait(30), 0)
         self.assert_ended(pid)
 
     @unittest.skipUnless(os.path.exists("/proc/self/status"), "no /proc")
