@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["open", "run", "export", "analyse", "Hw1Error", "UsageError", "MissingLibraryError", "NotFoundError", "Run", "Study", "Trial", "Claim",
-           "Claims", "Figure", "Figures", "Page", "__version__"]
+__all__ = ["open", "run", "export", "analyse", "Hw1Error", "UsageError", "MissingLibraryError", "NotFoundError",
+           "Run", "Study", "Trial", "Claim", "Claims", "Figure", "Figures", "Page", "__version__"]
 
 _RESULTS = ["Run", "Study", "Trial", "Claim", "Claims", "Figure", "Figures", "Page"]
 

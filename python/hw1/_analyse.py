@@ -94,7 +94,8 @@ def _gathered(data: Any, name: str) -> tuple[Any, Any]:
     """All samples of a DataLoader or Dataset."""
     if _is_loader(data) and type(data.sampler).__name__ == "RandomSampler" and data.batch_size is not None:
         # In the order of its data set, so that the same data are known again.
-        data = torch().utils.data.DataLoader(data.dataset, batch_size=data.batch_size, collate_fn=data.collate_fn, num_workers=data.num_workers)
+        data = torch().utils.data.DataLoader(data.dataset, batch_size=data.batch_size, collate_fn=data.collate_fn,
+                                             num_workers=data.num_workers)
     whole = data.dataset if _is_loader(data) else data
     if isinstance(whole, torch().utils.data.TensorDataset) and (whole is data or type(data.sampler).__name__ == "SequentialSampler"):
         tensors: tuple[Any, ...] = whole.tensors
@@ -136,7 +137,7 @@ def _array(value: Any, name: str) -> Array:
         except (TypeError, ValueError) as error:
             raise UsageError(f"{name} is no array of numbers: {short(error)}") from None
         if array.dtype.kind not in "fiub":
-            raise UsageError(f"{name} is an array of {array.dtype}, and numbers are needed.")
+            raise UsageError(f"{name} is no array of numbers, but of {array.dtype}.")
         # Scalars come back as arrays of one number.
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         return Array(array.dtype.str, tuple(array.shape), memoryview(array).cast("B") if array.size else b"")
@@ -147,8 +148,8 @@ def _array(value: Any, name: str) -> Array:
 
 
 def _of_tensor(tensor: Any, name: str) -> Array:
-    kinds = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "int64": "<i8", "int32": "<i4", "int16": "<i2", "int8": "|i1", "uint8": "|u1",
-             "bool": "|b1"}
+    kinds = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "int64": "<i8", "int32": "<i4", "int16": "<i2", "int8": "|i1",
+             "uint8": "|u1",         "bool": "|b1"}
     if tensor.dtype == torch().bfloat16:
         tensor = tensor.float()  # which numpy's format lacks
     descr = kinds.get(str(tensor.dtype).removeprefix("torch."))
@@ -159,7 +160,8 @@ def _of_tensor(tensor: Any, name: str) -> Array:
 
 def _first(array: Array, model: Any, count: int = 2) -> Any:
     """The first samples as a tensor, in type and shape as `hw1 analyse` gives them to a model."""
-    kinds = {"f8": "float64", "f4": "float32", "f2": "float16", "i8": "int64", "i4": "int32", "i2": "int16", "i1": "int8", "u1": "uint8", "b1": "bool"}
+    kinds = {"f8": "float64", "f4": "float32", "f2": "float16", "i8": "int64", "i4": "int32", "i2": "int16", "i1": "int8",
+             "u1": "uint8", "b1": "bool"}
     kind = kinds.get(array.descr[1:])
     if kind is None:
         raise UsageError(f"The inputs are of {array.descr}, and an example cannot be taken of them: give one as example.")

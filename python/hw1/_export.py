@@ -40,7 +40,8 @@ def torch() -> Any:
     try:
         module: Any = importlib.import_module("torch")
     except ImportError as error:
-        raise MissingLibraryError(f"Models of PyTorch's need PyTorch, and it cannot be imported ({error}): pip install 'torch==2.11.*'.") from None
+        raise MissingLibraryError(f"Models of PyTorch's need PyTorch, and it cannot be imported ({error}): "
+                                  "pip install 'torch==2.11.*'.") from None
     if tuple(int(part) for part in module.__version__.split(".")[:2]) < (2, 9):
         raise Hw1Error(f"torch is {module.__version__}; hw1 reads what 2.9 and newer write.")
     return module
@@ -236,7 +237,8 @@ def _inputs_like(example: Any, model: Any) -> list[Input]:
         except Exception as error:
             raise Hw1Error(f"Input {at} of the example, of type {type(one).__name__}, is no tensor: {short(error)}") from None
         if tensor.dim() < 1 or not tensor.numel():
-            raise Hw1Error(f"Input {at} of the example has the shape {list(tensor.shape)}: give an input with its batch first, such as x[:2].")
+            raise Hw1Error(f"Input {at} of the example has the shape {list(tensor.shape)}: "
+                           "give an input with its batch first, such as x[:2].")
         # As a list or numpy has them, of float64; the weights' type is what the model takes.
         kind = _float_kind(model) if tensor.is_floating_point() else tensor.dtype
         whole = not tensor.is_floating_point() and tensor.dtype != torch().bool
@@ -323,7 +325,8 @@ def _export(model: Any, inputs: Sequence[Input], picked: str, tell: Tell) -> tup
         except Exception as error:
             failure = short(error)
             if least:
-                tell(f"note: torch.export does not leave the batch open{' from 1' if least == 1 else ''}{', strict' if strict else ''}: {failure}")
+                how = (" from 1" if least == 1 else "") + (", strict" if strict else "")
+                tell(f"note: torch.export does not leave the batch open{how}: {failure}")
     raise Hw1Error(f"torch.export cannot export this model: {failure}")
 
 

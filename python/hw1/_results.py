@@ -233,8 +233,8 @@ class Table:
     def __str__(self) -> str:
         lines = [self.columns, *self.rows]
         widths = [max(map(len, column)) for column in zip(*lines)]
-        text = ["  ".join(f"{cell:>{width}}" if at else f"{cell:{width}}" for at, (cell, width) in enumerate(zip(line, widths))) for line in lines]
-        return "\n".join([line.rstrip() for line in text] + list(self.notes))
+        text = ["  ".join([f"{cell:{'>' if at else '<'}{widths[at]}}" for at, cell in enumerate(line)]).rstrip() for line in lines]
+        return "\n".join([*text, *self.notes])
 
     __repr__ = __str__
 
@@ -439,7 +439,7 @@ class Study:
     def _repr_html_(self) -> str:
         title = f"<h3>{html.escape(self.name)}</h3>"
         try:
-            return title + self.table._repr_html_() + _claims_html(self.claims) + self.figures._repr_html_()  # pyright: ignore[reportPrivateUsage]
+            return title + self.table._repr_html_() + _claims_html(self.claims) + _pictures(list(self.figures.items()))  # pyright: ignore[reportPrivateUsage]
         except Hw1Error as error:
             return title + f"<p>{html.escape(str(error))}</p>"
 
@@ -536,7 +536,8 @@ class Run(Mapping[str, Study]):
     def figures(self) -> Figures:
         """The figures of all studies; of several studies as "study/name"."""
         alone = len(self._studies) == 1
-        return Figures({name if alone else f"{study.name}/{name}": figure for study in self.studies for name, figure in study.figures.items()})
+        each = [(study.name, name, figure) for study in self.studies for name, figure in study.figures.items()]
+        return Figures({name if alone else f"{study}/{name}": figure for study, name, figure in each})
 
     @property
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
