@@ -11,7 +11,7 @@ from typing import Any, cast
 from ._errors import UsageError
 
 # What prints something else than results, or nothing.
-_NO_RUNS = ["data", "verify", "slurm", "show", "claims", "compare", "export", "doctor", "bench", "completions", "help"]
+_NO_RUNS = ["data", "verify", "slurm", "show", "claims", "compare", "export", "doctor", "bench", "completions", "man", "help"]
 _NOT_HERE = {"json": "the results are opened for you", "help": "`hw1 {} --help` prints it in a shell", "version": "it is hw1.__version__",
              "dry_run": "it makes no results; `hw1 {} --dry-run` says in a shell what would run",
              "check": "it makes no results; `hw1 {} --check` is for a shell"}

@@ -261,7 +261,7 @@ class _Notebook(_Teller):
     def __init__(self, command: str, display: Callable[..., Any]) -> None:
         super().__init__()
         self._command, self._begin, self._last = command, time.monotonic(), 0.0
-        self._rest, self._line = "", ""
+        self._rest, self._line, self._told = "", "", ""
         self._handle = display(self._bundle("starts"), raw=True, display_id=True)
 
     def _bundle(self, text: str) -> dict[str, str]:
@@ -280,8 +280,8 @@ class _Notebook(_Teller):
                 _to_stderr(piece + "\n")
             elif not piece.startswith("hw1: "):
                 self._line = piece
-        if self._line and time.monotonic() - self._last >= 0.2:
-            self._last = time.monotonic()
+        if self._line != self._told and time.monotonic() - self._last >= 0.2:
+            self._last, self._told = time.monotonic(), self._line
             self._handle.update(self._bundle(self._line), raw=True)
 
     def end(self, code: int, interrupted: bool) -> None:
