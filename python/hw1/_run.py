@@ -23,6 +23,7 @@ from ._results import Run, open_run
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # At the beginning of a line, which may be one that was cleared.
 _ERROR = re.compile(r"(?:\A|(?<=[\r\nK]))(?:hw1: )?error: ")
+_WHOLE = re.compile(r"\d+ of \d+ trials done")
 _INTERRUPTED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)}
 
 
@@ -278,8 +279,8 @@ class _Notebook(_Teller):
         for piece in filter(None, map(str.strip, pieces)):
             if piece.startswith("hw1: warning: "):
                 _to_stderr(piece + "\n")
-            elif not piece.startswith("hw1: "):
-                self._line = piece
+            elif not piece.startswith("hw1: ") and (_WHOLE.match(piece) or not _WHOLE.match(self._line)):
+                self._line = piece  # that of the run as a whole, once there is one
         if self._line != self._told and time.monotonic() - self._last >= 0.2:
             self._last, self._told = time.monotonic(), self._line
             self._handle.update(self._bundle(self._line), raw=True)
