@@ -31,5 +31,5 @@ for python in "$bin/$name" "$name" "$bin/python3" python3; do
     command -v "$python" >/dev/null || continue
     exec "$python" -c 'import sys; sys.path.insert(0, sys.argv.pop(1)); from hw1._launch import main; main()' "$site" "$@"
 done
-echo "hw1: error: there is no PyTorch @TORCH@ in $site, and no Python to find one elsewhere; install it: pip install 'torch==@TORCH@.*'" >&2
+echo "hw1: error: there is no PyTorch @TORCH@ in $site, and no Python to find one elsewhere: pip install 'torch==@TORCH@.*'" >&2
 exit 1

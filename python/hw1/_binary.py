@@ -3,7 +3,7 @@
 import os
 import sys
 
-from ._errors import Hw1Error
+from ._errors import Hw1Error as Hw1Error
 
 TORCH = "2.11"  # the libtorch that the binary is linked against; scripts/wheel holds it against scripts/setup
 CPU_BUILD = "pip install 'torch==2.11.*' --index-url https://download.pytorch.org/whl/cpu"
