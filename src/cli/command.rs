@@ -7,18 +7,27 @@ use crate::cli::{all, analyse, bench, data, doctor, export, report, run, slurm, 
 use crate::error::Exit;
 use crate::study::{DATASET_FLAG, Experiment};
 use crate::terminal::print;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use clap_complete::Shell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
 /// Print a shell's completion script
 #[derive(Args)]
 struct Completions {
     shell: Shell,
+}
+
+/// Write the manual pages of all subcommands into a folder
+#[derive(Args)]
+struct Man {
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
 }
 
 /// The command line with what a shell completes values to. Not for parsing: most of these take other values, too, and
@@ -91,6 +100,7 @@ pub fn command() -> Command {
         .subcommand(of::<doctor::Doctor>("doctor"))
         .subcommand(of::<bench::Bench>("bench"))
         .subcommand(of::<Completions>("completions"))
+        .subcommand(of::<Man>("man").hide(true))
 }
 
 /// Runs the process's command line.
@@ -114,6 +124,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> Result<()> {
         "doctor" => doctor::run(&typed(matches)?),
         "bench" => bench::run(&typed(matches)?),
         "completions" => completions(&typed(matches)?),
+        "man" => man(&typed(matches)?),
         _ => {
             let entry = REGISTRY.iter().find(|entry| entry.name == name);
             if name == "analyse" && analyse::checked(matches)? {
@@ -154,4 +165,9 @@ fn completions(Completions { shell }: &Completions) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(*shell, &mut offering(command())?, "hw1", &mut script);
     print(&String::from_utf8(script)?)
+}
+
+fn man(Man { dir }: &Man) -> Result<()> {
+    let written = fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(command(), dir));
+    written.map_err(|error| anyhow!("cannot write manual pages into {}: {error}", dir.display()))
 }

@@ -72,6 +72,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("base64", &["output", "plot"]),
     ("crc", &["output"]),
     ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("comfy_table", &["terminal"]),
     ("console", &["terminal", "runner"]),
     ("askama", &["output"]),
