@@ -53,7 +53,11 @@ pub fn run(all: &All) -> Result<()> {
     let (studies, preset) = all.wanted(&signals)?;
     let run_dir = common.run_dir(preset);
     let ran = run_or_list(&studies, &run_dir, common, &signals, preset);
-    if common.dry_run || common.shard.is_some() || ran.as_ref().is_err_and(|error| error.is::<Exit>()) {
+    if common.dry_run
+        || common.preflight
+        || common.shard.is_some()
+        || ran.as_ref().is_err_and(|error| error.is::<Exit>())
+    {
         return ran;
     }
     // Also where a trial failed: the page shows what there is.

@@ -109,15 +109,17 @@ fn of_study(run_dir: &RunDir, folder: &StudyFolder, lock: &Lock, signals: &Signa
         .filter(|planned| !job.finished.contains_key(&planned.fingerprint))
         .map(|of| of.name())
         .collect();
+    let mut failures = Vec::new();
     if !missing.is_empty() {
         let unfinished = unfinished((entry.name, preset), access.data_dir.clone(), (device_kind, &job));
         let go_on = unfinished.command(dir.root(), run_dir.root());
         say(&format!("hw1: {}", told(&folder.name, &missing, unfinished.total, &go_on)));
+        failures = unfinished.failed;
     }
     if !has_more(&job, folder.metrics()) {
         return Ok(());
     }
-    job.failures = failed(&job);
+    job.failures = failures;
     let choice = if device_kind == "cpu" { DeviceChoice::Cpu } else { DeviceChoice::Cuda(0) };
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     output::write(&job, &Call::now(choice, threads, preset), signals).map(drop)

@@ -10,7 +10,7 @@ use crate::error::{Exit, say, usage};
 use crate::files::{sha256, write_atomically};
 use crate::output::{show::path_word, typed::typed};
 use crate::runner::{Expected, Signals};
-use crate::store::RunDir;
+use crate::store::{RunDir, progress::duration};
 use crate::terminal::{counted, shell_word};
 use anyhow::{Context as _, Result, anyhow};
 use clap::parser::ValueSource;
@@ -218,7 +218,7 @@ fn script(
     let told = format!(
         "{} left, about {} of work on {}{}: {} of {}, {} and {memory} each{}",
         counted(expected.due(), "trial is", "trials are"),
-        duration(expected.seconds()),
+        duration(expected.seconds().ceil().max(1.0)),
         if on_gpu { "a GPU" } else { "one core" },
         if expected.is_measured { "" } else { " by rule of thumb" },
         counted(tasks as usize, "task", "tasks"),
@@ -260,13 +260,6 @@ fn most_tasks() -> Option<u32> {
 fn max_array_size(config: &str) -> Option<u32> {
     let line = config.lines().find_map(|line| line.trim_start().strip_prefix("MaxArraySize"))?;
     line.trim_start().strip_prefix('=')?.trim().parse().ok().filter(|most| *most > 0)
-}
-
-/// "1h 12m", to two units.
-fn duration(seconds: f64) -> String {
-    let whole = Duration::try_from_secs_f64(seconds.ceil().max(1.0)).unwrap_or(Duration::MAX);
-    let text = humantime::format_duration(whole).to_string();
-    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 fn one_line(text: &str) -> String {

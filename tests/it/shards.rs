@@ -1,8 +1,7 @@
 //! Shards of a run side by side in one run directory, and the results that `hw1 report` makes of them.
 
-use crate::common::{Dir, Ran, shim, weights_of};
+use crate::common::{Dir, Ran, shim, trials, weights_of};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -27,18 +26,6 @@ const TOY: [&str; 9] = ["simulate", "--preset", "smoke", "--fn", "sin-sq", "--ep
 
 fn out<'a>(words: &[&'a str], folder: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [words, &["--out", folder], more].concat()
-}
-
-/// All records and weights, by study and name.
-fn trials(runs: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
-    for study in entries(runs) {
-        for path in entries(&study.join("trials")) {
-            all.insert(path.strip_prefix(runs).unwrap().display().to_string(), fs::read(&path).unwrap());
-        }
-    }
-    all
 }
 
 /// Names of the hidden files of a run directory, and the logs, that a process may leave.

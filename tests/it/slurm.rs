@@ -1,7 +1,7 @@
 //! `hw1 slurm`: its script, on a real Slurm where one can be started here (root, slurmctld, slurmd, munge).
 
 use crate::common::slurm::{Slurm, logs};
-use crate::common::{Dir, Ran, shim};
+use crate::common::{self, Dir, Ran, shim};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -19,12 +19,9 @@ const RUN: [&str; 9] = [
     "pca-weights.grid=3",
 ];
 
-/// All records and weights, by study and name.
+/// All records and weights, by study and name; checkpoints of tasks that were killed aside.
 fn trials(runs: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
-    let files = entries(runs).flat_map(|study| entries(&study.join("trials")).collect::<Vec<_>>());
-    let named = files.map(|path| (path.strip_prefix(runs).unwrap().display().to_string(), fs::read(&path).unwrap()));
-    named.filter(|(name, _)| !name.ends_with(".checkpoint")).collect()
+    common::trials(runs).into_iter().filter(|(name, _)| !name.ends_with(".checkpoint")).collect()
 }
 
 fn slurm(dir: &Dir, slurm: &Slurm, words: &[&str]) -> Ran {

@@ -30,6 +30,18 @@ fn heeds_signals(command: &mut Command) {
 /// A working folder that goes away with its test.
 pub struct Dir(TempDir);
 
+/// All records and weights, by study and name.
+pub fn trials(runs: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut all = std::collections::BTreeMap::new();
+    let entries = |path: &Path| std::fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
+    for study in entries(runs) {
+        for path in entries(&study.join("trials")) {
+            all.insert(path.strip_prefix(runs).unwrap().display().to_string(), std::fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
 /// The weights that a trial's record names, beside it.
 #[track_caller]
 pub fn weights_of(record: &Path) -> PathBuf {
